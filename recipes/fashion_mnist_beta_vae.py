@@ -1,0 +1,47 @@
+"""β-VAE on Fashion-MNIST, grey levels: fewer, more separate factors for a larger β.
+
+    python recipes/fashion_mnist_beta_vae.py
+"""
+
+import zoo
+from zoo import callbacks, networks, training
+
+
+def add_flags(parser):
+    parser.add_argument("--beta", type=float, default=4.0, help="weight of the KL (default: %(default)s)")
+    parser.add_argument("--latent-dim", type=int, default=16, help="default: %(default)s")
+
+
+def build(flags, image_shape):
+    encoder = networks.conv_encoder(image_shape, flags.latent_dim, filters=(32, 64), blocks=1)
+    likelihood = zoo.layers.DiscretizedLogistic()
+    size = likelihood.params_size(image_shape[-1])
+    decoder = networks.conv_decoder((*image_shape[:2], size), flags.latent_dim, filters=(64, 32), blocks=1)
+    return zoo.BetaVAE(encoder, decoder, likelihood, beta=flags.beta, seed=flags.seed)
+
+
+def warmup(flags, total_steps):
+    """β from 0 over the first tenth, or all latents are switched off before the decoder has learnt to use them."""
+    return [callbacks.KLWarmup(steps=max(1, total_steps // 10))]
+
+
+RECIPE = training.Recipe(
+    "fashion_mnist_beta_vae",
+    __doc__,
+    image_shape=(28, 28, 1),
+    build=build,
+    dataset="fashion_mnist",
+    batch_size=64,
+    epochs=20,
+    sample_epochs=25,
+    add_flags=add_flags,
+    callbacks=warmup,
+)
+
+
+def main(argv=None):
+    return training.main(RECIPE, argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""VQ-VAE on a folder of your own pictures, of any size and number; those in subfolders count too.
+
+    python recipes/image_folder_vqvae.py --images DIR
+
+Each picture is cut to a square and resized to --image-size.
+"""
+
+import pathlib
+
+import zoo
+from zoo import data, networks, training
+
+
+def add_flags(parser):
+    add = parser.add_argument
+    add("--images", type=pathlib.Path, required=True, help="the folder")
+    add("--image-size", type=int, default=64, help="a multiple of 2 ** downsamples (default: %(default)s)")
+    add("--downsamples", type=int, default=2, help="halvings from picture to codes (default: %(default)s)")
+    add("--num-codes", type=int, default=512, help="K (default: %(default)s)")
+    add("--code-dim", type=int, default=64, help="D (default: %(default)s)")
+    add("--filters", type=int, default=64, help="channels of the networks (default: %(default)s)")
+
+
+def load(flags, image_shape):
+    return data.load_folder(flags.images, image_shape[:2])
+
+
+def build(flags, image_shape):
+    encoder = networks.residual_encoder(image_shape, flags.code_dim, flags.filters, flags.downsamples)
+    decoder = networks.residual_decoder(encoder.output_shape[1:], image_shape[-1], flags.filters, flags.downsamples)
+    quantizer = zoo.layers.VectorQuantizer(flags.num_codes, flags.code_dim, seed=flags.seed)
+    return zoo.VQVAE(encoder, decoder, quantizer, zoo.layers.Gaussian(0.178), commitment_cost=0.19)
+
+
+RECIPE = training.Recipe(
+    "image_folder_vqvae",
+    __doc__,
+    image_shape=(64, 64, 3),
+    build=build,
+    load=load,
+    epochs=20,
+    minimum_steps=2000,
+    batch_size=16,
+    add_flags=add_flags,
+)
+
+
+def main(argv=None):
+    return training.main(RECIPE, argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""CVAE on MNIST, dynamically binarised: digits on demand.
+
+    python recipes/mnist_cvae.py
+"""
+
+import zoo
+from zoo import checks, networks, training
+
+NUM_CLASSES = 10
+
+
+def add_flags(parser):
+    parser.add_argument("--latent-dim", type=int, default=16, help="default: %(default)s")
+    parser.add_argument("--labels", type=int, nargs="+", help="the digits in samples.png (default: all)")
+
+
+def build(flags, image_shape):
+    for label in flags.labels or ():
+        if not 0 <= label < NUM_CLASSES:
+            checks.fail("--labels", f"from 0 to {NUM_CLASSES - 1}", label)
+    height, width, channels = image_shape
+    encoder_shape = (height, width, channels + NUM_CLASSES)
+    encoder = networks.conv_encoder(encoder_shape, flags.latent_dim, filters=(32, 64), blocks=1)
+    decoder = networks.conv_decoder(image_shape, flags.latent_dim + NUM_CLASSES, filters=(64, 32), blocks=1)
+    return zoo.CVAE(encoder, decoder, NUM_CLASSES, likelihood="bernoulli", seed=flags.seed)
+
+
+RECIPE = training.Recipe(
+    "mnist_cvae",
+    __doc__,
+    image_shape=(28, 28, 1),
+    build=build,
+    dataset="mnist",
+    binarization="dynamic",
+    batch_size=64,
+    epochs=20,
+    sample_epochs=25,
+    add_flags=add_flags,
+)
+
+
+def main(argv=None):
+    return training.main(RECIPE, argv)
+
+
+if __name__ == "__main__":
+    main()

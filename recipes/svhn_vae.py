@@ -1,0 +1,39 @@
+"""VAE on SVHN house numbers, 32×32: a mixture of logistics over 8-bit colours, so that bits per dim mean something.
+
+    python recipes/svhn_vae.py
+"""
+
+import zoo
+from zoo import networks, training
+
+
+def add_flags(parser):
+    parser.add_argument("--latent-dim", type=int, default=64, help="default: %(default)s")
+
+
+def build(flags, image_shape):
+    likelihood = zoo.layers.DiscretizedLogisticMixture(components=5, channels=3)
+    encoder = networks.conv_encoder(image_shape, flags.latent_dim, filters=(32, 64, 128), blocks=1)
+    params = (*image_shape[:2], likelihood.params_size(3))
+    decoder = networks.conv_decoder(params, flags.latent_dim, filters=(128, 64, 32), blocks=1)
+    return zoo.VAE(encoder, decoder, likelihood, seed=flags.seed)
+
+
+RECIPE = training.Recipe(
+    "svhn_vae",
+    __doc__,
+    image_shape=(32, 32, 3),
+    build=build,
+    dataset="svhn_cropped",
+    epochs=30,
+    batch_size=64,
+    add_flags=add_flags,
+)
+
+
+def main(argv=None):
+    return training.main(RECIPE, argv)
+
+
+if __name__ == "__main__":
+    main()

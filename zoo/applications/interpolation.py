@@ -1,0 +1,44 @@
+"""From one image to another through the latent space."""
+
+import numpy as np
+from keras import ops
+
+from zoo import checks
+
+
+def interpolate(model, start, end, num_steps=8, labels=None):
+    """Images on the straight line between two images' latents.
+
+    The line runs between posterior means; for a VQ-VAE between encoder outputs, which are then quantised.
+
+    Args:
+        model: a model of the zoo.
+        start, end: float `[B,H,W,C]` in [0, 1].
+        num_steps: int >= 2, the two ends among them.
+        labels: int32 `[B]`, for a conditional model.
+
+    Returns:
+        float32 array `[B,num_steps,H,W,C]`.
+
+    Raises:
+        ValueError: if `num_steps` is below 2, or the shapes of `start` and `end` differ.
+    """
+    if checks.positive_int("num_steps", num_steps) < 2:
+        checks.fail("num_steps", "an integer >= 2", num_steps)
+    if tuple(start.shape) != tuple(end.shape):
+        checks.fail("end", f"of start's shape {tuple(start.shape)}", tuple(end.shape))
+    a, b = _point(model, start, labels), _point(model, end, labels)
+    frames = []
+    for weight in np.linspace(0.0, 1.0, num_steps, dtype=np.float32):
+        point = (1.0 - weight) * a + weight * b
+        if hasattr(model, "quantizer"):
+            frames.append(model.decode(model.quantizer(point)["codes"]))
+        else:
+            frames.append(model.decode(point, labels))
+    return ops.convert_to_numpy(ops.stack(frames, axis=1))
+
+
+def _point(model, x, labels):
+    if hasattr(model, "quantizer"):
+        return model.features(ops.convert_to_tensor(x))
+    return model.encode(x, labels)["mean"]

@@ -1,0 +1,293 @@
+"""Images by dataset name, from a folder, or as arrays; and the batches that a model is fed.
+
+Images are uint8 in memory, `[N,H,W,C]`, and become float32 in [0, 1] in the batch. What a batch holds is a function of the seed and of the
+number of the training step alone, so that a run can start in the middle of an epoch with what it would have seen.
+"""
+
+import contextlib
+import dataclasses
+import io
+import os
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from zoo import _startup, checks
+
+SAMPLE_DIR = pathlib.Path(__file__).parent / "sample_data"
+SAMPLES = ("mnist", "fashion_mnist", "cifar10")
+IMAGE_FILES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+_SPLIT_SEED = 20140514  # what is validation does not depend on a run's seed, so that runs compare
+_CHUNK = 1024
+
+
+class DataError(RuntimeError):
+    """Data that cannot be had. The message says in one paragraph what came and names the ways on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    """How a TFDS dataset becomes images: its splits, and what its pixels need."""
+
+    train: str = "train"
+    test: str = "test"
+    top: int = 255  # the largest pixel value
+    crop: int | None = None  # side of the central square that is kept
+    label: str | None = "label"
+
+
+SOURCES = {
+    # dSprites has one split and binary pixels; its test images are the last tenth of a fixed shuffle.
+    "dsprites": _Source(test="", top=1, label="label_shape"),
+    # The usual central square (Larsen et al. 2016) leaves out most of the background.
+    "celeb_a": _Source(crop=148, label=None),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """uint8 images `[N,H,W,C]`, and int32 labels `[N]` or None."""
+
+    images: np.ndarray
+    labels: np.ndarray | None = None
+
+    def __post_init__(self):
+        if self.images.dtype != np.uint8 or self.images.ndim != 4:
+            received = f"{self.images.dtype} of shape {self.images.shape}"
+            checks.fail("images", "a uint8 array of shape [N,H,W,C]", received)
+        if self.labels is not None and self.labels.shape != self.images.shape[:1]:
+            checks.fail("labels", f"an array of shape [{len(self.images)}]", self.labels.shape)
+
+    def __len__(self):
+        return len(self.images)
+
+    def take(self, indices):
+        return Images(self.images[indices], None if self.labels is None else self.labels[indices])
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """The three parts of a dataset. `validation` is cut from the training images; `test` is for the end."""
+
+    train: Images
+    validation: Images
+    test: Images
+
+
+def load(name, data_dir=None, image_size=None, sample=False):
+    """A TFDS dataset by name, split.
+
+    Args:
+        name: str, of TFDS: "mnist", "cifar10", "svhn_cropped", …
+        data_dir: path where TFDS looks for the dataset, and puts it. None: the environment variable TFDS_DATA_DIR, else TFDS's default.
+        image_size: (H, W), or None to leave the size.
+        sample: bool, whether to read the small subset that ships with the package instead.
+
+    Returns:
+        `Splits`.
+
+    Raises:
+        DataError: if the dataset cannot be had.
+    """
+    if sample:
+        if name not in SAMPLES:
+            raise DataError(f"There is no bundled sample of {name!r}; there is one of {', '.join(SAMPLES)}.")
+        data_dir = SAMPLE_DIR
+    source = SOURCES.get(name, _Source())
+    builder = _prepared(name, data_dir)
+    train = _read(builder, source.train, source, image_size)
+    if source.test:
+        test = _read(builder, source.test, source, image_size)
+    else:
+        train, test = cut(train, len(train) // 10)
+    return Splits(*cut(train, validation_size(len(train))), test)
+
+
+def load_folder(directory, image_size):
+    """The images of a folder and its subfolders, split; no labels.
+
+    Each image is cut to the aspect ratio of `image_size` and resized. A file that cannot be read is named on
+    stderr, and skipped. A tenth is for validation and a tenth for testing, at least one each; a single image serves for all three.
+
+    Args:
+        directory: path.
+        image_size: (H, W).
+
+    Returns:
+        `Splits` of colour images.
+
+    Raises:
+        DataError: if there is no such folder, or no image in it that can be read.
+    """
+    directory = pathlib.Path(directory).expanduser()
+    if not directory.is_dir():
+        raise DataError(f"Expected a folder of images. Received: {str(directory)!r}, which is no folder.")
+    kinds = ", ".join(IMAGE_FILES)
+    if not any(path.suffix.lower() in IMAGE_FILES for path in directory.rglob("*")):
+        raise DataError(f"There is no image in {str(directory)!r}, nor in its subfolders. Expected files of {kinds}.")
+    with contextlib.redirect_stdout(io.StringIO()):  # "Found 12 files."
+        files = keras.utils.image_dataset_from_directory(
+            directory, labels=None, batch_size=None, image_size=image_size, shuffle=False, crop_to_aspect_ratio=True,
+            follow_links=True,
+        )  # fmt: skip
+    paths = files.file_paths
+    images = np.empty((len(paths), *image_size, 3), np.uint8)
+    count = 0
+    for image in files.ignore_errors():
+        images[count] = np.clip(np.rint(image), 0, 255)
+        count += 1
+    if count < len(paths):
+        for path, reason in _broken(paths):
+            print(f"skipped {path}: {reason}", file=os.sys.stderr)
+    if not count:
+        raise DataError(f"None of the {len(paths)} images in {str(directory)!r} can be read.")
+    images = Images(images[:count])
+    if count == 1:
+        return Splits(images, images, images)
+    train, test = cut(images, max(1, count // 10))
+    if len(train) == 1:
+        return Splits(train, test, test)
+    return Splits(*cut(train, validation_size(len(train))), test)
+
+
+def validation_size(number):
+    """How many of `number` training images are held out: a tenth, at least 1, at most 5,000."""
+    return min(max(1, number // 10), 5000)
+
+
+def cut(images, number):
+    """Splits off `number` images, the same ones at each call: (rest, cut)."""
+    order = np.random.default_rng(_SPLIT_SEED).permutation(len(images))
+    return images.take(np.sort(order[number:])), images.take(np.sort(order[:number]))
+
+
+def binarize(images, seed):
+    """Static binarisation: each pixel becomes 0 or 255 for good, 255 with the probability of its grey level."""
+    draws = np.random.default_rng(seed).integers(0, 255, images.images.shape, dtype=np.uint8)
+    return Images(np.where(draws < images.images, 255, 0).astype(np.uint8), images.labels)
+
+
+def pixel_variance(images):
+    """The variance of all values of `images`, scaled to [0, 1]: float."""
+    counts = sum(np.bincount(part.ravel(), minlength=256) for part in np.array_split(images.images, 64))
+    levels = np.arange(256) / 255.0
+    mean = np.average(levels, weights=counts)
+    return float(np.average(np.square(levels - mean), weights=counts))
+
+
+def batches(images, batch_size, *, seed=0, shuffle=False, dynamic=False, labels=False, first_step=0, epochs=1):
+    """A `tf.data.Dataset` of float32 images in [0, 1], with int32 labels where asked for.
+
+    Args:
+        images: `Images`.
+        batch_size: int >= 1; the last batch of an epoch may be smaller.
+        seed: int, of the order and of the binarisation.
+        shuffle: bool, whether each epoch has an order of its own, over the whole set.
+        dynamic: bool, whether pixels are drawn as 0 or 1 with the probability of their grey level, anew at each step.
+        labels: bool, whether to give pairs.
+        first_step: int >= 0, the number of batches to leave out.
+        epochs: int >= 1, counted from step 0, or None for no end.
+
+    Returns:
+        dataset of `[B,H,W,C]`, or of (`[B,H,W,C]`, `[B]`).
+
+    Raises:
+        ValueError: for arguments out of range, and for labels of images that have none.
+    """
+    batch_size = checks.positive_int("batch_size", batch_size)
+    if not len(images):
+        raise ValueError("Expected `images` to hold at least one. Received: none")
+    if labels and images.labels is None:
+        raise ValueError("Expected labelled images, as labels=True. Received: images without labels")
+    number = len(images)
+    per_epoch = steps_per_epoch(number, batch_size)
+    with tf.device("CPU"):
+        # A variable, for tf.data copies a captured constant several times over.
+        pixels = tf.Variable(images.images, trainable=False)
+        classes = tf.constant(images.labels, tf.int32) if labels else None
+
+    def batch(step):
+        epoch, position = step // per_epoch, step % per_epoch * batch_size
+        rows = tf.range(position, tf.minimum(position + batch_size, number))
+        if shuffle:
+            key = tf.stack([tf.cast(seed, tf.int64), epoch])
+            rows = tf.random.experimental.index_shuffle(rows, seed=key, max_index=number - 1)
+        x = tf.cast(tf.gather(pixels, rows), tf.float32) / 255.0
+        if dynamic:
+            key = tf.stack([tf.cast(seed, tf.int64), step])
+            x = tf.cast(tf.random.stateless_uniform(tf.shape(x), seed=key) < x, tf.float32)
+        x = tf.ensure_shape(x, (None, *images.images.shape[1:]))
+        return (x, tf.gather(classes, rows)) if labels else x
+
+    end = np.iinfo(np.int64).max if epochs is None else epochs * per_epoch
+    dataset = tf.data.Dataset.range(first_step, end).map(batch, num_parallel_calls=2, deterministic=True)
+    options = tf.data.Options()
+    # The numbers of steps are no examples: a strategy must split the batches, not the range.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return dataset.with_options(options).prefetch(4)
+
+
+def steps_per_epoch(number, batch_size):
+    return -(-number // batch_size)
+
+
+def _prepared(name, data_dir):
+    """The TFDS builder of a dataset that lies prepared on disk, after a download where it must be."""
+    import tensorflow_datasets as tfds
+
+    where = data_dir or os.environ.get("TFDS_DATA_DIR") or None
+    try:
+        builder = tfds.builder(name, data_dir=where)
+        builder.download_and_prepare()
+    except Exception as error:  # whatever the network, the disk or a server far away may bring
+        ways = "pass --data-dir (or set TFDS_DATA_DIR) to a folder that holds it, prepared by TFDS"
+        if name in SAMPLES:
+            ways += ", or pass --sample for the small real subset that ships with the package"
+        reason = " ".join(str(error).split())[:300]
+        raise DataError(
+            f"The dataset {name!r} cannot be had: it is not prepared in {where or 'the default TFDS folder'}, and "
+            f"fetching it failed ({type(error).__name__}: {reason}). Ways on: try again with a network, {ways}."
+        ) from error
+    return builder
+
+
+def _read(builder, split, source, image_size):
+    """A whole split in memory, each image written once into its place."""
+    info = builder.info
+    keep_labels = source.label is not None and source.label in info.features
+
+    def picture(example):
+        image = example["image"]
+        if source.crop:
+            image = tf.image.resize_with_crop_or_pad(image, source.crop, source.crop)
+        if image_size and tuple(image_size) != tuple(image.shape[:2]):
+            image = tf.image.resize(image, image_size, method="area" if source.crop else "bilinear", antialias=True)
+            image = tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
+        elif source.top != 255:
+            image = image * (255 // source.top)
+        label = example[source.label] if keep_labels else tf.constant(0, tf.int64)
+        return image, tf.cast(label, tf.int32)
+
+    dataset = builder.as_dataset(split=split, shuffle_files=False).map(picture, num_parallel_calls=2)
+    number = info.splits[split].num_examples
+    images = labels = None
+    start = 0
+    with _startup.quiet():
+        for chunk, chunk_labels in dataset.batch(_CHUNK).as_numpy_iterator():
+            if images is None:
+                images = np.empty((number, *chunk.shape[1:]), np.uint8)
+                labels = np.empty(number, np.int32)
+            images[start : start + len(chunk)] = chunk
+            labels[start : start + len(chunk)] = chunk_labels
+            start += len(chunk)
+    return Images(images[:start], labels[:start] if keep_labels else None)
+
+
+def _broken(paths):
+    for path in paths:
+        try:
+            tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+        except tf.errors.OpError as error:
+            yield path, error.message.splitlines()[0][:200]

@@ -1,0 +1,30 @@
+"""Bounds of the likelihood over a dataset."""
+
+import numpy as np
+import tensorflow as tf
+
+
+def log_prob(model, batches, num_samples=1, seed=0):
+    """The mean of `model.log_prob` over a dataset: nats per example.
+
+    Args:
+        model: a model of the zoo.
+        batches: iterable of float images `[B,H,W,C]`, or of (images, labels) for a conditional model.
+        num_samples: int >= 1, importance samples an image.
+        seed: int.
+
+    Returns:
+        dict of floats: `log_prob`, and `standard_error`, of that mean over the images.
+    """
+
+    @tf.function(reduce_retracing=True)
+    def evaluate(x, labels, seed):
+        return model.log_prob(x, num_samples, seed, labels)
+
+    values = []
+    for number, batch in enumerate(batches):
+        x, labels = batch if model.conditional else (batch, None)
+        # A seed for each batch, or the i-th images of all batches would share their noise.
+        values.append(evaluate(x, labels, tf.constant(seed + number)).numpy())
+    values = np.concatenate(values).astype(np.float64)
+    return {"log_prob": values.mean(), "standard_error": values.std(ddof=1) / np.sqrt(len(values))}

@@ -1,0 +1,28 @@
+"""How close reconstructions come."""
+
+import numpy as np
+import tensorflow as tf
+
+
+def reconstruction_error(model, batches, variance=None):
+    """The mean squared error of `model.reconstruct` over all values of all images.
+
+    Args:
+        model: a model of the zoo.
+        batches: iterable of float images `[B,H,W,C]`, or of (images, labels) for a conditional model.
+        variance: float, of the training data over all its values; None leaves the ratio out.
+
+    Returns:
+        dict of floats: `mse`, in squared units of the [0, 1] range; `mse_over_variance`, 1 for a model that
+        gives the mean value everywhere; `psnr`, −10 log10 mse, in dB.
+    """
+    reconstruct = tf.function(model.reconstruct, reduce_retracing=True)
+    squared, number = 0.0, 0
+    for batch in batches:
+        x, labels = batch if model.conditional else (batch, None)
+        difference = np.asarray(reconstruct(x, labels) - x, np.float64)
+        squared += np.square(difference).sum()
+        number += difference.size
+    mse = squared / number
+    ratio = {} if variance is None else {"mse_over_variance": mse / variance}
+    return {"mse": mse, **ratio, "psnr": -10.0 * np.log10(mse)}

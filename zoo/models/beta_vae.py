@@ -1,0 +1,50 @@
+"""The β-VAE."""
+
+import keras
+from keras import ops
+
+from zoo import checks
+from zoo.models.vae import VAE
+
+
+@keras.saving.register_keras_serializable("zoo")
+class BetaVAE(VAE):
+    """A VAE that pays β for its KL, or keeps it at a capacity.
+
+        loss = −log p(x|z) + β · KL             (Higgins et al. 2017, eq. (4))
+        loss = −log p(x|z) + γ · |KL − C|       (Burgess et al. 2018, eq. (8)), where `capacity` is given
+
+    `elbo` is that of the VAE, whatever β, γ and C are.
+
+    Args:
+        encoder, decoder, likelihood, free_bits, seed: as in `zoo.VAE`.
+        beta: float >= 0.
+        capacity: float >= 0, C in nats, or None for the first form. `zoo.callbacks.CapacityWarmup` raises it.
+        gamma: float >= 0.
+
+    Raises:
+        ValueError: for arguments out of range.
+
+    Example:
+        >>> model = zoo.BetaVAE(encoder, decoder, beta=4.0)
+    """
+
+    def __init__(self, encoder, decoder, likelihood="bernoulli", beta=4.0, capacity=None, gamma=1000.0, **kwargs):
+        super().__init__(encoder, decoder, likelihood, **kwargs)
+        self.beta = checks.number("beta", beta, 0.0)
+        self.capacity = None if capacity is None else checks.number("capacity", capacity, 0.0)
+        self.gamma = checks.number("gamma", gamma, 0.0)
+        if capacity is not None:
+            self.capacity_in_force = self.add_weight(
+                name="capacity", shape=(), dtype="float32", trainable=False, aggregation="only_first_replica",
+                initializer=keras.initializers.Constant(self.capacity),
+            )  # fmt: skip
+
+    def kl_penalty(self, kl):
+        penalty = super().kl_penalty(kl)
+        if self.capacity is None:
+            return self.beta * penalty
+        return self.gamma * ops.abs(penalty - self.capacity_in_force)
+
+    def get_config(self):
+        return {**super().get_config(), "beta": self.beta, "capacity": self.capacity, "gamma": self.gamma}

@@ -1,0 +1,160 @@
+"""Builders of the usual encoders and decoders: functional Keras models.
+
+Any Keras model of the same shapes can take their place. An encoder for Gaussian latents gives `[B, 2·latent_dim]`: means, then log-variances;
+a decoder gives the likelihood's parameters, `params_size(channels)` a pixel, without an activation.
+No network normalises over the batch, so that an example's result does not depend on its neighbours or on replicas.
+"""
+
+import math
+
+import keras
+from keras import layers
+
+from zoo import checks
+
+
+def mlp_encoder(image_shape, latent_dim, hidden=(512, 512), activation="relu"):
+    """Dense layers: `[B,H,W,C]` to `[B, 2·latent_dim]`. Any shape of image, or of table, will do."""
+    x = inputs = keras.Input(image_shape)
+    x = layers.Flatten()(x)
+    for units in hidden:
+        x = layers.Dense(units, activation=activation)(x)
+    return keras.Model(inputs, _posterior(x, latent_dim), name="encoder")
+
+
+def mlp_decoder(output_shape, latent_dim, hidden=(512, 512), activation="relu"):
+    """Dense layers: `[B,latent_dim]` to `[B,*output_shape]`."""
+    x = inputs = keras.Input((latent_dim,))
+    for units in hidden:
+        x = layers.Dense(units, activation=activation)(x)
+    x = layers.Dense(math.prod(output_shape))(x)
+    return keras.Model(inputs, layers.Reshape(output_shape)(x), name="decoder")
+
+
+def conv_encoder(image_shape, latent_dim, filters=(32, 64), blocks=0, dense=256, activation="relu"):
+    """Strided convolutions, one for each entry of `filters`, then a dense layer.
+
+    Args:
+        image_shape: (H, W, C); H and W divisible by 2 ** len(filters).
+        latent_dim: int >= 1.
+        filters: channels after each halving of the image: (32, 64) takes 28×28×1 to 14×14×32 to 7×7×64.
+        blocks: int >= 0, residual blocks after each halving.
+        dense: int >= 1, units of the last layer before the posterior.
+
+    Returns:
+        keras.Model from `[B,H,W,C]` to `[B, 2·latent_dim]`.
+
+    Raises:
+        ValueError: if the image cannot be halved that often.
+    """
+    check_divisible(image_shape, len(filters))
+    x = inputs = keras.Input(image_shape)
+    for width in filters:
+        x = layers.Conv2D(width, 4, strides=2, padding="same", activation=activation)(x)
+        for _ in range(blocks):
+            x = _residual(x, width, activation)
+    x = layers.Dense(dense, activation=activation)(layers.Flatten()(x))
+    return keras.Model(inputs, _posterior(x, latent_dim), name="encoder")
+
+
+def conv_decoder(output_shape, latent_dim, filters=(64, 32), blocks=0, dense=256, activation="relu"):
+    """A dense layer, then transposed convolutions, one for each entry of `filters`.
+
+    Args:
+        output_shape: (H, W, parameters a pixel); H and W divisible by 2 ** len(filters).
+        latent_dim: int >= 1.
+        filters: channels before each doubling: (64, 32) goes 7×7×64, 14×14×32, 28×28×32.
+        blocks: int >= 0, residual blocks before each doubling and after the last.
+        dense: int >= 1, units of the first layer.
+
+    Returns:
+        keras.Model from `[B,latent_dim]` to `[B,*output_shape]`.
+
+    Raises:
+        ValueError: if the image cannot be halved that often.
+    """
+    check_divisible(output_shape, len(filters))
+    height, width = (size // 2 ** len(filters) for size in output_shape[:2])
+    x = inputs = keras.Input((latent_dim,))
+    x = layers.Dense(dense, activation=activation)(x)
+    x = layers.Dense(height * width * filters[0], activation=activation)(x)
+    x = layers.Reshape((height, width, filters[0]))(x)
+    for channels, following in zip(filters, (*filters[1:], filters[-1])):
+        for _ in range(blocks):
+            x = _residual(x, channels, activation)
+        x = layers.Conv2DTranspose(following, 4, strides=2, padding="same")(x)
+        x = layers.Activation(activation)(x)
+    for _ in range(blocks):
+        x = _residual(x, filters[-1], activation)
+    x = layers.Conv2D(output_shape[-1], 3, padding="same")(x)
+    return keras.Model(inputs, x, name="decoder")
+
+
+def residual_encoder(image_shape, code_dim=64, filters=128, downsamples=2, blocks=2, bottleneck=32):
+    """The VQ-VAE's encoder (van den Oord et al. 2017, section 4.1): halvings, then residual blocks.
+
+    Args:
+        image_shape: (H, W, C); H and W divisible by 2 ** downsamples.
+        code_dim: int >= 1, channels of the result.
+        filters: int >= 2, channels within; half of them after the first halving.
+        downsamples: int >= 1: 2 takes 32×32 to 8×8.
+        blocks: int >= 0.
+        bottleneck: int >= 1, channels inside a residual block.
+
+    Returns:
+        keras.Model from `[B,H,W,C]` to `[B, H/2**downsamples, W/2**downsamples, code_dim]`.
+
+    Raises:
+        ValueError: if the image cannot be halved that often.
+    """
+    check_divisible(image_shape, downsamples)
+    x = inputs = keras.Input(image_shape)
+    for i in range(downsamples):
+        x = layers.Conv2D(filters // 2 if i == 0 else filters, 4, strides=2, padding="same", activation="relu")(x)
+    x = layers.Conv2D(filters, 3, padding="same")(x)
+    x = _residual_stack(x, filters, blocks, bottleneck)
+    return keras.Model(inputs, layers.Conv2D(code_dim, 1)(x), name="encoder")
+
+
+def residual_decoder(grid_shape, params, filters=128, upsamples=2, blocks=2, bottleneck=32):
+    """The VQ-VAE's decoder, the encoder's mirror image.
+
+    Args:
+        grid_shape: (h, w, code_dim).
+        params: int >= 1, parameters a pixel.
+        filters, blocks, bottleneck: as in `residual_encoder`.
+        upsamples: int >= 1: 2 takes 8×8 to 32×32.
+
+    Returns:
+        keras.Model from `[B,h,w,code_dim]` to `[B, h·2**upsamples, w·2**upsamples, params]`.
+    """
+    x = inputs = keras.Input(grid_shape)
+    x = layers.Conv2D(filters, 3, padding="same")(x)
+    x = _residual_stack(x, filters, blocks, bottleneck)
+    for i in range(upsamples - 1):
+        x = layers.Conv2DTranspose(filters // 2 if i == upsamples - 2 else filters, 4, strides=2, padding="same")(x)
+        x = layers.Activation("relu")(x)
+    x = layers.Conv2DTranspose(params, 4, strides=2, padding="same")(x)
+    return keras.Model(inputs, x, name="decoder")
+
+
+def check_divisible(image_shape, halvings):
+    """Raises ValueError unless height and width can be halved `halvings` times."""
+    if len(image_shape) != 3 or any(size % 2**halvings for size in image_shape[:2]):
+        checks.fail("image_shape", f"(H, W, C) with H and W divisible by {2**halvings}", tuple(image_shape))
+
+
+def _posterior(x, latent_dim):
+    return layers.Dense(2 * checks.positive_int("latent_dim", latent_dim), name="posterior")(x)
+
+
+def _residual(x, channels, activation, bottleneck=None):
+    y = layers.Activation(activation)(x)
+    y = layers.Conv2D(bottleneck or channels // 2, 3, padding="same", activation=activation)(y)
+    return layers.Add()([x, layers.Conv2D(channels, 1)(y)])
+
+
+def _residual_stack(x, filters, blocks, bottleneck):
+    for _ in range(blocks):
+        x = _residual(x, filters, "relu", bottleneck)
+    return layers.Activation("relu")(x)

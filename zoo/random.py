@@ -1,0 +1,143 @@
+"""Random numbers as a pure function of an integer seed: the same bits in every runtime.
+
+TensorFlow's own generators keep hidden state, cannot be seeded from outside once exported,
+or do not convert to TFLite at all. The one here is counter-based: number j of seed s is a hash
+of (s, j), made of 32-bit multiplications, shifts and exclusive ors, which every runtime has.
+
+    bits(s, j) = mix(mix(s + A) ^ mix(j + B))
+
+`mix` is Wellons' two-multiplication integer hash (lowbias32 with its later constants,
+https://github.com/skeeto/hash-prospector), a bijection of the 32-bit integers. The
+generator is for simulation; it is not cryptographic.
+
+Seeds are int32 of shape `[B]`, one a row: row i of a result depends on `seed[i]` alone.
+"""
+
+import math
+import secrets
+
+from keras import ops
+
+_BITS = (0x3C6EF372, 0x9E3779B9)  # added to seed and counter where numbers are drawn
+_FOLD = (0x1B873593, 0xCC9E2D51)  # and where seeds are derived, so that the two never meet
+
+
+def _uint32(value):
+    """`value` modulo 2**32, as a uint32 tensor."""
+    if isinstance(value, int):
+        return ops.convert_to_tensor(value % 2**32, "uint32")
+    return ops.cast(value, "uint32")
+
+
+def _xor_shift(x, bits):
+    return ops.bitwise_xor(x, ops.bitwise_right_shift(x, _uint32(bits)))
+
+
+def _mix(x):
+    x = _xor_shift(x, 16) * _uint32(0x21F0AAAD)
+    x = _xor_shift(x, 15) * _uint32(0xD35A2D97)
+    return _xor_shift(x, 15)
+
+
+def _hash(seed, counter, constants):
+    seed = _mix(_uint32(seed) + _uint32(constants[0]))
+    counter = _mix(_uint32(counter) + _uint32(constants[1]))
+    return _mix(ops.bitwise_xor(seed, counter))
+
+
+def fold_in(seed, data):
+    """A new seed from a seed and an integer, for an independent stream.
+
+    For one seed, different `data` give different seeds.
+
+    Args:
+        seed: int, or int32 tensor of any shape.
+        data: int, or int32 tensor that broadcasts against `seed`.
+
+    Returns:
+        int32 tensor of the broadcast shape.
+    """
+    return ops.cast(_hash(seed, data, _FOLD), "int32")
+
+
+def fresh_seed():
+    """An int32 seed from the operating system, for those who asked for none."""
+    return secrets.randbits(31)
+
+
+def row_seeds(seed, num_rows):
+    """The seeds of `num_rows` rows: `fold_in(seed, i)` for an int, an int32 `[num_rows]` as it is.
+
+    Raises:
+        ValueError: if `seed` is an array of another shape or not of integers.
+    """
+    if isinstance(seed, int):
+        return fold_in(seed, ops.arange(num_rows, dtype="int32"))
+    seed = ops.convert_to_tensor(seed)
+    if len(seed.shape) == 0:
+        return fold_in(ops.cast(seed, "int32"), ops.arange(num_rows, dtype="int32"))
+    wrong_length = seed.shape[0] is not None and isinstance(num_rows, int) and seed.shape[0] != num_rows
+    if len(seed.shape) != 1 or wrong_length or "int" not in seed.dtype.name:
+        raise ValueError(
+            f"Expected `seed` to be an int or an int32 array of shape [{num_rows}]. "
+            f"Received: seed of shape {tuple(seed.shape)} and dtype {seed.dtype.name}"
+        )
+    return ops.cast(seed, "int32")
+
+
+def uniform(seed, shape):
+    """Uniform numbers in the open interval (0, 1), on a grid of 2**-23.
+
+    The upper 23 bits plus one half are exact in float32, so that neither 0 nor 1 can come out
+    and `log` is always finite.
+
+    Args:
+        seed: int32 `[B]`.
+        shape: tuple of ints, the shape of one row.
+
+    Returns:
+        float32 `[B, *shape]`.
+
+    Example:
+        >>> zoo.random.uniform(zoo.random.row_seeds(0, 4), (8,)).shape
+        TensorShape([4, 8])
+    """
+    counter = ops.arange(math.prod(shape), dtype="int32")
+    bits = _hash(ops.expand_dims(seed, 1), ops.expand_dims(counter, 0), _BITS)
+    # By way of int32: the shifted value fits, and TFLite casts that type everywhere.
+    top = ops.cast(ops.cast(ops.bitwise_right_shift(bits, _uint32(9)), "int32"), "float32")
+    return ops.reshape((top + 0.5) * 2.0**-23, (-1, *shape))
+
+
+def normal(seed, shape):
+    """Standard normal numbers, by Box and Muller (1958): sqrt(-2 ln u) · (cos 2πv, sin 2πv).
+
+    The largest magnitude is sqrt(-2 ln 2**-24) = 5.77.
+
+    Args:
+        seed: int32 `[B]`.
+        shape: tuple of ints, the shape of one row.
+
+    Returns:
+        float32 `[B, *shape]`.
+    """
+    size = math.prod(shape)
+    half = (size + 1) // 2
+    u = uniform(seed, (2, half))
+    radius = ops.sqrt(-2.0 * ops.log(u[:, 0]))
+    angle = 2.0 * math.pi * u[:, 1]
+    pairs = ops.concatenate([radius * ops.cos(angle), radius * ops.sin(angle)], axis=1)
+    return ops.reshape(pairs[:, :size], (-1, *shape))
+
+
+def gumbel(seed, shape):
+    """Standard Gumbel numbers, −ln(−ln u): `argmax(logits + gumbel)` is a categorical draw.
+
+    Args:
+        seed: int32 `[B]`.
+        shape: tuple of ints, the shape of one row.
+
+    Returns:
+        float32 `[B, *shape]`.
+    """
+    return -ops.log(-ops.log(uniform(seed, shape)))

@@ -1,0 +1,52 @@
+"""What a replica must know of the others; each function is free where there is but one."""
+
+import tensorflow as tf
+
+
+def _context():
+    """The replica context where there are several replicas, else None."""
+    context = tf.distribute.get_replica_context()
+    return context if context is not None and context.num_replicas_in_sync > 1 else None
+
+
+def num_replicas():
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def replica_id():
+    """This replica's number, int32; 0 where there is but one."""
+    context = _context()
+    return 0 if context is None else tf.cast(context.replica_id_in_sync_group, tf.int32)
+
+
+def all_sum(value):
+    """The sum of `value` over all replicas; differentiable."""
+    context = _context()
+    return value if context is None else context.all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+
+def from_first(value):
+    """The first replica's `value`, on every replica."""
+    context = _context()
+    if context is None:
+        return value
+    mine = tf.where(tf.equal(replica_id(), 0), value, tf.zeros_like(value))
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, mine)
+
+
+def mean_over_batch(values):
+    """The mean of per-example `values` `[b]` over the global batch: float32 scalar.
+
+    Replicas may hold parts of different length (a partial last batch): each example counts once.
+    """
+    count = tf.cast(tf.shape(values)[0], tf.float32)
+    return all_sum(tf.reduce_sum(values)) / tf.maximum(all_sum(count), 1.0)
+
+
+def share_of_mean(values):
+    """This replica's part of `mean_over_batch`: the parts of all replicas add up to the mean.
+
+    It is what a replica differentiates, for Keras adds the gradients of all replicas.
+    """
+    count = tf.cast(tf.shape(values)[0], tf.float32)
+    return tf.reduce_sum(values) / tf.maximum(all_sum(count), 1.0)

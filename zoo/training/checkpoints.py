@@ -1,0 +1,77 @@
+"""A run's state on disk: enough to go on as if it had never stopped."""
+
+import json
+import pathlib
+import shutil
+import sys
+
+import numpy as np
+
+from zoo.training import files
+
+_KEPT = 2
+
+
+class OtherRun(RuntimeError):
+    """A checkpoint belongs to a run with other settings."""
+
+
+class Checkpoints:
+    """Numbered folders `step-00001234`, each with all weights, the optimizer's among them, and the run's record.
+
+    Args:
+        folder: path.
+        run: dict of what must be the same for a run to go on, such as the seed.
+    """
+
+    def __init__(self, folder, run):
+        self.folder = pathlib.Path(folder)
+        self.run = run
+
+    def clear(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def newest_first(self):
+        return sorted(self.folder.glob("step-*"), reverse=True)
+
+    def save(self, model, step, history):
+        """Writes a checkpoint, unless one of this step is there already or a weight is not finite."""
+        target = self.folder / f"step-{step:08d}"
+        if target.exists() or not all(np.isfinite(weight).all() for weight in model.get_weights()):
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with files.replacing(target) as scratch:
+            scratch.mkdir()
+            model.save_weights(scratch / "model.weights.h5")
+            files.write_json(scratch / "state.json", {"step": step, "run": self.run, "history": history})
+        for old in self.newest_first()[_KEPT:]:
+            shutil.rmtree(old)
+
+    def restore(self, model):
+        """Loads the newest checkpoint that can be read: (step, history), or (0, []) where there is none.
+
+        Raises:
+            OtherRun: if the checkpoint is of another run, with the differences.
+        """
+        for folder in self.newest_first():
+            try:
+                state = json.loads((folder / "state.json").read_text())
+                self._require_same_run(state["run"])
+                model.load_weights(folder / "model.weights.h5")
+            except (OSError, KeyError, json.JSONDecodeError) as error:
+                print(f"{folder} cannot be read ({error}); the one before is used.", file=sys.stderr)
+                continue
+            return state["step"], state["history"]
+        return 0, []
+
+    def _require_same_run(self, run):
+        differences = [
+            f"{key} was {run.get(key)!r} and is {self.run.get(key)!r}"
+            for key in sorted(run.keys() | self.run.keys())
+            if run.get(key) != self.run.get(key)
+        ]
+        if differences:
+            raise OtherRun(
+                f"The run in {self.folder.parent} cannot go on with other settings: {'; '.join(differences)}. "
+                "Restore them, pass --fresh to start over, or another --output."
+            )

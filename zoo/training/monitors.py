@@ -1,0 +1,118 @@
+"""Callbacks that watch a run: its progress, its checkpoints, and whether its loss is a number."""
+
+import math
+import sys
+import time
+
+import keras
+
+
+class NonFiniteLoss(RuntimeError):
+    """The loss became NaN or infinite."""
+
+
+class Position(keras.callbacks.Callback):
+    """Knows the number of the training step that comes next, `step`, over all calls of `fit`.
+
+    The optimizer's own count does not do: under loss scaling it leaves out the steps that overflowed.
+    """
+
+    def __init__(self, step):
+        super().__init__()
+        self.step = self._first = step
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._first = self.step
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step = self._first + batch + 1
+
+
+class StopOnNonFinite(keras.callbacks.Callback):
+    """Raises `NonFiniteLoss` as soon as the loss is no finite number, before anything more is saved."""
+
+    def __init__(self, position, checkpoints):
+        super().__init__()
+        self._position, self._checkpoints = position, checkpoints
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = logs["loss"]
+        if math.isfinite(loss):
+            return
+        kept = next(iter(self._checkpoints.newest_first()), None)
+        raise NonFiniteLoss(
+            f"The loss is {loss} at step {self._position.step}. "
+            + (f"The last good checkpoint is kept: {kept}. " if kept else "No checkpoint was written yet. ")
+            + "A lower --learning-rate is the first thing to try; then look for NaN in the data, and with "
+            "--mixed-precision float16 try bfloat16."
+        )
+
+
+class SaveCheckpoints(keras.callbacks.Callback):
+    """Keeps the history, and saves a checkpoint at the end of each epoch and whenever `seconds` have passed."""
+
+    def __init__(self, position, checkpoints, history, seconds=300):
+        super().__init__()
+        self.history = history
+        self._position, self._checkpoints = position, checkpoints
+        self._seconds = seconds
+
+    def on_train_begin(self, logs=None):
+        self._last = time.monotonic()
+        self._began = self._last - (self.history[-1]["seconds"] if self.history else 0.0)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if time.monotonic() - self._last > self._seconds:
+            self.save()
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds = time.monotonic() - self._began
+        self.history.append({"epoch": epoch + 1, "step": self._position.step, **logs, "seconds": seconds})
+        self.save()
+
+    def save(self):
+        self._checkpoints.save(self.model, self._position.step, self.history)
+        self._last = time.monotonic()
+
+
+class Progress(keras.callbacks.Callback):
+    """Prints a line an epoch: the figures, their validation counterparts, and the time left."""
+
+    def __init__(self, position, total_steps):
+        super().__init__()
+        self._position, self._total = position, total_steps
+        self._clock = None
+        self._shown = 0.0
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._clock is None:  # not before the first step is over: it holds the tracing
+            self._clock, self._from = time.monotonic(), self._position.step
+        if sys.stdout.isatty() and time.monotonic() - self._shown > 0.5:
+            self._shown = time.monotonic()
+            print(f"\r\x1b[K  step {self._position.step}/{self._total}  loss {logs['loss']:.4g}", end="", flush=True)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._began = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if sys.stdout.isatty():
+            print("\r\x1b[K", end="")
+        taken = time.monotonic() - self._began
+        parts = [f"epoch {epoch + 1:3d}/{self.params['epochs']}"]
+        names = [*self.model.trackers, *(name for name in logs if name not in self.model.trackers)]
+        parts += [_figure(name, logs[name], logs.get(f"val_{name}")) for name in names if not name.startswith("val_")]
+        print("  ".join(parts) + f"  {duration(taken)}, {self._left()} left", flush=True)
+
+    def _left(self):
+        done = self._position.step - self._from
+        seconds = (time.monotonic() - self._clock) * (self._total - self._position.step) / done if done else 0.0
+        return duration(seconds)
+
+
+def _figure(name, value, validation):
+    return f"{name} {value:.4g}" + ("" if validation is None else f" (val {validation:.4g})")
+
+
+def duration(seconds):
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"

@@ -1,0 +1,131 @@
+"""The pictures that a run leaves behind."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import numpy as np  # noqa: E402
+from matplotlib import pyplot as plt  # noqa: E402
+
+from zoo.applications import interpolate  # noqa: E402
+from zoo.training import files  # noqa: E402
+
+_GAP = 1  # pixels between the images of a grid
+
+
+def draw_all(model, images, history, folder, seed=0, classes=None):
+    """Draws what the model is able to show, from held-out `images`, into `folder`.
+
+    `reconstructions.png`: originals in the odd rows, their reconstructions below. `samples.png`: draws from the prior; under a conditional
+    model a row for each class. `interpolation.png`: a row for each pair of images. `latents.png`: posterior means, on
+    their two main axes where there are more; or `codebook.png`: how often each code is used. `curves.png`: the history.
+    """
+    x = images.images.astype(np.float32) / 255.0
+    labels = images.labels if model.conditional else None
+    grid = {"reconstructions.png": _reconstructions(model, x, labels), "interpolation.png": _between(model, x, images)}
+    if model.can_sample:
+        grid["samples.png"] = _samples(model, seed, classes)
+    for name, rows in grid.items():
+        save_grid(folder / name, rows)
+    if hasattr(model, "quantizer"):
+        _save(folder / "codebook.png", _codebook, model, x)
+    else:
+        _save(folder / "latents.png", _latents, model, x, images.labels)
+    if history:
+        _save(folder / "curves.png", _curves, history)
+
+
+def save_grid(path, rows, scale=3):
+    """Writes images `[R,N,H,W,C]` in [0, 1] as one PNG of R rows, each pixel `scale` wide."""
+    rows = np.asarray(rows)
+    count, length, height, width, channels = rows.shape
+    canvas = np.ones((count * (height + _GAP) + _GAP, length * (width + _GAP) + _GAP, channels), np.float32)
+    for r in range(count):
+        for n in range(length):
+            top, left = r * (height + _GAP) + _GAP, n * (width + _GAP) + _GAP
+            canvas[top : top + height, left : left + width] = rows[r, n]
+    canvas = np.repeat(np.repeat(canvas, scale, axis=0), scale, axis=1)
+    canvas = np.repeat(canvas, 3, axis=-1) if channels == 1 else canvas
+    with files.replacing(path) as scratch:
+        plt.imsave(scratch, np.clip(canvas, 0.0, 1.0))
+
+
+def _reconstructions(model, x, labels, rows=4, columns=12):
+    columns = min(columns, len(x))
+    rows = min(rows, len(x) // columns)
+    number = rows * columns
+    shown = np.asarray(model.reconstruct(x[:number], None if labels is None else labels[:number]))
+    pairs = np.stack([x[:number], shown]).reshape(2, rows, columns, *x.shape[1:])
+    return pairs.swapaxes(0, 1).reshape(2 * rows, columns, *x.shape[1:])
+
+
+def _samples(model, seed, classes, columns=10):
+    classes = (classes or range(model.num_classes)) if model.conditional else range(columns)
+    number = len(classes) * columns
+    labels = np.repeat(np.asarray(classes, np.int32), columns) if model.conditional else None
+    images = np.asarray(model.sample(number, seed=seed, labels=labels))
+    return images.reshape(len(classes), columns, *images.shape[1:])
+
+
+def _between(model, x, images, rows=6):
+    if not model.conditional:
+        pairs = [(2 * r % len(x), (2 * r + 1) % len(x)) for r in range(rows)]
+    else:  # within a class, for the label stays the same along the way
+        groups = [np.flatnonzero(images.labels == label) for label in np.unique(images.labels)]
+        pairs = [group[:2] for group in groups if len(group) > 1]
+    start, end = np.transpose(pairs)
+    return interpolate(model, x[start], x[end], 10, images.labels[start] if model.conditional else None)
+
+
+def _save(path, draw, *arguments):
+    figure, axes = plt.subplots(figsize=(7, 5), layout="constrained")
+    try:
+        draw(axes, *arguments)
+        with files.replacing(path) as scratch:
+            figure.savefig(scratch, dpi=110)
+    finally:
+        plt.close(figure)
+
+
+def _latents(axes, model, x, labels, number=2000):
+    x, labels = x[:number], None if labels is None else labels[:number]
+    mean = np.asarray(model.encode(x, labels if model.conditional else None)["mean"])
+    if mean.shape[1] == 1:
+        mean = np.pad(mean, ((0, 0), (0, 1)))
+    centred = mean - mean.mean(axis=0)
+    _, sizes, main = np.linalg.svd(centred, full_matrices=False)
+    flat = mean if mean.shape[1] == 2 else centred @ main[:2].T
+    points = axes.scatter(*flat.T, c=labels, s=6, cmap="tab10")
+    if labels is not None:
+        axes.legend(*points.legend_elements(), loc="upper right", fontsize="small")
+    explained = np.square(sizes[:2]).sum() / max(np.square(sizes).sum(), 1e-12)
+    of = "" if mean.shape[1] == 2 else f", two main axes of {mean.shape[1]}: {explained:.0%} of the variance"
+    axes.set_title(f"posterior means{of}")
+
+
+def _codebook(axes, model, x, number=1000):
+    number_codes = model.quantizer.num_codes
+    codes = np.concatenate([np.asarray(model.encode(part)).ravel() for part in np.array_split(x[:number], 10) if len(part)])
+    counts = np.sort(np.bincount(codes, minlength=number_codes))[::-1]
+    axes.bar(np.arange(number_codes), counts / counts.sum(), width=1.0)
+    axes.axhline(1.0 / number_codes, color="black", linewidth=0.8, linestyle=":")
+    axes.set_xlabel("codes, the most frequent first; dotted: all alike")
+    axes.set_ylabel("share of use")
+    axes.set_title(f"codebook use: {np.count_nonzero(counts)} of {number_codes} codes")
+
+
+def _curves(axes, history):
+    epochs = [row["epoch"] for row in history]
+    names = [name for name in ("loss", "reconstruction") if name in history[-1]]
+    for number, name in enumerate(names):
+        for prefix, style in (("", "-"), ("val_", "--")):
+            values = [row.get(prefix + name, np.nan) for row in history]
+            axes.plot(epochs, values, style, color=f"C{number}", label=prefix + name, marker="." if len(epochs) < 3 else "")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("nats per example")
+    axes.legend()
+    last = [row["loss"] for row in history[len(history) // 10 :]]
+    # The first epochs would otherwise press all the others flat.
+    spread = max(max(last) - min(last), 1e-6)
+    lows = [row[key] for row in history for key in row if key in names or key.removeprefix("val_") in names]
+    axes.set_ylim(min(lows) - 0.05 * spread, max(last) + 0.3 * spread)

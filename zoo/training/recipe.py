@@ -1,0 +1,128 @@
+"""What a recipe says, and the flags that all recipes share."""
+
+import argparse
+import dataclasses
+import pathlib
+import tempfile
+from collections.abc import Callable
+
+from zoo import checks, data
+
+STRATEGIES = ("auto", "none", "mirrored", "multiworker", "tpu")
+
+
+def _nothing(*_):
+    return ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A dataset, a model, and how the one is trained on the other.
+
+    Args:
+        name: str, the script's name without its ending.
+        description: str, the script's docstring, shown by `--help`.
+        image_shape: (H, W, C), of the images as the model takes them.
+        build: function of (flags, image shape) that gives the model, not compiled. A ValueError that it raises is shown as a usage error.
+        dataset: str, the TFDS name; None where `load` is given.
+        load: function of (flags, image shape) that gives `zoo.data.Splits`; None loads `dataset`.
+        epochs, sample_epochs, batch_size, learning_rate: the flags' defaults; `sample_epochs` under `--sample`.
+        minimum_steps: int, that the default number of epochs is raised to reach, for data of unknown size.
+        binarization: None, "static" or "dynamic": the default of `--binarization`. None: no such flag.
+        jit_compile: bool, whether XLA compiles the step. It pays for small dense networks, not for convolutions on a CPU.
+        steps_per_execution: int, steps in one call of the graph.
+        add_flags: function of the parser that adds the recipe's own flags.
+        callbacks: function of (flags, total steps) that gives Keras callbacks.
+    """
+
+    name: str
+    description: str
+    image_shape: tuple[int, int, int]
+    build: Callable
+    dataset: str | None = None
+    load: Callable | None = None
+    epochs: int = 30
+    sample_epochs: int = 30
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    minimum_steps: int = 0
+    binarization: str | None = None
+    jit_compile: bool = False
+    steps_per_execution: int = 10
+    add_flags: Callable = _nothing
+    callbacks: Callable = _nothing
+
+    def parser(self):
+        parser = argparse.ArgumentParser(
+            prog=f"{self.name}.py", description=self.description, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        add = parser.add_argument
+        if self.dataset:
+            has_sample = self.dataset in data.SAMPLES
+            note = "train on the small real sample that ships with the package" if has_sample else argparse.SUPPRESS
+            add("--sample", action="store_true", help=note)
+            add("--data-dir", help="where TFDS finds or puts the dataset (default: TFDS_DATA_DIR, else TFDS's own)")
+        add("--epochs", type=int, help=f"default: {self.epochs}, with --sample {self.sample_epochs}")
+        add("--steps-per-epoch", type=int, help="default: one pass over the training images")
+        add("--batch-size", type=int, default=self.batch_size, help="over all replicas (default: %(default)s)")
+        add("--learning-rate", type=float, default=self.learning_rate, help="at the start (default: %(default)s)")
+        add("--seed", type=int, default=0, help="of weights, order and noise (default: %(default)s)")
+        add("--strategy", choices=STRATEGIES, default="auto", help="auto: all GPUs, else one device")
+        add("--mixed-precision", nargs="?", choices=("none", "bfloat16", "float16"), default="none", const="bfloat16")
+        add("--output", type=pathlib.Path, default=pathlib.Path("runs", self.name), help="default: %(default)s")
+        add("--fresh", action="store_true", help="start over, instead of going on where the last run stopped")
+        if self.binarization:
+            add("--binarization", choices=("none", "static", "dynamic"), default=self.binarization)
+        self.add_flags(parser)
+        return parser
+
+    def parse(self, argv=None):
+        """The flags, checked as far as they can be without data; a usage error ends the program with status 2."""
+        parser = self.parser()
+        flags = parser.parse_args(argv)
+        flags.sample = getattr(flags, "sample", False)
+        flags.binarization = getattr(flags, "binarization", "none")
+        try:
+            for name in ("epochs", "steps_per_epoch", "batch_size"):
+                if getattr(flags, name) is not None:
+                    checks.positive_int(_flag(name), getattr(flags, name))
+            checks.number("--learning-rate", flags.learning_rate, 0.0, open_low=True)
+            if flags.sample and self.dataset not in data.SAMPLES:
+                checks.fail("--sample", f"left out, as only {', '.join(data.SAMPLES)} have a bundled sample", True)
+            require_writable(flags.output)
+        except ValueError as error:
+            parser.error(str(error))
+        return flags
+
+    def build_checked(self, flags):
+        """The model, or a usage error where the flags do not make one."""
+        try:
+            return self.build(flags, self.shape(flags))
+        except ValueError as error:
+            self.parser().error(str(error))
+
+    def shape(self, flags):
+        size = getattr(flags, "image_size", None)
+        return self.image_shape if size is None else (size, size, self.image_shape[-1])
+
+    def load_splits(self, flags):
+        shape = self.shape(flags)
+        if self.load:
+            return self.load(flags, shape)
+        return data.load(self.dataset, flags.data_dir, shape[:2], flags.sample)
+
+
+def require_writable(folder):
+    """Makes `folder` where it is missing; raises ValueError if nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"Expected `--output` to be a folder that can be written to. Received: {str(folder)!r} ({error.strerror})"
+        ) from error
+
+
+def _flag(name):
+    return "--" + name.replace("_", "-")
