@@ -1,6 +1,6 @@
 """VAE on CelebA faces, cut to the face and resized to 64×64: a mixture of logistics over 8-bit colours.
 
-    python recipes/celeba_vae.py
+python recipes/celeba_vae.py
 """
 
 import zoo

@@ -1,6 +1,6 @@
 """VQ-VAE on CIFAR-10: 8×8 codes out of 512, 64 numbers each.
 
-    python recipes/cifar10_vqvae.py
+python recipes/cifar10_vqvae.py
 """
 
 import zoo
@@ -31,7 +31,7 @@ RECIPE = training.Recipe(
     image_shape=(32, 32, 3),
     build=build,
     dataset="cifar10",
-    epochs=20,
+    epochs=25,
     sample_epochs=40,
     batch_size=32,
     add_flags=add_flags,

@@ -1,6 +1,6 @@
 """β-VAE on dSprites with a rising capacity: position, scale and orientation come apart.
 
-    python recipes/dsprites_beta_vae.py
+python recipes/dsprites_beta_vae.py
 """
 
 import zoo

@@ -1,6 +1,6 @@
 """β-VAE on Fashion-MNIST, grey levels: fewer, more separate factors for a larger β.
 
-    python recipes/fashion_mnist_beta_vae.py
+python recipes/fashion_mnist_beta_vae.py
 """
 
 import zoo

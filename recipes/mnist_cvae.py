@@ -1,6 +1,6 @@
 """CVAE on MNIST, dynamically binarised: digits on demand.
 
-    python recipes/mnist_cvae.py
+python recipes/mnist_cvae.py
 """
 
 import zoo

@@ -1,6 +1,6 @@
 """VAE on MNIST, dynamically binarised: residual convolutions, 32 latents.
 
-    python recipes/mnist_vae.py
+python recipes/mnist_vae.py
 """
 
 import zoo

@@ -1,6 +1,6 @@
 """VAE on SVHN house numbers, 32×32: a mixture of logistics over 8-bit colours, so that bits per dim mean something.
 
-    python recipes/svhn_vae.py
+python recipes/svhn_vae.py
 """
 
 import zoo

@@ -26,7 +26,7 @@ def make(name, data_dir, target):
     }
     tfds.dataset_builders.store_as_tfds_dataset(
         name=name, version=str(source.version), features=source.info.features, split_datasets=splits, data_dir=target,
-        description=f"The first {SIZES[name][0]} training and {SIZES[name][1]} test images of {name} as TFDS stores it.",
+        description="The first {} training and {} test images of {} as TFDS stores it.".format(*SIZES[name], name),
         homepage=source.info.homepage, citation=source.info.citation,
     )  # fmt: skip
 

@@ -30,8 +30,8 @@ def require_tensorflow_backend():
 def quiet():
     """Keeps back what TensorFlow's C++ side writes to stderr within, unless something is wrong.
 
-    TensorFlow 2.21 logs before it reads TF_CPP_MIN_LOG_LEVEL, so the lines are caught at the file descriptor. Errors are passed on,
-    and everything if the block raises.
+    TensorFlow 2.21 logs before it reads TF_CPP_MIN_LOG_LEVEL, so the lines are caught at the file descriptor. Errors
+    are passed on, and everything if the block raises.
     """
     try:
         stderr = os.dup(2)

@@ -8,8 +8,8 @@ from zoo import checks
 class _Schedule(keras.callbacks.Callback):
     """Sets a scalar weight of the model before each step, from the number of steps taken so far.
 
-    It keeps no state of its own, so that a run that is resumed goes on with the right value. Under `steps_per_execution` the value
-    moves once an execution.
+    It keeps no state of its own, so that a run that is resumed goes on with the right value. Under
+    `steps_per_execution` the value moves once an execution.
     """
 
     def value(self, step):
@@ -40,8 +40,9 @@ class _Schedule(keras.callbacks.Callback):
 class KLWarmup(_Schedule):
     """Raises `model.kl_weight` from `start` to 1 linearly, once or again and again; logs `kl_weight`.
 
-    Linear warm-up is Sønderby et al. 2016, "Ladder Variational Autoencoders", section 2.3; the cyclical form is Fu et al. 2019, "Cyclical Annealing
-    Schedule", eqs. (6) and (7): each of `cycles` equal parts of `steps` rises for its share `ratio` and stays at 1 for the rest.
+    Linear warm-up is Sønderby et al. 2016, "Ladder Variational Autoencoders", section 2.3; the cyclical form is Fu
+    et al. 2019, "Cyclical Annealing Schedule", eqs. (6) and (7): each of `cycles` equal parts of `steps` rises for
+    its share `ratio` and stays at 1 for the rest.
 
     Args:
         steps: int >= 1, training steps until the weight is 1 for good.
@@ -91,7 +92,7 @@ class CapacityWarmup(_Schedule):
 
     def target(self):
         if getattr(self.model, "capacity", None) is None:
-            raise ValueError("Expected a model with a capacity: zoo.BetaVAE(…, capacity=…). Received: " + self.model.name)
+            raise ValueError(f"Expected a zoo.BetaVAE with a capacity. Received: {self.model.name}, which has none")
         return self.model.capacity_in_force
 
     def value(self, step):

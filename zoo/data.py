@@ -1,7 +1,8 @@
 """Images by dataset name, from a folder, or as arrays; and the batches that a model is fed.
 
-Images are uint8 in memory, `[N,H,W,C]`, and become float32 in [0, 1] in the batch. What a batch holds is a function of the seed and of the
-number of the training step alone, so that a run can start in the middle of an epoch with what it would have seen.
+Images are uint8 in memory, `[N,H,W,C]`, and become float32 in [0, 1] in the batch. What a batch holds is a function
+of the seed and of the number of the training step alone, so that a run can start in the middle of an epoch with what
+it would have seen.
 """
 
 import contextlib
@@ -81,7 +82,8 @@ def load(name, data_dir=None, image_size=None, sample=False):
 
     Args:
         name: str, of TFDS: "mnist", "cifar10", "svhn_cropped", …
-        data_dir: path where TFDS looks for the dataset, and puts it. None: the environment variable TFDS_DATA_DIR, else TFDS's default.
+        data_dir: path where TFDS looks for the dataset, and puts it. None: the environment variable TFDS_DATA_DIR,
+            else TFDS's default.
         image_size: (H, W), or None to leave the size.
         sample: bool, whether to read the small subset that ships with the package instead.
 
@@ -109,7 +111,8 @@ def load_folder(directory, image_size):
     """The images of a folder and its subfolders, split; no labels.
 
     Each image is cut to the aspect ratio of `image_size` and resized. A file that cannot be read is named on
-    stderr, and skipped. A tenth is for validation and a tenth for testing, at least one each; a single image serves for all three.
+    stderr, and skipped. A tenth is for validation and a tenth for testing, at least one each; a single image serves
+    for all three.
 
     Args:
         directory: path.

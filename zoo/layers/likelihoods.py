@@ -13,7 +13,8 @@ from zoo import checks, distributions, replica
 class Likelihood(layers.Layer):
     """Base of the likelihoods. They compute in float32 under any dtype policy.
 
-    `eight_bit` says whether `log_prob` is the log of a probability over the 256 values of a pixel, which is what bits per dim need.
+    `eight_bit` says whether `log_prob` is the log of a probability over the 256 values of a pixel, which is what
+    bits per dim need.
     """
 
     eight_bit = False

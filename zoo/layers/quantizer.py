@@ -50,8 +50,8 @@ class VectorQuantizer(layers.Layer):
     Args:
         num_codes: int >= 1, K.
         code_dim: int >= 1, the length of a code vector and the last axis of the input.
-        codebook: "ema", the codebook follows moving averages of the vectors assigned to each code (van den Oord et al. 2017,
-            appendix A.1, eqs. (6) to (8)); or "gradient", it is trained by the codebook loss.
+        codebook: "ema", the codebook follows moving averages of the vectors assigned to each code (van den Oord et
+            al. 2017, appendix A.1, eqs. (6) to (8)); or "gradient", it is trained by the codebook loss.
         decay: float in [0, 1), of the moving averages.
         gradient: "straight_through" or "rotation", how the decoder's gradient reaches the encoder.
         initialization: "data" or "uniform" (in ±√(3/code_dim)).
@@ -64,8 +64,8 @@ class VectorQuantizer(layers.Layer):
 
     Returns:
         dict of `z_q` float32 `[B, …, code_dim]`; `codes` int32 `[B, …]`; `codebook` and `commitment` float32 `[B]`,
-        both Σ‖z_e − e‖² over the positions, in squared units of the latent space: the gradient of the first goes to the codebook (none
-        under "ema"), of the second to the encoder.
+        both Σ‖z_e − e‖² over the positions, in squared units of the latent space: the gradient of the first goes to
+        the codebook (none under "ema"), of the second to the encoder.
 
     Raises:
         ValueError: for arguments out of range, or an input whose last axis is not `code_dim`.
@@ -153,14 +153,14 @@ class VectorQuantizer(layers.Layer):
         return tf.argmin(distances, axis=1, output_type=tf.int32)
 
     def _revive(self, vectors):
+        vectors = replica.concat(vectors)  # so that all replicas choose alike, and as one alone would
         number = tf.shape(vectors)[0]
-        share = replica.all_sum(tf.cast(number, tf.float32)) / self.num_codes
+        share = tf.cast(number, tf.float32) / self.num_codes
         dead = tf.convert_to_tensor(self.counts) < self.revival * share
         if self.initialization == "data":
             dead = dead | tf.equal(self.updates, 0)
         order = tf.argsort(tf.random.stateless_uniform([number], seed=tf.stack([self._key, self.updates.value])))
         candidates = tf.gather(vectors, tf.gather(order, tf.range(self.num_codes) % number))
-        candidates = replica.from_first(candidates)
         row = dead[:, None]
         self.embeddings.assign(tf.where(row, candidates, self.embeddings))
         self.sums.assign(tf.where(row, candidates * share, self.sums))

@@ -172,7 +172,10 @@ class Base(keras.Model):
             raise ValueError(f"{type(self).__name__} takes no sample weights. Received: sample_weight={weights}")
         if self.conditional and labels is None and isinstance(x, (list, tuple)):
             x, labels = x
-        return self._inputs(x, labels)
+        x, labels = self._inputs(x, labels)
+        if not self.built:  # networks of the user's own may wait for their first call
+            self(x, labels)
+        return x, labels
 
     def _inputs(self, x, labels, name="x"):
         """Checked and cast: float32 images or latents, and int32 labels where the model takes any."""

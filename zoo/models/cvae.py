@@ -14,8 +14,8 @@ class CVAE(VAE):
 
         loss = −log p(x|z, y) + KL( q(z|x, y) ‖ p(z) )
 
-    (Sohn et al. 2015, eq. (4); deviation: the prior does not depend on y.) The label reaches the encoder as one constant
-    plane for each class beside the image's channels, and the decoder as a one-hot vector behind the latents.
+    (Sohn et al. 2015, eq. (4); deviation: the prior does not depend on y.) The label reaches the encoder as one
+    constant plane for each class beside the image's channels, and the decoder as a one-hot vector behind the latents.
 
     Args:
         encoder: layer from `[B,H,W,C + num_classes]` to `[B,2D]`.

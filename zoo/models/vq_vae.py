@@ -14,8 +14,9 @@ class VQVAE(Base):
 
         loss = −log p(x|z_q) + ‖sg[z_e] − e‖² + β ‖z_e − sg[e]‖²
 
-    (van den Oord et al. 2017, eq. (3)), each norm summed over the grid. Under an EMA codebook the second term has no gradient and
-    is left out of the loss (ibid., appendix A.1). An `elbo` needs a prior over codes, so that there is none here.
+    (van den Oord et al. 2017, eq. (3)), each norm summed over the grid. Under an EMA codebook the second term has no
+    gradient and is left out of the loss (ibid., appendix A.1). An `elbo` needs a prior over codes, so that there is
+    none here.
 
     Args:
         encoder: layer from images `[B,H,W,C]` to `[B,h,w,code_dim]`.
@@ -31,8 +32,9 @@ class VQVAE(Base):
         reconstructions, float32 `[B,H,W,C]` in [0, 1].
 
     Reports:
-        `reconstruction` in nats per example; `codebook` and `commitment`, the norms above, without β; `perplexity`, from 1 to
-        K; `codebook_usage`, the share of codes in use. The last two are over all examples since the epoch began.
+        `reconstruction` in nats per example; `codebook` and `commitment`, the norms above, without β; `perplexity`,
+        from 1 to K; `codebook_usage`, the share of codes in use. The last two are over all examples since the epoch
+        began.
 
     Raises:
         ValueError: for arguments out of range.

@@ -114,5 +114,8 @@ def _figure(name, value, validation):
 
 
 def duration(seconds):
+    """Seconds as "2 h 05 min", "3 min 20 s" or "7 s"."""
     minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"

@@ -16,9 +16,10 @@ _GAP = 1  # pixels between the images of a grid
 def draw_all(model, images, history, folder, seed=0, classes=None):
     """Draws what the model is able to show, from held-out `images`, into `folder`.
 
-    `reconstructions.png`: originals in the odd rows, their reconstructions below. `samples.png`: draws from the prior; under a conditional
-    model a row for each class. `interpolation.png`: a row for each pair of images. `latents.png`: posterior means, on
-    their two main axes where there are more; or `codebook.png`: how often each code is used. `curves.png`: the history.
+    `reconstructions.png`: originals in the odd rows, their reconstructions below. `samples.png`: draws from the
+    prior; under a conditional model a row for each class. `interpolation.png`: a row for each pair of images.
+    `latents.png`: posterior means, on their two main axes where there are more; or `codebook.png`: how often each
+    code is used. `curves.png`: the history.
     """
     x = images.images.astype(np.float32) / 255.0
     labels = images.labels if model.conditional else None
@@ -105,7 +106,8 @@ def _latents(axes, model, x, labels, number=2000):
 
 def _codebook(axes, model, x, number=1000):
     number_codes = model.quantizer.num_codes
-    codes = np.concatenate([np.asarray(model.encode(part)).ravel() for part in np.array_split(x[:number], 10) if len(part)])
+    parts = np.array_split(x[:number], -(-min(number, len(x)) // 100))
+    codes = np.concatenate([np.asarray(model.encode(part)).ravel() for part in parts])
     counts = np.sort(np.bincount(codes, minlength=number_codes))[::-1]
     axes.bar(np.arange(number_codes), counts / counts.sum(), width=1.0)
     axes.axhline(1.0 / number_codes, color="black", linewidth=0.8, linestyle=":")
@@ -117,10 +119,11 @@ def _codebook(axes, model, x, number=1000):
 def _curves(axes, history):
     epochs = [row["epoch"] for row in history]
     names = [name for name in ("loss", "reconstruction") if name in history[-1]]
+    marker = "." if len(epochs) < 3 else ""
     for number, name in enumerate(names):
         for prefix, style in (("", "-"), ("val_", "--")):
             values = [row.get(prefix + name, np.nan) for row in history]
-            axes.plot(epochs, values, style, color=f"C{number}", label=prefix + name, marker="." if len(epochs) < 3 else "")
+            axes.plot(epochs, values, style, color=f"C{number}", label=prefix + name, marker=marker)
     axes.set_xlabel("epoch")
     axes.set_ylabel("nats per example")
     axes.legend()

@@ -23,13 +23,15 @@ class Recipe:
         name: str, the script's name without its ending.
         description: str, the script's docstring, shown by `--help`.
         image_shape: (H, W, C), of the images as the model takes them.
-        build: function of (flags, image shape) that gives the model, not compiled. A ValueError that it raises is shown as a usage error.
+        build: function of (flags, image shape) that gives the model, not compiled. A ValueError that it raises is
+            shown as a usage error.
         dataset: str, the TFDS name; None where `load` is given.
         load: function of (flags, image shape) that gives `zoo.data.Splits`; None loads `dataset`.
         epochs, sample_epochs, batch_size, learning_rate: the flags' defaults; `sample_epochs` under `--sample`.
         minimum_steps: int, that the default number of epochs is raised to reach, for data of unknown size.
         binarization: None, "static" or "dynamic": the default of `--binarization`. None: no such flag.
-        jit_compile: bool, whether XLA compiles the step. It pays for small dense networks, not for convolutions on a CPU.
+        jit_compile: bool, whether XLA compiles the step. It pays for small dense networks, not for convolutions on a
+            CPU.
         steps_per_execution: int, steps in one call of the graph.
         add_flags: function of the parser that adds the recipe's own flags.
         callbacks: function of (flags, total steps) that gives Keras callbacks.

@@ -19,14 +19,15 @@ _FREE = ("epochs", "output", "fresh", "strategy", "data_dir", "labels")
 def main(recipe, argv=None):
     """Runs a recipe from the command line.
 
-    Leaves in `--output`: `model.keras`, `checkpoints/`, `logs/` for TensorBoard, `metrics.json`, `history.csv`, and pictures.
+    Leaves in `--output`: `model.keras`, `checkpoints/`, `logs/` for TensorBoard, `metrics.json`, `history.csv`, and
+    pictures.
 
     Returns:
         dict, what `metrics.json` holds.
 
     Raises:
-        SystemExit: status 2 for flags that are wrong, before any data is read; 1 for data that cannot be had, a loss that is no number or a
-            run that cannot go on; 130 after Ctrl-C, with what was trained kept.
+        SystemExit: status 2 for flags that are wrong, before any data is read; 1 for data that cannot be had, a loss
+            that is no number or a run that cannot go on; 130 after Ctrl-C, with what was trained kept.
     """
     flags = recipe.parse(argv)
     try:
@@ -48,8 +49,8 @@ def _run(recipe, flags):
         with strategy.scope():
             model = recipe.build_checked(flags)
         splits = _load(recipe, flags)
-        images = splits.train.images
-        print(f"{recipe.name}: {len(images)} training, {len(splits.validation)} validation and {len(splits.test)} test images")
+        sizes = (len(splits.train), len(splits.validation), len(splits.test))
+        print("{}: {} training, {} validation and {} test images".format(recipe.name, *sizes))
         plan = Plan.of(recipe, flags, len(splits.train))
         with strategy.scope():
             schedule = keras.optimizers.schedules.CosineDecay(flags.learning_rate, plan.total_steps, alpha=0.01)
@@ -112,8 +113,7 @@ def _batches(flags, model, images, **kwargs):
 
 def _train(recipe, flags, model, splits, plan):
     """Trains from the last checkpoint to the end of the plan; gives the history of all epochs."""
-    run = {name: value for name, value in vars(flags).items() if name not in _FREE}
-    run = {name: value if isinstance(value, (int, float)) or value is None else str(value) for name, value in run.items()}
+    run = {name: None if value is None else str(value) for name, value in vars(flags).items() if name not in _FREE}
     checkpoints = Checkpoints(flags.output / "checkpoints", run)
     if flags.fresh:
         checkpoints.clear()

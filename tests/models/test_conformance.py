@@ -1,0 +1,230 @@
+"""What holds for every model of the zoo."""
+
+import math
+import operator
+
+import conformance
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+
+NAMES = list(conformance.ENTRIES)
+SAMPLERS = [name for name in NAMES if not name.startswith("vq")]
+
+
+@pytest.fixture(params=NAMES)
+def name(request):
+    return request.param
+
+
+def make(name, **compile_kwargs):
+    keras.utils.set_random_seed(0)
+    model = conformance.ENTRIES[name].make()
+    model.compile(keras.optimizers.Adam(1e-2), **compile_kwargs)
+    return model
+
+
+def inputs(name, number=32, seed=0):
+    x, labels = conformance.images(number, seed)
+    return (x, labels) if conformance.ENTRIES[name].conditional else (x,)
+
+
+def keywords(name, labels):
+    return {"labels": labels} if conformance.ENTRIES[name].conditional else {}
+
+
+def dataset(name, batch_size=8, number=32):
+    data = inputs(name, number)
+    data = tf.data.Dataset.from_tensor_slices(data if len(data) > 1 else data[0])
+    return data.batch(batch_size)
+
+
+def fit(model, name, epochs=2, **kwargs):
+    return model.fit(dataset(name, **kwargs), epochs=epochs, verbose=0, shuffle=False).history
+
+
+def test_training_lowers_the_loss_and_reports_every_term_as_a_finite_number(name):
+    model = make(name)
+    history = fit(model, name, epochs=15)
+    assert set(history) == set(model.trackers) and set(model.term_names) <= set(history)
+    assert all(math.isfinite(value) for values in history.values() for value in values)
+    assert history["loss"][-1] < history["loss"][0]
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_elbo_is_minus_reconstruction_minus_kl_whatever_the_loss_weighs(name):
+    model = make(name)
+    fit(model, name)
+    for weight in (0.0, 3.0):
+        model.kl_weight.assign(weight)
+        terms = model.compute_terms(*inputs(name))
+        np.testing.assert_allclose(terms["elbo"], -(terms["reconstruction"] + terms["kl"]), rtol=1e-6)
+        assert terms["loss"].shape == terms["kl"].shape == (32,)
+        assert np.all(terms["kl"].numpy() >= 0)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_evaluate_reports_the_mean_of_one_sample_bounds(name):
+    model = make(name)
+    fit(model, name)
+    x, *labels = inputs(name, 32)
+    bounds = [model.log_prob(x, seed=seed, labels=labels[0] if labels else None) for seed in range(200)]
+    means = np.mean(bounds, axis=1)
+    reported = [model.evaluate(dataset(name), verbose=0, return_dict=True)["elbo"] for _ in range(20)]
+    error = math.hypot(means.std() / math.sqrt(len(means)), np.std(reported) / math.sqrt(len(reported)))
+    assert abs(means.mean() - np.mean(reported)) < 5 * error
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_more_importance_samples_tighten_the_bound(name):
+    model = make(name)
+    fit(model, name, epochs=10)
+    x, *labels = inputs(name)
+    labels = labels[0] if labels else None
+    one = np.mean([model.log_prob(x, 1, seed, labels) for seed in range(64)])
+    many = np.mean(model.log_prob(x, 64, 0, labels))
+    assert many > one
+
+
+def test_images_have_the_inputs_shape_and_lie_in_zero_to_one(name):
+    model = make(name)
+    fit(model, name)
+    x, *labels = inputs(name, 5)
+    for images in (model(x, *labels), model.reconstruct(x, *labels), model.predict(dataset(name), verbose=0)[:5]):
+        assert images.shape == x.shape and images.dtype in (tf.float32, np.float32)
+        assert np.min(images) >= 0 and np.max(images) <= 1
+
+
+def test_reconstruct_is_decode_of_encode_and_deterministic(name):
+    model = make(name)
+    fit(model, name)
+    x, *labels = inputs(name, 5)
+    latents = model.encode(x, *labels)
+    if isinstance(latents, dict):
+        assert latents["mean"].shape == latents["log_var"].shape == (5, conformance.LATENTS)
+        latents = latents["mean"]
+    else:
+        assert latents.shape == (5, 2, 2) and latents.dtype == tf.int32
+    np.testing.assert_allclose(model.decode(latents, *labels), model.reconstruct(x, *labels), atol=1e-6)
+    np.testing.assert_array_equal(model.reconstruct(x, *labels), model.reconstruct(x, *labels))
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_sample_depends_on_its_own_seed_alone(name):
+    model = make(name)
+    fit(model, name)
+    labels = np.arange(6) % 4
+    samples = model.sample(6, seed=11, **keywords(name, labels)).numpy()
+    seeds = zoo.random.fold_in(11, np.arange(6, dtype=np.int32)).numpy()
+    one = model.sample(1, seed=seeds[4:5], **keywords(name, labels[4:5])).numpy()
+    np.testing.assert_allclose(one[0], samples[4], atol=1e-6)
+    turned = model.sample(6, seed=seeds[::-1].copy(), **keywords(name, labels[::-1].copy())).numpy()
+    np.testing.assert_allclose(turned[::-1], samples, atol=1e-6)
+    assert np.abs(samples[0] - samples[4]).max() > 1e-3  # the labels are the same
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_without_a_seed_each_sample_is_another_and_temperature_zero_is_the_mean(name):
+    model = make(name)
+    fit(model, name)
+    same = keywords(name, np.zeros(2, np.int32))
+    assert np.abs(model.sample(2, **same) - model.sample(2, **same)).max() > 1e-3
+    cold = model.sample(2, temperature=0.0, **same).numpy()
+    np.testing.assert_allclose(cold[0], cold[1], atol=1e-6)
+    np.testing.assert_allclose(cold, model.decode(np.zeros((2, conformance.LATENTS), "float32"), **same), atol=1e-6)
+
+
+def test_every_argument_survives_saving(name, tmp_path):
+    model = make(name)
+    fit(model, name)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    for path, value in conformance.ENTRIES[name].attributes.items():
+        assert operator.attrgetter(path)(loaded) == value, path
+    for before, after in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+    x, *labels = inputs(name, 5)
+    np.testing.assert_array_equal(model(x, *labels), loaded(x, *labels))
+
+
+def test_training_goes_on_after_loading_as_if_it_had_never_stopped(name, tmp_path):
+    model = make(name)
+    fit(model, name)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    histories = [fit(either, name) for either in (model, loaded)]
+    assert histories[0]["loss"] == pytest.approx(histories[1]["loss"], rel=1e-6)
+    for before, after in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_allclose(before, after, rtol=1e-5, atol=1e-6)
+
+
+def fixed_noise(model):
+    """Makes the noise of each training step the same for every example, so that how a batch is spread cannot matter."""
+    if hasattr(model, "sampling"):
+        model.sampling.noise = lambda shape: tf.fill(shape, 0.7)
+    return model
+
+
+@pytest.mark.parametrize("number", (32, 27))  # whole batches, and a last one of three on two replicas
+def test_two_replicas_end_with_the_weights_of_one(name, number):
+    if name == "capacity":
+        pytest.skip("the derivative of |KL - C| jumps at C, which rounding decides")
+    alone = fixed_noise(make(name))
+    alone_history = fit(alone, name, number=number)
+    # Not by collectives: two strategies in one process would confuse each other's.
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice())
+    with strategy.scope():
+        spread = fixed_noise(make(name))
+    spread_history = fit(spread, name, number=number)
+    for one, two in zip(alone.weights, spread.weights, strict=True):
+        np.testing.assert_allclose(one.numpy(), two.numpy(), rtol=1e-4, atol=1e-5, err_msg=one.path)
+    for key, values in alone_history.items():
+        assert spread_history[key] == pytest.approx(values, rel=1e-4), key
+
+
+@pytest.mark.parametrize("policy", ("mixed_bfloat16", "mixed_float16"))
+def test_mixed_precision_trains_and_reports_in_float32(name, policy):
+    keras.mixed_precision.set_dtype_policy(policy)
+    try:
+        model = make(name)
+        history = fit(model, name, epochs=12)
+        terms = model.compute_terms(*inputs(name))
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")
+    assert {str(terms[key].dtype) for key in model.term_names} == {"<dtype: 'float32'>"}
+    assert all(math.isfinite(value) for value in history["loss"]) and history["loss"][-1] < history["loss"][0]
+
+
+def test_steps_per_execution_changes_nothing(name):
+    alone, together = make(name), make(name, steps_per_execution=4)
+    assert fit(alone, name)["loss"] == pytest.approx(fit(together, name)["loss"], rel=1e-5)
+
+
+def test_bad_input_is_refused_with_what_was_expected_and_what_came(name):
+    model = make(name)
+    x, *labels = inputs(name, 4)
+    with pytest.raises(ValueError, match="Expected `x` to be floating-point. Received: dtype=uint8"):
+        model.encode((x * 255).astype(np.uint8), *labels)
+    with pytest.raises(ValueError, match="Expected `loss` to be None.* Received: loss='mse'"):
+        model.compile(loss="mse")
+    with pytest.raises(ValueError, match="Expected `num_samples` to be an integer >= 1. Received: num_samples=0"):
+        model.sample(0)
+    with pytest.raises(ValueError, match="Expected `temperature` to be .*>= 0. Received: temperature=-1"):
+        model.sample(1, temperature=-1)
+    if conformance.ENTRIES[name].conditional:
+        with pytest.raises(ValueError, match="Expected `labels`.* Received: None"):
+            model.encode(x)
+        with pytest.raises(ValueError, match="Expected `labels` to be from 0 to 3. Received: labels=4"):
+            model.encode(x, np.array([0, 1, 2, 4]))
+    else:
+        with pytest.raises(ValueError, match="Expected no `labels`"):
+            model.encode(x, np.zeros(4, np.int32))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in SAMPLERS])
+def test_a_vq_vae_without_a_prior_says_so_when_asked_to_sample(name):
+    with pytest.raises(NotImplementedError, match="prior"):
+        make(name).sample(2)

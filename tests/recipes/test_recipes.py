@@ -1,0 +1,132 @@
+"""Every script in recipes/ keeps its promises; a new one is tested here without a line of its own."""
+
+import importlib.util
+import json
+import math
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core import splits as tfds_splits
+
+from zoo import data, training
+
+SCRIPTS = sorted((pathlib.Path(__file__).parents[2] / "recipes").glob("*.py"))
+
+
+def load(script):
+    spec = importlib.util.spec_from_file_location(script.stem, script)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+MODULES = {script.stem: load(script) for script in SCRIPTS}
+WITH_SAMPLE = [name for name, module in MODULES.items() if module.RECIPE.dataset in data.SAMPLES]
+WITHOUT_SAMPLE = [name for name, module in MODULES.items() if module.RECIPE.dataset not in (None, *data.SAMPLES)]
+# What TFDS says that each of these datasets holds.
+SPLITS = {"dsprites": ["train"], "celeb_a": ["train", "validation", "test"], "svhn_cropped": ["train", "test", "extra"]}
+
+
+def check_run(output, metrics, steps):
+    """What a run of a single epoch must leave, whatever the model."""
+    assert json.loads((output / "metrics.json").read_text(), parse_constant=pytest.fail) == metrics
+    assert (metrics["epochs"], metrics["steps"]) == (1, steps)
+    assert all(math.isfinite(value) for value in metrics["test"].values())
+    assert len((output / "history.csv").read_text().splitlines()) == 2
+    assert (output / "checkpoints" / f"step-{steps:08d}").is_dir()
+    pictures = {"reconstructions.png", "interpolation.png", "curves.png"}
+    assert pictures < {path.name for path in output.iterdir()}
+    model = keras.saving.load_model(output / "model.keras")
+    assert ((output / "samples.png").exists()) == model.can_sample
+    return model
+
+
+def test_all_recipes_are_found():
+    assert len(MODULES) >= 8
+    assert {*WITH_SAMPLE, *WITHOUT_SAMPLE, "image_folder_vqvae"} == set(MODULES)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_recipe_is_named_after_its_file(name):
+    recipe = MODULES[name].RECIPE
+    assert isinstance(recipe, training.Recipe)
+    assert recipe.name == name
+    assert recipe.description == MODULES[name].__doc__
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_holds_the_command_line(name):
+    assert f"python recipes/{name}.py" in MODULES[name].__doc__
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_help_shows_the_shared_flags(name, capsys):
+    with pytest.raises(SystemExit) as caught:
+        MODULES[name].main(["--help"])
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    flags = [
+        "--epochs", "--steps-per-epoch", "--batch-size", "--learning-rate", "--seed", "--strategy",
+        "--mixed-precision", "--output", "--fresh",
+    ]  # fmt: skip
+    flags += ["--data-dir"] if MODULES[name].RECIPE.dataset else []
+    flags += ["--sample"] if name in WITH_SAMPLE else []
+    listed = {line.split()[0].rstrip(",") for line in shown.splitlines() if line.startswith("  --")}
+    assert listed >= set(flags)
+    assert ("--sample" in listed) == (name in WITH_SAMPLE)
+    assert "auto,none,mirrored,multiworker,tpu" in shown
+    assert pathlib.Path("runs", name).as_posix() in "".join(shown.split())
+
+
+@pytest.mark.parametrize("name", WITH_SAMPLE)
+def test_recipe_runs_on_its_sample(name, tmp_path):
+    argv = ["--sample", "--epochs", "1", "--steps-per-epoch", "2", "--output", str(tmp_path)]
+    metrics = MODULES[name].main(argv)
+    model = check_run(tmp_path, metrics, steps=2)
+    shape = MODULES[name].RECIPE.image_shape
+    x = data.load(MODULES[name].RECIPE.dataset, sample=True).test.images[:2] / np.float32(255)
+    labels = np.int32([3, 7]) if model.conditional else None
+    assert np.asarray(model.reconstruct(x, labels)).shape == (2, *shape)
+
+
+def prepare(name, folder, number):
+    """Makes TFDS take a dataset for prepared in `folder`; what it holds is then up to `tfds.testing.mock_data`."""
+    info = tfds.builder(name, data_dir=folder).info
+    pathlib.Path(info.data_dir).mkdir(parents=True)
+    template = tfds.core.ShardedFileTemplate(data_dir=info.data_dir, dataset_name=name, filetype_suffix="tfrecord")
+    info.set_splits(
+        tfds_splits.SplitDict(
+            tfds.core.SplitInfo(name=split, shard_lengths=[number], num_bytes=0, filename_template=template)
+            for split in SPLITS[name]
+        )
+    )
+    info.write_to_directory(info.data_dir)
+
+
+@pytest.mark.parametrize("name", WITHOUT_SAMPLE)
+def test_recipe_runs_on_its_dataset(name, tmp_path):
+    dataset = MODULES[name].RECIPE.dataset
+    prepare(dataset, tmp_path / "data", 20)
+    argv = ["--epochs", "1", "--steps-per-epoch", "1", "--batch-size", "4", "--output", str(tmp_path / "out")]
+    with tfds.testing.mock_data(num_examples=20, data_dir=tmp_path / "data"):
+        metrics = MODULES[name].main(argv)
+    check_run(tmp_path / "out", metrics, steps=1)
+    assert sum(metrics["images"].values()) == (20 if dataset == "dsprites" else 40)
+
+
+def test_image_folder_recipe_runs_on_five_pictures(tmp_path):
+    pixels = np.random.default_rng(0)
+    for number, size in enumerate([(40, 60), (90, 30), (64, 64), (33, 47), (120, 120)]):
+        image = np.uint8(pixels.integers(0, 256, (*size, 3)))
+        tf.io.write_file(str(tmp_path / "pictures" / "holidays" / f"{number}.png"), tf.io.encode_png(image))
+    argv = ["--images", str(tmp_path / "pictures"), "--image-size", "32", "--filters", "16"]
+    argv += ["--epochs", "1", "--steps-per-epoch", "2", "--output", str(tmp_path / "out")]
+    metrics = MODULES["image_folder_vqvae"].main(argv)
+    assert metrics["images"] == {"train": 3, "validation": 1, "test": 1}
+    model = check_run(tmp_path / "out", metrics, steps=2)
+    assert model.encode(np.zeros((1, 32, 32, 3), np.float32)).shape == (1, 8, 8)
+    assert not (tmp_path / "out" / "latents.png").exists() and (tmp_path / "out" / "codebook.png").exists()

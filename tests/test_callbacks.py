@@ -1,0 +1,164 @@
+"""Schedules: their values by hand, and what `fit` does with them."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+from zoo.callbacks import CapacityWarmup, KLWarmup
+
+IMAGES = np.random.default_rng(0).uniform(size=(20, 4, 4, 1)).astype("float32")  # five batches of four
+
+
+def make(cls=zoo.VAE, **kwargs):
+    encoder = zoo.networks.mlp_encoder((4, 4, 1), 2, hidden=())
+    decoder = zoo.networks.mlp_decoder((4, 4, 1), 2, hidden=())
+    model = cls(encoder, decoder, seed=0, **kwargs)
+    model.compile("sgd")
+    return model
+
+
+class Seen(keras.callbacks.Callback):
+    """The weight in force in each step, as the model has it."""
+
+    def __init__(self, name):
+        super().__init__()
+        self.name, self.values = name, []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.values.append(float(getattr(self.model, self.name)))
+
+
+def fit(model, *callbacks, epochs=1, **kwargs):
+    return model.fit(IMAGES, batch_size=4, verbose=0, epochs=epochs, callbacks=list(callbacks), **kwargs).history
+
+
+# Values.
+
+
+@pytest.mark.parametrize(("step", "weight"), [(0, 0.0), (1, 0.1), (5, 0.5), (9, 0.9), (10, 1.0), (1000, 1.0)])
+def test_linear_warmup_by_hand(step, weight):
+    np.testing.assert_allclose(KLWarmup(10).value(step), weight, atol=1e-12)
+
+
+@pytest.mark.parametrize(("step", "weight"), [(0, 0.2), (5, 0.6), (10, 1.0)])
+def test_warmup_starts_where_it_is_told(step, weight):
+    np.testing.assert_allclose(KLWarmup(10, start=0.2).value(step), weight)
+
+
+def test_cyclical_warmup_rises_for_its_share_of_each_cycle_and_stays_for_the_rest():
+    schedule = KLWarmup(20, cycles=2, ratio=0.5)  # cycles of ten steps, the first five of them rising
+    cycle = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.0, 1.0, 1.0, 1.0]
+    values = [schedule.value(step) for step in range(24)]
+    np.testing.assert_allclose(values, cycle + cycle + [1.0] * 4, atol=1e-12)
+
+
+def test_cycles_need_not_divide_the_steps():
+    schedule = KLWarmup(10, start=0.5, cycles=4)  # cycles of 2.5 steps
+    values = [schedule.value(step) for step in range(5)]
+    np.testing.assert_allclose(values, [0.5, 0.7, 0.9, 0.6, 0.8])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("steps", {"steps": 0}),
+        ("start", {"steps": 5, "start": 1.5}),
+        ("cycles", {"steps": 5, "cycles": 0}),
+        ("ratio", {"steps": 5, "ratio": 0.0}),
+        ("ratio", {"steps": 5, "ratio": 1.5}),
+    ],
+)
+def test_kl_warmup_refuses_arguments_out_of_range(name, arguments):
+    with pytest.raises(ValueError, match=f"Expected `{name}` to be .* Received: {name}={arguments[name]}"):
+        KLWarmup(**arguments)
+
+
+@pytest.mark.parametrize("arguments", [{"steps": -1}, {"steps": 5, "start": -0.5}])
+def test_capacity_warmup_refuses_arguments_out_of_range(arguments):
+    with pytest.raises(ValueError, match="Expected `st(eps|art)` to be "):
+        CapacityWarmup(**arguments)
+
+
+# In training.
+
+
+def test_fit_runs_each_step_under_the_weight_of_its_number_and_logs_the_one_in_force():
+    model, seen = make(), Seen("kl_weight")
+    history = fit(model, KLWarmup(8), seen, epochs=2)
+    np.testing.assert_allclose(seen.values, [0, 1 / 8, 2 / 8, 3 / 8, 4 / 8, 5 / 8, 6 / 8, 7 / 8, 1, 1], rtol=1e-6)
+    assert len(history["kl_weight"]) == 2
+    np.testing.assert_allclose(history["kl_weight"][-1], float(model.kl_weight), rtol=1e-6)
+
+
+def test_the_logged_weight_is_the_one_that_the_model_has_at_the_end_of_the_epoch():
+    model = make()
+    history = fit(model, KLWarmup(100))
+    np.testing.assert_allclose(history["kl_weight"], [float(model.kl_weight)], rtol=1e-6)
+
+
+def test_a_resumed_run_goes_on_with_the_steps_of_the_optimizer():
+    model, seen = make(), Seen("kl_weight")
+    fit(model, KLWarmup(10))
+    assert int(model.optimizer.iterations) == 5
+    fit(model, KLWarmup(10), seen)
+    np.testing.assert_allclose(seen.values, [0.5, 0.6, 0.7, 0.8, 0.9], rtol=1e-6)
+
+
+def test_capacity_rises_to_that_of_the_model():
+    model, seen = make(zoo.BetaVAE, capacity=4.0), Seen("capacity_in_force")
+    history = fit(model, CapacityWarmup(4, start=2.0), seen)
+    np.testing.assert_allclose(seen.values, [2.0, 2.5, 3.0, 3.5, 4.0], rtol=1e-6)
+    np.testing.assert_allclose(history["capacity"], [4.0], rtol=1e-6)
+    assert model.capacity == 4.0
+
+
+@pytest.mark.parametrize("cls", [zoo.VAE, zoo.BetaVAE])
+def test_a_model_without_a_capacity_is_refused(cls):
+    with pytest.raises(ValueError, match="Expected a zoo.BetaVAE with a capacity. Received: "):
+        fit(make(cls), CapacityWarmup(5))
+
+
+def test_the_weight_moves_once_an_execution_where_steps_are_bundled():
+    model, seen = make(), Seen("kl_weight")
+    model.compile("sgd", steps_per_execution=2)
+    fit(model, KLWarmup(10), seen)
+    np.testing.assert_allclose(seen.values, [0.0, 0.2, 0.4], rtol=1e-6)
+
+
+def test_schedules_run_on_two_replicas():
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        model = make()
+    history = fit(model, KLWarmup(4))
+    assert history["kl_weight"] == [1.0]
+    assert [float(value) for value in model.distribute_strategy.experimental_local_results(model.kl_weight.value)] == [
+        1.0
+    ] * 2
+
+
+# In the objective.
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])
+def test_elbo_is_the_same_whatever_the_weight_and_the_loss_pays_it(weight):
+    model = make()
+    plain = model.compute_terms(tf.constant(IMAGES))
+    model.kl_weight.assign(weight)
+    model.sampling.draws.assign(0)
+    terms = model.compute_terms(tf.constant(IMAGES))
+    np.testing.assert_array_equal(terms["elbo"], plain["elbo"])
+    np.testing.assert_allclose(terms["elbo"], -(terms["reconstruction"] + terms["kl"]), rtol=1e-6)
+    np.testing.assert_allclose(terms["loss"], terms["reconstruction"] + weight * terms["kl"], rtol=1e-6)
+    assert float(tf.reduce_min(terms["kl"])) > 1e-3
+
+
+def test_elbo_is_the_same_whatever_the_capacity_and_the_loss_pays_the_distance_to_it():
+    model = make(zoo.BetaVAE, capacity=3.0, gamma=10.0)
+    plain = model.compute_terms(tf.constant(IMAGES))
+    model.capacity_in_force.assign(0.01)
+    model.sampling.draws.assign(0)
+    terms = model.compute_terms(tf.constant(IMAGES))
+    np.testing.assert_array_equal(terms["elbo"], plain["elbo"])
+    expected = terms["reconstruction"] + 10.0 * np.abs(terms["kl"] - 0.01)
+    np.testing.assert_allclose(terms["loss"], expected, rtol=1e-5)

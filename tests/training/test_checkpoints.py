@@ -1,0 +1,157 @@
+"""Checkpoints: what they keep, and what happens when one cannot be read."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+
+from zoo.training.checkpoints import Checkpoints, OtherRun
+
+RUN = {"seed": "0", "beta": None}
+
+
+def model_after(steps):
+    """A model trained on a line with Adam, so that each step moves all weights and both moments."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(16, activation="tanh"), keras.layers.Dense(1)])
+    model.compile("adam", "mse", run_eagerly=True)
+    x = np.linspace(-1, 1, 32, dtype=np.float32).reshape(8, 4)
+    for _ in range(steps):
+        model.train_on_batch(x, x.sum(axis=1, keepdims=True))
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def state(model):
+    return [keras.ops.convert_to_numpy(value) for value in [*model.variables, *model.optimizer.variables]]
+
+
+def assert_equal(model, other):
+    for a, b in zip(state(model), state(other), strict=True):
+        assert np.array_equal(a, b)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Checkpoints of steps 1 and 2."""
+    checkpoints = Checkpoints(tmp_path, RUN)
+    for step in (1, 2):
+        checkpoints.save(model_after(step), step, [{"epoch": epoch + 1} for epoch in range(step)])
+    return checkpoints
+
+
+def test_nothing_to_restore_is_step_0(tmp_path):
+    model = model_after(1)
+    assert Checkpoints(tmp_path / "none", RUN).restore(model) == (0, [])
+    assert_equal(model, model_after(1))
+
+
+def test_restored_model_is_the_newest_with_its_optimizer(two):
+    model = model_after(0)
+    assert two.restore(model) == (2, [{"epoch": 1}, {"epoch": 2}])
+    assert_equal(model, model_after(2))
+    assert int(model.optimizer.iterations) == 2
+
+
+def test_two_checkpoints_are_kept(two):
+    two.save(model_after(3), 3, [])
+    assert names(two.folder) == ["step-00000002", "step-00000003"]
+    assert names(two.folder / "step-00000003") == ["model.weights.h5", "state.json"]
+
+
+def test_newest_is_the_one_of_the_highest_step(two):
+    two.save(model_after(3), 100, [])
+    assert [path.name for path in two.newest_first()] == ["step-00000100", "step-00000002"]
+
+
+def test_checkpoint_of_weights_that_are_not_finite_is_not_written(two):
+    model = model_after(3)
+    model.layers[-1].bias.assign([np.nan])
+    two.save(model, 3, [])
+    assert names(two.folder) == ["step-00000001", "step-00000002"]
+
+
+def test_error_while_writing_leaves_the_older_ones(two, monkeypatch):
+    model = model_after(3)
+
+    def disk_full(path):
+        path.write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(model, "save_weights", disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        two.save(model, 3, [])
+    assert names(two.folder) == ["step-00000001", "step-00000002"]
+
+
+def test_what_a_killed_run_left_half_written_is_no_checkpoint(two):
+    (two.folder / ".123-step-00000009").mkdir()
+    assert two.restore(model_after(0))[0] == 2
+
+
+def test_clear_leaves_nothing_to_restore(two):
+    two.clear()
+    assert two.restore(model_after(0)) == (0, [])
+    two.clear()  # nor minds that there is nothing
+
+
+def garble(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 4 : 3 * len(content) // 4] = bytes(len(content) // 2)
+    path.write_bytes(content)
+
+
+BREAKAGES = {
+    "weights cut": lambda f: (f / "model.weights.h5").write_bytes((f / "model.weights.h5").read_bytes()[:-100]),
+    "weights empty": lambda f: (f / "model.weights.h5").write_bytes(b""),
+    "weights gone": lambda f: (f / "model.weights.h5").unlink(),
+    "weights zeroed in the middle": lambda f: garble(f / "model.weights.h5"),
+    "state cut": lambda f: (f / "state.json").write_text((f / "state.json").read_text()[:20]),
+    "state empty": lambda f: (f / "state.json").write_bytes(b""),
+    "state gone": lambda f: (f / "state.json").unlink(),
+    "state no text": lambda f: (f / "state.json").write_bytes(bytes(range(128, 256))),
+    "state zeroed": lambda f: (f / "state.json").write_bytes(bytes(200)),
+    "state no dict": lambda f: (f / "state.json").write_text("null"),
+}
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES)
+def test_broken_newest_is_named_and_the_one_before_used(two, capsys, breakage):
+    newest = two.folder / "step-00000002"
+    BREAKAGES[breakage](newest)
+    model = model_after(0)
+    assert two.restore(model) == (1, [{"epoch": 1}])
+    assert_equal(model, model_after(1))
+    assert str(newest) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("breakage", ["weights cut", "weights zeroed in the middle"])
+def test_all_broken_is_step_0_of_the_untouched_model(two, capsys, breakage):
+    for folder in two.newest_first():
+        BREAKAGES[breakage](folder)
+    model = model_after(0)
+    assert two.restore(model) == (0, [])
+    assert_equal(model, model_after(0))
+    assert capsys.readouterr().err.count("cannot be read") == 2
+
+
+@pytest.mark.parametrize(
+    "run, difference",
+    [
+        ({"seed": "1", "beta": None}, "seed was '0' and is '1'. "),
+        ({"seed": "1", "beta": "4.0"}, "beta was None and is '4.0'; seed was '0' and is '1'. "),
+        ({"seed": "0", "beta": None, "gamma": "2"}, "gamma was None and is '2'. "),
+    ],
+)
+def test_other_run_is_refused_with_the_differences(two, run, difference):
+    model = model_after(0)
+    with pytest.raises(OtherRun, match=re.escape(f"cannot go on with other settings: {difference}")) as caught:
+        Checkpoints(two.folder, run).restore(model)
+    assert str(two.folder.parent) in str(caught.value)
+    assert "--fresh" in str(caught.value) and "--output" in str(caught.value)
+    assert_equal(model, model_after(0))

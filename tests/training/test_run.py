@@ -1,0 +1,454 @@
+"""A run from flags to files: what it leaves behind, how it stops, how it goes on."""
+
+import contextlib
+import csv
+import io
+import json
+import math
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from matplotlib import pyplot as plt
+
+from zoo import data, evaluation
+from zoo.training import run
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def finished(train, tmp_path_factory):
+    """A run of 2 epochs of 6 steps that nothing disturbed: its folder, what `main` gave and what it printed."""
+    output = tmp_path_factory.mktemp("finished")
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        metrics = train(output)
+    return output, metrics, printed.getvalue()
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """A copy of the folder of `finished`."""
+    return shutil.copytree(finished[0], tmp_path / "copy")
+
+
+def read_json(path):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+def read_history(output):
+    with open(output / "history.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def weights(output):
+    """All weights of `model.keras`, those of the optimizer too."""
+    model = keras.saving.load_model(output / "model.keras")
+    return [keras.ops.convert_to_numpy(value) for value in [*model.variables, *model.optimizer.variables]]
+
+
+def assert_same_weights(output, other):
+    first, second = weights(output), weights(other)
+    assert len(first) == len(second) > 10
+    for a, b in zip(first, second):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
+
+
+def interrupt(model):
+    raise KeyboardInterrupt
+
+
+def fill_with_nan(model):
+    bias = model.decoder.weights[-1]
+    bias.assign(np.full(bias.shape, np.nan))
+
+
+def exit_code(train, *arguments, **changes):
+    with pytest.raises((SystemExit, KeyboardInterrupt)) as caught:
+        train(*arguments, **changes)
+    return getattr(caught.value, "code", "KeyboardInterrupt")
+
+
+# What a run leaves behind.
+
+
+def test_run_leaves_its_files(finished):
+    output, _, _ = finished
+    assert {path.name for path in output.iterdir()} == {
+        "model.keras", "checkpoints", "logs", "metrics.json", "history.csv",
+        "reconstructions.png", "samples.png", "interpolation.png", "latents.png", "curves.png",
+    }  # fmt: skip
+    assert [path.name for path in sorted((output / "checkpoints").iterdir())] == ["step-00000006", "step-00000012"]
+
+
+def test_saved_model_is_the_trained_one(finished):
+    output, _, _ = finished
+    model, again = (keras.saving.load_model(output / "model.keras") for _ in range(2))
+    first = np.asarray(model.sample(4, seed=7))
+    assert first.shape == (4, 28, 28, 1) and first.std() > 0.01
+    assert np.array_equal(first, again.sample(4, seed=7))
+    assert not np.array_equal(first, model.sample(4, seed=8))
+    again.load_weights(output / "checkpoints" / "step-00000012" / "model.weights.h5")
+    assert np.array_equal(first, again.sample(4, seed=7))
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_logs_hold_the_loss_of_each_epoch(finished, part):
+    output, _, _ = finished
+    (file,) = (output / "logs" / part).glob("events.out.tfevents.*")
+    events = [event for event in tf.compat.v1.train.summary_iterator(str(file)) if event.summary.value]
+    losses = [
+        tf.make_ndarray(event.summary.value[0].tensor) for event in events if event.summary.value[0].tag == "epoch_loss"
+    ]
+    column = "loss" if part == "train" else "val_loss"
+    np.testing.assert_allclose(losses, [float(row[column]) for row in read_history(output)], rtol=1e-6)
+    assert len(losses) == 2
+
+
+def test_metrics_are_what_main_gives(finished):
+    output, metrics, _ = finished
+    assert read_json(output / "metrics.json") == metrics
+
+
+def test_metrics_say_what_was_run(finished):
+    _, metrics, _ = finished
+    assert metrics["recipe"] == "tiny"
+    assert (metrics["epochs"], metrics["steps"]) == (2, 12)
+    assert metrics["images"] == {"train": 3600, "validation": 400, "test": 800}
+    # Dense layers of 784→16→4 and 2→16→784, each with a bias.
+    assert metrics["parameters"] == 784 * 16 + 16 + 16 * 4 + 4 + 2 * 16 + 16 + 16 * 784 + 784
+    assert metrics["flags"]["seed"] == "0" and metrics["flags"]["binarization"] == "dynamic"
+    assert metrics["versions"]["keras"] == keras.__version__
+    assert metrics["training_seconds"] > 0
+
+
+def test_metrics_hold_the_figures_of_the_test_split(finished):
+    output, metrics, _ = finished
+    test = metrics["test"]
+    assert set(test) == {"loss", "reconstruction", "kl", "elbo", "mse", "mse_over_variance", "psnr"}
+    assert all(math.isfinite(value) for value in test.values())
+    assert -test["elbo"] == pytest.approx(test["reconstruction"] + test["kl"], rel=1e-6)
+    assert test["reconstruction"] < test["loss"] <= -test["elbo"]  # the KL's weight is still below 1
+    assert test["psnr"] == pytest.approx(-10 * math.log10(test["mse"]))
+    splits = data.load("mnist", sample=True)
+    assert test["mse"] / test["mse_over_variance"] == pytest.approx(np.var(splits.train.images / 255.0), rel=1e-9)
+    model = keras.saving.load_model(output / "model.keras")
+    # Draws of 0 and 1 with the grey level as their mean: E(b − r)² = (g − r)² + g (1 − g).
+    grey = splits.test.images / 255.0
+    expected = np.mean(np.square(grey - model.reconstruct(grey)) + grey * (1 - grey))
+    assert test["mse"] == pytest.approx(expected, rel=0.01)
+
+
+def test_training_figures_are_those_of_the_last_epoch(finished):
+    output, metrics, _ = finished
+    last = read_history(output)[-1]
+    assert {"loss", "kl", "elbo", "reconstruction", "val_loss", "val_elbo"} <= set(metrics["train"])
+    assert {name: float(last[name]) for name in metrics["train"]} == metrics["train"]
+
+
+def test_history_has_a_row_an_epoch(finished):
+    output, _, _ = finished
+    rows = read_history(output)
+    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "6"), ("2", "12")]
+    for name in ("loss", "reconstruction", "kl", "elbo"):
+        assert all(math.isfinite(float(row[name])) and math.isfinite(float(row[f"val_{name}"])) for row in rows)
+    # 784 fair coins cost 543 nats: an untrained decoder starts there, and comes down.
+    assert 545 > float(rows[0]["loss"]) > float(rows[1]["loss"]) > 300
+    assert 0 < float(rows[0]["seconds"]) < float(rows[1]["seconds"])
+
+
+@pytest.mark.parametrize(
+    "name, size",
+    [
+        # A tile of 28 pixels and a gap of 1, each pixel three wide: 12 columns, 8 rows; 10, 10; 10, 6.
+        ("reconstructions.png", (3 * (8 * 29 + 1), 3 * (12 * 29 + 1))),
+        ("samples.png", (3 * (10 * 29 + 1), 3 * (10 * 29 + 1))),
+        ("interpolation.png", (3 * (6 * 29 + 1), 3 * (10 * 29 + 1))),
+        ("latents.png", (550, 770)),
+        ("curves.png", (550, 770)),
+    ],
+)
+def test_pictures_show_something(finished, name, size):
+    output, _, _ = finished
+    image = plt.imread(output / name)[..., :3]
+    assert image.shape == (*size, 3)
+    assert image.std() > 0.02 and len(np.unique(image)) > 10
+
+
+def test_run_says_what_it_does(finished):
+    output, _, printed = finished
+    lines = printed.splitlines()
+    assert lines[0] == "tiny: 3600 training, 400 validation and 800 test images"
+    assert lines[1].startswith("epoch   1/2  loss 5") and lines[2].startswith("epoch   2/2  loss 5")
+    assert "(val " in lines[1] and "left" in lines[1]
+    assert lines[3].startswith("test: ") and "elbo -" in lines[3]
+    assert lines[4].endswith(f"everything is in {output}")
+    assert len(lines) == 5
+
+
+def test_run_leaves_the_dtype_policy_as_it_was(train, tmp_path):
+    before = keras.config.dtype_policy()
+    metrics = train(tmp_path, "--epochs", "1", "--mixed-precision")
+    assert keras.config.dtype_policy() == before
+    assert metrics["flags"]["mixed_precision"] == "bfloat16"
+    assert keras.saving.load_model(tmp_path / "model.keras").encoder.layers[-1].compute_dtype == "bfloat16"
+
+
+def test_static_binarisation_makes_all_splits_black_and_white(tiny, tmp_path, monkeypatch):
+    recipe = tiny()
+    flags = recipe.parse(["--sample", "--binarization", "static", "--output", str(tmp_path)])
+    splits = run._load(recipe, flags)
+    grey = data.load("mnist", sample=True)
+    for part in ("train", "validation", "test"):
+        images = getattr(splits, part).images
+        assert set(np.unique(images)) == {0, 255}
+        assert images.mean() == pytest.approx(getattr(grey, part).images.mean(), rel=0.01)
+
+
+# The plan.
+
+
+@pytest.mark.parametrize(
+    "steps, wanted, given", [(12, 10, 6), (20, 10, 10), (13, 10, 1), (7, 10, 7), (1, 10, 1), (9, 1, 1)]
+)
+def test_executions_fill_an_epoch_exactly(steps, wanted, given):
+    assert run.Plan(2, steps, wanted).steps_per_execution == given
+
+
+@pytest.mark.parametrize(
+    "argv, minimum, epochs, steps",
+    [
+        ([], 0, 30, 36),  # 3,600 images in batches of 100
+        (["--sample"], 0, 25, 36),
+        (["--batch-size", "1000"], 0, 30, 4),
+        (["--epochs", "3", "--steps-per-epoch", "5"], 1000, 3, 5),
+        (["--steps-per-epoch", "5"], 1001, 201, 5),
+        ([], 100, 30, 36),
+    ],
+)
+def test_plan_follows_flags_and_data(tiny, tmp_path, argv, minimum, epochs, steps):
+    recipe = tiny(sample_epochs=25, minimum_steps=minimum)
+    plan = run.Plan.of(recipe, recipe.parse([*argv, "--output", str(tmp_path)]), 3600)
+    assert (plan.epochs, plan.steps_per_epoch, plan.total_steps) == (epochs, steps, epochs * steps)
+
+
+# Stopping and going on.
+
+
+@pytest.mark.parametrize("steps", [(2,), (8, 10)])
+def test_interrupted_run_goes_on_as_if_nothing_had_happened(finished, train, at, tmp_path, capsys, steps):
+    for step in steps:
+        assert exit_code(train, tmp_path, callbacks=at(step, interrupt)) == 130
+        assert f"stopped at step {step} of 12; run the same command again to go on" in capsys.readouterr().out
+        assert (tmp_path / "checkpoints" / f"step-{step:08d}").is_dir()
+        assert keras.saving.load_model(tmp_path / "model.keras").sample(1, seed=0).shape == (1, 28, 28, 1)
+        assert not (tmp_path / "metrics.json").exists()
+
+    metrics = train(tmp_path)
+    assert f"going on at step {step} of 12\n" in capsys.readouterr().out
+    assert_same_weights(tmp_path, finished[0])
+    rows = read_history(tmp_path)
+    assert [(row["epoch"], row["step"], float(row["kl_weight"])) for row in rows] == [("1", "6", 0.5), ("2", "12", 1.0)]
+    for name, value in finished[1]["test"].items():
+        assert metrics["test"][name] == pytest.approx(value, rel=1e-5)
+
+
+class InterruptedValidation(keras.callbacks.Callback):
+    def on_test_begin(self, logs=None):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_run_interrupted_in_validation_goes_on(train, tmp_path, epochs):
+    """The epoch's last step is done then, its row of the history is not."""
+    argv = ["--epochs", str(epochs)]
+    assert exit_code(train, tmp_path, *argv, callbacks=lambda *_: [InterruptedValidation()]) == 130
+    train(tmp_path, *argv)
+    assert [(row["epoch"], row["step"]) for row in read_history(tmp_path)] == [("1", "6"), ("2", "12")][:epochs]
+
+
+def test_run_interrupted_in_its_evaluation_exits_130_and_goes_on(finished, copy, train, monkeypatch):
+    def interrupted(model, batches, variance):  # where the user happens to press Ctrl-C
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluation, "reconstruction_error", interrupted)
+        assert exit_code(train, copy) == 130
+    train(copy)
+    assert_same_weights(copy, finished[0])
+
+
+class NoStep(keras.callbacks.Callback):
+    def on_train_batch_begin(self, batch, logs=None):
+        pytest.fail("a step was trained")
+
+
+def test_finished_run_trains_no_further_step(finished, copy, train):
+    output, metrics, _ = finished
+    (copy / "model.keras").unlink()
+    again = train(copy, callbacks=lambda *_: [NoStep()])
+    assert_same_weights(copy, output)
+    assert read_history(copy) == read_history(output)
+    assert again["test"] == pytest.approx(metrics["test"], rel=1e-6)
+
+
+def test_fresh_starts_over(finished, copy, train, capsys):
+    train(copy, "--fresh", "--seed", "1")
+    assert "going on" not in capsys.readouterr().out
+    with pytest.raises(AssertionError):
+        assert_same_weights(copy, finished[0])
+    train(copy, "--fresh")
+    assert_same_weights(copy, finished[0])
+    assert len(read_history(copy)) == 2
+
+
+def test_more_epochs_go_on(copy, train, capsys):
+    rows = read_history(copy)
+    metrics = train(copy, "--epochs", "3")
+    assert "going on at step 12 of 18" in capsys.readouterr().out
+    assert (metrics["epochs"], metrics["steps"]) == (3, 18)
+    assert read_history(copy)[:2] == rows and len(read_history(copy)) == 3
+
+
+def test_other_settings_are_refused_with_the_differences(finished, copy, train, capsys):
+    assert exit_code(train, copy, "--seed", "1", "--batch-size", "50") == 1
+    error = capsys.readouterr().err
+    assert "batch_size was '100' and is '50'; seed was '0' and is '1'" in error
+    assert "--fresh" in error and "--output" in error and str(copy) in error
+    assert_same_weights(copy, finished[0])
+
+
+def test_broken_newest_checkpoint_is_named_and_the_one_before_used(finished, copy, train, capsys):
+    newest = copy / "checkpoints" / "step-00000012"
+    (newest / "model.weights.h5").write_bytes(b"half a file")
+    train(copy)
+    captured = capsys.readouterr()
+    assert f"{newest} cannot be read" in captured.err
+    assert "going on at step 6 of 12" in captured.out
+    assert_same_weights(copy, finished[0])
+
+
+# A loss that is no number.
+
+
+def test_nan_loss_ends_the_run_and_keeps_the_last_good_checkpoint(finished, train, at, tmp_path, capsys):
+    assert exit_code(train, tmp_path, callbacks=at(8, fill_with_nan)) == 1
+    error = capsys.readouterr().err
+    kept = tmp_path / "checkpoints" / "step-00000006"
+    assert error.startswith("tiny: The loss is nan at step 10. ")
+    assert f"The last good checkpoint is kept: {kept}." in error and "--learning-rate" in error
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000006"]
+    assert not (tmp_path / "model.keras").exists()
+    train(tmp_path)
+    assert_same_weights(tmp_path, finished[0])
+
+
+def test_learning_rate_that_blows_up_ends_the_run(train, tmp_path, capsys):
+    assert exit_code(train, tmp_path, "--learning-rate", "1e30") == 1
+    error = capsys.readouterr().err
+    assert "tiny: The loss is " in error and " at step 2. No checkpoint was written yet." in error
+    assert "--learning-rate" in error
+    assert not (tmp_path / "checkpoints").exists() and not (tmp_path / "metrics.json").exists()
+
+
+def test_loss_that_is_nan_in_validation_only_ends_the_run_too(train, tmp_path, capsys):
+    """The only step has a finite loss, and leaves weights that have none."""
+    assert exit_code(train, tmp_path, "--learning-rate", "1e30", "--epochs", "1", "--steps-per-epoch", "1") == 1
+    assert "--learning-rate" in capsys.readouterr().err
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def test_weights_that_are_nan_after_the_last_step_end_the_run_too(train, at, tmp_path):
+    assert exit_code(train, tmp_path, callbacks=at(12, fill_with_nan)) == 1
+    assert not (tmp_path / "metrics.json").exists()
+
+
+# Data that cannot be had.
+
+
+def test_data_that_cannot_be_had_exits_1_with_the_reason(tiny, tmp_path, capsys, monkeypatch):
+    import tensorflow_datasets as tfds
+
+    def no_network(*_, **__):
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", no_network)
+    with pytest.raises(SystemExit) as caught:
+        run.main(tiny(), ["--data-dir", str(tmp_path / "data"), "--output", str(tmp_path / "out")])
+    assert caught.value.code == 1
+    error = capsys.readouterr().err
+    assert error.startswith("tiny: The dataset 'mnist' cannot be had") and error.count("\n") == 1
+    assert "--sample" in error
+
+
+# From a shell.
+
+
+def environment(**changes):
+    inherited = {
+        name: value for name, value in os.environ.items() if name not in ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL")
+    }
+    return {**inherited, **changes}
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends_are_refused_at_import(backend):
+    done = subprocess.run(
+        [sys.executable, "-c", "import zoo"], env=environment(KERAS_BACKEND=backend), capture_output=True, text=True
+    )  # fmt: skip
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last == (
+        f"ImportError: Expected the Keras backend to be 'tensorflow'. Received: KERAS_BACKEND='{backend}'. "
+        "Unset KERAS_BACKEND, or set it to 'tensorflow', before keras is imported."
+    )
+
+
+def test_recipe_in_a_shell_says_nothing_on_stderr(tmp_path):
+    command = [sys.executable, ROOT / "recipes" / "mnist_vae.py", "--sample", "--epochs", "1", "--steps-per-epoch", "2"]
+    done = subprocess.run(
+        [*command, "--output", tmp_path / "out"], env=environment(), cwd=tmp_path, capture_output=True, text=True
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[0] == "mnist_vae: 3600 training, 400 validation and 800 test images"
+
+
+def test_ctrl_c_in_a_shell_keeps_what_was_trained(tmp_path):
+    command = [
+        sys.executable,
+        ROOT / "recipes" / "mnist_vae.py",
+        "--sample",
+        "--epochs",
+        "1000",
+        "--steps-per-epoch",
+        "5",
+    ]
+    command += ["--output", tmp_path / "out"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, env=environment(), **pipes)
+    try:
+        for line in process.stdout:
+            if line.startswith("epoch   1/"):
+                break
+        process.send_signal(signal.SIGINT)
+        printed, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, error
+    assert "stopped at step " in printed and "run the same command again" in printed
+    assert "Traceback" not in error
+    step = int(printed.split("stopped at step ")[1].split(" ")[0])
+    assert step >= 5 and (tmp_path / "out" / "checkpoints" / f"step-{step:08d}").is_dir()
+    model = keras.saving.load_model(tmp_path / "out" / "model.keras")
+    assert np.asarray(model.sample(2, seed=0)).shape == (2, 28, 28, 1)
