@@ -20,21 +20,20 @@ class _Schedule(keras.callbacks.Callback):
         raise NotImplementedError
 
     def on_train_begin(self, logs=None):
-        self._step = int(self.model.optimizer.iterations)
-        self._assign()
-
-    def on_train_batch_begin(self, batch, logs=None):
         self._assign()
 
     def on_train_batch_end(self, batch, logs=None):
-        self._step = int(self.model.optimizer.iterations)
+        self._assign()
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
-            logs[self.target().name] = self.value(self._step)
+            logs[self.target().name] = self._in_force
 
     def _assign(self):
-        self.target().assign(self.value(self._step))
+        target = self.target()
+        # By way of the value: under a strategy the variable itself is no number.
+        self._in_force = self.value(int(self.model.optimizer.iterations.value.numpy()))
+        target.assign(self._in_force)
 
 
 class KLWarmup(_Schedule):
@@ -62,6 +61,8 @@ class KLWarmup(_Schedule):
         self.ratio = checks.number("ratio", ratio, 0.0, 1.0, open_low=True)
 
     def target(self):
+        if not hasattr(self.model, "kl_weight"):
+            raise ValueError(f"Expected a model with a KL to weigh. Received: {self.model.name}, which has none")
         return self.model.kl_weight
 
     def value(self, step):

@@ -15,13 +15,18 @@ def positive_int(name, value):
     return int(value)
 
 
-def number(name, value, low=-math.inf, high=math.inf, *, open_low=False):
-    """`value` as a float in [low, high], or in (low, high] with `open_low`."""
-    bounds = f"{'>' if open_low else '>='} {low:g}" + (f" and <= {high:g}" if high < math.inf else "")
+def number(name, value, low=-math.inf, high=math.inf, *, open_low=False, open_high=False):
+    """`value` as a float from `low` to `high`, the ends included unless open."""
+    expected = "a finite number"
+    if low > -math.inf:
+        expected += f" {'>' if open_low else '>='} {low:g}"
+    if high < math.inf:
+        expected += f" and {'<' if open_high else '<='} {high:g}"
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    inside = is_number and math.isfinite(value) and low <= value <= high
-    if not inside or (open_low and value == low):
-        fail(name, "a finite number" + (f" {bounds}" if low > -math.inf else ""), value)
+    if not is_number or not math.isfinite(value) or not low <= value <= high:
+        fail(name, expected, value)
+    if (open_low and value == low) or (open_high and value == high):
+        fail(name, expected, value)
     return float(value)
 
 

@@ -25,16 +25,17 @@ def bits_per_dim(elbo, shape):
 
 
 def soft_bound(value, low, high):
-    """`value` held within (low, high), smoothly: about the identity inside, never flat.
+    """`value` held within (low, high), smoothly: about the identity inside, and never decreasing.
 
-    A hard clip has no gradient outside, so that what once strays there never returns.
+    A hard clip has no gradient outside, so that what once strays there never returns; here the gradient fades away
+    over some ninety units.
     """
     value = high - ops.softplus(high - value)
     return low + ops.softplus(value - low)
 
 
 def bound_log_var(log_var):
-    """Log-variance held within (−14, 14), so that no finite input gives NaN or infinity."""
+    """Log-variance held within (−14, 14), so that no finite network output makes a variance 0 or infinite."""
     return soft_bound(log_var, *LOG_VAR_RANGE)
 
 

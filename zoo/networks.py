@@ -74,7 +74,7 @@ def conv_decoder(output_shape, latent_dim, filters=(64, 32), blocks=0, dense=256
     Raises:
         ValueError: if the image cannot be halved that often.
     """
-    check_divisible(output_shape, len(filters))
+    check_divisible(output_shape, len(filters), "output_shape")
     height, width = (size // 2 ** len(filters) for size in output_shape[:2])
     x = inputs = keras.Input((latent_dim,))
     x = layers.Dense(dense, activation=activation)(x)
@@ -144,11 +144,11 @@ def _widths(filters, resolutions):
     return [max(1, filters // 2)] * (resolutions - 1) + [filters]
 
 
-def check_divisible(image_shape, halvings):
+def check_divisible(image_shape, halvings, name="image_shape"):
     """Raises ValueError unless height and width can be halved `halvings` times."""
     checks.positive_int("downsamples", halvings)
     if len(image_shape) != 3 or any(size % 2**halvings for size in image_shape[:2]):
-        checks.fail("image_shape", f"(H, W, C) with H and W divisible by {2**halvings}", tuple(image_shape))
+        checks.fail(name, f"(H, W, C) with H and W divisible by {2**halvings}", tuple(image_shape))
 
 
 def _posterior(x, latent_dim):

@@ -1,4 +1,4 @@
-"""Random numbers as a pure function of an integer seed: the same bits in every runtime.
+"""Random numbers as a pure function of an integer seed: the same numbers in every runtime.
 
 TensorFlow's own generators keep hidden state, cannot be seeded from outside once exported,
 or do not convert to TFLite at all. The one here is counter-based: number j of seed s is a hash
@@ -10,7 +10,9 @@ of (s, j), made of 32-bit multiplications, shifts and exclusive ors, which every
 https://github.com/skeeto/hash-prospector), a bijection of the 32-bit integers. The
 generator is for simulation; it is not cryptographic.
 
-Seeds are int32 of shape `[B]`, one a row: row i of a result depends on `seed[i]` alone.
+Seeds are int32 of shape `[B]`, one a row: row i of a result depends on `seed[i]` alone. The uniform numbers are the
+same bits everywhere; the others go through logarithms and cosines, whose last digit can depend on the runtime and on
+the number of rows.
 """
 
 import math

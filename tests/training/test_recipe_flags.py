@@ -89,7 +89,7 @@ def test_image_size_is_named_as_the_user_wrote_it(recipe_module, tmp_path, error
 
 
 @pytest.mark.parametrize(
-    "flag, value", [("--downsamples", "0"), ("--downsamples", "-1"), ("--filters", "1"), ("--code-dim", "0")]
+    "flag, value", [("--downsamples", "0"), ("--downsamples", "-1"), ("--filters", "0"), ("--code-dim", "0")]
 )
 def test_network_flag_that_makes_no_network_is_refused(recipe_module, tmp_path, error_of, flag, value):
     argv = ["--images", tmp_path, "--output", tmp_path / "out", flag, value]

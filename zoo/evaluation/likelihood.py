@@ -14,7 +14,7 @@ def log_prob(model, batches, num_samples=1, seed=0):
         seed: int.
 
     Returns:
-        dict of floats: `log_prob`, and `standard_error`, of that mean over the images.
+        dict of floats: `log_prob`, and `standard_error`, of that mean over the images (NaN for one).
     """
 
     @tf.function(reduce_retracing=True)
@@ -27,4 +27,5 @@ def log_prob(model, batches, num_samples=1, seed=0):
         # A seed for each batch, or the i-th images of all batches would share their noise.
         values.append(evaluate(x, labels, tf.constant(seed + number)).numpy())
     values = np.concatenate(values).astype(np.float64)
-    return {"log_prob": values.mean(), "standard_error": values.std(ddof=1) / np.sqrt(len(values))}
+    spread = values.std(ddof=1) if len(values) > 1 else np.nan
+    return {"log_prob": values.mean(), "standard_error": spread / np.sqrt(len(values))}

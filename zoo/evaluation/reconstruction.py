@@ -1,5 +1,7 @@
 """How close reconstructions come."""
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
@@ -25,4 +27,4 @@ def reconstruction_error(model, batches, variance=None):
         number += difference.size
     mse = squared / number
     ratio = {} if variance is None else {"mse_over_variance": mse / variance}
-    return {"mse": mse, **ratio, "psnr": -10.0 * np.log10(mse)}
+    return {"mse": mse, **ratio, "psnr": -10.0 * math.log10(mse) if mse else math.inf}

@@ -72,7 +72,7 @@ class Gaussian(Likelihood):
         elif scale not in ("learned", "optimal"):
             checks.fail("scale", "a number > 0, 'learned' or 'optimal'", scale)
         self.scale = scale
-        self.momentum = checks.number("momentum", momentum, 0.0, 1.0)
+        self.momentum = checks.number("momentum", momentum, 0.0, 1.0, open_high=True)
         if isinstance(scale, str):
             self.log_var = self.add_weight(
                 shape=(), initializer="zeros", trainable=scale == "learned", name="log_var",

@@ -28,7 +28,9 @@ def rotation_trick(z_e, z_q):
     def along(direction):
         return ops.sum(z_e * direction, axis=-1, keepdims=True)
 
-    return scale * (z_e - 2.0 * along(middle) * middle + 2.0 * along(unit_e) * unit_q)
+    rotated = scale * (z_e - 2.0 * along(middle) * middle + 2.0 * along(unit_e) * unit_q)
+    # Where a vector has next to no length, or points the other way, the rotation is not defined; the code still is.
+    return rotated + ops.stop_gradient(z_q - rotated)
 
 
 GRADIENTS = {"straight_through": straight_through, "rotation": rotation_trick}
@@ -85,10 +87,10 @@ class VectorQuantizer(layers.Layer):
         self.num_codes = checks.positive_int("num_codes", num_codes)
         self.code_dim = checks.positive_int("code_dim", code_dim)
         self.codebook = checks.one_of("codebook", codebook, ("ema", "gradient"))
-        self.decay = checks.number("decay", decay, 0.0, 1.0)
+        self.decay = checks.number("decay", decay, 0.0, 1.0, open_high=True)
         self.gradient = checks.one_of("gradient", gradient, tuple(GRADIENTS))
         self.initialization = checks.one_of("initialization", initialization, ("data", "uniform"))
-        self.revival = checks.number("revival", revival, 0.0, 1.0)
+        self.revival = checks.number("revival", revival, 0.0, 1.0, open_high=True)
         self.seed = seed
         self._key = random.fresh_seed() if seed is None else seed
         self._add_state()
@@ -110,9 +112,9 @@ class VectorQuantizer(layers.Layer):
             name="embeddings", shape=(self.num_codes, self.code_dim), initializer=initial, trainable=trainable,
             aggregation="mean" if trainable else "only_first_replica",
         )  # fmt: skip
-        # Vectors a step that each code takes, and their sum, as moving averages.
-        self.counts = state("counts", (self.num_codes,), "ones" if self.initialization == "uniform" else "zeros")
-        self.sums = state("sums", (self.num_codes, self.code_dim), initial)
+        # Vectors a step that each code takes, and their sum, as moving averages that start with the first batch.
+        self.counts = state("counts", (self.num_codes,), "zeros")
+        self.sums = state("sums", (self.num_codes, self.code_dim), "zeros")
         self.updates = self.add_weight(
             name="updates", shape=(), dtype="int32", initializer="zeros", trainable=False,
             aggregation="only_first_replica",
@@ -156,15 +158,18 @@ class VectorQuantizer(layers.Layer):
         vectors = replica.concat(vectors)  # so that all replicas choose alike, and as one alone would
         number = tf.shape(vectors)[0]
         share = tf.cast(number, tf.float32) / self.num_codes
-        dead = tf.convert_to_tensor(self.counts) < self.revival * share
+        first = tf.equal(self.updates, 0)
+        counts = tf.where(first, share, self.counts)
+        sums = tf.where(first, self.embeddings * share, self.sums)
+        dead = counts < self.revival * share
         if self.initialization == "data":
-            dead = dead | tf.equal(self.updates, 0)
+            dead = dead | first
         order = tf.argsort(tf.random.stateless_uniform([number], seed=tf.stack([self._key, self.updates.value])))
         candidates = tf.gather(vectors, tf.gather(order, tf.range(self.num_codes) % number))
         row = dead[:, None]
         self.embeddings.assign(tf.where(row, candidates, self.embeddings))
-        self.sums.assign(tf.where(row, candidates * share, self.sums))
-        self.counts.assign(tf.where(dead, share, self.counts))
+        self.sums.assign(tf.where(row, candidates * share, sums))
+        self.counts.assign(tf.where(dead, share, counts))
 
     def _follow(self, vectors, codes):
         """Moves the averages on, and under "ema" the codebook with them."""

@@ -41,7 +41,7 @@ class VQVAE(Base):
 
     Example:
         >>> encoder = zoo.networks.residual_encoder((32, 32, 3), code_dim=64)
-        >>> decoder = zoo.networks.residual_decoder((8, 8, 64), channels=3)
+        >>> decoder = zoo.networks.residual_decoder((8, 8, 64), params=3)
         >>> model = zoo.VQVAE(encoder, decoder, zoo.layers.VectorQuantizer(512, 64))
         >>> model.encode(images).shape
         TensorShape([32, 8, 8])

@@ -1,0 +1,66 @@
+"""Imports point one way, and `import zoo` stays light."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import zoo
+
+ROOT = pathlib.Path(zoo.__file__).parent
+# Each module may import from levels above its own, and from its own package.
+LEVELS = [
+    {"_version", "_startup", "checks"},
+    {"random", "replica", "distributions", "metrics", "callbacks"},
+    {"layers"},
+    {"networks"},
+    {"models"},
+    {"evaluation", "applications"},
+    {"training"},
+]
+ALONE = {"data"}  # of the package it may import the first level only
+
+
+def unit(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported_units(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "zoo":
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("zoo."):
+            yield node.module.split(".")[1]
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("zoo."))
+
+
+MODULES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path):
+    own = unit(path)
+    if own in ALONE:
+        allowed = set(LEVELS[0])
+    else:
+        level = next(number for number, units in enumerate(LEVELS) if own in units)
+        allowed = {own}.union(*LEVELS[:level]) | (ALONE if own == "training" else set())
+        if own == "random":
+            allowed.discard("replica")
+    assert set(imported_units(path)) <= allowed
+
+
+def test_importing_zoo_does_not_import_tfds_and_says_nothing():
+    code = "import sys, zoo; print('tensorflow_datasets' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+def test_another_keras_backend_is_refused_with_the_way_on(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    done = subprocess.run([sys.executable, "-c", "import zoo"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Expected the Keras backend to be 'tensorflow'. Received: KERAS_BACKEND='jax'" in done.stderr
