@@ -4,7 +4,7 @@ python recipes/celeba_vae.py
 """
 
 import zoo
-from zoo import networks, training
+from zoo import checks, networks, training
 
 
 def add_flags(parser):
@@ -13,6 +13,7 @@ def add_flags(parser):
 
 
 def build(flags, image_shape):
+    checks.multiple("--image-size", flags.image_size, 16)
     likelihood = zoo.layers.DiscretizedLogisticMixture(components=5, channels=3)
     encoder = networks.conv_encoder(image_shape, flags.latent_dim, filters=(32, 64, 128, 256), blocks=1, dense=512)
     params = (*image_shape[:2], likelihood.params_size(3))

@@ -8,7 +8,7 @@ Each picture is cut to a square and resized to --image-size.
 import pathlib
 
 import zoo
-from zoo import data, networks, training
+from zoo import checks, data, networks, training
 
 
 def add_flags(parser):
@@ -26,6 +26,7 @@ def load(flags, image_shape):
 
 
 def build(flags, image_shape):
+    checks.multiple("--image-size", flags.image_size, 2 ** checks.positive_int("--downsamples", flags.downsamples))
     encoder = networks.residual_encoder(image_shape, flags.code_dim, flags.filters, flags.downsamples)
     decoder = networks.residual_decoder(encoder.output_shape[1:], image_shape[-1], flags.filters, flags.downsamples)
     quantizer = zoo.layers.VectorQuantizer(flags.num_codes, flags.code_dim, seed=flags.seed)

@@ -15,6 +15,12 @@ def positive_int(name, value):
     return int(value)
 
 
+def multiple(name, value, divisor):
+    if value < 1 or value % divisor:
+        fail(name, f"a multiple of {divisor}, at least {divisor}", value)
+    return value
+
+
 def number(name, value, low=-math.inf, high=math.inf, *, open_low=False, open_high=False):
     """`value` as a float from `low` to `high`, the ends included unless open."""
     expected = "a finite number"

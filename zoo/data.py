@@ -10,6 +10,8 @@ import dataclasses
 import io
 import os
 import pathlib
+import re
+import sys
 
 import keras
 import numpy as np
@@ -127,8 +129,9 @@ def load_folder(directory, image_size):
     directory = pathlib.Path(directory).expanduser()
     if not directory.is_dir():
         raise DataError(f"Expected a folder of images. Received: {str(directory)!r}, which is no folder.")
-    kinds = ", ".join(IMAGE_FILES)
-    if not any(path.suffix.lower() in IMAGE_FILES for path in directory.rglob("*")):
+    names = [name for _, _, files in os.walk(directory, followlinks=True) for name in files]
+    if not any(name.lower().endswith(IMAGE_FILES) for name in names):
+        kinds = ", ".join(IMAGE_FILES)
         raise DataError(f"There is no image in {str(directory)!r}, nor in its subfolders. Expected files of {kinds}.")
     with contextlib.redirect_stdout(io.StringIO()):  # "Found 12 files."
         files = keras.utils.image_dataset_from_directory(
@@ -142,8 +145,8 @@ def load_folder(directory, image_size):
         images[count] = np.clip(np.rint(image), 0, 255)
         count += 1
     if count < len(paths):
-        for path, reason in _broken(paths):
-            print(f"skipped {path}: {reason}", file=os.sys.stderr)
+        for path, reason in list(_broken(paths)):
+            print(f"skipped {path}: {reason}", file=sys.stderr)
     if not count:
         raise DataError(f"None of the {len(paths)} images in {str(directory)!r} can be read.")
     images = Images(images[:count])
@@ -262,14 +265,12 @@ def _read(builder, split, source, image_size):
     keep_labels = source.label is not None and source.label in info.features
 
     def picture(example):
-        image = example["image"]
+        image = example["image"] * (255 // source.top)
         if source.crop:
             image = tf.image.resize_with_crop_or_pad(image, source.crop, source.crop)
         if image_size and tuple(image_size) != tuple(image.shape[:2]):
             image = tf.image.resize(image, image_size, method="area" if source.crop else "bilinear", antialias=True)
             image = tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
-        elif source.top != 255:
-            image = image * (255 // source.top)
         label = example[source.label] if keep_labels else tf.constant(0, tf.int64)
         return image, tf.cast(label, tf.int32)
 
@@ -289,8 +290,11 @@ def _read(builder, split, source, image_size):
 
 
 def _broken(paths):
-    for path in paths:
-        try:
-            tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
-        except tf.errors.OpError as error:
-            yield path, error.message.splitlines()[0][:200]
+    """The files that cannot be decoded, each with the reason."""
+    with _startup.quiet():
+        for path in paths:
+            try:
+                tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+            except tf.errors.OpError as error:
+                # Without the name of the operation, in front or behind.
+                yield path, re.sub(r"^\{\{.*?\}\} ?| ?\[Op:.*", "", error.message.splitlines()[0])

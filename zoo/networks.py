@@ -115,7 +115,7 @@ def residual_encoder(image_shape, code_dim=64, filters=128, downsamples=2, block
     for width in _widths(filters, downsamples):
         x = layers.Conv2D(width, 4, strides=2, padding="same")(x)
         x = _residual_stack(x, width, blocks)
-    return keras.Model(inputs, layers.Conv2D(code_dim, 1)(x), name="encoder")
+    return keras.Model(inputs, layers.Conv2D(checks.positive_int("code_dim", code_dim), 1)(x), name="encoder")
 
 
 def residual_decoder(grid_shape, params, filters=128, upsamples=2, blocks=2):

@@ -69,8 +69,8 @@ def test_shared_flag(tiny, tmp_path, error_of, argv, parts):
         ("dsprites_beta_vae", ["--gamma", "-1"], ["gamma", ">= 0", "-1.0"]),
         ("cifar10_vqvae", ["--num-codes", "0"], ["num_codes", "an integer >= 1", "0"]),
         ("cifar10_vqvae", ["--commitment-cost", "-1"], ["commitment_cost", ">= 0", "-1.0"]),
-        ("celeba_vae", ["--image-size", "50"], ["image", "divisible by 16", "50"]),
-        ("image_folder_vqvae", ["--image-size", "50"], ["image", "divisible by 4", "50"]),
+        ("celeba_vae", ["--image-size", "50"], ["image", "multiple of 16", "50"]),
+        ("image_folder_vqvae", ["--image-size", "50"], ["image", "multiple of 4", "50"]),
     ],
 )
 def test_flag_of_a_recipe(recipe_module, tmp_path, error_of, name, argv, parts):

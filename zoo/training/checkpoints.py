@@ -35,10 +35,10 @@ class Checkpoints:
         return sorted(self.folder.glob("step-*"), reverse=True)
 
     def save(self, model, step, history):
-        """Writes a checkpoint, unless one of this step is there already or a weight is not finite."""
-        target = self.folder / f"step-{step:08d}"
-        if target.exists() or not all(np.isfinite(weight).all() for weight in model.get_weights()):
+        """Writes a checkpoint, in the place of one of the same step; none where a weight is not finite."""
+        if not all_finite(model):
             return
+        target = self.folder / f"step-{step:08d}"
         self.folder.mkdir(parents=True, exist_ok=True)
         with files.replacing(target) as scratch:
             scratch.mkdir()
@@ -53,15 +53,20 @@ class Checkpoints:
         Raises:
             OtherRun: if the checkpoint is of another run, with the differences.
         """
+        variables = [*model.variables, *model.optimizer.variables]
+        before = [variable.numpy() for variable in variables]
         for folder in self.newest_first():
             try:
                 state = json.loads((folder / "state.json").read_text())
                 self._require_same_run(state["run"])
                 model.load_weights(folder / "model.weights.h5")
-            except (OSError, KeyError, json.JSONDecodeError) as error:
+                return int(state["step"]), list(state["history"])
+            except OtherRun:
+                raise
+            except Exception as error:  # a file cut short or overwritten fails in many ways
                 print(f"{folder} cannot be read ({error}); the one before is used.", file=sys.stderr)
-                continue
-            return state["step"], state["history"]
+                for variable, value in zip(variables, before):  # some may have been loaded already
+                    variable.assign(value)
         return 0, []
 
     def _require_same_run(self, run):
@@ -75,3 +80,8 @@ class Checkpoints:
                 f"The run in {self.folder.parent} cannot go on with other settings: {'; '.join(differences)}. "
                 "Restore them, pass --fresh to start over, or another --output."
             )
+
+
+def all_finite(model):
+    """Whether all weights are finite numbers."""
+    return all(np.isfinite(weight).all() for weight in model.get_weights())

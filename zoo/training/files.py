@@ -30,7 +30,7 @@ def replacing(path):
 
 def write_json(path, value):
     with replacing(path) as scratch:
-        scratch.write_text(json.dumps(value, indent=2) + "\n")
+        scratch.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def write_csv(path, rows):

@@ -1,10 +1,14 @@
 """Callbacks that watch a run: its progress, its checkpoints, and whether its loss is a number."""
 
 import math
+import signal
 import sys
+import threading
 import time
 
 import keras
+
+from zoo.training.checkpoints import all_finite
 
 
 class NonFiniteLoss(RuntimeError):
@@ -29,23 +33,66 @@ class Position(keras.callbacks.Callback):
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
-    """Raises `NonFiniteLoss` as soon as the loss is no finite number, before anything more is saved."""
+    """Raises `NonFiniteLoss` as soon as the loss is no finite number, before anything more is saved.
+
+    At the end of an epoch all figures are looked at, and the weights, which the last step may have spoilt.
+    """
 
     def __init__(self, position, checkpoints):
         super().__init__()
         self._position, self._checkpoints = position, checkpoints
 
     def on_train_batch_end(self, batch, logs=None):
-        loss = logs["loss"]
-        if math.isfinite(loss):
+        self._require_finite("loss", logs["loss"])
+
+    def on_epoch_end(self, epoch, logs=None):
+        for name, value in logs.items():
+            self._require_finite(name, value)
+        if not all_finite(self.model):
+            self._require_finite("largest weight", math.nan)
+
+    def _require_finite(self, name, value):
+        if math.isfinite(value):
             return
         kept = next(iter(self._checkpoints.newest_first()), None)
         raise NonFiniteLoss(
-            f"The loss is {loss} at step {self._position.step}. "
+            f"The {name} is {value} at step {self._position.step}. "
             + (f"The last good checkpoint is kept: {kept}. " if kept else "No checkpoint was written yet. ")
             + "A lower --learning-rate is the first thing to try; then look for NaN in the data, and with "
             "--mixed-precision float16 try bfloat16."
         )
+
+
+class StopOnSignal(keras.callbacks.Callback):
+    """Raises KeyboardInterrupt between two steps once the process was sent SIGINT or SIGTERM.
+
+    In the middle of a step the weights could be one step ahead of the count. A second signal is not waited with.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.received = None
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in getattr(self, "_before", {}).items():
+            signal.signal(number, handler)
+
+    def _note(self, number, frame):
+        if self.received is not None:
+            raise KeyboardInterrupt
+        self.received = number
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.received is not None:
+            raise KeyboardInterrupt
+
+    def on_test_batch_end(self, batch, logs=None):
+        self.on_train_batch_end(batch)
 
 
 class SaveCheckpoints(keras.callbacks.Callback):
@@ -57,18 +104,21 @@ class SaveCheckpoints(keras.callbacks.Callback):
         self._position, self._checkpoints = position, checkpoints
         self._seconds = seconds
 
-    def on_train_begin(self, logs=None):
         self._last = time.monotonic()
-        self._began = self._last - (self.history[-1]["seconds"] if self.history else 0.0)
+        self._began = self._last - (history[-1]["seconds"] if history else 0.0)
 
     def on_train_batch_end(self, batch, logs=None):
         if time.monotonic() - self._last > self._seconds:
             self.save()
 
     def on_epoch_end(self, epoch, logs=None):
-        seconds = time.monotonic() - self._began
-        self.history.append({"epoch": epoch + 1, "step": self._position.step, **logs, "seconds": seconds})
+        self.add(epoch + 1, logs)
         self.save()
+
+    def add(self, epoch, figures):
+        """A row of the history, its seconds counted over all the parts of a run."""
+        seconds = time.monotonic() - self._began
+        self.history.append({"epoch": epoch, "step": self._position.step, **figures, "seconds": seconds})
 
     def save(self):
         self._checkpoints.save(self.model, self._position.step, self.history)

@@ -96,7 +96,8 @@ def _latents(axes, model, x, labels, number=2000):
     centred = mean - mean.mean(axis=0)
     _, sizes, main = np.linalg.svd(centred, full_matrices=False)
     flat = mean if mean.shape[1] == 2 else centred @ main[:2].T
-    points = axes.scatter(*flat.T, c=labels, s=6, cmap="tab10")
+    flat = np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))  # one image has but one axis
+    points = axes.scatter(*flat.T, c=labels, s=6, cmap=None if labels is None else "tab10")
     if labels is not None:
         axes.legend(*points.legend_elements(), loc="upper right", fontsize="small")
     explained = np.square(sizes[:2]).sum() / max(np.square(sizes).sum(), 1e-12)
@@ -118,7 +119,7 @@ def _codebook(axes, model, x, number=1000):
 
 def _curves(axes, history):
     epochs = [row["epoch"] for row in history]
-    names = [name for name in ("loss", "reconstruction") if name in history[-1]]
+    names = ("loss", "reconstruction")
     marker = "." if len(epochs) < 3 else ""
     for number, name in enumerate(names):
         for prefix, style in (("", "-"), ("val_", "--")):
@@ -127,8 +128,7 @@ def _curves(axes, history):
     axes.set_xlabel("epoch")
     axes.set_ylabel("nats per example")
     axes.legend()
-    last = [row["loss"] for row in history[len(history) // 10 :]]
     # The first epochs would otherwise press all the others flat.
-    spread = max(max(last) - min(last), 1e-6)
-    lows = [row[key] for row in history for key in row if key in names or key.removeprefix("val_") in names]
-    axes.set_ylim(min(lows) - 0.05 * spread, max(last) + 0.3 * spread)
+    shown = [row[key] for row in history[len(history) // 10 :] for key in row if key.removeprefix("val_") in names]
+    margin = 0.05 * max(max(shown) - min(shown), 1e-6)
+    axes.set_ylim(min(shown) - margin, max(shown) + margin)

@@ -88,6 +88,8 @@ class Recipe:
             for name in ("epochs", "steps_per_epoch", "batch_size"):
                 if getattr(flags, name) is not None:
                     checks.positive_int(_flag(name), getattr(flags, name))
+            if not 0 <= flags.seed < 2**32:
+                checks.fail("--seed", "an integer >= 0 and < 2**32", flags.seed)
             checks.number("--learning-rate", flags.learning_rate, 0.0, open_low=True)
             if flags.sample and self.dataset not in data.SAMPLES:
                 checks.fail("--sample", f"left out, as only {', '.join(data.SAMPLES)} have a bundled sample", True)

@@ -3,6 +3,8 @@
 import math
 import os
 import platform
+import shutil
+import signal
 import sys
 
 import keras
@@ -27,7 +29,8 @@ def main(recipe, argv=None):
 
     Raises:
         SystemExit: status 2 for flags that are wrong, before any data is read; 1 for data that cannot be had, a loss
-            that is no number or a run that cannot go on; 130 after Ctrl-C, with what was trained kept.
+            that is no number or a run that cannot go on; 130 after Ctrl-C and 143 after SIGTERM, with
+            what was trained kept.
     """
     flags = recipe.parse(argv)
     try:
@@ -37,6 +40,9 @@ def main(recipe, argv=None):
     except (data.DataError, monitors.NonFiniteLoss, OtherRun) as error:
         print(f"{recipe.name}: {error}", file=sys.stderr)
         raise SystemExit(1) from error
+    except KeyboardInterrupt:
+        print(f"\n{recipe.name}: stopped; run the same command again to go on")
+        raise SystemExit(130) from None
 
 
 def _run(recipe, flags):
@@ -45,7 +51,7 @@ def _run(recipe, flags):
     before = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_dtype_policy(policy)
     try:
-        strategy = make_strategy(flags.strategy)
+        strategy = _strategy(recipe, flags)
         with strategy.scope():
             model = recipe.build_checked(flags)
         splits = _load(recipe, flags)
@@ -98,6 +104,16 @@ def make_strategy(name):
     return tf.distribute.get_strategy()
 
 
+def _strategy(recipe, flags):
+    try:
+        return make_strategy(flags.strategy)
+    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+        reason = " ".join(str(error).split())[:200]
+        recipe.parser().error(
+            f"Expected `--strategy` to be one that this machine allows. Received: {flags.strategy} ({reason})"
+        )
+
+
 def _load(recipe, flags):
     splits = recipe.load_splits(flags)
     if flags.binarization != "static":
@@ -117,11 +133,14 @@ def _train(recipe, flags, model, splits, plan):
     checkpoints = Checkpoints(flags.output / "checkpoints", run)
     if flags.fresh:
         checkpoints.clear()
+        shutil.rmtree(flags.output / "logs", ignore_errors=True)
     step, history = checkpoints.restore(model)
     if step:
         print(f"going on at step {step} of {plan.total_steps}")
+    validation = _batches(flags, model, splits.validation)
     position = monitors.Position(step)
     saver = monitors.SaveCheckpoints(position, checkpoints, history)
+    stopper = monitors.StopOnSignal()
     callbacks = [
         position,
         monitors.StopOnNonFinite(position, checkpoints),
@@ -129,27 +148,32 @@ def _train(recipe, flags, model, splits, plan):
         keras.callbacks.TensorBoard(flags.output / "logs", write_graph=False, profile_batch=0),
         saver,
         monitors.Progress(position, plan.total_steps),
+        stopper,
     ]
-    validation = _batches(flags, model, splits.validation)
     try:
-        while position.step < plan.total_steps:
-            # A run that stopped within an epoch first makes that epoch whole.
-            epoch, done = divmod(position.step, plan.steps_per_epoch)
-            model.fit(
-                _batches(flags, model, splits.train, shuffle=True, epochs=None, first_step=position.step),
-                steps_per_epoch=plan.steps_per_epoch - done,
-                initial_epoch=epoch,
-                epochs=epoch + 1 if done else plan.epochs,
-                validation_data=validation,
-                callbacks=callbacks,
-                shuffle=False,  # the batches are
-                verbose=0,
-            )
+        with stopper:
+            if step % plan.steps_per_epoch == 0 and step > (history[-1]["step"] if history else 0):
+                # It stopped between an epoch's last step and the end of its validation.
+                figures = model.evaluate(validation, verbose=0, return_dict=True)
+                saver.add(step // plan.steps_per_epoch, {f"val_{name}": value for name, value in figures.items()})
+            while position.step < plan.total_steps:
+                # A run that stopped within an epoch first makes that epoch whole.
+                epoch, done = divmod(position.step, plan.steps_per_epoch)
+                model.fit(
+                    _batches(flags, model, splits.train, shuffle=True, epochs=None, first_step=position.step),
+                    steps_per_epoch=plan.steps_per_epoch - done,
+                    initial_epoch=epoch,
+                    epochs=epoch + 1 if done else plan.epochs,
+                    validation_data=validation,
+                    callbacks=callbacks,
+                    shuffle=False,  # the batches are
+                    verbose=0,
+                )
     except KeyboardInterrupt:
         saver.save()
         _save(flags, model, history)
         print(f"\nstopped at step {position.step} of {plan.total_steps}; run the same command again to go on")
-        raise SystemExit(130) from None
+        raise SystemExit(128 + (stopper.received or signal.SIGINT)) from None
     return history
 
 
