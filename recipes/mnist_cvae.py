@@ -33,7 +33,7 @@ RECIPE = training.Recipe(
     dataset="mnist",
     binarization="dynamic",
     batch_size=64,
-    epochs=20,
+    epochs=15,
     sample_epochs=25,
     add_flags=add_flags,
 )

@@ -8,6 +8,7 @@ it would have seen.
 import contextlib
 import dataclasses
 import io
+import logging
 import os
 import pathlib
 import re
@@ -244,6 +245,10 @@ def _prepared(name, data_dir):
     import tensorflow_datasets as tfds
 
     where = data_dir or os.environ.get("TFDS_DATA_DIR") or None
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    # It would print each of its ten attempts; the last one's error says all.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     try:
         builder = tfds.builder(name, data_dir=where)
         builder.download_and_prepare()

@@ -76,10 +76,11 @@ def row_seeds(seed, num_rows):
     if isinstance(seed, int):
         return fold_in(seed, ops.arange(num_rows, dtype="int32"))
     seed = ops.convert_to_tensor(seed)
-    if len(seed.shape) == 0:
+    is_integer = "int" in seed.dtype.name
+    if len(seed.shape) == 0 and is_integer:
         return fold_in(ops.cast(seed, "int32"), ops.arange(num_rows, dtype="int32"))
-    wrong_length = seed.shape[0] is not None and isinstance(num_rows, int) and seed.shape[0] != num_rows
-    if len(seed.shape) != 1 or wrong_length or "int" not in seed.dtype.name:
+    fits = len(seed.shape) == 1 and (not isinstance(num_rows, int) or seed.shape[0] in (None, num_rows))
+    if not fits or not is_integer:
         raise ValueError(
             f"Expected `seed` to be an int or an int32 array of shape [{num_rows}]. "
             f"Received: seed of shape {tuple(seed.shape)} and dtype {seed.dtype.name}"

@@ -66,6 +66,14 @@ def test_elbo_is_minus_reconstruction_minus_kl_whatever_the_loss_weighs(name):
         assert np.all(terms["kl"].numpy() >= 0)
 
 
+def test_bits_per_dim_are_reported_for_8_bit_likelihoods_alone(name):
+    model = make(name)
+    figures = model.evaluate(dataset(name), verbose=0, return_dict=True)
+    assert ("bits_per_dim" in figures) == (name == "vae")
+    if name == "vae":
+        assert figures["bits_per_dim"] == pytest.approx(-figures["elbo"] / (64 * math.log(2)), rel=1e-5)
+
+
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_evaluate_reports_the_mean_of_one_sample_bounds(name):
     model = make(name)
@@ -208,6 +216,8 @@ def test_bad_input_is_refused_with_what_was_expected_and_what_came(name):
     x, *labels = inputs(name, 4)
     with pytest.raises(ValueError, match="Expected `x` to be floating-point. Received: dtype=uint8"):
         model.encode((x * 255).astype(np.uint8), *labels)
+    with pytest.raises(ValueError, match=r"Expected `x` to lie in \[0, 1\]. Received: values from .* to 25[0-5]"):
+        model.encode(255 * x, *labels)
     with pytest.raises(ValueError, match="Expected `loss` to be None.* Received: loss='mse'"):
         model.compile(loss="mse")
     with pytest.raises(ValueError, match="Expected `num_samples` to be an integer >= 1. Received: num_samples=0"):

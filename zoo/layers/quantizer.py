@@ -164,7 +164,8 @@ class VectorQuantizer(layers.Layer):
         dead = counts < self.revival * share
         if self.initialization == "data":
             dead = dead | first
-        order = tf.argsort(tf.random.stateless_uniform([number], seed=tf.stack([self._key, self.updates.value])))
+        seed = tf.stack([random.fold_in(self._key, 0), self.updates.value])
+        order = tf.argsort(tf.random.stateless_uniform([number], seed))
         candidates = tf.gather(vectors, tf.gather(order, tf.range(self.num_codes) % number))
         row = dead[:, None]
         self.embeddings.assign(tf.where(row, candidates, self.embeddings))

@@ -56,7 +56,11 @@ class Base(keras.Model):
         """Draws from the prior, a row for each of `seeds` `[B]`, its scale times `temperature` `[B]`."""
         raise NotImplementedError
 
-    def log_weights(self, x, seeds, labels=None):
+    def posterior(self, x, labels=None, training=False):
+        """What `log_weights` draws from, computed once for all draws."""
+        raise NotImplementedError
+
+    def log_weights(self, x, posterior, seeds, labels=None):
         """One importance weight an image, log p(x, z) − log q(z|x) with z drawn by `seeds`: `[B]`."""
         raise NotImplementedError
 
@@ -109,12 +113,14 @@ class Base(keras.Model):
         x, labels = self._inputs(x, labels)
         seeds = random.row_seeds(random.fresh_seed() if seed is None else seed, ops.shape(x)[0])
 
-        def add(k, total):
-            return ops.logaddexp(total, self.log_weights(x, random.fold_in(seeds, k), labels))
+        posterior = self.posterior(x, labels)
 
-        total = self.log_weights(x, random.fold_in(seeds, 0), labels)
+        def log_weights(k):
+            return self.log_weights(x, posterior, random.fold_in(seeds, k), labels)
+
+        total = log_weights(0)
         if num_samples > 1:
-            total = ops.fori_loop(1, num_samples, add, total)
+            total = ops.fori_loop(1, num_samples, lambda k, total: ops.logaddexp(total, log_weights(k)), total)
         return total - ops.log(float(num_samples))
 
     # Training.
@@ -157,8 +163,9 @@ class Base(keras.Model):
         return self(*self._unpack(data))
 
     def update_trackers(self, terms):
-        for name in self.term_names:
-            self.trackers[name].update_state(terms[name])
+        for name, tracker in self.trackers.items():
+            if name in terms:
+                tracker.update_state(terms[name])
 
     def _report(self, terms):
         self.update_trackers(terms)
@@ -183,6 +190,10 @@ class Base(keras.Model):
         dtype = keras.backend.standardize_dtype(x.dtype)
         if "float" not in dtype:
             raise ValueError(f"Expected `{name}` to be floating-point. Received: dtype={dtype}")
+        if name == "x" and tf.executing_eagerly() and x.shape[0]:
+            low, high = float(ops.min(x)), float(ops.max(x))
+            if low < -1e-3 or high > 1.0 + 1e-3:
+                raise ValueError(f"Expected `x` to lie in [0, 1]. Received: values from {low:g} to {high:g}")
         return ops.cast(x, "float32"), self._check_labels(labels, x.shape[0])
 
     def _check_labels(self, labels, num_rows):

@@ -70,13 +70,15 @@ class VAE(Base):
         reconstruction = -self.likelihood.log_prob(x, params, training=training)
         kl = distributions.normal_kl(mean, log_var)
         elbo = -(reconstruction + distributions.sum_per_example(kl))
-        return {
+        terms = {
             "loss": reconstruction + self.kl_weight * self.kl_penalty(kl),
             "reconstruction": reconstruction,
             "kl": distributions.sum_per_example(kl),
             "elbo": elbo,
-            "bits_per_dim": distributions.bits_per_dim(elbo, x.shape[1:]),
         }
+        if self.likelihood.eight_bit:
+            terms["bits_per_dim"] = distributions.bits_per_dim(elbo, x.shape[1:])
+        return terms
 
     def kl_penalty(self, kl):
         """What the loss asks for the KL, `[B,D]` nats a dimension: `[B]`."""
@@ -135,8 +137,8 @@ class VAE(Base):
         noise = random.normal(seeds, (self.latent_dim,))
         return noise * ops.expand_dims(temperature, 1)
 
-    def log_weights(self, x, seeds, labels=None):
-        mean, log_var = self.posterior(x, labels)
+    def log_weights(self, x, posterior, seeds, labels=None):
+        mean, log_var = posterior
         noise = random.normal(seeds, (mean.shape[-1],))
         z = mean + ops.exp(0.5 * log_var) * noise
         log_likelihood = self.likelihood.log_prob(x, self.likelihood_params(z, labels))

@@ -111,7 +111,7 @@ class VQVAE(Base):
     def latents(self, seeds, temperature):
         raise NotImplementedError(NO_PRIOR)
 
-    def log_weights(self, x, seeds, labels=None):
+    def posterior(self, x, labels=None, training=False):
         raise NotImplementedError(NO_PRIOR)
 
     def get_config(self):
