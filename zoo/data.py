@@ -251,6 +251,10 @@ def _prepared(name, data_dir):
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     try:
         builder = tfds.builder(name, data_dir=where)
+        if not builder.is_prepared():
+            print(
+                f"{name} is not in {builder.data_dir_root} yet: fetching it; without a network, TFDS tries for minutes"
+            )
         builder.download_and_prepare()
     except Exception as error:  # whatever the network, the disk or a server far away may bring
         ways = "pass --data-dir (or set TFDS_DATA_DIR) to a folder that holds it, prepared by TFDS"
