@@ -32,7 +32,7 @@ RECIPE = training.Recipe(
     build=build,
     dataset="cifar10",
     epochs=25,
-    sample_epochs=40,
+    sample_epochs=30,
     batch_size=32,
     add_flags=add_flags,
 )

@@ -169,7 +169,12 @@ class Base(keras.Model):
 
     def _report(self, terms):
         self.update_trackers(terms)
-        return {name: tracker.result() for name, tracker in self.trackers.items()}
+        results = {name: tracker.result() for name, tracker in self.trackers.items()}
+        strategy = tf.distribute.get_strategy()
+        if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and strategy.num_replicas_in_sync > 1:
+            # Keras averages over the first axis there (keras issue 20585), so that there must be one.
+            results = {name: ops.expand_dims(value, 0) for name, value in results.items()}
+        return results
 
     # Inputs.
 
