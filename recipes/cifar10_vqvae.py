@@ -1,6 +1,12 @@
 """VQ-VAE on CIFAR-10: 8×8 codes out of 512, 64 numbers each.
 
-python recipes/cifar10_vqvae.py
+    python recipes/cifar10_vqvae.py
+
+Hardware: two CPU cores, 1.5 GB of memory. Time: 48 minutes of CPU, 52 minutes on a machine that did other work too.
+Test split, seed 0: mean squared error over data variance 0.0493, perplexity 427 of 512, every code in use.
+
+After van den Oord et al. 2017, "Neural Discrete Representation Learning". The figures to compare with are 0.056 and
+326, on training batches, of the notebook that its authors published with Sonnet.
 """
 
 import zoo

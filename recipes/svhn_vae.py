@@ -1,6 +1,9 @@
 """VAE on SVHN house numbers, 32×32: a mixture of logistics over 8-bit colours, so that bits per dim mean something.
 
-python recipes/svhn_vae.py
+    python recipes/svhn_vae.py
+
+Hardware: a GPU is worth having. No figure is promised: the dataset was out of reach where this was written, and the
+recipe was run on made-up images of its shape only.
 """
 
 import zoo

@@ -99,7 +99,7 @@ def _latents(axes, model, x, labels, number=2000):
     flat = np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))  # one image has but one axis
     points = axes.scatter(*flat.T, c=labels, s=6, cmap=None if labels is None else "tab10")
     if labels is not None:
-        axes.legend(*points.legend_elements(), loc="upper right", fontsize="small")
+        axes.legend(*points.legend_elements(), loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
     explained = np.square(sizes[:2]).sum() / max(np.square(sizes).sum(), 1e-12)
     of = "" if mean.shape[1] == 2 else f", two main axes of {mean.shape[1]}: {explained:.0%} of the variance"
     axes.set_title(f"posterior means{of}")
