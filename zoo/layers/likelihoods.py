@@ -14,10 +14,11 @@ class Likelihood(layers.Layer):
     """Base of the likelihoods. They compute in float32 under any dtype policy.
 
     `eight_bit` says whether `log_prob` is the log of a probability over the 256 values of a pixel, which is what
-    bits per dim need.
+    bits per dim need. `bounded` says whether values outside [0, 1] have no meaning under it.
     """
 
     eight_bit = False
+    bounded = True
 
     def __init__(self, **kwargs):
         kwargs.setdefault("dtype", "float32")
@@ -64,6 +65,8 @@ class Gaussian(Likelihood):
     Raises:
         ValueError: if `scale` is none of these.
     """
+
+    bounded = False
 
     def __init__(self, scale=0.1, momentum=0.99, **kwargs):
         super().__init__(**kwargs)

@@ -195,7 +195,7 @@ class Base(keras.Model):
         dtype = keras.backend.standardize_dtype(x.dtype)
         if "float" not in dtype:
             raise ValueError(f"Expected `{name}` to be floating-point. Received: dtype={dtype}")
-        if name == "x" and tf.executing_eagerly() and x.shape[0]:
+        if name == "x" and self.likelihood.bounded and tf.executing_eagerly() and x.shape[0]:
             low, high = float(ops.min(x)), float(ops.max(x))
             if low < -1e-3 or high > 1.0 + 1e-3:
                 raise ValueError(f"Expected `x` to lie in [0, 1]. Received: values from {low:g} to {high:g}")
