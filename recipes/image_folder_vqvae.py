@@ -2,7 +2,11 @@
 
     python recipes/image_folder_vqvae.py --images DIR
 
-Each picture is cut to a square and resized to --image-size.
+Each picture is cut to a square and resized to --image-size. A broken file is named and skipped.
+
+Hardware: two CPU cores. Time: 2,000 steps at least, 100 seconds at 64×64, then with the number of pictures.
+No figure is promised, for the pictures are yours. 300 of CIFAR-10, enlarged to 64×64, came to a squared error of 0.023
+times their variance, on 30 that were held out.
 """
 
 import pathlib
