@@ -1,6 +1,5 @@
 """Datasets by name and from folders, and the batches that come of them."""
 
-import pathlib
 import re
 
 import numpy as np
@@ -8,7 +7,6 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from matplotlib import pyplot as plt
-from tensorflow_datasets.core import splits as tfds_splits
 
 from zoo import data
 
@@ -386,26 +384,6 @@ def test_a_dataset_that_cannot_be_had_says_the_ways_on(name, has_sample, tmp_pat
 def test_a_name_that_tfds_does_not_know_is_a_data_error(tmp_path):
     with pytest.raises(data.DataError, match="The dataset 'mnits' cannot be had"):
         data.load("mnits", data_dir=tmp_path)
-
-
-@pytest.fixture
-def prepared(tmp_path):
-    """Function of (name, splits) that gives a folder in which TFDS takes the dataset for prepared, its files apart."""
-
-    def prepare(name, splits):
-        info = tfds.builder(name, data_dir=tmp_path).info
-        pathlib.Path(info.data_dir).mkdir(parents=True)
-        template = tfds.core.ShardedFileTemplate(data_dir=info.data_dir, dataset_name=name, filetype_suffix="tfrecord")
-        info.set_splits(
-            tfds_splits.SplitDict(
-                tfds.core.SplitInfo(name=split, shard_lengths=[number], num_bytes=0, filename_template=template)
-                for split, number in splits.items()
-            )
-        )
-        info.write_to_directory(info.data_dir)
-        return tmp_path
-
-    return prepare
 
 
 @pytest.mark.parametrize(

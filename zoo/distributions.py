@@ -39,6 +39,11 @@ def bound_log_var(log_var):
     return soft_bound(log_var, *LOG_VAR_RANGE)
 
 
+def bound_log_scale(log_scale):
+    """A network's output as the log-scale of a logistic, held within `LOG_SCALE_RANGE`; 0 becomes a scale of ½."""
+    return soft_bound(log_scale - math.log(2.0), *LOG_SCALE_RANGE)
+
+
 def normal_kl(mean, log_var, prior_mean=0.0, prior_log_var=0.0):
     """KL( N(mean, e^log_var) ‖ N(prior_mean, e^prior_log_var) ), each dimension by itself.
 
@@ -126,7 +131,7 @@ def _mixture_parameters(params, channels, components):
     grid = ops.shape(params)[:-1]
     means = 0.5 + 0.5 * ops.reshape(means, (*grid, channels, components))  # [B,H,W,C,K]
     log_scales = ops.reshape(log_scales, (*grid, channels, components))
-    log_scales = soft_bound(log_scales - math.log(2.0), *LOG_SCALE_RANGE)
+    log_scales = bound_log_scale(log_scales)
     coupling = ops.tanh(ops.reshape(coupling, (*grid, pairs, components))) if pairs else None
     return logits, means, log_scales, coupling
 

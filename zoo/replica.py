@@ -36,8 +36,7 @@ def mean_over_batch(values):
 
     Replicas may hold parts of different length (a partial last batch): each example counts once.
     """
-    count = tf.cast(tf.shape(values)[0], tf.float32)
-    return all_sum(tf.reduce_sum(values)) / tf.maximum(all_sum(count), 1.0)
+    return all_sum(share_of_mean(values))
 
 
 def share_of_mean(values):

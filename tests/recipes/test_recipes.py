@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from tensorflow_datasets.core import splits as tfds_splits
 
 from zoo import data, training
 
@@ -93,26 +92,12 @@ def test_recipe_runs_on_its_sample(name, tmp_path):
     assert np.asarray(model.reconstruct(x, labels)).shape == (2, *shape)
 
 
-def prepare(name, folder, number):
-    """Makes TFDS take a dataset for prepared in `folder`; what it holds is then up to `tfds.testing.mock_data`."""
-    info = tfds.builder(name, data_dir=folder).info
-    pathlib.Path(info.data_dir).mkdir(parents=True)
-    template = tfds.core.ShardedFileTemplate(data_dir=info.data_dir, dataset_name=name, filetype_suffix="tfrecord")
-    info.set_splits(
-        tfds_splits.SplitDict(
-            tfds.core.SplitInfo(name=split, shard_lengths=[number], num_bytes=0, filename_template=template)
-            for split in SPLITS[name]
-        )
-    )
-    info.write_to_directory(info.data_dir)
-
-
 @pytest.mark.parametrize("name", WITHOUT_SAMPLE)
-def test_recipe_runs_on_its_dataset(name, tmp_path):
+def test_recipe_runs_on_its_dataset(name, prepared, tmp_path):
     dataset = MODULES[name].RECIPE.dataset
-    prepare(dataset, tmp_path / "data", 20)
+    folder = prepared(dataset, dict.fromkeys(SPLITS[dataset], 20))
     argv = ["--epochs", "1", "--steps-per-epoch", "1", "--batch-size", "4", "--output", str(tmp_path / "out")]
-    with tfds.testing.mock_data(num_examples=20, data_dir=tmp_path / "data"):
+    with tfds.testing.mock_data(num_examples=20, data_dir=folder):
         metrics = MODULES[name].main(argv)
     check_run(tmp_path / "out", metrics, steps=1)
     assert sum(metrics["images"].values()) == (20 if dataset == "dsprites" else 40)

@@ -123,7 +123,7 @@ class DiscretizedLogistic(Likelihood):
 
     def log_prob(self, x, params, training=False):
         mean, log_scale = ops.split(params, 2, axis=-1)
-        log_scale = distributions.soft_bound(log_scale - math.log(2.0), *distributions.LOG_SCALE_RANGE)
+        log_scale = distributions.bound_log_scale(log_scale)
         return distributions.discretized_logistic_log_prob(x, 0.5 + 0.5 * mean, log_scale)
 
     def mean(self, params):

@@ -4,6 +4,7 @@ import tensorflow as tf
 from keras import layers, ops, saving
 
 from zoo import checks, random, replica
+from zoo.distributions import sum_per_example
 
 
 def straight_through(z_e, z_q):
@@ -138,8 +139,8 @@ class VectorQuantizer(layers.Layer):
         return {
             "z_q": GRADIENTS[self.gradient](z_e, fixed),
             "codes": ops.reshape(codes, ops.shape(z_e)[:-1]),
-            "codebook": _squared_distance(ops.stop_gradient(z_e), nearest),
-            "commitment": _squared_distance(z_e, fixed),
+            "codebook": sum_per_example(ops.square(ops.stop_gradient(z_e) - nearest)),
+            "commitment": sum_per_example(ops.square(z_e - fixed)),
         }
 
     def lookup(self, codes):
@@ -188,8 +189,3 @@ class VectorQuantizer(layers.Layer):
     def get_config(self):
         names = ("num_codes", "code_dim", "codebook", "decay", "gradient", "initialization", "revival", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-def _squared_distance(a, b):
-    squared = ops.square(a - b)
-    return ops.sum(ops.reshape(squared, (ops.shape(squared)[0], -1)), axis=1)

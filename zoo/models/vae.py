@@ -68,12 +68,13 @@ class VAE(Base):
         z = self.sampling(mean, log_var)
         params = self.likelihood_params(z, labels, training=training)
         reconstruction = -self.likelihood.log_prob(x, params, training=training)
-        kl = distributions.normal_kl(mean, log_var)
-        elbo = -(reconstruction + distributions.sum_per_example(kl))
+        kl_by_dimension = distributions.normal_kl(mean, log_var)
+        kl = distributions.sum_per_example(kl_by_dimension)
+        elbo = -(reconstruction + kl)
         terms = {
-            "loss": reconstruction + self.kl_weight * self.kl_penalty(kl),
+            "loss": reconstruction + self.kl_weight * self.kl_penalty(kl_by_dimension),
             "reconstruction": reconstruction,
-            "kl": distributions.sum_per_example(kl),
+            "kl": kl,
             "elbo": elbo,
         }
         if self.likelihood.eight_bit:

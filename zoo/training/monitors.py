@@ -103,7 +103,6 @@ class SaveCheckpoints(keras.callbacks.Callback):
         self.history = history
         self._position, self._checkpoints = position, checkpoints
         self._seconds = seconds
-
         self._last = time.monotonic()
         self._began = self._last - (history[-1]["seconds"] if history else 0.0)
 
