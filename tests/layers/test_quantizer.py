@@ -4,13 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from quantizers import normal, run_on_two_replicas
 
 from zoo.layers import VectorQuantizer
 from zoo.layers.quantizer import rotation_trick
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
 def with_codebook(embeddings, counts=None, **kwargs):
@@ -296,26 +293,6 @@ def test_uniform_codes_that_are_all_used_evenly_outlive_the_first_batches():
 
 
 # Replicas.
-
-
-def run_on_two_replicas(make, batches):
-    """The codebook's state on each of two replicas, which see the first and the second half of each batch."""
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
-        layer = make()
-
-    @tf.function
-    def step(batch):
-        half = tf.shape(batch)[0] // 2
-        parts = strategy.experimental_distribute_values_from_function(
-            lambda context: [batch[:half], batch[half:]][context.replica_id_in_sync_group]
-        )
-        return strategy.run(lambda part: layer(part, training=True)["codes"], (parts,))
-
-    for batch in batches:
-        step(tf.constant(batch))
-    state = (layer.embeddings, layer.counts, layer.sums, layer.updates)
-    return [[v.numpy() for v in strategy.experimental_local_results(weight.value)] for weight in state]
 
 
 @pytest.mark.parametrize("codebook", ["ema", "gradient"])

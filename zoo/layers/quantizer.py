@@ -123,6 +123,11 @@ class VectorQuantizer(layers.Layer):
         self.built = True
 
     def call(self, z_e, training=False):
+        quantized = self.discretize(z_e, training)
+        return {**quantized, "z_q": GRADIENTS[self.gradient](z_e, quantized["z_q"])}
+
+    def discretize(self, z_e, training=False):
+        """As a call, only that no gradient passes through `z_q`: for a caller that has its own way to pass it."""
         if z_e.shape[-1] != self.code_dim:
             raise ValueError(
                 f"Expected the encoder to give vectors of code_dim={self.code_dim} numbers. "
@@ -137,7 +142,7 @@ class VectorQuantizer(layers.Layer):
             self._follow(ops.stop_gradient(vectors), codes)
         fixed = ops.stop_gradient(nearest)
         return {
-            "z_q": GRADIENTS[self.gradient](z_e, fixed),
+            "z_q": fixed,
             "codes": ops.reshape(codes, ops.shape(z_e)[:-1]),
             "codebook": sum_per_example(ops.square(ops.stop_gradient(z_e) - nearest)),
             "commitment": sum_per_example(ops.square(z_e - fixed)),
