@@ -1,13 +1,14 @@
-"""What all models share: one training step, one test step, and the methods of the contract."""
+"""What all VAEs share: the methods of the contract."""
 
 import keras
 import tensorflow as tf
 from keras import ops
 
-from zoo import checks, random, replica
+from zoo import checks, random
+from zoo.generative import GenerativeModel
 
 
-class Base(keras.Model):
+class Base(GenerativeModel):
     """A variational autoencoder: an encoder, a decoder, a likelihood, and terms of an objective.
 
     A model says in `compute_terms` what its objective is, per example and in nats; the rest is here. All terms are
@@ -18,8 +19,6 @@ class Base(keras.Model):
         likelihood: a `zoo.layers.Likelihood` or its name.
     """
 
-    term_names = ()  # the entries of `compute_terms` that are reported, "loss" among them
-    conditional = False
     can_sample = True
 
     def __init__(self, encoder, decoder, likelihood, **kwargs):
@@ -30,15 +29,10 @@ class Base(keras.Model):
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = likelihood
-        self.trackers = {name: keras.metrics.Mean(name=name) for name in self.term_names}
         # Everything else is made here, so that a model of built networks needs no first call.
         self.built = encoder.built and decoder.built
 
     # What a model defines.
-
-    def compute_terms(self, x, labels=None, training=False):
-        """The objective's terms, a dict of float32 `[B]`, nats per example; "loss" is minimised."""
-        raise NotImplementedError
 
     def encode(self, x, labels=None):
         """The posterior of images."""
@@ -85,11 +79,12 @@ class Base(keras.Model):
         Raises:
             ValueError: for an argument of another kind, shape or range.
         """
-        num_samples = checks.positive_int("num_samples", num_samples)
-        temperature = checks.number("temperature", temperature, 0.0)
-        seeds = random.row_seeds(random.fresh_seed() if seed is None else seed, num_samples)
-        z = self.latents(seeds, ops.full((num_samples,), temperature))
-        return self.decode(z, labels)
+        return self.generate(*self._rows(num_samples, seed, temperature), labels)[0]
+
+    def generate(self, seeds, temperature, labels=None):
+        """What `sample` computes: seeds int32 and temperature float32 `[B]` to images `[B,H,W,C]` and their latents."""
+        z = self.latents(seeds, temperature)
+        return self.decode(z, labels), z
 
     def log_prob(self, x, num_samples=1, seed=0, labels=None):
         """A lower bound of log p(x): log (1/K) Σ_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x).
@@ -123,71 +118,7 @@ class Base(keras.Model):
             total = ops.fori_loop(1, num_samples, lambda k, total: ops.logaddexp(total, log_weights(k)), total)
         return total - ops.log(float(num_samples))
 
-    # Training.
-
-    def compile(self, optimizer="adam", loss=None, **kwargs):
-        """As `keras.Model.compile`, without a loss: the model is its own.
-
-        Raises:
-            ValueError: if `loss` is given.
-        """
-        if loss is not None:
-            checks.fail("loss", f"None, as {type(self).__name__} minimises its own objective", loss)
-        super().compile(optimizer=optimizer, **kwargs)
-
-    def compile_from_config(self, config):
-        # Keras leaves a model with a compile of its own uncompiled on loading, unless it says how.
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.built:
-            self.optimizer.build(self.trainable_variables)
-
-    @property
-    def metrics(self):
-        return list(self.trackers.values())
-
-    def train_step(self, data):
-        x, labels = self._unpack(data)
-        with tf.GradientTape() as tape:
-            terms = self.compute_terms(x, labels, training=True)
-            # Keras adds up the gradients of all replicas, so that each contributes its share.
-            loss = replica.share_of_mean(terms["loss"]) + sum(self.losses) / replica.num_replicas()
-            loss = self.optimizer.scale_loss(loss)
-        variables = self.trainable_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
-        return self._report(terms)
-
-    def test_step(self, data):
-        return self._report(self.compute_terms(*self._unpack(data), training=False))
-
-    def predict_step(self, data):
-        return self(*self._unpack(data))
-
-    def update_trackers(self, terms):
-        for name, tracker in self.trackers.items():
-            if name in terms:
-                tracker.update_state(terms[name])
-
-    def _report(self, terms):
-        self.update_trackers(terms)
-        results = {name: tracker.result() for name, tracker in self.trackers.items()}
-        strategy = tf.distribute.get_strategy()
-        if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and strategy.num_replicas_in_sync > 1:
-            # Keras averages over the first axis there (keras issue 20585), so that there must be one.
-            results = {name: ops.expand_dims(value, 0) for name, value in results.items()}
-        return results
-
     # Inputs.
-
-    def _unpack(self, data):
-        x, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
-        if weights is not None:
-            raise ValueError(f"{type(self).__name__} takes no sample weights. Received: sample_weight={weights}")
-        if self.conditional and labels is None and isinstance(x, (list, tuple)):
-            x, labels = x
-        x, labels = self._inputs(x, labels)
-        if not self.built:  # networks of the user's own may wait for their first call
-            self(x, labels)
-        return x, labels
 
     def _inputs(self, x, labels, name="x"):
         """Checked and cast: float32 images or latents, and int32 labels where the model takes any."""
@@ -200,10 +131,6 @@ class Base(keras.Model):
             if low < -1e-3 or high > 1.0 + 1e-3:
                 raise ValueError(f"Expected `x` to lie in [0, 1]. Received: values from {low:g} to {high:g}")
         return ops.cast(x, "float32"), self._check_labels(labels, x.shape[0])
-
-    def _check_labels(self, labels, num_rows):
-        if labels is not None:
-            raise ValueError(f"Expected no `labels`, as {type(self).__name__} is not conditional. Received: {labels!r}")
 
     # Saving.
 

@@ -1,7 +1,6 @@
 """The conditional VAE."""
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from zoo import checks
@@ -37,8 +36,6 @@ class CVAE(VAE):
         >>> model.sample(3, seed=0, labels=[7, 7, 7])
     """
 
-    conditional = True
-
     def __init__(self, encoder, decoder, num_classes, likelihood="bernoulli", **kwargs):
         super().__init__(encoder, decoder, likelihood, **kwargs)
         self.num_classes = checks.positive_int("num_classes", num_classes)
@@ -52,19 +49,6 @@ class CVAE(VAE):
 
     def _one_hot(self, labels):
         return ops.one_hot(labels, self.num_classes, dtype="float32")
-
-    def _check_labels(self, labels, num_rows):
-        if labels is None:
-            raise ValueError("Expected `labels` beside the images or latents, as CVAE is conditional. Received: None")
-        labels = ops.convert_to_tensor(labels)
-        if len(labels.shape) != 1 or (None not in (num_rows, labels.shape[0]) and num_rows != labels.shape[0]):
-            raise ValueError(f"Expected `labels` to be int32 of shape [{num_rows}]. Received: shape {labels.shape}")
-        labels = ops.cast(labels, "int32")
-        if tf.executing_eagerly() and labels.shape[0]:
-            low, high = int(ops.min(labels)), int(ops.max(labels))
-            if low < 0 or high >= self.num_classes:
-                checks.fail("labels", f"from 0 to {self.num_classes - 1}", low if low < 0 else high)
-        return labels
 
     def get_config(self):
         return {**super().get_config(), "num_classes": self.num_classes}

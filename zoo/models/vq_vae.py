@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from zoo import checks, layers, metrics
+from zoo import checks, layers, metrics, priors
 from zoo.layers import likelihoods
 from zoo.models.base import Base
 
@@ -15,15 +15,20 @@ class VQVAE(Base):
         loss = −log p(x|z_q) + ‖sg[z_e] − e‖² + β ‖z_e − sg[e]‖²
 
     (van den Oord et al. 2017, eq. (3)), each norm summed over the grid. Under an EMA codebook the second term has no
-    gradient and is left out of the loss (ibid., appendix A.1). An `elbo` needs a prior over codes, so that there is
-    none here.
+    gradient and is left out of the loss (ibid., appendix A.1).
+
+    It samples, and has a log-probability, once a prior over its codes is attached: after the model's own training one
+    is fitted to the codes of the training images, and becomes `model.prior`. It is saved with the model. Only its own
+    `fit` trains it, and going on to train the VQ-VAE leaves it as it is, so that it then no longer fits the codes.
 
     Args:
         encoder: layer from images `[B,H,W,C]` to `[B,h,w,code_dim]`.
         decoder: layer from `[B,h,w,code_dim]` to `[B,H,W,likelihood.params_size(C)]`.
-        quantizer: a `zoo.layers.VectorQuantizer`; None gives one of 512 codes of 64 numbers.
+        quantizer: a `zoo.layers.VectorQuantizer`, `ResidualQuantizer` or `FiniteScalarQuantizer` (which has neither of
+            the last two terms); None gives the first, of 512 codes of 64 numbers.
         likelihood: a `zoo.layers.Likelihood` or its name.
         commitment_cost: float >= 0, β.
+        prior: a `zoo.priors.Base` over the codes, or None; `model.prior = prior` attaches one later.
 
     Call arguments:
         x: float `[B,H,W,C]` in [0, 1].
@@ -37,7 +42,7 @@ class VQVAE(Base):
         began.
 
     Raises:
-        ValueError: for arguments out of range.
+        ValueError: for arguments out of range, or a prior over other codes or another grid.
 
     Example:
         >>> encoder = zoo.networks.residual_encoder((32, 32, 3), code_dim=64)
@@ -45,12 +50,20 @@ class VQVAE(Base):
         >>> model = zoo.VQVAE(encoder, decoder, zoo.layers.VectorQuantizer(512, 64))
         >>> model.encode(images).shape
         TensorShape([32, 8, 8])
+
+        >>> prior = zoo.priors.Transformer(num_codes=512, grid_shape=(8, 8))
+        >>> prior.compile("adam")
+        >>> prior.fit(model.encode(images), epochs=20)
+        >>> model.prior = prior
+        >>> model.sample(16, seed=0).shape
+        TensorShape([16, 32, 32, 3])
     """
 
     term_names = ("loss", "reconstruction", "codebook", "commitment")
-    can_sample = False
 
-    def __init__(self, encoder, decoder, quantizer=None, likelihood="gaussian", commitment_cost=0.25, **kwargs):
+    def __init__(
+        self, encoder, decoder, quantizer=None, likelihood="gaussian", commitment_cost=0.25, prior=None, **kwargs
+    ):
         super().__init__(encoder, decoder, likelihoods.get(likelihood), **kwargs)
         self.quantizer = layers.VectorQuantizer() if quantizer is None else quantizer
         if not isinstance(self.quantizer, keras.layers.Layer):
@@ -58,6 +71,74 @@ class VQVAE(Base):
         self.commitment_cost = checks.number("commitment_cost", commitment_cost, 0.0)
         self.trackers["perplexity"] = metrics.Perplexity(self.quantizer.num_codes, name="perplexity")
         self.trackers["codebook_usage"] = metrics.CodebookUsage(self.quantizer.num_codes, name="codebook_usage")
+        self.prior_slot = PriorSlot()
+        self.prior = prior
+
+    # The prior.
+
+    def __setattr__(self, name, value):
+        if name == "prior":
+            self._attach(value)
+        else:
+            super().__setattr__(name, value)
+
+    @property
+    def prior(self):
+        """The attached prior over codes, or None; settable at any time."""
+        return self.prior_slot.prior
+
+    def _attach(self, prior):
+        if prior is not None:
+            if not isinstance(prior, priors.Base):
+                checks.fail("prior", "a zoo.priors.Base, or None", prior)
+            if prior.num_codes != self.quantizer.num_codes:
+                expected = f"over the quantizer's {self.quantizer.num_codes} codes"
+                raise ValueError(f"Expected `prior` to be {expected}. Received: num_codes={prior.num_codes}")
+            grid_shape = self._grid_shape()
+            if grid_shape is not None and prior.grid_shape != grid_shape:
+                expected = f"over codes of the grid {grid_shape}"
+                raise ValueError(f"Expected `prior` to be {expected}. Received: grid_shape={prior.grid_shape}")
+        self.prior_slot.exchange(prior)
+
+    def _grid_shape(self):
+        """The shape of an image's codes where the encoder knows its output before it is called, else None."""
+        shape = getattr(self.encoder, "output_shape", None)
+        if shape is None:
+            return None
+        codes = self.quantizer.compute_output_spec(keras.KerasTensor(shape))["codes"].shape[1:]
+        return None if None in codes else tuple(codes)
+
+    @property
+    def can_sample(self):
+        return self.prior is not None
+
+    def _require_prior(self):
+        if self.prior is None:
+            raise NotImplementedError(NO_PRIOR)
+        return self.prior
+
+    # For the training of a VQ-VAE its prior's weights are constants, though not for the prior's own.
+
+    @property
+    def trainable_weights(self):
+        constant = set() if self.prior is None else {id(weight) for weight in self.prior.weights}
+        return [weight for weight in super().trainable_weights if id(weight) not in constant]
+
+    @property
+    def non_trainable_weights(self):
+        trainable = {id(weight) for weight in self.trainable_weights}
+        return [weight for weight in self.weights if id(weight) not in trainable]
+
+    @property
+    def trainable_variables(self):
+        return self.trainable_weights
+
+    @property
+    def non_trainable_variables(self):
+        trainable = {id(variable) for variable in self.trainable_weights}
+        return [variable for variable in self.variables if id(variable) not in trainable]
+
+    # The objective.
 
     def compute_terms(self, x, labels=None, training=False):
         quantized = self.quantizer(self.features(x, training=training), training=training)
@@ -108,18 +189,84 @@ class VQVAE(Base):
         """Images from the codes of images: float32 `[B,H,W,C]` in [0, 1]; deterministic."""
         return self.decode(self.encode(x, labels))
 
-    def latents(self, seeds, temperature):
-        raise NotImplementedError(NO_PRIOR)
+    def sample(self, num_samples, seed=None, temperature=1.0, labels=None, top_k=None):
+        """Images of codes that the prior draws: the mean of p(x|codes) for codes ~ p(codes).
 
-    def posterior(self, x, labels=None, training=False):
-        raise NotImplementedError(NO_PRIOR)
+        Args:
+            num_samples, seed: as in `zoo.VAE.sample`.
+            temperature: float >= 0, by which the prior's logits are divided; 0 takes the likeliest code at each place.
+            labels: int32 `[num_samples]`, where the prior is conditional.
+            top_k: int from 1 to K: the prior draws the k likeliest codes of a place only; or None.
+
+        Returns:
+            float32 `[num_samples,H,W,C]` in [0, 1]. A row depends on its own seed, and label, alone.
+
+        Raises:
+            ValueError: for an argument of another kind, shape or range.
+            NotImplementedError: without a prior.
+        """
+        return self.generate(*self._rows(num_samples, seed, temperature), labels, top_k)[0]
+
+    def generate(self, seeds, temperature, labels=None, top_k=None):
+        codes = self._require_prior().draw(seeds, temperature, labels, top_k)
+        return self.decode(codes), codes
+
+    def log_prob(self, x, num_samples=1, seed=0, labels=None):
+        """A lower bound of log p(x): log p(codes) + log p(x|codes), at the codes of the images.
+
+        p(x) = Σ_codes p(codes) p(x|codes), over all grids of codes, and this is the log of one term of it. It is the
+        ELBO of a posterior that is certain of these codes, whose entropy is 0: nothing is drawn, and no number of
+        samples tightens it. Where the prior is conditional, it is a bound of log p(x|labels).
+
+        Args:
+            x: float `[B,H,W,C]` in [0, 1].
+            num_samples, seed: as in `zoo.VAE.log_prob`, without an effect.
+            labels: int32 `[B]`, where the prior is conditional.
+
+        Returns:
+            float32 `[B]`, nats; a density where the likelihood is one.
+
+        Raises:
+            ValueError: for an argument of another kind, shape or range.
+            NotImplementedError: without a prior.
+        """
+        checks.positive_int("num_samples", num_samples)
+        x, _ = self._inputs(x, None)
+        prior = self._require_prior()
+        quantized = self.quantizer(self.features(x))
+        log_likelihood = self.likelihood.log_prob(x, self.likelihood_params(quantized["z_q"]))
+        return prior.log_prob(quantized["codes"], labels) + log_likelihood
 
     def get_config(self):
-        quantizer = keras.saving.serialize_keras_object(self.quantizer)
-        return {**super().get_config(), "quantizer": quantizer, "commitment_cost": self.commitment_cost}
+        objects = {"quantizer": self.quantizer, "prior": self.prior}
+        serialized = {name: keras.saving.serialize_keras_object(value) for name, value in objects.items()}
+        return {**super().get_config(), **serialized, "commitment_cost": self.commitment_cost}
+
+
+class PriorSlot(keras.layers.Layer):
+    """Holds a prior that can be exchanged at any time, where a model's own layers are fixed once it is built."""
+
+    def __init__(self):
+        super().__init__()
+        self.built = True
+        self.held = []  # a list, as Keras forgets what leaves one
+
+    @property
+    def prior(self):
+        return self.held[0] if self.held else None
+
+    def exchange(self, prior):
+        self.held.clear()
+        if prior is not None:
+            self.held.append(prior)
 
 
 NO_PRIOR = (
-    "A VQVAE has no distribution over its codes until a prior is fitted to them, so that it cannot sample, nor give a "
-    "log-probability. encode, decode and reconstruct need none."
+    "A VQVAE has no distribution over its codes until a prior is fitted to them and attached, so that it cannot "
+    "sample, nor give a log-probability; encode, decode and reconstruct need none. With the images of its training:\n"
+    "    codes = model.encode(images)\n"
+    "    prior = zoo.priors.Transformer(model.quantizer.num_codes, codes.shape[1:])\n"
+    '    prior.compile("adam")\n'
+    "    prior.fit(codes, batch_size=64, epochs=20)\n"
+    "    model.prior = prior"
 )

@@ -1,0 +1,53 @@
+import examples
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+
+
+@pytest.mark.parametrize("num_classes", (None, 10))
+def test_cached_logits_are_those_of_the_whole_grid_at_a_usual_size(num_classes):
+    prior = zoo.priors.Transformer(512, (8, 8), num_classes, width=64, depth=3, heads=4)
+    draw = np.random.default_rng(0)
+    for weight in prior.trainable_weights:
+        weight.assign_add(draw.normal(0, 0.1, weight.shape))
+    codes = draw.integers(0, 512, (5, 8, 8)).astype(np.int32)
+    labels = None if num_classes is None else np.int32([0, 3, 9, 3, 5])
+    step, cache, logits = tf.function(prior.step), prior.start(5), []
+    for place in range(64):
+        there, cache = step(tf.constant(place), tf.reshape(codes, (5, 64)), labels, cache)
+        logits.append(there)
+    expected = prior.logits(codes, labels).numpy().reshape(5, 64, 512)
+    assert np.ptp(expected) > 5
+    np.testing.assert_allclose(np.stack(logits, 1), expected, atol=1e-4)
+
+
+def test_a_draw_is_one_loop_whatever_the_length_of_the_grid():
+    def size(grid_shape):
+        prior = zoo.priors.Transformer(8, grid_shape, width=8, depth=1, heads=1)
+        graph = tf.function(prior.draw).get_concrete_function(tf.TensorSpec([2], tf.int32), tf.TensorSpec([2])).graph
+        graph_def = graph.as_graph_def()
+        return len(graph_def.node) + sum(len(function.node_def) for function in graph_def.library.function)
+
+    assert size((8, 8)) < 1.1 * size((4, 4))
+
+
+def test_width_is_a_multiple_of_heads():
+    with pytest.raises(ValueError, match="Expected `width` to be a multiple of 3, at least 3. Received: width=16"):
+        zoo.priors.Transformer(4, (2, 2), width=16, heads=3)
+    with pytest.raises(ValueError, match="Expected `heads` to be an integer >= 1. Received: heads=0"):
+        zoo.priors.Transformer(4, (2, 2), heads=0)
+
+
+def test_rows_and_columns_have_vectors_of_their_own():
+    prior = examples.make(zoo.priors.Transformer)
+    names = ("code_vectors", "first_vectors", "row_vectors", "column_vectors")
+    assert [getattr(prior, name).embeddings.shape[0] for name in names] == [4, 1, 2, 3]
+    codes = np.zeros((1, 2, 3), np.int32)
+    before = prior.logits(codes).numpy()[0]
+    prior.column_vectors.embeddings.assign_add([[0.0] * 16, [0.0] * 16, [1.0] * 8 + [-1.0] * 8])
+    moved = np.abs(prior.logits(codes).numpy()[0] - before).max(-1) > 1e-6
+    np.testing.assert_array_equal(
+        moved, [[False, False, True], [True, True, True]]
+    )  # the third column, and what follows

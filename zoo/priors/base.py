@@ -1,0 +1,193 @@
+"""What all priors over codes share: their objective, and the loop that draws from them."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from zoo import checks, random
+from zoo.generative import GenerativeModel
+from zoo.priors.dropout import Dropout
+
+
+class Base(GenerativeModel):
+    """An autoregressive distribution over a grid of codes, read row by row:
+
+        log p(c) = Σ_t log p(c_t | c_0, …, c_{t−1}),   p(c_t = k | …) = softmax(logits_t)_k,   loss = −log p(c)
+
+    A prior says in `call` what its logits are for a whole grid, and in `step` for one place after the other; `fit`,
+    `log_prob` and `sample` are here.
+
+    Args:
+        num_codes: int >= 1, K.
+        grid_shape: pair of ints (h, w), the codes of an image. T = h·w.
+        num_classes: int >= 1 for a prior of log p(c|y), whose labels `fit` takes as `y`; or None.
+        dropout: float in [0, 1), in training.
+        seed: int or None, of the dropout.
+    """
+
+    term_names = ("loss", "nats_per_code")
+
+    def __init__(self, num_codes, grid_shape, num_classes=None, dropout=0.0, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.num_codes = checks.positive_int("num_codes", num_codes)
+        self.grid_shape = tuple(checks.positive_int("grid_shape", size) for size in grid_shape)
+        if len(self.grid_shape) != 2:
+            checks.fail("grid_shape", "a pair of integers (h, w)", grid_shape)
+        self.num_classes = None if num_classes is None else checks.positive_int("num_classes", num_classes)
+        self.dropout = checks.number("dropout", dropout, 0.0, 1.0, open_high=True)
+        self.seed = seed
+        self.drop = Dropout(dropout, seed, dtype=self.dtype_policy)
+
+    @property
+    def length(self):
+        """T, the number of codes of an image."""
+        return self.grid_shape[0] * self.grid_shape[1]
+
+    # What a prior defines.
+
+    def call(self, codes, labels=None, training=False):
+        """`logits` without its checks."""
+        raise NotImplementedError
+
+    def start(self, batch_size):
+        """What `step` is given at place 0 as its `cache`: a structure of tensors whose shapes do not change."""
+        return ()
+
+    def step(self, place, codes, labels, cache):
+        """The logits of one place, as sampling computes them.
+
+        Args:
+            place: int32 scalar t, from 0 to T − 1; each follows on the one before.
+            codes: int32 `[B,T]`, of which those before t count and the others are not looked at.
+            labels: int32 `[B]`, or None for a prior that is not conditional.
+            cache: of `start` at place 0, then of the step before.
+
+        Returns:
+            logits of place t, float32 `[B,K]`, the same as those of `logits` but for rounding; the cache of the next
+            step.
+        """
+        raise NotImplementedError
+
+    # What follows from it.
+
+    def logits(self, codes, labels=None, training=False):
+        """The logits of every place, given the codes before it in the order of rows.
+
+        Args:
+            codes: int32 `[B,h,w]`.
+            labels: int32 `[B]`, for a conditional prior.
+            training: bool, whether there is dropout.
+
+        Returns:
+            float32 `[B,h,w,K]`.
+
+        Raises:
+            ValueError: for codes or labels of another kind, shape or range.
+        """
+        return self(*self._inputs(codes, labels), training=training)
+
+    def log_prob(self, codes, labels=None):
+        """log p(codes), or log p(codes|labels) where the prior is conditional: exact.
+
+        Args:
+            codes: int32 `[B,h,w]`.
+            labels: int32 `[B]`, for a conditional prior.
+
+        Returns:
+            float32 `[B]`, nats.
+
+        Raises:
+            ValueError: for codes or labels of another kind, shape or range.
+        """
+        return -self.compute_terms(*self._inputs(codes, labels))["loss"]
+
+    def compute_terms(self, x, labels=None, training=False):
+        logits = self(x, labels, training=training)
+        # Of operators that TFLite has, for the log-probability that a VQ-VAE exports.
+        chosen = ops.sum(logits * ops.one_hot(x, self.num_codes, dtype="float32"), axis=-1)
+        loss = ops.sum(ops.logsumexp(logits, axis=-1) - chosen, axis=(1, 2))
+        return {"loss": loss, "nats_per_code": loss / self.length}
+
+    def sample(self, num_samples, seed=None, temperature=1.0, top_k=None, labels=None):
+        """Codes drawn from the prior, one place after the other.
+
+        Args:
+            num_samples: int >= 1.
+            seed: int: row i has the seed `zoo.random.fold_in(seed, i)`. An int32 array `[num_samples]`: the rows' own
+                seeds. None: drawn afresh.
+            temperature: float >= 0, a draw is from softmax(logits / temperature); 0 takes the likeliest code at each
+                place.
+            top_k: int from 1 to K: only the k likeliest codes of a place are drawn, and those that tie with the last
+                of them; or None, for all.
+            labels: int32 `[num_samples]`, for a conditional prior.
+
+        Returns:
+            int32 `[num_samples,h,w]`. A row depends on its own seed, and label, alone.
+
+        Raises:
+            ValueError: for an argument of another kind, shape or range.
+        """
+        return self.draw(*self._rows(num_samples, seed, temperature), labels, top_k)
+
+    def draw(self, seeds, temperature, labels=None, top_k=None):
+        """What `sample` computes, for a graph: a loop inside it, not unrolled, that converts to TFLite's operators.
+
+        The code of place t is argmax(logits + temperature · Gumbel noise), the noise that of the seed
+        `zoo.random.fold_in(seed, t)`.
+
+        Args:
+            seeds: int32 `[B]`.
+            temperature: float32 `[B]`, not below 0.
+            labels, top_k: as in `sample`.
+
+        Returns:
+            int32 `[B,h,w]`.
+        """
+        seeds = ops.convert_to_tensor(seeds, "int32")
+        labels = self._check_labels(labels, seeds.shape[0])
+        if top_k is not None and checks.positive_int("top_k", top_k) > self.num_codes:
+            checks.fail("top_k", f"at most num_codes={self.num_codes}", top_k)
+        return self._draw(seeds, ops.convert_to_tensor(temperature, "float32"), labels, top_k)
+
+    @tf.function(reduce_retracing=True)
+    def _draw(self, seeds, temperature, labels, top_k):
+        batch_size = ops.shape(seeds)[0]
+        places = tf.range(self.length)
+
+        def body(place, codes, cache):
+            logits, cache = self.step(place, codes, labels, cache)
+            noise = random.gumbel(random.fold_in(seeds, place), (self.num_codes,))
+            noisy = logits + temperature[:, None] * noise
+            if top_k is not None:
+                least = tf.math.top_k(logits, top_k).values[:, -1:]
+                noisy = tf.where(logits < least, noisy.dtype.min, noisy)
+            chosen = tf.argmax(noisy, axis=-1, output_type=tf.int32)  # the one in keras.ops does not convert
+            return place + 1, tf.where(tf.equal(places, place), chosen[:, None], codes), cache
+
+        codes = tf.zeros((batch_size, self.length), tf.int32)
+        _, codes, _ = tf.while_loop(
+            lambda place, codes, cache: place < self.length,
+            body,
+            (tf.constant(0), codes, self.start(batch_size)),
+            maximum_iterations=self.length,
+        )
+        return ops.reshape(codes, (-1, *self.grid_shape))
+
+    def _inputs(self, x, labels=None):
+        codes = ops.convert_to_tensor(x)
+        dtype = keras.backend.standardize_dtype(codes.dtype)
+        if "int" not in dtype:
+            raise ValueError(f"Expected `codes` to be int32. Received: dtype={dtype}")
+        if tuple(codes.shape[1:]) != self.grid_shape:
+            height, width = self.grid_shape
+            raise ValueError(
+                f"Expected `codes` to have the shape [B, {height}, {width}]. Received: shape {tuple(codes.shape)}"
+            )
+        checks.integers_below("codes", codes, self.num_codes)
+        return ops.cast(codes, "int32"), self._check_labels(labels, codes.shape[0])
+
+    def get_config(self):
+        names = ("num_codes", "grid_shape", "num_classes", "dropout", "seed")
+        policy = keras.saving.serialize_keras_object(self.dtype_policy)
+        arguments = {name: getattr(self, name) for name in names}
+        return {"name": self.name, "trainable": self.trainable, "dtype": policy, **arguments}
