@@ -14,8 +14,9 @@ ROOT = pathlib.Path(zoo.__file__).parent
 LEVELS = [
     {"_version", "_startup", "checks"},
     {"random", "replica", "distributions", "metrics", "callbacks"},
-    {"layers"},
+    {"layers", "generative"},
     {"networks"},
+    {"priors"},
     {"models"},
     {"evaluation", "applications"},
     {"training"},

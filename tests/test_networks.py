@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+import zoo
 from zoo import networks
 
 NETWORKS = {
@@ -88,3 +89,69 @@ def test_images_that_cannot_be_halved_that_often_are_refused(build, divisor, sha
 def test_latent_dim_is_checked(latent_dim):
     with pytest.raises(ValueError, match="Expected `latent_dim` to be an integer >= 1"):
         networks.mlp_encoder((4, 4, 1), latent_dim)
+
+
+# The encoder of a hierarchical VAE, which gives a list.
+
+BOTTOM_UP = {
+    "one_scale": (lambda: networks.bottom_up_encoder((6, 4, 2), (2,), 5, 3, blocks=1), (6, 4, 2), [(3, 2, 5)]),
+    "down_to_one_place": (
+        lambda: networks.bottom_up_encoder((8, 8, 1), (8, 4, 2), (6, 5, 4), (3, 2, 1), blocks=(1, 2, 1)),
+        (8, 8, 1), [(1, 1, 6), (2, 2, 5), (4, 4, 4)],
+    ),
+    "as_fine_as_the_image": (
+        lambda: networks.bottom_up_encoder((6, 12, 3), (6, 2, 1), 4, 4, 1, "silu"),
+        (6, 12, 3), [(1, 2, 4), (3, 6, 4), (6, 12, 4)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BOTTOM_UP)
+def test_bottom_up_encoder_gives_features_at_each_scale_coarse_first(name):
+    build, taken, given = BOTTOM_UP[name]
+    network = build()
+    assert network.input_shape == (None, *taken)
+    features = network(np.zeros((2, *taken), "float32"))
+    assert [feature.shape for feature in (features if len(given) > 1 else [features])] == [(2, *each) for each in given]
+
+
+def test_bottom_up_encoder_does_not_normalise_over_the_batch_and_every_scale_sees_the_image():
+    network = BOTTOM_UP["down_to_one_place"][0]()
+    assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in network.layers)
+    batch = np.random.default_rng(0).uniform(size=(3, 8, 8, 1)).astype("float32")
+    for together, apart in zip(network(batch, training=True), network(batch[:1], training=True)):
+        np.testing.assert_allclose(together[:1], apart, rtol=1e-3, atol=1e-5)
+        assert np.abs(together[0] - together[1]).max() > 1e-4
+
+
+def test_bottom_up_encoder_has_as_many_residual_blocks_at_each_scale_as_it_is_told():
+    network = networks.bottom_up_encoder((8, 8, 1), (4, 2), (6, 5), blocks=(3, 1))
+    sums = [layer.output.shape[1:] for layer in network.layers if isinstance(layer, keras.layers.Add)]
+    assert sums == [(4, 4, 5), (2, 2, 6), (2, 2, 6), (2, 2, 6)]
+
+
+def test_bottom_up_encoder_fits_the_decoder_of_the_same_arguments():
+    arguments = {"scales": (8, 4, 2), "width": (6, 5, 4), "hidden": (3, 2, 1)}
+    decoder = zoo.layers.TopDown((8, 16, 1), layers=1, latent_dim=2, **arguments)
+    features = networks.bottom_up_encoder((8, 16, 3), **arguments).output_shape
+    assert [shape[1:] for shape in features] == [(*block.latent_shape[:2], block.width) for block in decoder.blocks]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"image_shape": (8, 6, 1)}, "`image_shape` to be (H, W, C) with H and W divisible by 4"),
+        ({"image_shape": (8, 8)}, "`image_shape` to be (H, W, C) with H and W divisible by 4"),
+        ({"scales": (2, 4)}, "`scales` to be one or more integers >= 1, each a multiple of the next"),
+        ({"scales": 4}, "`scales` to be one or more integers >= 1, each a multiple of the next"),
+        ({"width": 0}, "`width` to be an integer >= 1"),
+        ({"width": (8, 8, 8)}, "`width` to be an int or one for each of the 2 scales"),
+        ({"hidden": "8"}, "`hidden` to be an integer >= 1"),
+        ({"blocks": (2, 0)}, "`blocks` to be an integer >= 1"),
+        ({"blocks": 1.5}, "`blocks` to be an integer >= 1"),
+    ],
+)
+def test_bottom_up_encoder_refuses_what_does_not_fit(arguments, message):
+    name = next(iter(arguments))
+    with pytest.raises(ValueError, match=re.escape(f"Expected {message}. Received: {name}=")):
+        networks.bottom_up_encoder(**{"image_shape": (8, 8, 1), **arguments})

@@ -6,8 +6,20 @@ _startup.require_tensorflow_backend()
 with _startup.quiet():
     import keras  # noqa: F401  (and TensorFlow under it)
 
-from zoo import callbacks, distributions, layers, networks, random  # noqa: E402
-from zoo.models import CVAE, VAE, VQVAE, BetaVAE  # noqa: E402
+from zoo import callbacks, distributions, layers, networks, priors, random  # noqa: E402
+from zoo.models import CVAE, VAE, VQVAE, BetaVAE, HierarchicalVAE  # noqa: E402
 
 __version__ = "0.1.0"
-__all__ = ["VAE", "BetaVAE", "CVAE", "VQVAE", "callbacks", "distributions", "layers", "networks", "random"]
+__all__ = [
+    "VAE",
+    "BetaVAE",
+    "CVAE",
+    "VQVAE",
+    "HierarchicalVAE",
+    "callbacks",
+    "distributions",
+    "layers",
+    "networks",
+    "priors",
+    "random",
+]

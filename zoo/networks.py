@@ -12,6 +12,7 @@ import keras
 from keras import layers
 
 from zoo import checks
+from zoo.layers import top_down
 
 
 def mlp_encoder(image_shape, latent_dim, hidden=(512, 512), activation="relu"):
@@ -139,6 +140,38 @@ def residual_decoder(grid_shape, params, filters=128, upsamples=2, blocks=2):
     return keras.Model(inputs, x, name="decoder")
 
 
+def bottom_up_encoder(image_shape, scales=(4, 2), width=64, hidden=64, blocks=2, activation="relu"):
+    """The encoder of a hierarchical VAE: the features of an image at each scale, from fine to coarse.
+
+    Args:
+        image_shape: (H, W, C).
+        scales, width, hidden: as in the `zoo.layers.TopDown` that takes the features.
+        blocks: int or ints >= 1, residual blocks at each scale.
+
+    Returns:
+        keras.Model from `[B,H,W,C]` to a list of `[B, H/scale, W/scale, width]`, one for each scale, coarse first.
+
+    Raises:
+        ValueError: if the scales do not divide the image or one another.
+    """
+    top_down.grids(image_shape, scales)
+    number = len(scales)
+    width, hidden, blocks = (
+        top_down.per_scale(name, value, number)
+        for name, value in (("width", width), ("hidden", hidden), ("blocks", blocks))
+    )
+    inputs = keras.Input(image_shape)
+    x = layers.Rescaling(2.0, offset=-1.0)(inputs)
+    features, below = [], 1
+    for n in reversed(range(number)):
+        x = top_down.strided(layers.Conv2D, width[n], scales[n] // below)(x)
+        for _ in range(blocks[n]):
+            x = _residual(x, width[n], activation, hidden[n])
+        features.append(x)
+        below = scales[n]
+    return keras.Model(inputs, features[::-1], name="encoder")
+
+
 def _widths(filters, resolutions):
     checks.positive_int("filters", filters)
     return [max(1, filters // 2)] * (resolutions - 1) + [filters]
@@ -155,9 +188,9 @@ def _posterior(x, latent_dim):
     return layers.Dense(2 * checks.positive_int("latent_dim", latent_dim), name="posterior")(x)
 
 
-def _residual(x, channels, activation):
+def _residual(x, channels, activation, hidden=None):
     y = layers.Activation(activation)(x)
-    y = layers.Conv2D(max(1, channels // 2), 3, padding="same", activation=activation)(y)
+    y = layers.Conv2D(hidden or max(1, channels // 2), 3, padding="same", activation=activation)(y)
     # Without a bias, which the next layer has: TensorFlow 2.21's fusion of convolution, bias, sum and ReLU fails here,
     # and takes all other fusions of the graph with it.
     return layers.Add()([x, layers.Conv2D(channels, 1, use_bias=False)(y)])

@@ -24,7 +24,15 @@ def vq_vae():
     return zoo.VQVAE(encoder, decoder, quantizer)
 
 
-@pytest.mark.parametrize("make", [vae, vq_vae])
+def hierarchical_vae():
+    encoder = zoo.networks.bottom_up_encoder((4, 4, 1), (4, 2), 5, 4, blocks=1)
+    model = zoo.HierarchicalVAE(encoder, zoo.layers.TopDown((4, 4, 1), (4, 2), 1, 2, 5, 4))
+    for weight in model.trainable_weights:  # at first its latents say nothing of the image
+        weight.assign_add(RNG.normal(0, 0.3, weight.shape))
+    return model
+
+
+@pytest.mark.parametrize("make", [vae, vq_vae, hierarchical_vae])
 @pytest.mark.parametrize("num_steps", [2, 5])
 def test_the_ends_are_the_reconstructions_of_the_two_images(make, num_steps):
     model = make()
@@ -42,6 +50,15 @@ def test_frames_stand_at_even_distances_between_the_posterior_means():
     frames = interpolate(model, START, END, num_steps=5)
     for i in range(5):
         np.testing.assert_allclose(frames[:, i], model.decode(a + i / 4 * (b - a)), rtol=1e-4, atol=1e-5)
+
+
+def test_all_layers_of_a_hierarchical_vae_go_along_their_lines_at_once():
+    model = hierarchical_vae()
+    a, b = ([layer["mean"].numpy() for layer in model.encode(x)] for x in (START, END))
+    frames = interpolate(model, START, END, num_steps=5)
+    for i in range(5):
+        point = [a + i / 4 * (b - a) for a, b in zip(a, b, strict=True)]
+        np.testing.assert_allclose(frames[:, i], model.decode(point), rtol=1e-4, atol=1e-5)
 
 
 def test_a_linear_decoder_gives_a_straight_line_of_images():

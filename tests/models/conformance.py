@@ -33,11 +33,14 @@ class OwnEncoder(keras.Model):
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """How to make a model, and the attributes that must survive saving."""
+    """How to make a model, the attributes that must survive saving, and the shapes of its latents, or codes."""
 
     make: Callable
     attributes: dict
     conditional: bool = False
+    eight_bit: bool = False
+    latents: tuple = ((LATENTS,),)  # a shape for each layer, top first
+    codes_shape: tuple = (2, 2)
 
 
 def _mlp(inputs=SHAPE, conditions=0, params=1):
@@ -72,24 +75,83 @@ def _quantizer(**kwargs):
     return zoo.layers.VectorQuantizer(12, 6, decay=0.9, gradient="rotation", revival=0.1, seed=3, **kwargs)
 
 
-def _vq_vae(quantizer, likelihood):
+def _residual():
+    return zoo.layers.ResidualQuantizer(
+        12, 6, depth=3, codebook="gradient", decay=0.9, gradient="rotation", initialization="uniform", revival=0.1,
+        seed=3,
+    )  # fmt: skip
+
+
+def _vq_vae(quantizer, likelihood, prior=None):
     return zoo.VQVAE(
-        networks.residual_encoder(SHAPE, 6, 8, blocks=1),
-        networks.residual_decoder((2, 2, 6), likelihood.params_size(1), 8, blocks=1),
+        networks.residual_encoder(SHAPE, quantizer.code_dim, 8, blocks=1),
+        networks.residual_decoder((2, 2, quantizer.code_dim), likelihood.params_size(1), 8, blocks=1),
         quantizer,
         likelihood,
         commitment_cost=0.75,
+        prior=prior,
     )
 
 
+def _prior():
+    return zoo.priors.Transformer(12, (2, 2), width=12, depth=1, heads=3, dropout=0.25, seed=3)
+
+
+def _hierarchical(likelihood, scales, widths, layers, latent_dim, **kwargs):
+    hidden = tuple(width - 1 for width in widths)
+    shape = (*SHAPE[:2], likelihood.params_size(1))
+    return zoo.HierarchicalVAE(
+        networks.bottom_up_encoder(SHAPE, scales, widths, hidden, blocks=1, activation="silu"),
+        zoo.layers.TopDown(shape, scales, layers, latent_dim, widths, hidden, activation="silu"),
+        likelihood,
+        seed=3,
+        **kwargs,
+    )
+
+
+def _three_scales():
+    return _hierarchical(
+        zoo.layers.Bernoulli(), (8, 4, 2), (6, 5, 4), 1, (3, 2, 1), free_bits=0.25, kl_balancing=True,
+        skip_threshold=1e5,
+    )  # fmt: skip
+
+
+def _one_scale():
+    mixture = zoo.layers.DiscretizedLogisticMixture(components=2, channels=1)
+    return _hierarchical(mixture, (4,), (6,), (1,), (2,), free_bits=0.125, name="other")
+
+
 ENTRIES = {
-    "vae": Entry(_vae, {"free_bits": 0.25, "seed": 3, "name": "other"}),
+    "vae": Entry(_vae, {"free_bits": 0.25, "seed": 3, "name": "other"}, eight_bit=True),
     "own_networks": Entry(
         _own_networks, {"encoder.units": 9, "likelihood.scale": "learned", "likelihood.momentum": 0.5}
     ),
     "beta_vae": Entry(_beta_vae, {"beta": 2.5, "free_bits": 0.125, "seed": 3}),
     "capacity": Entry(_capacity, {"capacity": 4.5, "gamma": 7.0, "likelihood.scale": "optimal"}),
     "cvae": Entry(_cvae, {"num_classes": 4, "likelihood.scale": 0.3, "free_bits": 0.5}, conditional=True),
+    "hierarchical_vae": Entry(
+        _three_scales,
+        {
+            "free_bits": 0.25,
+            "kl_balancing": True,
+            "skip_threshold": 1e5,
+            "seed": 3,
+            "decoder.image_shape": SHAPE,
+            "decoder.scales": (8, 4, 2),
+            "decoder.layers": (1, 1, 1),
+            "decoder.latent_dim": (3, 2, 1),
+            "decoder.width": (6, 5, 4),
+            "decoder.hidden": (5, 4, 3),
+            "decoder.activation": "silu",
+        },
+        latents=((1, 1, 3), (2, 2, 2), (4, 4, 1)),
+    ),
+    "hierarchical_vae_mixture": Entry(
+        _one_scale,
+        {"free_bits": 0.125, "name": "other", "likelihood.components": 2, "likelihood.channels": 1},
+        eight_bit=True,
+        latents=((2, 2, 2),),
+    ),
     "vq_vae": Entry(
         lambda: _vq_vae(_quantizer(), zoo.layers.Gaussian(0.25)),
         {
@@ -109,6 +171,37 @@ ENTRIES = {
             zoo.layers.DiscretizedLogisticMixture(components=2, channels=1),
         ),
         {"quantizer.codebook": "gradient", "quantizer.initialization": "uniform", "likelihood.components": 2},
+    ),
+    "vq_vae_prior": Entry(
+        lambda: _vq_vae(_quantizer(), zoo.layers.Gaussian(0.25), _prior()),
+        {
+            "prior.num_codes": 12,
+            "prior.grid_shape": (2, 2),
+            "prior.width": 12,
+            "prior.depth": 1,
+            "prior.heads": 3,
+            "prior.dropout": 0.25,
+            "prior.seed": 3,
+        },
+    ),
+    "vq_vae_fsq": Entry(
+        lambda: _vq_vae(zoo.layers.FiniteScalarQuantizer((4, 3, 5)), zoo.layers.Gaussian(0.25)),
+        {"quantizer.levels": (4, 3, 5), "quantizer.num_codes": 60, "quantizer.code_dim": 3},
+    ),
+    "vq_vae_residual": Entry(
+        lambda: _vq_vae(_residual(), zoo.layers.Gaussian(0.25)),
+        {
+            "quantizer.num_codes": 12,
+            "quantizer.code_dim": 6,
+            "quantizer.depth": 3,
+            "quantizer.codebook": "gradient",
+            "quantizer.decay": 0.9,
+            "quantizer.gradient": "rotation",
+            "quantizer.initialization": "uniform",
+            "quantizer.revival": 0.1,
+            "quantizer.seed": 3,
+        },
+        codes_shape=(2, 6),
     ),
 }
 

@@ -1,5 +1,6 @@
 """From one image to another through the latent space."""
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -9,7 +10,8 @@ from zoo import checks
 def interpolate(model, start, end, num_steps=8, labels=None):
     """Images on the straight line between two images' latents.
 
-    The line runs between posterior means; for a VQ-VAE between encoder outputs, which are then quantised.
+    The line runs between posterior means, for a hierarchical VAE in all layers at once; for a VQ-VAE between encoder
+    outputs, which are then quantised.
 
     Args:
         model: a model of the zoo.
@@ -30,7 +32,7 @@ def interpolate(model, start, end, num_steps=8, labels=None):
     a, b = _point(model, start, labels), _point(model, end, labels)
     frames = []
     for weight in np.linspace(0.0, 1.0, num_steps, dtype=np.float32):
-        point = (1.0 - weight) * a + weight * b
+        point = keras.tree.map_structure(lambda a, b, weight=weight: (1.0 - weight) * a + weight * b, a, b)
         if hasattr(model, "quantizer"):
             frames.append(model.decode(model.quantizer(point)["codes"]))
         else:
@@ -41,4 +43,5 @@ def interpolate(model, start, end, num_steps=8, labels=None):
 def _point(model, x, labels):
     if hasattr(model, "quantizer"):
         return model.features(ops.convert_to_tensor(x))
-    return model.encode(x, labels)["mean"]
+    posterior = model.encode(x, labels)
+    return [layer["mean"] for layer in posterior] if isinstance(posterior, list) else posterior["mean"]

@@ -1,0 +1,294 @@
+"""The hierarchical VAE: many layers of latents, inferred from the top down."""
+
+import keras
+from keras import ops
+
+from zoo import checks, distributions, layers, random, replica
+from zoo.layers import likelihoods
+from zoo.models.base import Base
+
+
+@keras.saving.register_keras_serializable("zoo")
+class HierarchicalVAE(Base):
+    """A VAE with latents z_1 (top) to z_L at several resolutions.
+
+        p(x, z) = p(z_1) Π p(z_l | z_<l) p(x | z),   q(z | x) = q(z_1 | x) Π q(z_l | z_<l, x)
+        loss = −E_q log p(x|z) + w Σ_l γ_l max(KL( q(z_l | z_<l, x) ‖ p(z_l | z_<l) ), λ)
+
+    (Sønderby et al. 2016, "Ladder Variational Autoencoders", eqs. (1), (2) and (9); Child 2021, "Very Deep VAEs",
+    section 3.) The encoder runs from fine to coarse, then inference and generation go down the one path of the decoder,
+    a `zoo.layers.TopDown`. `w` is `kl_weight`, 1 unless a callback such as `zoo.callbacks.KLWarmup` moves it, λ is
+    `free_bits`, and γ balances the layers while w < 1; `elbo` is the same whatever they are.
+
+    Args:
+        encoder: layer from images `[B,H,W,C]` to a list of features, one for each scale of the decoder, coarse first.
+        decoder: a `zoo.layers.TopDown`, whose output has `likelihood.params_size(C)` channels.
+        likelihood: a `zoo.layers.Likelihood` or its name.
+        free_bits: float >= 0, λ, nats a stochastic layer below which its KL costs nothing more (Kingma et al. 2016,
+            IAF, eq. (15); deviation: by example, as in `zoo.VAE`).
+        kl_balancing: bool, whether γ_l ∝ E[KL_l] / s_l, of mean 1 over the layers, while `kl_weight` < 1, and 1 from
+            then on; s_l is the number of latents of the layer and the expectation is over the batch (Vahdat & Kautz
+            2020, NVAE, appendix A, as in the code published with it). A layer then costs the less, the smaller its KL
+            is for its size, so that none dies early.
+        skip_threshold: float > 0, or None: a training step whose gradient, over all replicas, has a larger norm, in
+            nats per unit of weight, leaves it out: only the momentum of the optimizer goes on (Child 2021, appendix A;
+            there the whole step is skipped). A gradient that is no number is always left out. Under float16 neither
+            is: the optimizer that scales the loss leaves out the steps that overflow, and does not count them.
+        max_log_var: float > 0, what the log-variances of all latents are held below, and its negative above, smoothly.
+            A smaller one keeps a prior that is sure of itself, and wrong, from a KL that throws training off.
+        seed: int or None, of the noise in training.
+
+    Call arguments:
+        x: float `[B,H,W,C]` in [0, 1].
+
+    Returns:
+        reconstructions, float32 `[B,H,W,C]` in [0, 1].
+
+    Reports:
+        beside `loss`, `reconstruction`, `kl`, `elbo`, and `bits_per_dim` for 8-bit likelihoods: `kl_<h>x<w>_<l>`, the
+        KL of the l-th layer, nats per example; `skipped`, the share of training steps left out.
+
+    Raises:
+        ValueError: for arguments out of range; for an encoder whose features do not fit the decoder, and a decoder
+            whose output does not fit the likelihood.
+
+    Example:
+        >>> encoder = zoo.networks.bottom_up_encoder((28, 28, 1), scales=(28, 4, 2))
+        >>> decoder = zoo.layers.TopDown((28, 28, 1), scales=(28, 4, 2), layers=(1, 2, 2))
+        >>> model = zoo.HierarchicalVAE(encoder, decoder)
+        >>> [layer["mean"].shape for layer in model.encode(images)]
+        [TensorShape([32, 1, 1, 8]), TensorShape([32, 7, 7, 8]), …, TensorShape([32, 14, 14, 8])]
+    """
+
+    term_names = ("loss", "reconstruction", "kl", "elbo")
+    training_only = ("skipped",)
+
+    def __init__(
+        self, encoder, decoder, likelihood="bernoulli", free_bits=0.0, kl_balancing=False, skip_threshold=None,
+        max_log_var=distributions.LOG_VAR_RANGE[1], seed=None, **kwargs,
+    ):  # fmt: skip
+        super().__init__(encoder, decoder, likelihoods.get(likelihood), **kwargs)
+        if not isinstance(decoder, layers.TopDown):
+            checks.fail("decoder", "a zoo.layers.TopDown", decoder)
+        self.free_bits = checks.number("free_bits", free_bits, 0.0)
+        self.kl_balancing = bool(kl_balancing)
+        self.skip_threshold = skip_threshold
+        if skip_threshold is not None:
+            self.skip_threshold = checks.number("skip_threshold", skip_threshold, 0.0, open_low=True)
+        self.max_log_var = checks.number("max_log_var", max_log_var, 0.0, open_low=True)
+        self.seed = seed
+        self.sampling = layers.Sampling(seed, dtype="float32")
+        self.kl_weight = self.add_weight(
+            name="kl_weight", shape=(), dtype="float32", initializer="ones", trainable=False,
+            aggregation="only_first_replica",
+        )  # fmt: skip
+        self.kl_names = tuple(f"kl_{block.name}" for block in decoder.blocks)
+        reported = (*self.kl_names, *(("bits_per_dim",) if self.likelihood.eight_bit else ()), "skipped")
+        self.trackers |= {name: keras.metrics.Mean(name=name) for name in reported}
+
+    # The objective.
+
+    def compute_terms(self, x, labels=None, training=False):
+        kls = []
+
+        def draw(block, prior, posterior):
+            kls.append(distributions.sum_per_example(distributions.normal_kl(*posterior, *prior)))
+            return self.sampling(*posterior)
+
+        params, _ = self.top_down(draw, self.features(x, training), training=training)
+        reconstruction = -self.likelihood.log_prob(x, params, training=training)
+        kl = sum(kls)
+        elbo = -(reconstruction + kl)
+        terms = {
+            "loss": reconstruction + self.kl_weight * self.kl_penalty(kls),
+            "reconstruction": reconstruction,
+            "kl": kl,
+            "elbo": elbo,
+            **dict(zip(self.kl_names, kls)),
+        }
+        if self.likelihood.eight_bit:
+            terms["bits_per_dim"] = distributions.bits_per_dim(elbo, x.shape[1:])
+        return terms
+
+    def kl_penalty(self, kls):
+        """What the loss asks for the layers' KLs, each `[B]`: `[B]`."""
+        costs = [ops.maximum(kl, self.free_bits) for kl in kls]
+        if not self.kl_balancing:
+            return sum(costs)
+        # The 0.01 keeps a layer of no KL in play.
+        means = ops.stack([replica.mean_over_batch(ops.stop_gradient(kl)) + 0.01 for kl in kls])
+        sizes = [ops.prod(block.latent_shape) for block in self.decoder.blocks]
+        weights = means / ops.cast(ops.stack(sizes), "float32")
+        weights = ops.where(self.kl_weight < 1.0, weights / ops.mean(weights), 1.0)
+        return sum(weights[number] * cost for number, cost in enumerate(costs))
+
+    def filter_gradients(self, gradients):
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            return gradients  # it skips the steps that overflow itself, and must see them
+        known = [gradient for gradient in gradients if gradient is not None]  # a user's network may hold idle weights
+        squared = sum(ops.sum(ops.square(replica.all_sum(gradient))) for gradient in known)
+        largest = float("inf") if self.skip_threshold is None else self.skip_threshold
+        keep = ops.isfinite(squared) & (ops.sqrt(squared) < largest)
+        self.trackers["skipped"].update_state(1.0 - ops.cast(keep, "float32"))
+        return [None if gradient is None else ops.where(keep, gradient, 0.0) for gradient in gradients]
+
+    # The networks.
+
+    def features(self, x, training=False):
+        """The encoder's features by grid, a dict of (h, w) to `[B,h,w,width]`."""
+        size, wanted_size = self.decoder.image_shape[-1], self.likelihood.params_size(x.shape[-1])
+        if size != wanted_size:  # they could be broadcast against one another
+            raise ValueError(
+                f"Expected a decoder of {wanted_size} parameters a pixel for this likelihood. Received: one of {size}"
+            )
+        features = self.encoder(x, training=training)
+        if not isinstance(features, (list, tuple)):
+            features = [features]  # as Keras unpacks a list of one
+        features = {tuple(feature.shape[1:]): feature for feature in features}
+        wanted = {(*block.latent_shape[:2], block.width) for block in self.decoder.blocks}
+        if not wanted <= set(features):
+            raise ValueError(
+                f"Expected the encoder to give a list of features of shapes {sorted(wanted)}, as the decoder's grids "
+                f"and widths are. Received: features of shapes {list(features)}"
+            )
+        return {shape[:2]: features[shape] for shape in wanted}
+
+    def top_down(self, draw, features=None, batch_size=None, training=False):
+        """Goes down the path once, with latents of the caller's choice.
+
+        Args:
+            draw: function of (block, prior, posterior) that gives z `[B,h,w,D]`, called for each layer from the top;
+                `prior` and `posterior` are pairs of mean and log-variance, `posterior` is None without features.
+            features: as `features` gives them, or None to generate.
+            batch_size: int or int tensor, B where there are no features.
+
+        Returns:
+            the likelihood's parameters, float32 `[B,H,W,params_size]`, and the list of z, top first.
+        """
+        if features is not None:
+            batch_size = ops.shape(next(iter(features.values())))[0]
+
+        def bound(log_var):
+            return distributions.soft_bound(log_var, -self.max_log_var, self.max_log_var)
+
+        h, latents = self.decoder.begin(batch_size), []
+        for block in self.decoder.blocks:
+            h, mean, log_var = block.prior(block.enter(h, training), training)
+            posterior = None
+            if features is not None:
+                feature = features[block.latent_shape[:2]]
+                shifted, stretched = block.posterior(h, feature, mean, log_var, training)
+                posterior = (shifted, bound(stretched))
+            z = draw(block, (mean, bound(log_var)), posterior)
+            h = block.merge(h, z, training)
+            latents.append(z)
+        return ops.cast(self.decoder.end(h, training), "float32"), latents
+
+    @property
+    def num_layers(self):
+        """L, the number of stochastic layers."""
+        return len(self.decoder.blocks)
+
+    # The methods of the contract.
+
+    def encode(self, x, labels=None):
+        """The posterior of each layer given the means of those above: a list, top first, of {"mean", "log_var"}.
+
+        Each is float32 `[B,h,w,D]`.
+        """
+        x, _ = self._inputs(x, labels)
+        posteriors = []
+
+        def draw(block, prior, posterior):
+            posteriors.append(dict(zip(("mean", "log_var"), posterior)))
+            return posterior[0]
+
+        self.top_down(draw, self.features(x))
+        return posteriors
+
+    def decode(self, z, labels=None):
+        """The mean images of latents: float32 `[B,H,W,C]` in [0, 1].
+
+        Args:
+            z: list of float `[B,h,w,D]`, top first; of layers left out at its end, the prior's mean is taken.
+
+        Raises:
+            ValueError: if `z` does not fit the layers.
+        """
+        self._check_labels(labels, None)
+        z = self._check_latents("z", z)
+        if not z:
+            checks.fail("z", "a list of latents, that of the top layer first", z)
+        given = iter(z)
+        params, _ = self.top_down(lambda block, prior, _: next(given, prior[0]), batch_size=ops.shape(z[0])[0])
+        return self.likelihood.mean(params)
+
+    def reconstruct(self, x, labels=None):
+        """Images from the posterior means of images: float32 `[B,H,W,C]` in [0, 1]; deterministic."""
+        x, _ = self._inputs(x, labels)
+        params, _ = self.top_down(lambda block, prior, posterior: posterior[0], self.features(x))
+        return self.likelihood.mean(params)
+
+    def sample(self, num_samples, seed=None, temperature=1.0, labels=None, given=()):
+        """As `zoo.VAE.sample`; `temperature` multiplies the standard deviation of every layer's prior.
+
+        Args:
+            given: list of float `[num_samples,h,w,D]`, latents of the top layers, top first; those below are drawn.
+                With one image's latents in all rows, it shows what the layers below hold.
+        """
+        seeds, temperature = self._rows(num_samples, seed, temperature)
+        given = self._check_latents("given", given, num_samples)
+        return self.generate(seeds, temperature, labels, given)[0]
+
+    def generate(self, seeds, temperature, labels=None, given=()):
+        self._check_labels(labels, None)
+        temperature = ops.reshape(temperature, (-1, 1, 1, 1))
+        above = iter(given)
+
+        def draw(block, prior, _):
+            mean, log_var = prior
+            noise = random.normal(self._seeds_of(block, seeds), block.latent_shape)
+            return next(above, mean + temperature * ops.exp(0.5 * log_var) * noise)
+
+        params, latents = self.top_down(draw, batch_size=ops.shape(seeds)[0])
+        return self.likelihood.mean(params), latents
+
+    def posterior(self, x, labels=None, training=False):
+        return self.features(x, training)
+
+    def log_weights(self, x, posterior, seeds, labels=None):
+        ratios = []
+
+        def draw(block, prior, posterior):
+            mean, log_var = posterior
+            noise = random.normal(self._seeds_of(block, seeds), block.latent_shape)
+            z = mean + ops.exp(0.5 * log_var) * noise
+            log_prior = distributions.normal_log_prob(z, *prior)
+            ratios.append(log_prior - distributions.normal_log_prob(z, mean, log_var))
+            return z
+
+        params, _ = self.top_down(draw, posterior)
+        return self.likelihood.log_prob(x, params) + sum(ratios)
+
+    def _seeds_of(self, block, seeds):
+        return random.fold_in(seeds, self.decoder.blocks.index(block))
+
+    def _check_latents(self, name, z, num_rows=None):
+        """A list of latents of the top layers, top first, cast; of `num_rows` rows, or of those of the first."""
+        if not isinstance(z, (list, tuple)) or len(z) > self.num_layers:
+            shapes = keras.tree.map_structure(lambda values: getattr(values, "shape", values), z)
+            checks.fail(name, f"a list of at most {self.num_layers} arrays of latents, top first", shapes)
+        latents = []
+        for block, values in zip(self.decoder.blocks, z):
+            values, _ = self._inputs(values, None, name=name)
+            shape = tuple(values.shape)
+            if shape[1:] != block.latent_shape or (None not in (num_rows, shape[0]) and num_rows != shape[0]):
+                rows = "B" if num_rows is None else num_rows
+                checks.fail(name, f"latents of shape {(rows, *block.latent_shape)} for layer {block.name}", shape)
+            num_rows = shape[0] if num_rows is None else num_rows
+            latents.append(values)
+        return latents
+
+    def get_config(self):
+        names = ("free_bits", "kl_balancing", "skip_threshold", "max_log_var", "seed")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
