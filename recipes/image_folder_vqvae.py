@@ -1,8 +1,10 @@
-"""VQ-VAE on a folder of your own pictures, of any size and number; those in subfolders count too.
+"""VQ-VAE on a folder of your own pictures, of any size and number, and a transformer over its codes that draws more.
 
     python recipes/image_folder_vqvae.py --images DIR
 
-Each picture is cut to a square and resized to --image-size. A broken file is named and skipped.
+Pictures in subfolders count too. Each is cut to a square and resized to --image-size. A broken file is named and
+skipped. Few pictures are enough to be reconstructed, but not to draw new ones that are worth a look: `--prior none`
+leaves that out.
 
 Hardware: two CPU cores. Time: 2,000 steps at least, 100 seconds at 64×64, then with the number of pictures.
 No figure is promised, for the pictures are yours. 300 of CIFAR-10, enlarged to 64×64, came to a squared error of 0.023
@@ -37,12 +39,22 @@ def build(flags, image_shape):
     return zoo.VQVAE(encoder, decoder, quantizer, zoo.layers.Gaussian(0.178), commitment_cost=0.19)
 
 
+def build_prior(flags, model, grid_shape):
+    settings = {"num_codes": model.quantizer.num_codes, "grid_shape": grid_shape, "dropout": 0.2, "seed": flags.seed}
+    if flags.prior == "pixelcnn":
+        return zoo.priors.PixelCNN(width=36, depth=8, **settings)
+    return zoo.priors.Transformer(width=96, depth=3, heads=4, **settings)
+
+
+PRIOR = training.Prior(build=build_prior, epochs=20, minimum_steps=1000, batch_size=16, warmup_steps=100)
+
 RECIPE = training.Recipe(
     "image_folder_vqvae",
     __doc__,
     image_shape=(64, 64, 3),
     build=build,
     load=load,
+    prior=PRIOR,
     epochs=20,
     minimum_steps=2000,
     batch_size=16,

@@ -305,6 +305,40 @@ def test_no_images_make_no_batches():
         data.batches(pictures(0), 2)
 
 
+# Codes.
+
+
+def grids(number):
+    """The i-th grid holds 2·i and 2·i + 1."""
+    return np.arange(2 * number).reshape(number, 1, 2)
+
+
+@pytest.mark.parametrize("settings", [{}, {"shuffle": True, "seed": 3}, {"shuffle": True, "epochs": 3}])
+def test_codes_come_in_the_order_of_images(settings):
+    batches = list(data.code_batches(grids(11), 4, **settings))
+    assert [(batch[:, 0, 0] // 2).numpy().tolist() for batch in batches] == label_order(pictures(11), 4, **settings)
+    for batch in batches:
+        assert batch.dtype == tf.int32 and np.all(batch[:, 0, 1] == batch[:, 0, 0] + 1)
+
+
+@pytest.mark.parametrize("first_step", [1, 3, 7])
+def test_first_step_gives_the_codes_from_there_on(first_step):
+    whole = list(data.code_batches(grids(11), 4, shuffle=True, epochs=3))
+    rest = list(data.code_batches(grids(11), 4, shuffle=True, epochs=None, first_step=first_step).take(9 - first_step))
+    assert all(np.array_equal(a, b) for a, b in zip(whole[first_step:], rest, strict=True))
+
+
+def test_element_spec_knows_the_grid():
+    assert data.code_batches(grids(5), 2).element_spec == tf.TensorSpec((None, 1, 2), tf.int32)
+
+
+def test_code_batches_are_checked():
+    with pytest.raises(ValueError, match="Expected `batch_size` to be an integer >= 1. Received: batch_size=0"):
+        data.code_batches(grids(3), 0)
+    with pytest.raises(ValueError, match="Expected `codes` to hold at least those of one image"):
+        data.code_batches(grids(0), 2)
+
+
 # Datasets by their TFDS name.
 
 

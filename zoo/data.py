@@ -208,19 +208,12 @@ def batches(images, batch_size, *, seed=0, shuffle=False, dynamic=False, labels=
         raise ValueError("Expected `images` to hold at least one. Received: none")
     if labels and images.labels is None:
         raise ValueError("Expected labelled images, as labels=True. Received: images without labels")
-    number = len(images)
-    per_epoch = steps_per_epoch(number, batch_size)
     with tf.device("CPU"):
         # A variable, for tf.data copies a captured constant several times over.
         pixels = tf.Variable(images.images, trainable=False)
         classes = tf.constant(images.labels, tf.int32) if labels else None
 
-    def batch(step):
-        epoch, position = step // per_epoch, step % per_epoch * batch_size
-        rows = tf.range(position, tf.minimum(position + batch_size, number))
-        if shuffle:
-            key = tf.stack([tf.cast(seed, tf.int64), epoch])
-            rows = tf.random.experimental.index_shuffle(rows, seed=key, max_index=number - 1)
+    def batch(rows, step):
         x = tf.cast(tf.gather(pixels, rows), tf.float32) / 255.0
         if dynamic:
             key = tf.stack([tf.cast(seed, tf.int64), step])
@@ -228,8 +221,48 @@ def batches(images, batch_size, *, seed=0, shuffle=False, dynamic=False, labels=
         x = tf.ensure_shape(x, (None, *images.images.shape[1:]))
         return (x, tf.gather(classes, rows)) if labels else x
 
+    return _by_step(batch, len(images), batch_size, seed, shuffle, first_step, epochs)
+
+
+def code_batches(codes, batch_size, *, seed=0, shuffle=False, first_step=0, epochs=1):
+    """A `tf.data.Dataset` of codes.
+
+    Args:
+        codes: integers `[N,h,w]`.
+        batch_size, seed, shuffle, first_step, epochs: as in `batches`.
+
+    Returns:
+        dataset of int32 `[B,h,w]`.
+
+    Raises:
+        ValueError: for arguments out of range.
+    """
+    batch_size = checks.positive_int("batch_size", batch_size)
+    if not len(codes):
+        raise ValueError("Expected `codes` to hold at least those of one image. Received: none")
+    with tf.device("CPU"):
+        table = tf.Variable(codes, trainable=False, dtype=tf.int32)
+
+    def batch(rows, step):
+        return tf.ensure_shape(tf.gather(table, rows), (None, *codes.shape[1:]))
+
+    return _by_step(batch, len(codes), batch_size, seed, shuffle, first_step, epochs)
+
+
+def _by_step(batch, number, batch_size, seed, shuffle, first_step, epochs):
+    """The dataset of `batch(rows, step)`, rows being those of a step among `number`."""
+    per_epoch = steps_per_epoch(number, batch_size)
+
+    def of_step(step):
+        epoch, position = step // per_epoch, step % per_epoch * batch_size
+        rows = tf.range(position, tf.minimum(position + batch_size, number))
+        if shuffle:
+            key = tf.stack([tf.cast(seed, tf.int64), epoch])
+            rows = tf.random.experimental.index_shuffle(rows, seed=key, max_index=number - 1)
+        return batch(rows, step)
+
     end = np.iinfo(np.int64).max if epochs is None else epochs * per_epoch
-    dataset = tf.data.Dataset.range(first_step, end).map(batch, num_parallel_calls=2, deterministic=True)
+    dataset = tf.data.Dataset.range(first_step, end).map(of_step, num_parallel_calls=2, deterministic=True)
     options = tf.data.Options()
     # The numbers of steps are no examples: a strategy must split the batches, not the range.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF

@@ -40,8 +40,17 @@ def check_run(output, metrics, steps):
     pictures = {"reconstructions.png", "interpolation.png", "curves.png"}
     assert pictures < {path.name for path in output.iterdir()}
     model = keras.saving.load_model(output / "model.keras")
-    assert ((output / "samples.png").exists()) == model.can_sample
+    assert model.can_sample and (output / "samples.png").exists()
+    if "prior" in metrics:
+        assert len((output / "prior_transformer" / "history.csv").read_text().splitlines()) == 2
+        assert {"elbo", "prior_nats_per_code", "unigram_nats_per_code"} < set(metrics["test"])
     return model
+
+
+def few_steps(name, steps):
+    """Flags of a single epoch, and of one of the prior where there is any."""
+    flags = ["--epochs", "1", "--steps-per-epoch", str(steps)]
+    return flags + (["--prior-epochs", "1"] if MODULES[name].RECIPE.prior else [])
 
 
 def test_all_recipes_are_found():
@@ -74,6 +83,7 @@ def test_help_shows_the_shared_flags(name, capsys):
     ]  # fmt: skip
     flags += ["--data-dir"] if MODULES[name].RECIPE.dataset else []
     flags += ["--sample"] if name in WITH_SAMPLE else []
+    flags += ["--prior", "--prior-epochs"] if MODULES[name].RECIPE.prior else []
     listed = {line.split()[0].rstrip(",") for line in shown.splitlines() if line.startswith("  --")}
     assert listed >= set(flags)
     assert ("--sample" in listed) == (name in WITH_SAMPLE)
@@ -83,13 +93,41 @@ def test_help_shows_the_shared_flags(name, capsys):
 
 @pytest.mark.parametrize("name", WITH_SAMPLE)
 def test_recipe_runs_on_its_sample(name, tmp_path):
-    argv = ["--sample", "--epochs", "1", "--steps-per-epoch", "2", "--output", str(tmp_path)]
-    metrics = MODULES[name].main(argv)
+    metrics = MODULES[name].main(["--sample", *few_steps(name, 2), "--output", str(tmp_path)])
     model = check_run(tmp_path, metrics, steps=2)
     shape = MODULES[name].RECIPE.image_shape
     x = data.load(MODULES[name].RECIPE.dataset, sample=True).test.images[:2] / np.float32(255)
     labels = np.int32([3, 7]) if model.conditional else None
     assert np.asarray(model.reconstruct(x, labels)).shape == (2, *shape)
+
+
+@pytest.mark.parametrize("name", ["cifar10_vqvae", "mnist_vqvae"])
+@pytest.mark.parametrize(
+    "quantizer, argv, num_codes, width",
+    [("fsq", ["--levels", "5", "4", "3"], 60, 1), ("residual", ["--num-codes", "9", "--depth", "3"], 9, 3)],
+)
+def test_quantizer_of_a_vqvae(name, quantizer, argv, num_codes, width, tmp_path):
+    argv = ["--quantizer", quantizer, *argv, "--filters", "8", "--sample", *few_steps(name, 1)]
+    metrics = MODULES[name].main([*argv, "--output", str(tmp_path)])
+    model = check_run(tmp_path, metrics, steps=1)
+    side = MODULES[name].RECIPE.image_shape[0] // 4
+    assert model.quantizer.num_codes == model.prior.num_codes == num_codes
+    assert model.prior.grid_shape == (side, side * width)
+
+
+@pytest.mark.parametrize("name", ["cifar10_vqvae", "image_folder_vqvae", "mnist_vqvae"])
+@pytest.mark.parametrize("kind", ["transformer", "pixelcnn"])
+def test_priors_of_a_recipe_are_of_one_size(name, kind):
+    """So that they compare."""
+    recipe = MODULES[name].RECIPE
+    argv = ["--images", "x"] if name == "image_folder_vqvae" else []
+    flags = recipe.parser().parse_args([*argv, "--prior", kind])
+    flags.sample = False
+    grid = 16 if name == "image_folder_vqvae" else recipe.image_shape[0] // 4
+    prior = recipe.prior.build(flags, recipe.build(flags, recipe.image_shape), (grid, grid))
+    number = sum(np.size(weight) for weight in prior.trainable_weights)
+    low, high = {"cifar10_vqvae": (1.8e6, 2.4e6), "mnist_vqvae": (0.9e6, 1.2e6), "image_folder_vqvae": (4e5, 7e5)}[name]
+    assert low < number < high
 
 
 @pytest.mark.parametrize("name", WITHOUT_SAMPLE)
@@ -109,7 +147,7 @@ def test_image_folder_recipe_runs_on_five_pictures(tmp_path):
         image = np.uint8(pixels.integers(0, 256, (*size, 3)))
         tf.io.write_file(str(tmp_path / "pictures" / "holidays" / f"{number}.png"), tf.io.encode_png(image))
     argv = ["--images", str(tmp_path / "pictures"), "--image-size", "32", "--filters", "16"]
-    argv += ["--epochs", "1", "--steps-per-epoch", "2", "--output", str(tmp_path / "out")]
+    argv += [*few_steps("image_folder_vqvae", 2), "--output", str(tmp_path / "out")]
     metrics = MODULES["image_folder_vqvae"].main(argv)
     assert metrics["images"] == {"train": 3, "validation": 1, "test": 1}
     model = check_run(tmp_path / "out", metrics, steps=2)

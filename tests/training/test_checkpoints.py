@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from zoo.training.checkpoints import Checkpoints, OtherRun
+from zoo.training.checkpoints import Checkpoints, OtherRun, OutOfDate
 
 RUN = {"seed": "0", "beta": None}
 
@@ -155,3 +155,29 @@ def test_other_run_is_refused_with_the_differences(two, run, difference):
     assert str(two.folder.parent) in str(caught.value)
     assert "--fresh" in str(caught.value) and "--output" in str(caught.value)
     assert_equal(model, model_after(0))
+
+
+@pytest.mark.parametrize("default, fits", [("relu", True), ("gelu", False)])
+def test_setting_that_did_not_exist_yet_was_its_default(two, default, fits):
+    later = Checkpoints(two.folder, {**RUN, "activation": "relu"}, defaults={"activation": default, "seed": "7"})
+    if fits:
+        assert later.restore(model_after(0))[0] == 2
+    else:
+        with pytest.raises(OtherRun, match="activation was 'gelu' and is 'relu'"):
+            later.restore(model_after(0))
+
+
+def test_what_was_trained_on_other_data_is_out_of_date(two):
+    """Whatever the settings: those may change where all is trained anew."""
+    for origin in ("a", None):
+        Checkpoints(two.folder, RUN, trained_on=origin).save(model_after(3), 3, [])
+        assert Checkpoints(two.folder, RUN, trained_on=origin).restore(model_after(0))[0] == 3
+        for run in (RUN, {**RUN, "seed": "1"}):
+            with pytest.raises(OutOfDate):
+                Checkpoints(two.folder, run, trained_on="b").restore(model_after(0))
+
+
+def test_refusal_of_what_was_trained_on_something_does_not_advise_to_start_that_over(two):
+    Checkpoints(two.folder, RUN, trained_on="a").save(model_after(3), 3, [])
+    with pytest.raises(OtherRun, match="Restore them, or remove that folder to start it over.$"):
+        Checkpoints(two.folder, {"seed": "1"}, trained_on="a").restore(model_after(0))

@@ -67,6 +67,12 @@ def test_stop_names_the_newest_checkpoint(tmp_path):
         watch.on_train_batch_end(0, {"loss": math.nan})
 
 
+def test_stop_advises_the_flag_of_the_stage(tmp_path):
+    watch = monitors.StopOnNonFinite(monitors.Position(7), Checkpoints(tmp_path, {}), "--prior-learning-rate")
+    with pytest.raises(monitors.NonFiniteLoss, match="A lower --prior-learning-rate is the first thing to try"):
+        watch.on_train_batch_end(0, {"loss": math.nan})
+
+
 @pytest.mark.parametrize(
     "seconds, kept", [(300, ["step-00000012", "step-00000006"]), (-1, ["step-00000012", "step-00000010"])]
 )

@@ -141,6 +141,30 @@ def test_few_images_are_drawn_too(tmp_path, model, shape, number):
     assert read(tmp_path / "reconstructions.png").shape == (3 * 19, 3 * (9 * number + 1), 3)
 
 
+def test_samples_of_a_prior_that_is_gone_do_not_stay(tmp_path):
+    (tmp_path / "samples.png").write_bytes(b"old")
+    pictures.draw_all(vq_vae(), images(60, (8, 8, 3)), HISTORY, tmp_path)
+    assert not (tmp_path / "samples.png").exists()
+
+
+def test_model_with_a_prior_shows_its_samples(tmp_path):
+    model = vq_vae()
+    model.prior = zoo.priors.Transformer(6, (2, 2), width=8, depth=1, heads=2)
+    pictures.draw_all(model, images(60, (8, 8, 3)), HISTORY, tmp_path, seed=5)
+    expected = np.asarray(model.sample(100, seed=5))
+    canvas = read(tmp_path / "samples.png")
+    for number in (0, 99):
+        np.testing.assert_allclose(tile(canvas, *divmod(number, 10)), expected[number], atol=1.5 / 255)
+
+
+def test_curves_of_other_figures(tmp_path):
+    history = [{"epoch": n, "nats_per_code": 3.0 / n, "val_nats_per_code": 4.0 / n} for n in (1, 2, 3)]
+    pictures.draw_curves(history, tmp_path, ["nats_per_code"], "nats per code")
+    assert read(tmp_path / "curves.png").std() > 0.02
+    pictures.draw_curves([], tmp_path / "none")
+    assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
+
+
 def test_no_figure_is_left_open(tmp_path):
     before = plt.get_fignums()
     pictures.draw_all(vae(), images(30), HISTORY, tmp_path)

@@ -69,6 +69,13 @@ def test_shared_flag(tiny, tmp_path, error_of, argv, parts):
         ("dsprites_beta_vae", ["--gamma", "-1"], ["gamma", ">= 0", "-1.0"]),
         ("cifar10_vqvae", ["--num-codes", "0"], ["num_codes", "an integer >= 1", "0"]),
         ("cifar10_vqvae", ["--commitment-cost", "-1"], ["commitment_cost", ">= 0", "-1.0"]),
+        ("cifar10_vqvae", ["--quantizer", "pq"], ["--quantizer", "fsq", "pq"]),
+        ("cifar10_vqvae", ["--prior", "lstm"], ["--prior", "pixelcnn", "lstm"]),
+        ("cifar10_vqvae", ["--prior-epochs", "0"], ["--prior-epochs", "an integer >= 1", "0"]),
+        ("cifar10_vqvae", ["--prior-batch-size", "-1"], ["--prior-batch-size", "an integer >= 1", "-1"]),
+        ("cifar10_vqvae", ["--prior-learning-rate", "0"], ["--prior-learning-rate", "> 0", "0.0"]),
+        ("mnist_vqvae", ["--quantizer", "fsq", "--levels", "5", "1"], ["levels", "from 2", "[5, 1]"]),
+        ("mnist_vqvae", ["--quantizer", "residual", "--depth", "0"], ["depth", "an integer >= 1", "0"]),
         ("celeba_vae", ["--image-size", "50"], ["image", "multiple of 16", "50"]),
         ("image_folder_vqvae", ["--image-size", "50"], ["image", "multiple of 4", "50"]),
     ],
@@ -142,6 +149,18 @@ def test_recipe_without_binarization_has_no_such_flag(tiny, tmp_path, error_of):
     recipe = tiny(binarization=None)
     assert recipe.parse(["--output", str(tmp_path)]).binarization == "none"
     assert "--binarization" in error_of(recipe.parse, "--output", tmp_path, "--binarization", "static")
+
+
+def test_recipe_without_a_prior_has_no_such_flag(tiny, tmp_path, error_of):
+    assert not hasattr(tiny().parse(["--output", str(tmp_path)]), "prior")
+    assert "--prior" in error_of(tiny().parse, "--output", tmp_path, "--prior", "none")
+
+
+def test_default_of_the_prior_is_its_first_kind(tiny, tmp_path):
+    recipe = tiny(prior=training.Prior(build=None, kinds=("a", "b"), batch_size=5, learning_rate=0.5))
+    flags = recipe.parse(["--output", str(tmp_path)])
+    assert (flags.prior, flags.prior_epochs, flags.prior_batch_size, flags.prior_learning_rate) == ("a", None, 5, 0.5)
+    assert recipe.parse(["--output", str(tmp_path), "--prior", "none"]).prior == "none"
 
 
 def test_image_size_changes_the_shape(recipe_module, tmp_path):

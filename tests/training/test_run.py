@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from unittest import mock
 
 import keras
 import numpy as np
@@ -19,7 +20,7 @@ import tensorflow as tf
 from matplotlib import pyplot as plt
 
 from zoo import data, evaluation
-from zoo.training import run
+from zoo.training import optimizer, run, stage
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -222,7 +223,7 @@ def test_static_binarisation_makes_all_splits_black_and_white(tiny, tmp_path, mo
     "steps, wanted, given", [(12, 10, 6), (20, 10, 10), (13, 10, 1), (7, 10, 7), (1, 10, 1), (9, 1, 1)]
 )
 def test_executions_fill_an_epoch_exactly(steps, wanted, given):
-    assert run.Plan(2, steps, wanted).steps_per_execution == given
+    assert stage.Plan(2, steps, wanted).steps_per_execution == given
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,8 @@ def test_executions_fill_an_epoch_exactly(steps, wanted, given):
 )
 def test_plan_follows_flags_and_data(tiny, tmp_path, argv, minimum, epochs, steps):
     recipe = tiny(sample_epochs=25, minimum_steps=minimum)
-    plan = run.Plan.of(recipe, recipe.parse([*argv, "--output", str(tmp_path)]), 3600)
+    flags = recipe.parse([*argv, "--output", str(tmp_path)])
+    plan = stage.Plan.of(recipe, 3600, flags.batch_size, flags.epochs, flags.steps_per_epoch, flags.sample)
     assert (plan.epochs, plan.steps_per_epoch, plan.total_steps) == (epochs, steps, epochs * steps)
 
 
@@ -275,6 +277,89 @@ def test_run_interrupted_in_validation_goes_on(train, tmp_path, epochs):
     assert exit_code(train, tmp_path, *argv, callbacks=lambda *_: [InterruptedValidation()]) == 130
     train(tmp_path, *argv)
     assert [(row["epoch"], row["step"]) for row in read_history(tmp_path)] == [("1", "6"), ("2", "12")][:epochs]
+
+
+@pytest.fixture(scope="module")
+def train_average(train):
+    """As `train`, with a moving average of the weights that looks back over half of these few steps."""
+
+    def run(*arguments, **changes):
+        with mock.patch.object(optimizer, "_SHARE", 2):
+            return train(*arguments, ema=0.999, **changes)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def averaged(train_average, tmp_path_factory):
+    """An undisturbed run with an average: its folder, and what `main` gave."""
+    output = tmp_path_factory.mktemp("averaged")
+    return output, train_average(output)
+
+
+def weights_of_checkpoint(output):
+    model = keras.saving.load_model(output / "model.keras")
+    model.load_weights(max((output / "checkpoints").iterdir()) / "model.weights.h5")
+    return model.get_weights()
+
+
+def largest_difference(first, second):
+    return max(np.abs(a - b).max() for a, b in zip(first, second, strict=True))
+
+
+def test_average_does_not_change_how_a_run_is_trained(averaged, finished):
+    own = {name: value for name, value in finished[1]["train"].items() if not name.startswith("val_")}
+    assert {name: averaged[1]["train"][name] for name in own} == pytest.approx(own, rel=1e-6)
+    assert largest_difference(weights_of_checkpoint(averaged[0]), weights_of_checkpoint(finished[0])) < 1e-6
+
+
+def test_average_is_what_is_saved_validated_and_measured(averaged):
+    output, metrics = averaged
+    model = keras.saving.load_model(output / "model.keras")
+    own = weights_of_checkpoint(output)
+    assert largest_difference(model.get_weights(), own) > 1e-4
+    splits = data.load("mnist", sample=True)
+    parts = (
+        (splits.validation, metrics["train"]["val_reconstruction"]),
+        (splits.test, metrics["test"]["reconstruction"]),
+    )
+
+    def distances():
+        for images, kept in parts:
+            batches = data.batches(images, 100, seed=0, dynamic=True)
+            yield abs(model.evaluate(batches, verbose=0, return_dict=True)["reconstruction"] - kept)
+
+    near = list(distances())  # the noise of the posterior differs
+    model.set_weights(own)
+    assert all(5 * a < b for a, b in zip(near, distances()))
+
+
+@pytest.mark.parametrize("steps", [(2,), (6, 10)])
+def test_interrupted_run_goes_on_with_its_average(averaged, train_average, at, tmp_path, steps):
+    for step in steps:
+        assert exit_code(train_average, tmp_path, callbacks=at(step, interrupt)) == 130
+        saved = keras.saving.load_model(tmp_path / "model.keras").get_weights()
+        assert largest_difference(saved, weights_of_checkpoint(tmp_path)) > 1e-5
+    train_average(tmp_path)
+    assert_same_weights(tmp_path, averaged[0])
+    assert train_average(tmp_path)["test"] == pytest.approx(averaged[1]["test"], rel=1e-5)
+    assert_same_weights(tmp_path, averaged[0])
+
+
+def test_run_interrupted_while_the_average_is_validated_goes_on(averaged, train_average, at, tmp_path):
+    def callbacks(flags, total_steps):
+        return [*at(0, None)(flags, total_steps), InterruptedValidation()]
+
+    for _ in range(2):
+        assert exit_code(train_average, tmp_path, callbacks=callbacks) == 130
+    train_average(tmp_path)
+    assert_same_weights(tmp_path, averaged[0])
+    assert float(read_history(tmp_path)[-1]["val_loss"]) == pytest.approx(averaged[1]["train"]["val_loss"], rel=1e-5)
+
+
+def test_run_without_an_average_does_not_go_on_with_one(copy, train, capsys):
+    assert exit_code(train, copy, ema=0.999) == 1
+    assert "ema was None and is '0.999'" in capsys.readouterr().err
 
 
 def test_run_interrupted_in_its_evaluation_exits_130_and_goes_on(finished, copy, train, monkeypatch):

@@ -16,17 +16,25 @@ class OtherRun(RuntimeError):
     """A checkpoint belongs to a run with other settings."""
 
 
+class OutOfDate(RuntimeError):
+    """A checkpoint was trained on what another model made, or on what this one made before."""
+
+
 class Checkpoints:
     """Numbered folders `step-00001234`, each with all weights, the optimizer's among them, and the run's record.
 
     Args:
         folder: path.
         run: dict of what must be the same for a run to go on, such as the seed.
+        defaults: dict of what an entry of `run` stands for in a checkpoint that was written before there was one.
+        trained_on: str that stands for the origin of the training data, or None where it is always the same.
     """
 
-    def __init__(self, folder, run):
+    def __init__(self, folder, run, defaults=None, trained_on=None):
         self.folder = pathlib.Path(folder)
         self.run = run
+        self.defaults = defaults or {}
+        self.trained_on = trained_on
 
     def clear(self):
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -43,7 +51,8 @@ class Checkpoints:
         with files.replacing(target) as scratch:
             scratch.mkdir()
             model.save_weights(scratch / "model.weights.h5")
-            files.write_json(scratch / "state.json", {"step": step, "run": self.run, "history": history})
+            origin = {} if self.trained_on is None else {"trained_on": self.trained_on}
+            files.write_json(scratch / "state.json", {"step": step, "run": self.run, **origin, "history": history})
         for old in self.newest_first()[_KEPT:]:
             shutil.rmtree(old)
 
@@ -51,6 +60,7 @@ class Checkpoints:
         """Loads the newest checkpoint that can be read: (step, history), or (0, []) where there is none.
 
         Raises:
+            OutOfDate: if the checkpoint was trained on data of another origin.
             OtherRun: if the checkpoint is of another run, with the differences.
         """
         variables = [*model.variables, *model.optimizer.variables]
@@ -58,10 +68,12 @@ class Checkpoints:
         for folder in self.newest_first():
             try:
                 state = json.loads((folder / "state.json").read_text())
-                self._require_same_run(state["run"])
+                if state.get("trained_on") != self.trained_on:
+                    raise OutOfDate
+                self._require_same_run({**self.defaults, **state["run"]})
                 model.load_weights(folder / "model.weights.h5")
                 return int(state["step"]), list(state["history"])
-            except OtherRun:
+            except (OtherRun, OutOfDate):
                 raise
             except Exception as error:  # a file cut short or overwritten fails in many ways
                 print(f"{folder} cannot be read ({error}); the one before is used.", file=sys.stderr)
@@ -76,9 +88,12 @@ class Checkpoints:
             if run.get(key) != self.run.get(key)
         ]
         if differences:
+            ways = "pass --fresh to start over, or another --output"
+            if self.trained_on is not None:  # for --fresh would start over what it was trained on, too
+                ways = "or remove that folder to start it over"
             raise OtherRun(
                 f"The run in {self.folder.parent} cannot go on with other settings: {'; '.join(differences)}. "
-                "Restore them, pass --fresh to start over, or another --output."
+                f"Restore them, {ways}."
             )
 
 

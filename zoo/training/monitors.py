@@ -38,9 +38,9 @@ class StopOnNonFinite(keras.callbacks.Callback):
     At the end of an epoch all figures are looked at, and the weights, which the last step may have spoilt.
     """
 
-    def __init__(self, position, checkpoints):
+    def __init__(self, position, checkpoints, flag="--learning-rate"):
         super().__init__()
-        self._position, self._checkpoints = position, checkpoints
+        self._position, self._checkpoints, self._flag = position, checkpoints, flag
 
     def on_train_batch_end(self, batch, logs=None):
         self._require_finite("loss", logs["loss"])
@@ -58,7 +58,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
         raise NonFiniteLoss(
             f"The {name} is {value} at step {self._position.step}. "
             + (f"The last good checkpoint is kept: {kept}. " if kept else "No checkpoint was written yet. ")
-            + "A lower --learning-rate is the first thing to try; then look for NaN in the data, and with "
+            + f"A lower {self._flag} is the first thing to try; then look for NaN in the data, and with "
             "--mixed-precision float16 try bfloat16."
         )
 

@@ -19,21 +19,31 @@ def draw_all(model, images, history, folder, seed=0, classes=None):
     `reconstructions.png`: originals in the odd rows, their reconstructions below. `samples.png`: draws from the
     prior; under a conditional model a row for each class. `interpolation.png`: a row for each pair of images.
     `latents.png`: posterior means, on their two main axes where there are more; or `codebook.png`: how often each
-    code is used. `curves.png`: the history.
+    code is used. `layers.png`, of a hierarchical VAE: an image's top 0, 1, 2, … layers of latents, and those below
+    drawn at half the temperature; a column for each image, the image itself at the end. `curves.png`: the history.
     """
     x = images.images.astype(np.float32) / 255.0
     labels = images.labels if model.conditional else None
     grid = {"reconstructions.png": _reconstructions(model, x, labels), "interpolation.png": _between(model, x, images)}
     if model.can_sample:
         grid["samples.png"] = _samples(model, seed, classes)
+    else:
+        (folder / "samples.png").unlink(missing_ok=True)  # of a run that had a prior
+    if hasattr(model, "num_layers"):
+        grid["layers.png"] = _layers(model, x, seed)
     for name, rows in grid.items():
         save_grid(folder / name, rows)
     if hasattr(model, "quantizer"):
         _save(folder / "codebook.png", _codebook, model, x)
     else:
         _save(folder / "latents.png", _latents, model, x, images.labels)
+    draw_curves(history, folder)
+
+
+def draw_curves(history, folder, names=("loss", "reconstruction"), unit="nats per example"):
+    """Draws `curves.png`, the columns `names` of a history and those of validation, where it has any row."""
     if history:
-        _save(folder / "curves.png", _curves, history)
+        _save(folder / "curves.png", _curves, history, names, unit)
 
 
 def save_grid(path, rows, scale=3):
@@ -78,6 +88,15 @@ def _between(model, x, images, rows=6):
     return interpolate(model, x[start], x[end], 10, images.labels[start] if model.conditional else None)
 
 
+def _layers(model, x, seed, columns=12):
+    x = x[:columns]
+    latents = [layer["mean"] for layer in model.encode(x)]
+    rows = [
+        model.sample(len(x), seed=seed, temperature=0.5, given=latents[:number]) for number in range(len(latents) + 1)
+    ]
+    return np.stack([*rows, x])
+
+
 def _save(path, draw, *arguments):
     figure, axes = plt.subplots(figsize=(7, 5), layout="constrained")
     try:
@@ -90,7 +109,9 @@ def _save(path, draw, *arguments):
 
 def _latents(axes, model, x, labels, number=2000):
     x, labels = x[:number], None if labels is None else labels[:number]
-    mean = np.asarray(model.encode(x, labels if model.conditional else None)["mean"])
+    posterior = model.encode(x, labels if model.conditional else None)
+    mean = (posterior[0] if isinstance(posterior, list) else posterior)["mean"]  # of the top layer
+    mean = np.asarray(mean).reshape(len(x), -1)
     if mean.shape[1] == 1:
         mean = np.pad(mean, ((0, 0), (0, 1)))
     centred = mean - mean.mean(axis=0)
@@ -117,16 +138,15 @@ def _codebook(axes, model, x, number=1000):
     axes.set_title(f"codebook use: {np.count_nonzero(counts)} of {number_codes} codes")
 
 
-def _curves(axes, history):
+def _curves(axes, history, names, unit):
     epochs = [row["epoch"] for row in history]
-    names = ("loss", "reconstruction")
     marker = "." if len(epochs) < 3 else ""
     for number, name in enumerate(names):
         for prefix, style in (("", "-"), ("val_", "--")):
             values = [row.get(prefix + name, np.nan) for row in history]
             axes.plot(epochs, values, style, color=f"C{number}", label=prefix + name, marker=marker)
     axes.set_xlabel("epoch")
-    axes.set_ylabel("nats per example")
+    axes.set_ylabel(unit)
     axes.legend()
     # The first epochs would otherwise press all the others flat.
     shown = [row[key] for row in history[len(history) // 10 :] for key in row if key.removeprefix("val_") in names]

@@ -15,8 +15,52 @@ def _nothing(*_):
     return ()
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Regime:
+    """How a model is trained.
+
+    Args:
+        epochs, sample_epochs, batch_size, learning_rate: the flags' defaults; `sample_epochs` under `--sample`.
+        minimum_steps: int, that the default number of epochs is raised to reach, for data of unknown size.
+        warmup_steps: int >= 0, over which the learning rate rises from 0; a tenth of the run at most.
+        gradient_clip: float > 0, the largest norm of the gradient of all weights together, or None.
+        ema: float in [0, 1), the momentum of a moving average of the weights, or None for none. Validation, what is
+            saved, evaluated and drawn use the average; training goes on without it.
+        jit_compile: bool, whether XLA compiles the step. It pays for small dense networks, not for convolutions on a
+            CPU.
+        steps_per_execution: int, steps in one call of the graph.
+    """
+
+    epochs: int = 30
+    sample_epochs: int = 30
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    minimum_steps: int = 0
+    warmup_steps: int = 0
+    gradient_clip: float | None = None
+    ema: float | None = None
+    jit_compile: bool = False
+    steps_per_execution: int = 10
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prior(Regime):
+    """A prior over the codes of a trained VQ-VAE, and how it is trained on those of the training images.
+
+    Args:
+        build: function of (flags, model, grid shape (h, w)) that gives the prior, not compiled. `flags.prior` is its
+            kind.
+        kinds: strs, what `--prior` may be beside "none"; the first is the default. Each has a folder of its own, so
+            that another kind finds the same model trained.
+        epochs, …: of a `Regime`; the flags begin with `--prior`.
+    """
+
+    build: Callable
+    kinds: tuple[str, ...] = ("transformer", "pixelcnn")
+
+
 @dataclasses.dataclass(frozen=True)
-class Recipe:
+class Recipe(Regime):
     """A dataset, a model, and how the one is trained on the other.
 
     Args:
@@ -27,14 +71,11 @@ class Recipe:
             shown as a usage error.
         dataset: str, the TFDS name; None where `load` is given.
         load: function of (flags, image shape) that gives `zoo.data.Splits`; None loads `dataset`.
-        epochs, sample_epochs, batch_size, learning_rate: the flags' defaults; `sample_epochs` under `--sample`.
-        minimum_steps: int, that the default number of epochs is raised to reach, for data of unknown size.
+        prior: a `Prior` for a second stage, or None.
         binarization: None, "static" or "dynamic": the default of `--binarization`. None: no such flag.
-        jit_compile: bool, whether XLA compiles the step. It pays for small dense networks, not for convolutions on a
-            CPU.
-        steps_per_execution: int, steps in one call of the graph.
         add_flags: function of the parser that adds the recipe's own flags.
         callbacks: function of (flags, total steps) that gives Keras callbacks.
+        epochs, …: of a `Regime`.
     """
 
     name: str
@@ -43,14 +84,8 @@ class Recipe:
     build: Callable
     dataset: str | None = None
     load: Callable | None = None
-    epochs: int = 30
-    sample_epochs: int = 30
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    minimum_steps: int = 0
+    prior: Prior | None = None
     binarization: str | None = None
-    jit_compile: bool = False
-    steps_per_execution: int = 10
     add_flags: Callable = _nothing
     callbacks: Callable = _nothing
 
@@ -75,8 +110,19 @@ class Recipe:
         add("--fresh", action="store_true", help="start over, instead of going on where the last run stopped")
         if self.binarization:
             add("--binarization", choices=("none", "static", "dynamic"), default=self.binarization)
+        if self.prior:
+            self._add_prior_flags(add)
         self.add_flags(parser)
         return parser
+
+    def _add_prior_flags(self, add):
+        prior, kinds = self.prior, (*self.prior.kinds, "none")
+        add(
+            "--prior", choices=kinds, default=kinds[0], help="over the codes, trained afterwards (default: %(default)s)"
+        )
+        add("--prior-epochs", type=int, help=f"default: {prior.epochs}, with --sample {prior.sample_epochs}")
+        add("--prior-batch-size", type=int, default=prior.batch_size, help="default: %(default)s")
+        add("--prior-learning-rate", type=float, default=prior.learning_rate, help="default: %(default)s")
 
     def parse(self, argv=None):
         """The flags, checked as far as they can be without data; a usage error ends the program with status 2."""
@@ -85,12 +131,14 @@ class Recipe:
         flags.sample = getattr(flags, "sample", False)
         flags.binarization = getattr(flags, "binarization", "none")
         try:
-            for name in ("epochs", "steps_per_epoch", "batch_size"):
-                if getattr(flags, name) is not None:
+            for name in ("epochs", "steps_per_epoch", "batch_size", "prior_epochs", "prior_batch_size"):
+                if getattr(flags, name, None) is not None:
                     checks.positive_int(_flag(name), getattr(flags, name))
             if not 0 <= flags.seed < 2**32:
                 checks.fail("--seed", "an integer >= 0 and < 2**32", flags.seed)
-            checks.number("--learning-rate", flags.learning_rate, 0.0, open_low=True)
+            for name in ("learning_rate", "prior_learning_rate"):
+                if hasattr(flags, name):
+                    checks.number(_flag(name), getattr(flags, name), 0.0, open_low=True)
             if flags.sample and self.dataset not in data.SAMPLES:
                 checks.fail("--sample", f"left out, as only {', '.join(data.SAMPLES)} have a bundled sample", True)
             require_writable(flags.output)

@@ -3,26 +3,26 @@
 import math
 import os
 import platform
-import shutil
-import signal
 import sys
 
 import keras
 import tensorflow as tf
 
-from zoo import _startup, data, evaluation
-from zoo.training import files, monitors, pictures
-from zoo.training.checkpoints import Checkpoints, OtherRun
+from zoo import _startup, data, distributions, evaluation
+from zoo.training import codes, files, monitors, pictures, stage
+from zoo.training.checkpoints import OtherRun
 
+_PRIOR_FLAGS = ("prior", "prior_epochs", "prior_batch_size", "prior_learning_rate")
 # What may differ between a run and its continuation.
-_FREE = ("epochs", "output", "fresh", "strategy", "data_dir", "labels")
+_FREE = ("epochs", "output", "fresh", "strategy", "data_dir", "labels", *_PRIOR_FLAGS)
 
 
 def main(recipe, argv=None):
     """Runs a recipe from the command line.
 
     Leaves in `--output`: `model.keras`, `checkpoints/`, `logs/` for TensorBoard, `metrics.json`, `history.csv`, and
-    pictures.
+    pictures; and in `prior_<kind>/` there what the training of a prior over codes leaves, but for the prior itself,
+    which is a part of the model.
 
     Returns:
         dict, what `metrics.json` holds.
@@ -57,35 +57,14 @@ def _run(recipe, flags):
         splits = _load(recipe, flags)
         sizes = (len(splits.train), len(splits.validation), len(splits.test))
         print("{}: {} training, {} validation and {} test images".format(recipe.name, *sizes))
-        plan = Plan.of(recipe, flags, len(splits.train))
-        with strategy.scope():
-            schedule = keras.optimizers.schedules.CosineDecay(flags.learning_rate, plan.total_steps, alpha=0.01)
-            optimizer = keras.optimizers.Adam(schedule)
-            model.compile(optimizer, jit_compile=recipe.jit_compile, steps_per_execution=plan.steps_per_execution)
-            model.optimizer.build(model.trainable_variables)
-        history = _train(recipe, flags, model, splits, plan)
+        history = _train_model(recipe, flags, strategy, model, splits)
+        parameters = _count(model)
+        test, about_prior = {}, {}
+        if getattr(flags, "prior", "none") != "none":
+            test, about_prior = _train_prior(recipe, flags, strategy, model, splits)
     finally:
         keras.mixed_precision.set_dtype_policy(before)
-    return _finish(recipe, flags, model, splits, history)
-
-
-class Plan:
-    """How many steps, in how many epochs."""
-
-    def __init__(self, epochs, steps_per_epoch, steps_per_execution):
-        self.epochs = epochs
-        self.steps_per_epoch = steps_per_epoch
-        self.total_steps = epochs * steps_per_epoch
-        # Keras runs whole executions only, so that they must fill an epoch exactly.
-        self.steps_per_execution = max(n for n in range(1, steps_per_execution + 1) if steps_per_epoch % n == 0)
-
-    @classmethod
-    def of(cls, recipe, flags, number):
-        steps = flags.steps_per_epoch or data.steps_per_epoch(number, flags.batch_size)
-        epochs = flags.epochs or (recipe.sample_epochs if flags.sample else recipe.epochs)
-        if flags.epochs is None:
-            epochs = max(epochs, -(-recipe.minimum_steps // steps))
-        return cls(epochs, steps, recipe.steps_per_execution)
+    return _finish(recipe, flags, model, splits, history, parameters, test, about_prior)
 
 
 def make_strategy(name):
@@ -127,77 +106,116 @@ def _batches(flags, model, images, **kwargs):
     return data.batches(images, flags.batch_size, seed=flags.seed, dynamic=dynamic, labels=model.conditional, **kwargs)
 
 
-def _train(recipe, flags, model, splits, plan):
-    """Trains from the last checkpoint to the end of the plan; gives the history of all epochs."""
-    run = {name: None if value is None else str(value) for name, value in vars(flags).items() if name not in _FREE}
-    checkpoints = Checkpoints(flags.output / "checkpoints", run)
-    if flags.fresh:
-        checkpoints.clear()
-        shutil.rmtree(flags.output / "logs", ignore_errors=True)
-    step, history = checkpoints.restore(model)
-    if step:
-        print(f"going on at step {step} of {plan.total_steps}")
-    validation = _batches(flags, model, splits.validation)
-    position = monitors.Position(step)
-    saver = monitors.SaveCheckpoints(position, checkpoints, history)
-    stopper = monitors.StopOnSignal()
-    callbacks = [
-        position,
-        monitors.StopOnNonFinite(position, checkpoints),
-        *recipe.callbacks(flags, plan.total_steps),
-        keras.callbacks.TensorBoard(flags.output / "logs", write_graph=False, profile_batch=0),
-        saver,
-        monitors.Progress(position, plan.total_steps),
-        stopper,
-    ]
-    try:
-        with stopper:
-            if step % plan.steps_per_epoch == 0 and step > (history[-1]["step"] if history else 0):
-                # It stopped between an epoch's last step and the end of its validation.
-                figures = model.evaluate(validation, verbose=0, return_dict=True)
-                saver.add(step // plan.steps_per_epoch, {f"val_{name}": value for name, value in figures.items()})
-            while position.step < plan.total_steps:
-                # A run that stopped within an epoch first makes that epoch whole.
-                epoch, done = divmod(position.step, plan.steps_per_epoch)
-                model.fit(
-                    _batches(flags, model, splits.train, shuffle=True, epochs=None, first_step=position.step),
-                    steps_per_epoch=plan.steps_per_epoch - done,
-                    initial_epoch=epoch,
-                    epochs=epoch + 1 if done else plan.epochs,
-                    validation_data=validation,
-                    callbacks=callbacks,
-                    shuffle=False,  # the batches are
-                    verbose=0,
-                )
-    except KeyboardInterrupt:
-        saver.save()
-        _save(flags, model, history)
-        print(f"\nstopped at step {position.step} of {plan.total_steps}; run the same command again to go on")
-        raise SystemExit(128 + (stopper.received or signal.SIGINT)) from None
-    return history
+def _settings(recipe, flags, **also):
+    """What must be the same for a stage to go on, and what that was for a run older than a flag."""
+    parser = recipe.parser()
+    values = {name: value for name, value in vars(flags).items() if name not in _FREE} | {"ema": recipe.ema, **also}
+    defaults = {name: parser.get_default(name) for name in vars(flags) if name not in _FREE}
+    return tuple(
+        {name: None if value is None else str(value) for name, value in part.items()} for part in (values, defaults)
+    )
 
 
-def _save(flags, model, history):
-    files.save_model(model, flags.output / "model.keras")
-    files.write_csv(flags.output / "history.csv", history)
+def _train_model(recipe, flags, strategy, model, splits):
+    """The first stage; gives its history."""
+    plan = stage.Plan.of(
+        recipe, len(splits.train), flags.batch_size, flags.epochs, flags.steps_per_epoch, flags.sample
+    )  # fmt: skip
+    with strategy.scope():
+        stage.compile_model(model, recipe, flags.learning_rate, plan)
+    settings, defaults = _settings(recipe, flags)
+    first = stage.Stage(
+        model,
+        plan,
+        flags.output,
+        settings,
+        defaults,
+        training=lambda step: _batches(flags, model, splits.train, shuffle=True, epochs=None, first_step=step),
+        validation=_batches(flags, model, splits.validation),
+        save=lambda: files.save_model(model, flags.output / "model.keras"),
+        callbacks=recipe.callbacks(flags, plan.total_steps),
+    )
+    return stage.train(first, flags.fresh)
 
 
-def _finish(recipe, flags, model, splits, history):
-    """Saves, measures on the test split, and draws."""
-    _save(flags, model, history)
-    test = model.evaluate(_batches(flags, model, splits.test), verbose=0, return_dict=True)
-    variance = data.pixel_variance(splits.train)
-    test |= evaluation.reconstruction_error(model, _batches(flags, model, splits.test), variance)
+def _train_prior(recipe, flags, strategy, model, splits):
+    """The second stage: fits a prior to the codes of the trained model, and attaches it.
+
+    Gives figures of the test split, and what else `metrics.json` is to say.
+    """
+    parts = ("train", "validation", "test")
+    grids = codes.encode(model, (_batches(flags, model, getattr(splits, part)) for part in parts))
+    grids = dict(zip(parts, grids))
+    plan = stage.Plan.of(
+        recipe.prior, len(splits.train), flags.prior_batch_size, flags.prior_epochs, flags.steps_per_epoch, flags.sample
+    )  # fmt: skip
+    keras.utils.set_random_seed(flags.seed)  # the first weights must not depend on what was trained before
+    with strategy.scope():
+        prior = recipe.prior.build(flags, model, grids["train"].shape[1:])
+        stage.compile_model(prior, recipe.prior, flags.prior_learning_rate, plan)
+
+    def batches(part, **kwargs):
+        return data.code_batches(grids[part], flags.prior_batch_size, seed=flags.seed, **kwargs)
+
+    def save():
+        model.prior = prior
+        files.save_model(model, flags.output / "model.keras")
+
+    also = {name: getattr(flags, name) for name in _PRIOR_FLAGS if name != "prior_epochs"}
+    settings, defaults = _settings(recipe, flags, **also, prior_ema=recipe.prior.ema)
+    second = stage.Stage(
+        prior,
+        plan,
+        flags.output / f"prior_{flags.prior}",
+        settings,
+        defaults,
+        training=lambda step: batches("train", shuffle=True, epochs=None, first_step=step),
+        validation=batches("validation"),
+        save=save,
+        trained_on=codes.fingerprint(model),
+        name="prior",
+    )
+    height, width = grids["train"].shape[1:]
+    print(f"{flags.prior} over {height}×{width} codes: {_count(prior):,} parameters")
+    history = stage.train(second, flags.fresh)
+    pictures.draw_curves(history, second.folder, ["nats_per_code"], "nats per code")
+    figures = evaluation.log_prob(model, _batches(flags, model, splits.test))
+    test = {
+        "prior_nats_per_code": prior.evaluate(batches("test"), verbose=0, return_dict=True)["nats_per_code"],
+        "unigram_nats_per_code": codes.unigram_nats_per_code(grids["train"], grids["test"], prior.num_codes),
+        "elbo": figures["log_prob"],
+    }
+    if model.likelihood.eight_bit:
+        test["bits_per_dim"] = distributions.bits_per_dim(test["elbo"], recipe.shape(flags))
+    return test, {"prior": {"kind": flags.prior, "parameters": _count(prior), **_of_history(history)}}
+
+
+def _count(model):
+    return sum(math.prod(weight.shape) for weight in model.trainable_weights)
+
+
+def _of_history(history):
     last = history[-1]
-    metrics = {
-        "recipe": recipe.name,
-        "flags": {name: value if value is None else str(value) for name, value in vars(flags).items()},
-        "images": {name: len(getattr(splits, name)) for name in ("train", "validation", "test")},
-        "parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
+    return {
         "epochs": last["epoch"],
         "steps": last["step"],
         "training_seconds": round(last["seconds"], 1),
         "train": {name: value for name, value in last.items() if name not in ("epoch", "step", "seconds")},
+    }
+
+
+def _finish(recipe, flags, model, splits, history, parameters, test, about_prior):
+    """Measures on the test split, and draws."""
+    test = model.evaluate(_batches(flags, model, splits.test), verbose=0, return_dict=True) | test
+    variance = data.pixel_variance(splits.train)
+    test |= evaluation.reconstruction_error(model, _batches(flags, model, splits.test), variance)
+    metrics = {
+        "recipe": recipe.name,
+        "flags": {name: value if value is None else str(value) for name, value in vars(flags).items()},
+        "images": {name: len(getattr(splits, name)) for name in ("train", "validation", "test")},
+        "parameters": parameters,
+        **_of_history(history),
+        **about_prior,
         "test": {name: float(value) for name, value in test.items()},
         "versions": {"python": platform.python_version(), "tensorflow": tf.__version__, "keras": keras.__version__},
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, {len(tf.config.list_logical_devices('GPU'))} GPUs",
@@ -205,5 +223,5 @@ def _finish(recipe, flags, model, splits, history):
     files.write_json(flags.output / "metrics.json", metrics)
     pictures.draw_all(model, splits.test, history, flags.output, flags.seed, getattr(flags, "labels", None))
     print("test: " + "  ".join(f"{name} {value:.4g}" for name, value in metrics["test"].items()))
-    print(f"trained in {monitors.duration(last['seconds'])}; everything is in {flags.output}")
+    print(f"trained in {monitors.duration(history[-1]['seconds'])}; everything is in {flags.output}")
     return metrics

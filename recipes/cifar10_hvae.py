@@ -1,0 +1,50 @@
+"""Hierarchical VAE on CIFAR-10: seven layers of latents at 1×1, 4×4, 8×8 and 16×16.
+
+    python recipes/cifar10_hvae.py
+
+HARDWARE
+"""
+
+import zoo
+from zoo import networks, training
+
+SCALES, WIDTH, HIDDEN = (32, 8, 4, 2), (128, 128, 128, 64), 64
+
+
+def add_flags(parser):
+    parser.add_argument("--components", type=int, default=5, help="logistics a pixel (default: %(default)s)")
+
+
+def build(flags, image_shape):
+    likelihood = zoo.layers.DiscretizedLogisticMixture(flags.components, image_shape[-1])
+    encoder = networks.bottom_up_encoder(image_shape, SCALES, WIDTH, HIDDEN, blocks=(1, 1, 2, 2), activation="silu")
+    decoder = zoo.layers.TopDown(
+        (*image_shape[:2], likelihood.params_size(image_shape[-1])),
+        SCALES, layers=(1, 1, 2, 3), latent_dim=(32, 16, 16, 8), width=WIDTH, hidden=HIDDEN, activation="silu",
+    )  # fmt: skip
+    return zoo.HierarchicalVAE(encoder, decoder, likelihood, max_log_var=6.0, seed=flags.seed)
+
+
+RECIPE = training.Recipe(
+    name="cifar10_hvae",
+    description=__doc__,
+    image_shape=(32, 32, 3),
+    build=build,
+    dataset="cifar10",
+    batch_size=16,
+    epochs=5,
+    sample_epochs=15,
+    learning_rate=1e-3,
+    warmup_steps=1000,
+    gradient_clip=3e4,
+    ema=0.999,
+    add_flags=add_flags,
+)
+
+
+def main(argv=None):
+    return training.main(RECIPE, argv)
+
+
+if __name__ == "__main__":
+    main()

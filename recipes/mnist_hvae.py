@@ -1,0 +1,44 @@
+"""Hierarchical VAE on MNIST, dynamically binarised: seven layers of latents at 1×1, 7×7 and 14×14.
+
+    python recipes/mnist_hvae.py
+
+HARDWARE
+"""
+
+import zoo
+from zoo import networks, training
+
+SCALES, WIDTH, HIDDEN = (28, 4, 2), (128, 96, 48), (128, 64, 48)
+
+
+def build(flags, image_shape):
+    encoder = networks.bottom_up_encoder(image_shape, SCALES, WIDTH, HIDDEN, blocks=(1, 2, 2), activation="silu")
+    decoder = zoo.layers.TopDown(
+        image_shape, SCALES, layers=(2, 3, 2), latent_dim=(32, 8, 4), width=WIDTH, hidden=HIDDEN, activation="silu"
+    )
+    return zoo.HierarchicalVAE(encoder, decoder, "bernoulli", skip_threshold=1e4, seed=flags.seed)
+
+
+RECIPE = training.Recipe(
+    "mnist_hvae",
+    __doc__,
+    image_shape=(28, 28, 1),
+    build=build,
+    dataset="mnist",
+    binarization="dynamic",
+    batch_size=32,
+    epochs=10,
+    sample_epochs=15,
+    learning_rate=1e-3,
+    warmup_steps=500,
+    gradient_clip=200.0,
+    ema=0.999,
+)
+
+
+def main(argv=None):
+    return training.main(RECIPE, argv)
+
+
+if __name__ == "__main__":
+    main()
