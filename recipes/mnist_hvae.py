@@ -2,7 +2,10 @@
 
     python recipes/mnist_hvae.py
 
-HARDWARE
+Hardware: two CPU cores, 2.4 GB of memory. Time: 46 minutes of CPU, 49 minutes on a machine that did other work too.
+Test split, seed 0: −ELBO 83.1 nats; −log p(x) 80.7 ± 0.4 nats on its first 2,000 images with 1,000 importance samples
+each (benchmarks/log_prob.py, 41 minutes). The figure to compare with is 82.82, of the IWAE with two layers and k = 50
+(Burda et al. 2016).
 """
 
 import zoo

@@ -5,9 +5,14 @@
 
 The second command finds the VQ-VAE of the first trained, and fits another prior to its codes.
 
-Hardware: two CPU cores. Time: TODO minutes; with --sample a minute and a half.
-Test split, seed 0: TODO. The codebook is as large as that of the VQ-VAE example on keras.io, whose PixelCNN of 1.05
-million parameters comes to 1.034 nats a code. A better use of the codebook makes codes costlier, not images worse.
+Hardware: two CPU cores, 1.3 GB of memory. Time: 11 minutes of CPU, 19 minutes on a machine that did other work too; with
+--sample a minute and a half.
+Test split, seed 0: the transformer's cross entropy 0.973 nats a code, 2.894 for the frequencies of codes alone; mean
+squared error over data variance 0.0586, perplexity 18 of 128.
+
+Codebook and networks are about those of the VQ-VAE example on keras.io, whose PixelCNN of 1.05 million parameters comes
+to 1.034 nats a code; the transformer has 0.83 million. Nats a code compare only where codes hold about as much: an EMA
+codebook with revival, as `cifar10_vqvae` has, uses all 128 and needs more nats for each.
 """
 
 import zoo

@@ -126,7 +126,7 @@ def test_priors_of_a_recipe_are_of_one_size(name, kind):
     grid = 16 if name == "image_folder_vqvae" else recipe.image_shape[0] // 4
     prior = recipe.prior.build(flags, recipe.build(flags, recipe.image_shape), (grid, grid))
     number = sum(np.size(weight) for weight in prior.trainable_weights)
-    low, high = {"cifar10_vqvae": (1.8e6, 2.4e6), "mnist_vqvae": (0.9e6, 1.2e6), "image_folder_vqvae": (4e5, 7e5)}[name]
+    low, high = {"cifar10_vqvae": (0.9e6, 0.95e6), "mnist_vqvae": (0.8e6, 0.9e6), "image_folder_vqvae": (4e5, 7e5)}[name]
     assert low < number < high
 
 
