@@ -5,8 +5,7 @@
 
 The second command finds the VQ-VAE of the first trained, and fits another prior to its codes.
 
-Hardware: two CPU cores, 1.3 GB of memory. Time: 11 minutes of CPU, 19 minutes on a machine that did other work too; with
---sample a minute and a half.
+Hardware: two CPU cores, 1.3 GB of memory. Time: 11 minutes of CPU, 19 minutes on a machine that did other work too.
 Test split, seed 0: the transformer's cross entropy 0.973 nats a code, 2.894 for the frequencies of codes alone; mean
 squared error over data variance 0.0586, perplexity 18 of 128.
 
