@@ -198,7 +198,8 @@ def fixed_noise(model):
     return model
 
 
-@pytest.mark.parametrize("number", (32, 27))  # whole batches, and a last one of three on two replicas
+# Whole batches, and a last one of three on two replicas; the second has whole ones too.
+@pytest.mark.parametrize("number", (pytest.param(32, marks=pytest.mark.slow), 27))
 def test_two_replicas_end_with_the_weights_of_one(name, number):
     if name == "capacity":
         pytest.skip("the derivative of |KL - C| jumps at C, which rounding decides")
