@@ -45,7 +45,7 @@ def build_prior(flags, model, grid_shape):
 
 
 PRIOR = training.Prior(
-    build=build_prior, epochs=4, sample_epochs=15, batch_size=64, learning_rate=2e-3, warmup_steps=500
+    build=build_prior, epochs=8, sample_epochs=15, batch_size=64, learning_rate=2e-3, warmup_steps=500
 )
 
 RECIPE = training.Recipe(

@@ -12,11 +12,11 @@ import zoo
 ROOT = pathlib.Path(zoo.__file__).parent
 # Each module may import from levels above its own, and from its own package.
 LEVELS = [
-    {"_version", "_startup", "checks"},
+    {"_version", "_startup", "checks", "files"},
     {"random", "replica", "distributions", "metrics", "callbacks"},
     {"layers", "generative"},
     {"networks"},
-    {"priors"},
+    {"priors", "export"},
     {"models"},
     {"evaluation", "applications"},
     {"training"},

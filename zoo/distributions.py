@@ -24,14 +24,23 @@ def bits_per_dim(elbo, shape):
     return -elbo / (math.log(2.0) * math.prod(shape))
 
 
+def softplus(x):
+    """log(1 + e^x), elementwise, in a form that stays finite in every runtime.
+
+    TFLite's converter writes the operator of this name as log(e^x + 1), which overflows from 89 on. Above 16 the result
+    is x to the last digit of float32.
+    """
+    return ops.where(x > 16.0, x, ops.log1p(ops.exp(ops.minimum(x, 16.0))))
+
+
 def soft_bound(value, low, high):
     """`value` held within (low, high), smoothly: about the identity inside, and never decreasing.
 
     A hard clip has no gradient outside, so that what once strays there never returns; here the gradient fades away
     over some ninety units.
     """
-    value = high - ops.softplus(high - value)
-    return low + ops.softplus(value - low)
+    value = high - softplus(high - value)
+    return low + softplus(value - low)
 
 
 def bound_log_var(log_var):
@@ -82,7 +91,7 @@ def bernoulli_log_prob(x, logits):
     A log-probability where `x` is 0 or 1. On grey levels it is the usual cross-entropy, which is no
     normalised density: figures compare only with others of the same kind.
     """
-    return sum_per_example(x * logits - ops.softplus(logits))
+    return sum_per_example(x * logits - softplus(logits))
 
 
 def _logistic_bin_log_prob(x, mean, log_scale):
@@ -93,8 +102,8 @@ def _logistic_bin_log_prob(x, mean, log_scale):
     nearly equal numbers that other implementations guard with thresholds never arises.
     """
     inverse_scale = ops.exp(-log_scale)
-    upper = ops.log_sigmoid((x - mean + _HALF_BIN) * inverse_scale)
-    lower = ops.log_sigmoid(-(x - mean - _HALF_BIN) * inverse_scale)
+    upper = -softplus(-(x - mean + _HALF_BIN) * inverse_scale)
+    lower = -softplus((x - mean - _HALF_BIN) * inverse_scale)
     width = ops.log(-ops.expm1(-2 * _HALF_BIN * inverse_scale))
     inside = upper + lower + width
     return ops.where(x < _HALF_BIN, upper, ops.where(x > 1 - _HALF_BIN, lower, inside))

@@ -2,48 +2,48 @@
 
 import math
 
-import examples
+import entries
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-pytestmark = pytest.mark.parametrize("kind", examples.KINDS)
+pytestmark = pytest.mark.parametrize("kind", entries.KINDS)
 
 
 def test_fit_reaches_the_entropy_of_a_known_source(kind):
     keras.utils.set_random_seed(0)
-    prior = kind(4, examples.GRID, examples.CLASSES, **examples.OPTIONS[kind])
+    prior = kind(4, entries.GRID, entries.CLASSES, **entries.OPTIONS[kind])
     prior.compile(keras.optimizers.Adam(1e-2))
-    history = prior.fit(*examples.walk(2048, num_classes=3), batch_size=64, epochs=6, verbose=0).history
+    history = prior.fit(*entries.walk(2048, num_classes=3), batch_size=64, epochs=6, verbose=0).history
     assert set(history) == {"loss", "nats_per_code"}
     np.testing.assert_allclose(np.divide(history["loss"], history["nats_per_code"]), 6.0, rtol=1e-5)
-    fresh = examples.walk(2048, seed=1, num_classes=3)
+    fresh = entries.walk(2048, seed=1, num_classes=3)
     loss = prior.evaluate(*fresh, batch_size=512, verbose=0, return_dict=True)["loss"]
-    assert abs(loss - examples.WALK_ENTROPY) < 0.15
+    assert abs(loss - entries.WALK_ENTROPY) < 0.15
     assert loss == pytest.approx(-np.mean(prior.log_prob(*fresh)), rel=1e-5)
     # What it draws is of the source: no code is two steps on from the one before.
-    steps = np.diff(prior.sample(256, seed=0, labels=examples.labels(256)).numpy().reshape(256, -1)) % 4
+    steps = np.diff(prior.sample(256, seed=0, labels=entries.labels(256)).numpy().reshape(256, -1)) % 4
     assert np.mean(steps > 1) < 0.01 and 0.2 < np.mean(steps == 1) < 0.3
 
 
 def trained(kind, num_classes=None, number=32, epochs=2, **kwargs):
-    prior = examples.make(kind, num_classes, **kwargs)
+    prior = entries.make(kind, num_classes, **kwargs)
     prior.compile(keras.optimizers.Adam(1e-2))
     fit(prior, number, epochs)
     return prior
 
 
 def fit(prior, number=32, epochs=2):
-    codes, labels = examples.walk(number, num_classes=prior.num_classes)
+    codes, labels = entries.walk(number, num_classes=prior.num_classes)
     data = tf.data.Dataset.from_tensor_slices((codes, labels) if prior.conditional else codes).batch(8)
     return prior.fit(data, epochs=epochs, shuffle=False, verbose=0).history
 
 
 def test_two_replicas_end_with_the_weights_of_one(kind):
-    alone = trained(kind, examples.CLASSES, number=27)  # a last batch of three
+    alone = trained(kind, entries.CLASSES, number=27)  # a last batch of three
     with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-        spread = examples.make(kind, examples.CLASSES)
+        spread = entries.make(kind, entries.CLASSES)
         spread.compile(keras.optimizers.Adam(1e-2))
     fit(spread, 27)
     for one, two in zip(alone.weights, spread.weights, strict=True):
@@ -51,16 +51,16 @@ def test_two_replicas_end_with_the_weights_of_one(kind):
 
 
 def test_every_argument_survives_saving_and_training_goes_on_as_if_it_had_never_stopped(kind, tmp_path):
-    prior = trained(kind, examples.CLASSES, dropout=0.2, seed=7, name="other")
+    prior = trained(kind, entries.CLASSES, dropout=0.2, seed=7, name="other")
     prior.save(tmp_path / "prior.keras")
     loaded = keras.models.load_model(tmp_path / "prior.keras")
     expected = {
         "num_codes": 4, "grid_shape": (2, 3), "num_classes": 3, "dropout": 0.2, "seed": 7, "name": "other",
-        **examples.OPTIONS[kind],
+        **entries.OPTIONS[kind],
     }  # fmt: skip
     assert {name: getattr(loaded, name) for name in expected} == expected
     assert set(prior.get_config()) == {*expected, "trainable", "dtype"}
-    codes, labels = examples.codes(), examples.labels()
+    codes, labels = entries.codes(), entries.labels()
     np.testing.assert_array_equal(prior.log_prob(codes, labels), loaded.log_prob(codes, labels))
     np.testing.assert_array_equal(prior.sample(6, 0, labels=labels), loaded.sample(6, 0, labels=labels))
     assert fit(prior)["loss"] == pytest.approx(fit(loaded)["loss"], rel=1e-6)
@@ -69,8 +69,8 @@ def test_every_argument_survives_saving_and_training_goes_on_as_if_it_had_never_
 
 
 def test_dropout_acts_in_training_alone_and_repeats_with_the_seed(kind):
-    codes = examples.codes()
-    one, two = (examples.make(kind, dropout=0.5, seed=3) for _ in range(2))
+    codes = entries.codes()
+    one, two = (entries.make(kind, dropout=0.5, seed=3) for _ in range(2))
     np.testing.assert_array_equal(one.logits(codes), one.logits(codes))
     drawn = one.logits(codes, training=True)
     np.testing.assert_array_equal(drawn, two.logits(codes, training=True))
@@ -80,7 +80,7 @@ def test_dropout_acts_in_training_alone_and_repeats_with_the_seed(kind):
 
 @pytest.mark.parametrize("policy", ("mixed_bfloat16", "mixed_float16"))
 def test_mixed_precision_trains_and_samples_with_logits_in_float32(kind, policy):
-    prior = examples.make(kind, dtype=policy)
+    prior = entries.make(kind, dtype=policy)
     prior.compile(keras.optimizers.Adam(1e-2))
     losses = fit(prior, 64, 6)["loss"]
     assert all(math.isfinite(loss) for loss in losses) and losses[-1] < losses[0]
@@ -92,15 +92,15 @@ def test_mixed_precision_trains_and_samples_with_logits_in_float32(kind, policy)
 
 
 def test_predict_gives_logits(kind):
-    prior, codes = examples.make(kind), examples.codes()
+    prior, codes = entries.make(kind), entries.codes()
     np.testing.assert_allclose(prior.predict(codes, verbose=0), prior.logits(codes), atol=1e-5)
 
 
 def test_the_gradient_of_a_vector_is_dense_however_often_its_code_occurs(kind):
     # Keras's Adam would square what each occurrence adds by itself, so that its step depends on how they are split.
-    prior = examples.make(kind)
+    prior = entries.make(kind)
     seen = []
     prior.filter_gradients = lambda gradients: seen.extend(gradients) or gradients
     prior.compile("adam", run_eagerly=True)
-    prior.fit(np.ones((2, *examples.GRID), np.int32), verbose=0)
+    prior.fit(np.ones((2, *entries.GRID), np.int32), verbose=0)
     assert len(seen) == len(prior.trainable_variables) and all(isinstance(gradient, tf.Tensor) for gradient in seen)

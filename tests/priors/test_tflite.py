@@ -1,6 +1,6 @@
 """Drawing on a phone: builtin operators alone, and the same codes as in Keras."""
 
-import examples
+import entries
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -17,10 +17,10 @@ def convert(prior, **signatures):
 
 
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", entries.KINDS)
 @pytest.mark.parametrize("top_k", (None, 3))
 def test_the_same_codes_and_log_probabilities_in_tflite(kind, top_k):
-    prior = examples.make(kind, examples.CLASSES)
+    prior = entries.make(kind, entries.CLASSES)
     one, label = tf.TensorSpec([1], tf.int32), {"labels": tf.TensorSpec([1], tf.int32)}
     draw = lambda seeds, temperature, labels: {"codes": prior.draw(seeds, temperature, labels, top_k)}  # noqa: E731
     specs = {"seeds": one, "temperature": tf.TensorSpec([1]), **label}

@@ -1,4 +1,4 @@
-import examples
+import entries
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -41,7 +41,7 @@ def test_width_is_a_multiple_of_heads():
 
 
 def test_rows_and_columns_have_vectors_of_their_own():
-    prior = examples.make(zoo.priors.Transformer)
+    prior = entries.make(zoo.priors.Transformer)
     names = ("code_vectors", "first_vectors", "row_vectors", "column_vectors")
     assert [getattr(prior, name).embeddings.shape[0] for name in names] == [4, 1, 2, 3]
     codes = np.zeros((1, 2, 3), np.int32)

@@ -1,5 +1,6 @@
 """Every script in recipes/ keeps its promises; a new one is tested here without a line of its own."""
 
+import hashlib
 import importlib.util
 import json
 import math
@@ -11,6 +12,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+import zoo
 from zoo import data, training
 
 SCRIPTS = sorted((pathlib.Path(__file__).parents[2] / "recipes").glob("*.py"))
@@ -48,8 +50,8 @@ def check_run(output, metrics, steps):
 
 
 def few_steps(name, steps):
-    """Flags of a single epoch, and of one of the prior where there is any."""
-    flags = ["--epochs", "1", "--steps-per-epoch", str(steps)]
+    """Flags of a single epoch, and of one of the prior where there is any; without exports, which take the longest."""
+    flags = ["--epochs", "1", "--steps-per-epoch", str(steps), "--no-export"]
     return flags + (["--prior-epochs", "1"] if MODULES[name].RECIPE.prior else [])
 
 
@@ -101,6 +103,26 @@ def test_recipe_runs_on_its_sample(name, tmp_path):
     assert np.asarray(model.reconstruct(x, labels)).shape == (2, *shape)
 
 
+@pytest.mark.parametrize(
+    "name", [name if name == "mnist_cvae" else pytest.param(name, marks=pytest.mark.slow) for name in WITH_SAMPLE]
+)
+def test_recipe_ships_both_formats_with_a_card(name, tmp_path):
+    flags = [flag for flag in few_steps(name, 2) if flag != "--no-export"]
+    metrics = MODULES[name].main(["--sample", *flags, "--output", str(tmp_path)])
+    folder = tmp_path / "export"
+    card = json.loads((folder / "card.json").read_text())
+    assert card["test"] == metrics["test"] and card["name"] == name and card["seed"] == 0
+    assert card["command"] == f"python recipes/{name}.py" and card["training_data"].startswith("the sample of ")
+    assert {"1/saved_model.pb", "model.tflite", "model_int8.tflite"} <= set(card["files"])
+    for path, written in card["files"].items():
+        content = (folder / path).read_bytes()
+        assert written == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    for exported in (folder, folder / "model.tflite"):
+        assert all(row["passed"] for row in zoo.export.check(exported, model))
+    assert json.loads((folder / "model_int8.json").read_text())["quantization"]["images"] == 32
+
+
 @pytest.mark.parametrize("name", ["cifar10_vqvae", "mnist_vqvae"])
 @pytest.mark.parametrize(
     "quantizer, argv, num_codes, width",
@@ -135,7 +157,7 @@ def test_priors_of_a_recipe_are_of_one_size(name, kind):
 def test_recipe_runs_on_its_dataset(name, prepared, tmp_path):
     dataset = MODULES[name].RECIPE.dataset
     folder = prepared(dataset, dict.fromkeys(SPLITS[dataset], 20))
-    argv = ["--epochs", "1", "--steps-per-epoch", "1", "--batch-size", "4", "--output", str(tmp_path / "out")]
+    argv = [*few_steps(name, 1), "--batch-size", "4", "--output", str(tmp_path / "out")]
     with tfds.testing.mock_data(num_examples=20, data_dir=folder):
         metrics = MODULES[name].main(argv)
     check_run(tmp_path / "out", metrics, steps=1)

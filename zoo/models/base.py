@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from zoo import checks, random
+from zoo import checks, export, random
 from zoo.generative import GenerativeModel
 
 
@@ -117,6 +117,43 @@ class Base(GenerativeModel):
         if num_samples > 1:
             total = ops.fori_loop(1, num_samples, lambda k, total: ops.logaddexp(total, log_weights(k)), total)
         return total - ops.log(float(num_samples))
+
+    # Export.
+
+    @property
+    def image_shape(self):
+        """(H, W, C), of the images that the model takes.
+
+        Raises:
+            ValueError: before the model is built, or if it takes images of any size.
+        """
+        shape = getattr(self.encoder, "input_shape", None) or self.encoder.get_build_config()["input_shape"]
+        if shape is None:
+            raise ValueError(f"Expected a built model. Call {self.name} on a batch of images first.")
+        if None in shape[1:]:
+            checks.fail("encoder", "one of images of a fixed size", tuple(shape))
+        return tuple(shape[1:])
+
+    @property
+    def sampling_classes(self):
+        """How many labels `sample` and `log_prob` take, or None where they take none."""
+        return self.num_classes
+
+    def flat_posterior(self, x, labels=None):
+        """What `encode` gives as a dict of arrays, one of each name."""
+        return self.encode(x, labels)
+
+    def flatten(self, latents):
+        """Latents as `generate` gives them, as one array."""
+        return latents
+
+    def unflatten(self, latents):
+        """The inverse of `flatten`: what `decode` takes."""
+        return latents
+
+    def export(self, path, format="tf_saved_model", **kwargs):
+        """Writes the model whole, sampling included, as a SavedModel or a TFLite file: `zoo.export.export`."""
+        return export.export(self, path, format, **kwargs)
 
     # Inputs.
 

@@ -40,6 +40,11 @@ class CVAE(VAE):
         super().__init__(encoder, decoder, likelihood, **kwargs)
         self.num_classes = checks.positive_int("num_classes", num_classes)
 
+    @property
+    def image_shape(self):
+        *size, channels = super().image_shape
+        return (*size, channels - self.num_classes)
+
     def encoder_inputs(self, x, labels):
         planes = ops.reshape(self._one_hot(labels), (-1, *[1] * (len(x.shape) - 2), self.num_classes))
         return ops.concatenate([x, ops.ones_like(x[..., :1]) * planes], axis=-1)

@@ -1,6 +1,9 @@
 """The hierarchical VAE: many layers of latents, inferred from the top down."""
 
+import math
+
 import keras
+import tensorflow as tf
 from keras import ops
 
 from zoo import checks, distributions, layers, random, replica
@@ -288,6 +291,19 @@ class HierarchicalVAE(Base):
             num_rows = shape[0] if num_rows is None else num_rows
             latents.append(values)
         return latents
+
+    def flat_posterior(self, x, labels=None):
+        posteriors = self.encode(x, labels)
+        return {name: self.flatten([layer[name] for layer in posteriors]) for name in ("mean", "log_var")}
+
+    def flatten(self, latents):
+        """The list of `[B,h,w,D]`, top first, as one array `[B, Σ h·w·D]`."""
+        return ops.concatenate([ops.reshape(z, (-1, math.prod(z.shape[1:]))) for z in latents], axis=1)
+
+    def unflatten(self, latents):
+        shapes = [block.latent_shape for block in self.decoder.blocks]
+        parts = tf.split(latents, [math.prod(shape) for shape in shapes], axis=1)
+        return [ops.reshape(part, (-1, *shape)) for part, shape in zip(parts, shapes)]
 
     def get_config(self):
         names = ("free_bits", "kl_balancing", "skip_threshold", "max_log_var", "seed")

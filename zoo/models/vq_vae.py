@@ -237,6 +237,13 @@ class VQVAE(Base):
         log_likelihood = self.likelihood.log_prob(x, self.likelihood_params(quantized["z_q"]))
         return prior.log_prob(quantized["codes"], labels) + log_likelihood
 
+    @property
+    def sampling_classes(self):
+        return None if self.prior is None else self.prior.num_classes
+
+    def flat_posterior(self, x, labels=None):
+        return {"codes": self.encode(x, labels)}
+
     def get_config(self):
         objects = {"quantizer": self.quantizer, "prior": self.prior}
         serialized = {name: keras.saving.serialize_keras_object(value) for name, value in objects.items()}

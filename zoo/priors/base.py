@@ -147,9 +147,14 @@ class Base(GenerativeModel):
         labels = self._check_labels(labels, seeds.shape[0])
         if top_k is not None and checks.positive_int("top_k", top_k) > self.num_codes:
             checks.fail("top_k", f"at most num_codes={self.num_codes}", top_k)
-        return self._draw(seeds, ops.convert_to_tensor(temperature, "float32"), labels, top_k)
+        # A graph that is being made takes the loop itself, with its own shapes.
+        draw = self._draw_eagerly if tf.executing_eagerly() else self._draw
+        return draw(seeds, ops.convert_to_tensor(temperature, "float32"), labels, top_k)
 
     @tf.function(reduce_retracing=True)
+    def _draw_eagerly(self, *args):
+        return self._draw(*args)
+
     def _draw(self, seeds, temperature, labels, top_k):
         batch_size = ops.shape(seeds)[0]
         places = tf.range(self.length)

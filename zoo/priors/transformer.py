@@ -7,6 +7,8 @@ from keras import layers, ops
 from zoo import checks
 from zoo.priors.base import Base
 
+_FAR = -1e9  # added to the score of a place that must not be seen
+
 
 class Block(layers.Layer):
     """x + attention(norm(x)), then x + mlp(norm(x)): a block of GPT-2, to which a place sees itself and those before.
@@ -39,18 +41,20 @@ class Block(layers.Layer):
     def call(self, x, training=False):
         """All places at once: `[B,T,W]` to the same."""
         length = x.shape[1]
-        seen = ops.tril(ops.ones((length, length), "bool"))
-        return self._add(x, *self._split(x), seen, training)
+        unseen = 1.0 - ops.tril(ops.ones((length, length)))
+        query, key, value = self._split(x)
+        return self._add(x, query, ops.transpose(key, (0, 1, 3, 2)), value, _FAR * unseen, training)
 
-    def step(self, x, place, cache):
-        """Place t alone: `[B,1,W]`, with keys and values `[B,H,T,d]` of those before it, which it adds its own to."""
-        query, *new = self._split(x)
-        length = cache[0].shape[2]
-        # By plain operators, as TFLite has no update in place.
-        here = ops.reshape(ops.equal(ops.arange(length), place), (length, 1))
-        cache = tuple(ops.where(here, one, before) for one, before in zip(new, cache))
-        seen = ops.expand_dims(ops.arange(length) <= place, 0)
-        return self._add(x, query, *cache, seen, training=False), cache
+    def step(self, x, here, mask, cache):
+        """Place t alone: `[B,1,W]`, with keys `[B,H,d,T]` and values `[B,H,T,d]` of those before it.
+
+        `here` `[T]` is 1 at t and 0 elsewhere; with it the place adds its own key and value, which it gives as well.
+        """
+        query, key, value = self._split(x)
+        # A sum with zeros, as TFLite has no update in place.
+        keys = cache[0] + ops.reshape(key, (-1, *cache[0].shape[1:3], 1)) * here
+        values = cache[1] + value * ops.expand_dims(here, 1)
+        return self._add(x, query, keys, values, mask, training=False), (keys, values)
 
     def _split(self, x):
         """Queries, keys and values `[B,H,n,d]` of `[B,n,W]`."""
@@ -58,9 +62,9 @@ class Block(layers.Layer):
         x = ops.reshape(self.query_key_value(self.norm(x)), (-1, length, 3 * self.heads, width // self.heads))
         return ops.split(ops.transpose(x, (0, 2, 1, 3)), 3, axis=1)
 
-    def _add(self, x, query, keys, values, seen, training):
-        scores = ops.cast(ops.matmul(query, ops.transpose(keys, (0, 1, 3, 2))), "float32")  # [B,H,n,T]
-        weights = ops.softmax(ops.where(seen, scores * query.shape[-1] ** -0.5, -1e9), axis=-1)
+    def _add(self, x, query, keys, values, mask, training):
+        scores = ops.cast(ops.matmul(query, keys), "float32")  # [B,H,n,T]
+        weights = ops.softmax(scores * query.shape[-1] ** -0.5 + mask, axis=-1)
         mixed = ops.matmul(ops.cast(weights, values.dtype), values)
         mixed = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, *x.shape[1:]))
         x = x + self.drop(self.attention_out(mixed), training=training)
@@ -81,7 +85,7 @@ class Transformer(Base):
     Sparse Transformers", section 5.3, for positions by row and column.)
 
     With 64 codes out of 512, width 192, 4 blocks and 6 heads: 2.0 million parameters, and in sampling a cache of
-    keys and values of `[B,6,64,32]` each a block.
+    keys `[B,6,32,64]` and values `[B,6,64,32]` a block.
 
     Args:
         num_codes: int >= 1, K.
@@ -158,17 +162,22 @@ class Transformer(Base):
         return ops.reshape(self.head(self.norm(x)), (-1, *self.grid_shape, self.num_codes))
 
     def start(self, batch_size):
-        shape = (batch_size, self.heads, self.length, self.width // self.heads)
-        return [(ops.zeros(shape, self.compute_dtype), ops.zeros(shape, self.compute_dtype)) for _ in self.blocks]
+        heads, size = (batch_size, self.heads), self.width // self.heads
+        shapes = ((*heads, size, self.length), (*heads, self.length, size))
+        return [tuple(ops.zeros(shape, self.compute_dtype) for shape in shapes) for _ in self.blocks]
 
     def step(self, place, codes, labels, cache):
+        places = ops.arange(self.length)
+        here = ops.cast(ops.equal(places, place), self.compute_dtype)
+        mask = _FAR * ops.cast(places > place, "float32")
         before = tf.gather(codes, tf.maximum(place - 1, 0), axis=1)
         first = self._first(labels, ops.shape(codes)[0])
-        x = ops.where(ops.equal(place, 0), first, self.code_vectors(before)) + self._positions(ops.reshape(place, (1,)))
+        positions = tf.gather(self._positions(places), ops.reshape(place, (1,)))
+        x = ops.where(ops.equal(place, 0), first, self.code_vectors(before)) + positions
         x = ops.expand_dims(x, 1)
         following = []
         for block, kept in zip(self.blocks, cache):
-            x, kept = block.step(x, place, kept)
+            x, kept = block.step(x, here, mask, kept)
             following.append(kept)
         return self.head(self.norm(x))[:, 0], following
 

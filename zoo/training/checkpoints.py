@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 
-from zoo.training import files
+from zoo import files
 
 _KEPT = 2
 

@@ -3,10 +3,9 @@
 import argparse
 import dataclasses
 import pathlib
-import tempfile
 from collections.abc import Callable
 
-from zoo import checks, data
+from zoo import checks, data, files
 
 STRATEGIES = ("auto", "none", "mirrored", "multiworker", "tpu")
 
@@ -108,6 +107,7 @@ class Recipe(Regime):
         add("--mixed-precision", nargs="?", choices=("none", "bfloat16", "float16"), default="none", const="bfloat16")
         add("--output", type=pathlib.Path, default=pathlib.Path("runs", self.name), help="default: %(default)s")
         add("--fresh", action="store_true", help="start over, instead of going on where the last run stopped")
+        add("--no-export", action="store_true", help="leave out the SavedModel and the TFLite files")
         if self.binarization:
             add("--binarization", choices=("none", "static", "dynamic"), default=self.binarization)
         if self.prior:
@@ -141,7 +141,7 @@ class Recipe(Regime):
                     checks.number(_flag(name), getattr(flags, name), 0.0, open_low=True)
             if flags.sample and self.dataset not in data.SAMPLES:
                 checks.fail("--sample", f"left out, as only {', '.join(data.SAMPLES)} have a bundled sample", True)
-            require_writable(flags.output)
+            files.require_writable("--output", flags.output)
         except ValueError as error:
             parser.error(str(error))
         return flags
@@ -162,18 +162,6 @@ class Recipe(Regime):
         if self.load:
             return self.load(flags, shape)
         return data.load(self.dataset, flags.data_dir, shape[:2], flags.sample)
-
-
-def require_writable(folder):
-    """Makes `folder` where it is missing; raises ValueError if nothing can be written there."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ValueError(
-            f"Expected `--output` to be a folder that can be written to. Received: {str(folder)!r} ({error.strerror})"
-        ) from error
 
 
 def _flag(name):

@@ -8,21 +8,21 @@ import sys
 import keras
 import tensorflow as tf
 
-from zoo import _startup, data, distributions, evaluation
-from zoo.training import codes, files, monitors, pictures, stage
+from zoo import _startup, data, distributions, evaluation, files
+from zoo.training import card, codes, monitors, pictures, stage
 from zoo.training.checkpoints import OtherRun
 
 _PRIOR_FLAGS = ("prior", "prior_epochs", "prior_batch_size", "prior_learning_rate")
 # What may differ between a run and its continuation.
-_FREE = ("epochs", "output", "fresh", "strategy", "data_dir", "labels", *_PRIOR_FLAGS)
+_FREE = ("epochs", "output", "fresh", "no_export", "strategy", "data_dir", "labels", *_PRIOR_FLAGS)
 
 
 def main(recipe, argv=None):
     """Runs a recipe from the command line.
 
-    Leaves in `--output`: `model.keras`, `checkpoints/`, `logs/` for TensorBoard, `metrics.json`, `history.csv`, and
-    pictures; and in `prior_<kind>/` there what the training of a prior over codes leaves, but for the prior itself,
-    which is a part of the model.
+    Leaves in `--output`: `model.keras`, `checkpoints/`, `logs/` for TensorBoard, `metrics.json`, `history.csv`,
+    pictures, and `export/`, the model as a SavedModel and as TFLite with its `card.json`; and in `prior_<kind>/` there
+    what the training of a prior over codes leaves, but for the prior itself, which is a part of the model.
 
     Returns:
         dict, what `metrics.json` holds.
@@ -222,6 +222,8 @@ def _finish(recipe, flags, model, splits, history, parameters, test, about_prior
     }
     files.write_json(flags.output / "metrics.json", metrics)
     pictures.draw_all(model, splits.test, history, flags.output, flags.seed, getattr(flags, "labels", None))
+    if not flags.no_export:
+        card.export_all(recipe, flags, model, splits.test, metrics)
     print("test: " + "  ".join(f"{name} {value:.4g}" for name, value in metrics["test"].items()))
     print(f"trained in {monitors.duration(history[-1]['seconds'])}; everything is in {flags.output}")
     return metrics

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import keras
 
-from zoo import data, replica
-from zoo.training import files, monitors, optimizer
+from zoo import data, files, replica
+from zoo.training import monitors, optimizer
 from zoo.training.checkpoints import Checkpoints, OutOfDate
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import tempfile
 
 
 @contextlib.contextmanager
@@ -28,9 +29,34 @@ def replacing(path):
             scratch.unlink(missing_ok=True)
 
 
-def write_json(path, value):
+@contextlib.contextmanager
+def scratch_folder(parent):
+    """Gives an empty folder in `parent`, hidden, in which to write what is then renamed; what is left goes."""
+    with tempfile.TemporaryDirectory(prefix=f".{os.getpid()}-", dir=parent, ignore_cleanup_errors=True) as folder:
+        scratch = pathlib.Path(folder, "scratch")
+        scratch.mkdir()
+        yield scratch
+
+
+def require_writable(name, folder):
+    """Makes `folder` where it is missing; raises ValueError, naming the argument, if nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"Expected `{name}` to be a folder that can be written to. Received: {str(folder)!r} ({error.strerror})"
+        ) from error
+
+
+def write_text(path, text):
     with replacing(path) as scratch:
-        scratch.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
+        scratch.write_text(text)
+
+
+def write_json(path, value):
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def write_csv(path, rows):

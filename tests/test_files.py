@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from zoo.training import files
+from zoo import files
 
 
 def test_file_appears_only_when_it_is_whole(tmp_path):

@@ -1,0 +1,6 @@
+"""Models leave Python whole: SavedModels for servers, TFLite files for devices, and the check that they agree."""
+
+from zoo.export.exporter import export
+from zoo.export.parity import check
+
+__all__ = ["check", "export"]

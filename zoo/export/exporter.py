@@ -1,0 +1,128 @@
+"""One way out for every model: write into a temporary place, check, rename."""
+
+import pathlib
+
+import keras
+
+from zoo import _startup, _version, checks, files
+from zoo.export import flatbuffer, golden, litert, parity, runtimes, saved_model
+
+FORMATS = ("tf_saved_model", "litert")
+
+
+def export(
+    model, path, format="tf_saved_model", quantization=None, batch_size=1, images=None, labels=None, metadata=None
+):
+    """Writes a model with all its signatures, sampling included; `zoo.export.signatures` lists them.
+
+    What was written is compared with the model before it is put in place (`zoo.export.check`), and the table printed.
+    Beside it lie the table, what quantisation costs, and golden vectors.
+
+    Args:
+        model: a built model of the zoo. One of mixed precision is exported in float32.
+        path: str or path. For "tf_saved_model" the folder of the model, in which the next free version number is
+            taken, or that of a version, such as `digits/3`; for "litert" a file that ends in `.tflite`.
+        format: "tf_saved_model", for TensorFlow and its servers, or "litert", a TFLite file.
+        quantization: None, "float16" or "int8", of the weights in a TFLite file. Its cost is measured: PSNR against
+            the model in float32, decibels, and the change of `log_prob`, nats.
+        batch_size: int >= 1, of a TFLite file's signatures; a SavedModel takes any.
+        images: float `[N,H,W,C]` in [0, 1], to check and measure with; None for images of the model's own.
+        labels: int32 `[N]`, for a conditional model; None for all its labels in turn.
+        metadata: dict with any of `name`, `version`, `description`, `author`, `license`, `training_data`, put into a
+            TFLite file; what else it has is kept too, so long as JSON can hold it.
+
+    Returns:
+        path of the version folder, or the file.
+
+    Raises:
+        ValueError: for an argument of another kind or range, a model that has not been built, a path that cannot be
+            written to, or an operator that TFLite has not built in.
+        zoo.export.parity.ParityError: if what was written does not agree with the model.
+
+    Example:
+        >>> model.export("digits")
+        PosixPath('digits/1')
+        >>> model.export("digits.tflite", format="litert", quantization="int8")
+        PosixPath('digits.tflite')
+    """
+    checks.one_of("format", format, FORMATS)
+    checks.one_of("quantization", quantization, litert.QUANTIZATIONS if format == "litert" else (None,))
+    checks.positive_int("batch_size", batch_size)
+    path = pathlib.Path(path)
+    writer = _write_litert if format == "litert" else _write_saved_model
+    model = in_float32(model)
+    reference = runtimes.Keras(model)
+    cases = parity.cases(model, reference, images, labels)
+    metadata = {"name": model.name, "model": type(model).__name__, **_ranges(model), **(metadata or {})}
+    metadata["producer"] = f"vae-zoo {_version.__version__}"
+    with _startup.quiet():
+        return writer(model, path, reference, cases, metadata, quantization, batch_size)
+
+
+def _write_saved_model(model, path, reference, cases, metadata, quantization, batch_size):
+    saved_model.check_free(path)
+    folder = path.parent if saved_model.is_version(path) else path
+    files.require_writable("path", folder)
+    with files.scratch_folder(folder) as scratch:
+        saved_model.write(model, scratch)
+        requests = {name: {key: value[:1] for key, value in case.items()} for name, case in cases.items()}
+        saved_model.write_warmup(scratch, metadata["name"], requests)
+        written = runtimes.SavedModel(scratch)
+        report = {"metadata": metadata, "parity": parity.require(reference, written, cases)}
+        files.write_json(scratch / "assets.extra" / "export.json", report)
+        files.write_json(scratch / "assets.extra" / "golden.json", golden.vectors(reference, cases))
+        return saved_model.place(scratch, path)
+
+
+def _write_litert(model, path, reference, cases, metadata, quantization, batch_size):
+    if path.suffix != ".tflite":
+        checks.fail("path", 'a file that ends in ".tflite"', str(path))
+    if path.is_dir():
+        checks.fail("path", "a file, not a folder", str(path))
+    files.require_writable("path", path.parent)
+    metadata = {"version": "1", "quantization": quantization, "batch_size": batch_size, **metadata}
+    with files.scratch_folder(path.parent) as scratch:
+        written = scratch / path.name
+        written.write_bytes(litert.convert(model, quantization, batch_size, metadata))
+        runtime = runtimes.LiteRT(written)
+        report = {"metadata": flatbuffer.read_metadata(written)}
+        if quantization is None:
+            report["parity"] = parity.require(reference, runtime, cases)
+        else:
+            report["quantization"] = parity.cost(reference, runtime, cases)
+        vectors = golden.vectors(reference if quantization is None else runtime, cases)
+        files.write_json(path.with_suffix(".golden.json"), vectors)
+        files.write_json(path.with_suffix(".json"), report)
+        written.replace(path)
+    return path
+
+
+def _ranges(model):
+    """What values the inputs may have, where their types do not say it."""
+    ranges = {"value_range": {"image": [0.0, 1.0]}}
+    classes = model.num_classes or model.sampling_classes
+    if classes is not None:
+        ranges["num_classes"] = classes
+    if hasattr(model, "quantizer"):
+        ranges["num_codes"] = model.quantizer.num_codes
+    return ranges
+
+
+def in_float32(model):
+    """The model itself, or a copy of it that computes in float32 where a part of it has another policy."""
+    config = keras.saving.serialize_keras_object(model)
+    changed = _in_float32(config)
+    if changed == config:
+        return model
+    changed.pop("compile_config", None)
+    copy = keras.saving.deserialize_keras_object(changed, safe_mode=False)  # it has run as it is
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _in_float32(config):
+    if isinstance(config, dict):
+        if config.get("class_name") == "DTypePolicy":
+            return {**config, "config": {**config["config"], "name": "float32"}}
+        return {key: _in_float32(value) for key, value in config.items()}
+    return [_in_float32(value) for value in config] if isinstance(config, list) else config

@@ -1,0 +1,186 @@
+"""Whether an exported model is the model: the same numbers for the same inputs, row by row."""
+
+import math
+import pathlib
+
+import numpy as np
+
+from zoo import checks, random
+from zoo.export import flatbuffer, runtimes, saved_model
+
+TOLERANCE = 1e-4
+ROWS = 8
+# The ends of the range of seeds among them.
+_SEEDS = (0, 1, -1, 2**31 - 1, -(2**31), 12345, -98765, 2**20)
+_TEMPERATURES = (1.0, 1.0, 0.7, 1.0, 0.5, 1.0, 0.0, 1.0)
+
+
+class ParityError(RuntimeError):
+    """An exported model gives other numbers than the model."""
+
+
+def check(path, model, images=None, labels=None):
+    """Runs every signature of an exported model and of the model itself on the same inputs, and prints a table.
+
+    The largest difference of an output is that of |a − b| / max(1, |a|), and is allowed to be 1e-4; integers must be
+    identical. A SavedModel's rows are also run alone, as a row must not depend on its batch. Of a quantised file
+    nothing is asked: the table then says what it costs.
+
+    Args:
+        path: str or path, a version folder, a model's folder (its newest version) or a `.tflite` file.
+        model: the model that it was exported from.
+        images: float `[N,H,W,C]` in [0, 1], or None for images of the model's own.
+        labels: int32 `[N]`, for a conditional model; None for all its labels in turn.
+
+    Returns:
+        list of dicts, one for each output: `signature`, `output`, `rows`, `largest`, `allowed` and `passed`; and for
+        images `psnr`, decibels.
+
+    Raises:
+        ValueError: if `path` is no exported model.
+    """
+    path = pathlib.Path(path)
+    reference = runtimes.Keras(model)
+    rows = compare(reference, _open(path), cases(model, reference, images, labels), _tolerance(path))
+    print(table(rows))
+    return rows
+
+
+def _open(path):
+    if path.suffix == ".tflite" and path.is_file():
+        return runtimes.LiteRT(path)
+    if path.is_dir() and not (path / "saved_model.pb").exists():
+        path = max(saved_model.versions(path), default=path, key=lambda version: int(version.name))
+    if (path / "saved_model.pb").exists():
+        return runtimes.SavedModel(path)
+    return checks.fail("path", "an exported model: a `.tflite` file, or a folder with a SavedModel", str(path))
+
+
+def _tolerance(path):
+    quantized = path.suffix == ".tflite" and flatbuffer.read_metadata(path).get("quantization")
+    return math.inf if quantized else TOLERANCE
+
+
+def cases(model, reference, images=None, labels=None):
+    """Inputs for each signature: a dict of names to dicts of arrays, `ROWS` rows or those of `images`."""
+    if images is None:
+        images = _own_images(model)
+    images = np.asarray(images, np.float32)
+    if images.shape[1:] != model.image_shape or not len(images):
+        checks.fail("images", f"of the shape [N, {', '.join(map(str, model.image_shape))}]", images.shape)
+    given = {"image": images}
+    number = len(images)
+    given["seed"] = np.concatenate([np.int32(_SEEDS), random.row_seeds(0, number)])[:number]
+    given["temperature"] = np.resize(np.float32(_TEMPERATURES), number)
+    classes = model.num_classes or model.sampling_classes
+    if classes is not None:
+        given["labels"] = np.resize(np.arange(classes, dtype=np.int32), number) if labels is None else np.int32(labels)
+        if given["labels"].shape != (number,):
+            checks.fail("labels", f"of the shape [{number}], as `images` are", given["labels"].shape)
+    latents = next(name for name in reference.signatures["decode"].inputs if name != "labels")
+    source = "sample" if "sample" in reference.signatures else "encode"
+    output = latents if source == "sample" or latents == "codes" else "mean"
+    given[latents] = reference.run(source, **_inputs(reference, source, given))[output]
+    return {name: _inputs(reference, name, given) for name in reference.signatures}
+
+
+def _inputs(reference, signature, given):
+    return {name: given[name] for name in reference.signatures[signature].inputs}
+
+
+def _own_images(model):
+    """Images that look like those that the model knows, as far as it can make any."""
+    noise = random.uniform(random.row_seeds(0, ROWS), model.image_shape)
+    if not model.can_sample:
+        return model.reconstruct(noise)
+    classes = model.sampling_classes
+    return model.sample(ROWS, seed=0, labels=None if classes is None else np.arange(ROWS) % classes)
+
+
+def compare(reference, runtime, cases, tolerance=TOLERANCE):
+    """The rows of `check`."""
+    rows = []
+    for signature, inputs in cases.items():
+        expected = reference.run(signature, **inputs)
+        received = [runtime.run(signature, **inputs)]
+        if isinstance(runtime, runtimes.SavedModel):
+            received.append(_one_by_one(runtime, signature, inputs))
+        for output, values in expected.items():
+            largest = max(_largest(values, other[output]) for other in received)
+            allowed = 0.0 if values.dtype.kind == "i" and tolerance < math.inf else tolerance
+            row = {"signature": signature, "output": output, "rows": len(values), "largest": largest}
+            if output == "image":
+                row["psnr"] = psnr(values, received[0][output])
+            rows.append({**row, "allowed": allowed, "passed": bool(largest <= allowed)})
+    return rows
+
+
+def _one_by_one(runtime, signature, inputs):
+    number = len(next(iter(inputs.values())))
+    parts = [
+        runtime.run(signature, **{name: value[i : i + 1] for name, value in inputs.items()})
+        for i in range(min(number, ROWS))
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _largest(expected, received):
+    """The largest |a − b| / max(1, |a|); NaN where either is."""
+    expected = expected[: len(received)]
+    if expected.shape != received.shape or expected.dtype != received.dtype:
+        return math.inf
+    expected, received = expected.astype(np.float64), received.astype(np.float64)
+    return float(np.max(np.abs(expected - received) / np.maximum(1.0, np.abs(expected))))
+
+
+def psnr(expected, received):
+    """Peak signal-to-noise ratio of images in [0, 1], decibels; 200 at most, for equal ones."""
+    error = np.mean((expected.astype(np.float64) - received) ** 2)
+    return float(min(200.0, -10.0 * np.log10(max(error, 1e-20))))
+
+
+def require(reference, runtime, cases):
+    """The rows of `check`, printed; raises ParityError unless all of them passed."""
+    rows = compare(reference, runtime, cases)
+    print(table(rows))
+    failed = [row for row in rows if not row["passed"]]
+    if failed:
+        listed = ", ".join(f"{row['largest']:.2g} in {row['output']} of {row['signature']}" for row in failed)
+        raise ParityError(
+            f"Expected the {runtime.name} to agree with the model within {TOLERANCE:g}. Received: {listed}"
+        )
+    return rows
+
+
+def cost(reference, runtime, cases):
+    """What quantisation costs, printed: PSNR of images, decibels; change of `log_prob`, nats; share of codes kept."""
+    figures = {}
+    for signature, inputs in cases.items():
+        expected, received = reference.run(signature, **inputs), runtime.run(signature, **inputs)
+        for output, values in expected.items():
+            key = f"{signature}_{output}"
+            if not np.all(np.isfinite(received[output])):
+                raise ParityError(f"Expected finite numbers. Received: {output} of {signature} that are not")
+            if output == "image":
+                figures[f"{signature}_psnr"] = psnr(values, received[output])
+            elif output == "log_prob":
+                figures["log_prob_change"] = float(np.mean(received[output] - values))
+                figures["log_prob_mean"] = float(np.mean(values))
+            elif output == "codes":
+                figures[f"{key}_kept"] = float(np.mean(values == received[output]))
+            else:
+                figures[f"{key}_error"] = float(np.max(np.abs(values - received[output])))
+    figures["images"] = len(cases["reconstruct"]["image"])
+    print("quantisation: " + "  ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+    return figures
+
+
+def table(rows):
+    lines = [f"{'signature':<12} {'output':<9} {'rows':>4}  {'largest difference':>18}  {'allowed':>7}"]
+    for row in rows:
+        mark = "" if row["passed"] else "  too large"
+        lines.append(
+            f"{row['signature']:<12} {row['output']:<9} {row['rows']:>4}  {row['largest']:>18.2e}  "
+            f"{row['allowed']:>7.0e}{mark}"
+        )
+    return "\n".join(lines)

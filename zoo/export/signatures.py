@@ -1,0 +1,97 @@
+"""The signatures of an exported model: the contract that users in other languages rely on.
+
+| signature | inputs | outputs |
+|---|---|---|
+| `serving_default` = `reconstruct` | `image` f32 `[B,H,W,C]` | `image` |
+| `encode` | `image` | `mean`, `log_var` f32 `[B,D]`; or `codes` i32 `[B,h,w]` |
+| `decode` | `z` f32 `[B,D]`, or `codes` | `image` |
+| `sample` | `seed` i32 `[B]`, `temperature` f32 `[B]` | `image`, and `z` or `codes` |
+| `log_prob` | `image`, `seed` | `log_prob` f32 `[B]`, nats |
+
+and `labels` i32 `[B]` where the model, or the prior of a VQ-VAE, is conditional. The latents of a hierarchical VAE lie
+behind one another in one row, top layer first. A VQ-VAE without a prior has neither `sample` nor `log_prob`.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import tensorflow as tf
+
+ALIASES = {"serving_default": "reconstruct"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """A function of a model that is exported.
+
+    Args:
+        call: function of tensors, by the names of `inputs`, that gives a dict of tensors.
+        inputs: dict of names to `tf.TensorSpec`s, whose first axis is the batch.
+    """
+
+    call: Callable
+    inputs: dict[str, tf.TensorSpec]
+
+    def trace(self):
+        """The `tf.function` of the inputs, traced."""
+        return tf.function(self.call).get_concrete_function(**self.inputs)
+
+
+def of(model, batch_size=None):
+    """The signatures of a built model, by name.
+
+    Args:
+        model: a model of the zoo.
+        batch_size: int >= 1, or None for any.
+
+    Raises:
+        ValueError: if the model has not been built, or takes images of any size.
+    """
+
+    def spec(name, dtype, shape=()):
+        return tf.TensorSpec((batch_size, *shape), dtype, name)
+
+    image, seed = spec("image", "float32", model.image_shape), spec("seed", "int32")
+    temperature, labels = spec("temperature", "float32"), spec("labels", "int32")
+
+    def signature(call, *inputs, conditional=model.conditional):
+        inputs = (*inputs, labels) if conditional else inputs
+        return Signature(call, {spec.name: spec for spec in inputs})
+
+    def reconstruct(image, labels=None):
+        return {"image": model.reconstruct(image, labels)}
+
+    def encode(image, labels=None):
+        return model.flat_posterior(image, labels)
+
+    encoding = signature(encode, image)
+    latents = _latents(encoding)
+
+    def decode(labels=None, **latents):
+        (latents,) = latents.values()
+        return {"image": model.decode(model.unflatten(latents), labels)}
+
+    def sample(seed, temperature, labels=None):
+        images, drawn = model.generate(seed, temperature, labels)
+        return {"image": images, latents.name: model.flatten(drawn)}
+
+    def log_prob(image, seed, labels=None):
+        return {"log_prob": model.log_prob(image, 1, seed, labels)}
+
+    found = {
+        "reconstruct": signature(reconstruct, image),
+        "encode": encoding,
+        "decode": signature(decode, spec(latents.name, latents.dtype, latents.shape[1:])),
+    }
+    if model.can_sample:
+        conditional = model.sampling_classes is not None
+        found["sample"] = signature(sample, seed, temperature, conditional=conditional)
+        found["log_prob"] = signature(log_prob, image, seed, conditional=conditional)
+    return found
+
+
+def _latents(encoding):
+    """The spec of what `decode` takes, read off what `encode` gives."""
+    outputs = encoding.trace().structured_outputs
+    name = "codes" if "codes" in outputs else "mean"
+    return tf.TensorSpec(outputs[name].shape, outputs[name].dtype, "codes" if name == "codes" else "z")
