@@ -35,17 +35,8 @@ def build(flags, image_shape):
     return zoo.VQVAE(encoder, decoder, quantizer, zoo.layers.Gaussian(0.178), flags.commitment_cost)
 
 
-def build_prior(flags, model, grid_shape):
-    settings = {"num_codes": model.quantizer.num_codes, "grid_shape": grid_shape, "dropout": 0.1, "seed": flags.seed}
-    if flags.prior == "pixelcnn":
-        width, depth = (32, 4) if flags.sample else (64, 5)
-        return zoo.priors.PixelCNN(width=width, depth=depth, **settings)
-    width, depth, heads = (64, 2, 4) if flags.sample else (128, 4, 4)
-    return zoo.priors.Transformer(width=width, depth=depth, heads=heads, **settings)
-
-
 PRIOR = training.Prior(
-    build=build_prior, epochs=8, sample_epochs=15, batch_size=64, learning_rate=2e-3, warmup_steps=500
+    build=training.priors.builder(), epochs=8, sample_epochs=15, batch_size=64, learning_rate=2e-3, warmup_steps=500
 )
 
 RECIPE = training.Recipe(

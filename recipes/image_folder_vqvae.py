@@ -40,14 +40,13 @@ def build(flags, image_shape):
     return zoo.VQVAE(encoder, decoder, quantizer, zoo.layers.Gaussian(0.178), commitment_cost=0.19)
 
 
-def build_prior(flags, model, grid_shape):
-    settings = {"num_codes": model.quantizer.num_codes, "grid_shape": grid_shape, "dropout": 0.2, "seed": flags.seed}
-    if flags.prior == "pixelcnn":
-        return zoo.priors.PixelCNN(width=36, depth=8, **settings)
-    return zoo.priors.Transformer(width=96, depth=3, heads=4, **settings)
-
-
-PRIOR = training.Prior(build=build_prior, epochs=20, minimum_steps=1000, batch_size=16, warmup_steps=100)
+PRIOR = training.Prior(
+    build=training.priors.builder(transformer=(96, 3, 4), pixelcnn=(36, 8), dropout=0.2),
+    epochs=20,
+    minimum_steps=1000,
+    batch_size=16,
+    warmup_steps=100,
+)
 
 RECIPE = training.Recipe(
     "image_folder_vqvae",

@@ -68,6 +68,11 @@ def normal_kl(mean, log_var, prior_mean=0.0, prior_log_var=0.0):
     return 0.5 * (ops.exp(difference) - 1.0 - difference + squared)
 
 
+def normal_draw(mean, log_var, noise):
+    """μ + e^(½ log σ²) · ε: a draw from the normal distribution where `noise` ε is from the standard one."""
+    return mean + ops.exp(0.5 * log_var) * noise
+
+
 def normal_log_prob(x, mean, log_var):
     """log N(x; mean, e^log_var), summed over all axes but the first: nats `[B]`."""
     log_prob = -0.5 * (math.log(2 * math.pi) + log_var + ops.square(x - mean) * ops.exp(-log_var))

@@ -7,12 +7,11 @@ import tensorflow as tf
 from keras import ops
 
 from zoo import checks, distributions, layers, random, replica
-from zoo.layers import likelihoods
-from zoo.models.base import Base
+from zoo.models.bound import Bound
 
 
 @keras.saving.register_keras_serializable("zoo")
-class HierarchicalVAE(Base):
+class HierarchicalVAE(Bound):
     """A VAE with latents z_1 (top) to z_L at several resolutions.
 
         p(x, z) = p(z_1) Π p(z_l | z_<l) p(x | z),   q(z | x) = q(z_1 | x) Π q(z_l | z_<l, x)
@@ -63,31 +62,22 @@ class HierarchicalVAE(Base):
         [TensorShape([32, 1, 1, 8]), TensorShape([32, 7, 7, 8]), …, TensorShape([32, 14, 14, 8])]
     """
 
-    term_names = ("loss", "reconstruction", "kl", "elbo")
     training_only = ("skipped",)
 
     def __init__(
         self, encoder, decoder, likelihood="bernoulli", free_bits=0.0, kl_balancing=False, skip_threshold=None,
         max_log_var=distributions.LOG_VAR_RANGE[1], seed=None, **kwargs,
     ):  # fmt: skip
-        super().__init__(encoder, decoder, likelihoods.get(likelihood), **kwargs)
+        super().__init__(encoder, decoder, likelihood, free_bits, seed, **kwargs)
         if not isinstance(decoder, layers.TopDown):
             checks.fail("decoder", "a zoo.layers.TopDown", decoder)
-        self.free_bits = checks.number("free_bits", free_bits, 0.0)
         self.kl_balancing = bool(kl_balancing)
         self.skip_threshold = skip_threshold
         if skip_threshold is not None:
             self.skip_threshold = checks.number("skip_threshold", skip_threshold, 0.0, open_low=True)
         self.max_log_var = checks.number("max_log_var", max_log_var, 0.0, open_low=True)
-        self.seed = seed
-        self.sampling = layers.Sampling(seed, dtype="float32")
-        self.kl_weight = self.add_weight(
-            name="kl_weight", shape=(), dtype="float32", initializer="ones", trainable=False,
-            aggregation="only_first_replica",
-        )  # fmt: skip
         self.kl_names = tuple(f"kl_{block.name}" for block in decoder.blocks)
-        reported = (*self.kl_names, *(("bits_per_dim",) if self.likelihood.eight_bit else ()), "skipped")
-        self.trackers |= {name: keras.metrics.Mean(name=name) for name in reported}
+        self.trackers |= {name: keras.metrics.Mean(name=name) for name in (*self.kl_names, "skipped")}
 
     # The objective.
 
@@ -99,19 +89,8 @@ class HierarchicalVAE(Base):
             return self.sampling(*posterior)
 
         params, _ = self.top_down(draw, self.features(x, training), training=training)
-        reconstruction = -self.likelihood.log_prob(x, params, training=training)
-        kl = sum(kls)
-        elbo = -(reconstruction + kl)
-        terms = {
-            "loss": reconstruction + self.kl_weight * self.kl_penalty(kls),
-            "reconstruction": reconstruction,
-            "kl": kl,
-            "elbo": elbo,
-            **dict(zip(self.kl_names, kls)),
-        }
-        if self.likelihood.eight_bit:
-            terms["bits_per_dim"] = distributions.bits_per_dim(elbo, x.shape[1:])
-        return terms
+        terms = self.terms_of(x, params, sum(kls), self.kl_penalty(kls), training)
+        return terms | dict(zip(self.kl_names, kls))
 
     def kl_penalty(self, kls):
         """What the loss asks for the layers' KLs, each `[B]`: `[B]`."""
@@ -251,7 +230,7 @@ class HierarchicalVAE(Base):
         def draw(block, prior, _):
             mean, log_var = prior
             noise = random.normal(self._seeds_of(block, seeds), block.latent_shape)
-            return next(above, mean + temperature * ops.exp(0.5 * log_var) * noise)
+            return next(above, distributions.normal_draw(mean, log_var, temperature * noise))
 
         params, latents = self.top_down(draw, batch_size=ops.shape(seeds)[0])
         return self.likelihood.mean(params), latents
@@ -265,7 +244,7 @@ class HierarchicalVAE(Base):
         def draw(block, prior, posterior):
             mean, log_var = posterior
             noise = random.normal(self._seeds_of(block, seeds), block.latent_shape)
-            z = mean + ops.exp(0.5 * log_var) * noise
+            z = distributions.normal_draw(mean, log_var, noise)
             log_prior = distributions.normal_log_prob(z, *prior)
             ratios.append(log_prior - distributions.normal_log_prob(z, mean, log_var))
             return z
@@ -306,5 +285,5 @@ class HierarchicalVAE(Base):
         return [ops.reshape(part, (-1, *shape)) for part, shape in zip(parts, shapes)]
 
     def get_config(self):
-        names = ("free_bits", "kl_balancing", "skip_threshold", "max_log_var", "seed")
+        names = ("kl_balancing", "skip_threshold", "max_log_var")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -3,13 +3,12 @@
 import keras
 from keras import ops
 
-from zoo import checks, distributions, layers, random
-from zoo.layers import likelihoods
-from zoo.models.base import Base
+from zoo import distributions, random
+from zoo.models.bound import Bound
 
 
 @keras.saving.register_keras_serializable("zoo")
-class VAE(Base):
+class VAE(Bound):
     """The variational autoencoder with a diagonal Gaussian posterior and a standard normal prior.
 
         loss = −log p(x|z) + w · KL( q(z|x) ‖ p(z) ),   z ~ q(z|x),   elbo = log p(x|z) − KL
@@ -46,20 +45,9 @@ class VAE(Base):
         TensorShape([16, 28, 28, 1])
     """
 
-    term_names = ("loss", "reconstruction", "kl", "elbo")
-
     def __init__(self, encoder, decoder, likelihood="bernoulli", free_bits=0.0, seed=None, **kwargs):
-        super().__init__(encoder, decoder, likelihoods.get(likelihood), **kwargs)
-        self.free_bits = checks.number("free_bits", free_bits, 0.0)
-        self.seed = seed
+        super().__init__(encoder, decoder, likelihood, free_bits, seed, **kwargs)
         self._latent_dim = _half_of_last_axis(encoder)
-        self.sampling = layers.Sampling(seed, dtype="float32")
-        self.kl_weight = self.add_weight(
-            name="kl_weight", shape=(), dtype="float32", initializer="ones", trainable=False,
-            aggregation="only_first_replica",
-        )  # fmt: skip
-        if self.likelihood.eight_bit:
-            self.trackers["bits_per_dim"] = keras.metrics.Mean(name="bits_per_dim")
 
     # The objective.
 
@@ -67,19 +55,9 @@ class VAE(Base):
         mean, log_var = self.posterior(x, labels, training=training)
         z = self.sampling(mean, log_var)
         params = self.likelihood_params(z, labels, training=training)
-        reconstruction = -self.likelihood.log_prob(x, params, training=training)
         kl_by_dimension = distributions.normal_kl(mean, log_var)
         kl = distributions.sum_per_example(kl_by_dimension)
-        elbo = -(reconstruction + kl)
-        terms = {
-            "loss": reconstruction + self.kl_weight * self.kl_penalty(kl_by_dimension),
-            "reconstruction": reconstruction,
-            "kl": kl,
-            "elbo": elbo,
-        }
-        if self.likelihood.eight_bit:
-            terms["bits_per_dim"] = distributions.bits_per_dim(elbo, x.shape[1:])
-        return terms
+        return self.terms_of(x, params, kl, self.kl_penalty(kl_by_dimension), training)
 
     def kl_penalty(self, kl):
         """What the loss asks for the KL, `[B,D]` nats a dimension: `[B]`."""
@@ -141,13 +119,10 @@ class VAE(Base):
     def log_weights(self, x, posterior, seeds, labels=None):
         mean, log_var = posterior
         noise = random.normal(seeds, (mean.shape[-1],))
-        z = mean + ops.exp(0.5 * log_var) * noise
+        z = distributions.normal_draw(mean, log_var, noise)
         log_likelihood = self.likelihood.log_prob(x, self.likelihood_params(z, labels))
         log_prior = distributions.normal_log_prob(z, 0.0, ops.zeros_like(z))
         return log_likelihood + log_prior - distributions.normal_log_prob(z, mean, log_var)
-
-    def get_config(self):
-        return {**super().get_config(), "free_bits": self.free_bits, "seed": self.seed}
 
 
 def _half_of_last_axis(encoder):

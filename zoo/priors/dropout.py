@@ -1,13 +1,14 @@
 """Dropout that goes on after loading where it stopped, and differs between replicas."""
 
 import tensorflow as tf
-from keras import layers, saving
+from keras import saving
 
-from zoo import checks, random, replica
+from zoo import checks
+from zoo.layers.noise import Noise
 
 
 @saving.register_keras_serializable("zoo")
-class Dropout(layers.Layer):
+class Dropout(Noise):
     """Sets each number to 0 with probability `rate` in training, and divides the others by 1 − rate.
 
     Keras's own gives every replica the same mask, and forgets when it is loaded which masks it drew. Here a mask
@@ -29,23 +30,14 @@ class Dropout(layers.Layer):
     """
 
     def __init__(self, rate=0.0, seed=None, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(seed, **kwargs)
         self.rate = checks.number("rate", rate, 0.0, 1.0, open_high=True)
-        self.seed = seed
-        self._key = random.fresh_seed() if seed is None else seed
-        self.draws = self.add_weight(
-            shape=(), dtype="int32", initializer="zeros", trainable=False, name="draws",
-            aggregation="only_first_replica",
-        )  # fmt: skip
-        self.built = True
 
     def call(self, x, training=False):
         if not training or self.rate == 0.0:
             return x
-        stream = random.fold_in(self._key, replica.replica_id())
-        noise = tf.random.stateless_uniform(tf.shape(x), seed=tf.stack([stream, self.draws.value]))
-        self.draws.assign_add(1)
+        noise = self.draw(tf.random.stateless_uniform, tf.shape(x))
         return tf.where(noise < self.rate, tf.zeros_like(x), x / (1.0 - self.rate))
 
     def get_config(self):
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+        return {**super().get_config(), "rate": self.rate}

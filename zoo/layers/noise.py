@@ -1,0 +1,38 @@
+"""What draws noise in training: streams that go on after loading where they stopped, and differ between replicas."""
+
+import tensorflow as tf
+from keras import layers
+
+from zoo import random, replica
+
+
+class Noise(layers.Layer):
+    """A layer with random numbers of its own, which depend on a seed, on how many draws it made, and on the replica.
+
+    The number of draws is a weight, so that it is saved and restored; two replicas never share their noise. Keras's own
+    generators give every replica the same, and forget when they are loaded what they drew.
+
+    Args:
+        seed: int, or None for one drawn afresh at each construction.
+    """
+
+    def __init__(self, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+        self._key = random.fresh_seed() if seed is None else seed
+        self.draws = self.add_weight(
+            shape=(), dtype="int32", initializer="zeros", trainable=False, name="draws",
+            aggregation="only_first_replica",
+        )  # fmt: skip
+        self.built = True
+
+    def draw(self, generator, shape):
+        """Numbers of `shape` from one of TensorFlow's stateless generators, and one draw more on the counter."""
+        # TensorFlow's, as training noise need not agree between runtimes and they are faster.
+        stream = random.fold_in(self._key, replica.replica_id())
+        noise = generator(shape, seed=tf.stack([stream, self.draws.value]))
+        self.draws.assign_add(1)
+        return noise
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}
