@@ -31,11 +31,20 @@ def replacing(path):
 
 @contextlib.contextmanager
 def scratch_folder(parent):
-    """Gives an empty folder in `parent`, hidden, in which to write what is then renamed; what is left goes."""
-    with tempfile.TemporaryDirectory(prefix=f".{os.getpid()}-", dir=parent, ignore_cleanup_errors=True) as folder:
-        scratch = pathlib.Path(folder, "scratch")
-        scratch.mkdir()
-        yield scratch
+    """Gives an empty folder in `parent`, hidden, in which to write what is then renamed; what is left goes.
+
+    So does `parent`, where it did not exist before and nothing was put into it.
+    """
+    made = not parent.exists()
+    require_writable("path", parent)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{os.getpid()}-", dir=parent, ignore_cleanup_errors=True) as folder:
+            scratch = pathlib.Path(folder, "scratch")
+            scratch.mkdir()
+            yield scratch
+    finally:
+        if made and not any(parent.iterdir()):
+            parent.rmdir()
 
 
 def require_writable(name, folder):

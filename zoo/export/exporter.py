@@ -1,8 +1,7 @@
 """One way out for every model: write into a temporary place, check, rename."""
 
+import json
 import pathlib
-
-import keras
 
 from zoo import _startup, _version, checks, files
 from zoo.export import flatbuffer, golden, litert, parity, runtimes, saved_model
@@ -50,11 +49,15 @@ def export(
     checks.positive_int("batch_size", batch_size)
     path = pathlib.Path(path)
     writer = _write_litert if format == "litert" else _write_saved_model
-    model = in_float32(model)
+    model = runtimes.in_float32(model)
     reference = runtimes.Keras(model)
     cases = parity.cases(model, reference, images, labels)
     metadata = {"name": model.name, "model": type(model).__name__, **_ranges(model), **(metadata or {})}
     metadata["producer"] = f"vae-zoo {_version.__version__}"
+    try:
+        json.dumps(metadata)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Expected `metadata` to be what JSON can hold. Received: {error}") from error
     with _startup.quiet():
         return writer(model, path, reference, cases, metadata, quantization, batch_size)
 
@@ -62,7 +65,6 @@ def export(
 def _write_saved_model(model, path, reference, cases, metadata, quantization, batch_size):
     saved_model.check_free(path)
     folder = path.parent if saved_model.is_version(path) else path
-    files.require_writable("path", folder)
     with files.scratch_folder(folder) as scratch:
         saved_model.write(model, scratch)
         requests = {name: {key: value[:1] for key, value in case.items()} for name, case in cases.items()}
@@ -79,7 +81,6 @@ def _write_litert(model, path, reference, cases, metadata, quantization, batch_s
         checks.fail("path", 'a file that ends in ".tflite"', str(path))
     if path.is_dir():
         checks.fail("path", "a file, not a folder", str(path))
-    files.require_writable("path", path.parent)
     metadata = {"version": "1", "quantization": quantization, "batch_size": batch_size, **metadata}
     with files.scratch_folder(path.parent) as scratch:
         written = scratch / path.name
@@ -91,9 +92,12 @@ def _write_litert(model, path, reference, cases, metadata, quantization, batch_s
         else:
             report["quantization"] = parity.cost(reference, runtime, cases)
         vectors = golden.vectors(reference if quantization is None else runtime, cases)
-        files.write_json(path.with_suffix(".golden.json"), vectors)
-        files.write_json(path.with_suffix(".json"), report)
+        beside = {path.with_suffix(".golden.json"): vectors, path.with_suffix(".json"): report}
+        for other in beside:  # lest that of an older file stand beside this one
+            other.unlink(missing_ok=True)
         written.replace(path)
+        for other, content in beside.items():
+            files.write_json(other, content)
     return path
 
 
@@ -106,23 +110,3 @@ def _ranges(model):
     if hasattr(model, "quantizer"):
         ranges["num_codes"] = model.quantizer.num_codes
     return ranges
-
-
-def in_float32(model):
-    """The model itself, or a copy of it that computes in float32 where a part of it has another policy."""
-    config = keras.saving.serialize_keras_object(model)
-    changed = _in_float32(config)
-    if changed == config:
-        return model
-    changed.pop("compile_config", None)
-    copy = keras.saving.deserialize_keras_object(changed, safe_mode=False)  # it has run as it is
-    copy.set_weights(model.get_weights())
-    return copy
-
-
-def _in_float32(config):
-    if isinstance(config, dict):
-        if config.get("class_name") == "DTypePolicy":
-            return {**config, "config": {**config["config"], "name": "float32"}}
-        return {key: _in_float32(value) for key, value in config.items()}
-    return [_in_float32(value) for value in config] if isinstance(config, list) else config

@@ -79,7 +79,8 @@ def split_activations(file):
 def widen_biases(file):
     """Repeats the bias of each transposed convolution that the converter left with one number for all channels.
 
-    It does so where all are equal, as zeros before training are; XNNPACK then reads past that number (TensorFlow 2.21).
+    It does so where a number is added to all channels after the convolution, as a likelihood's offset is to one without
+    biases; XNNPACK then reads past that number (TensorFlow 2.21).
     """
     for graph in file.subgraphs:
         for operator in graph.operators:
@@ -156,9 +157,8 @@ def check(file):
                 raise ValueError(f"Expected version {newest} at most. Received: version {code.version} of {place}")
         for tensor in graph.tensors:
             if tensor.shapeSignature is not None and -1 in list(tensor.shapeSignature):
-                raise ValueError(
-                    f"Expected every shape to be known. Received: {list(tensor.shapeSignature)} of {_text(tensor.name)}"
-                )
+                shape = [int(size) for size in tensor.shapeSignature]
+                raise ValueError(f"Expected every shape to be known. Received: {shape} of {_text(tensor.name)}")
     for signature in file.signatureDefs:
         tensors = file.subgraphs[signature.subgraphIndex].tensors
         for end in [*signature.inputs, *signature.outputs]:

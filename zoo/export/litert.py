@@ -27,8 +27,7 @@ def convert(model, quantization=None, batch_size=1, metadata=None):
         ValueError: if an operator has no builtin form, with its name and that of its layer.
     """
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        saved_model.write(model, folder, batch_size)
-        names = list(signatures.of(model, batch_size))
+        names = saved_model.write(model, folder, batch_size)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=names)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         if quantization is not None:

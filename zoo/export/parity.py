@@ -40,6 +40,7 @@ def check(path, model, images=None, labels=None):
         ValueError: if `path` is no exported model.
     """
     path = pathlib.Path(path)
+    model = runtimes.in_float32(model)
     reference = runtimes.Keras(model)
     rows = compare(reference, _open(path), cases(model, reference, images, labels), _tolerance(path))
     print(table(rows))
@@ -68,11 +69,16 @@ def cases(model, reference, images=None, labels=None):
     images = np.asarray(images, np.float32)
     if images.shape[1:] != model.image_shape or not len(images):
         checks.fail("images", f"of the shape [N, {', '.join(map(str, model.image_shape))}]", images.shape)
+    low, high = float(np.min(images)), float(np.max(images))
+    if model.likelihood.bounded and not (low >= -1e-3 and high <= 1.0 + 1e-3):
+        raise ValueError(f"Expected `images` to lie in [0, 1]. Received: values from {low:g} to {high:g}")
     given = {"image": images}
     number = len(images)
     given["seed"] = np.concatenate([np.int32(_SEEDS), random.row_seeds(0, number)])[:number]
     given["temperature"] = np.resize(np.float32(_TEMPERATURES), number)
     classes = model.num_classes or model.sampling_classes
+    if classes is None and labels is not None:
+        raise ValueError(f"Expected no `labels`, as {type(model).__name__} is not conditional. Received: {labels!r}")
     if classes is not None:
         given["labels"] = np.resize(np.arange(classes, dtype=np.int32), number) if labels is None else np.int32(labels)
         if given["labels"].shape != (number,):

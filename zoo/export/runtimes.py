@@ -1,5 +1,6 @@
 """The runtimes that an exported model is compared in: each runs a signature on arrays of any number of rows."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
@@ -54,3 +55,23 @@ class LiteRT:
             outputs = runner(**{name: value[chosen] for name, value in inputs.items()})
             parts.append({name: np.array(value) for name, value in outputs.items()})
         return {name: np.concatenate([part[name] for part in parts])[:rows] for name in parts[0]}
+
+
+def in_float32(model):
+    """The model itself, or a copy of it that computes in float32 where a part of it has another policy."""
+    # Of float32 throughout it need not be one that Keras can save.
+    if all(layer.compute_dtype == "float32" for layer in model._flatten_layers()):
+        return model
+    changed = _in_float32(keras.saving.serialize_keras_object(model))
+    changed.pop("compile_config", None)
+    copy = keras.saving.deserialize_keras_object(changed, safe_mode=False)  # it has run as it is
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _in_float32(config):
+    if isinstance(config, dict):
+        if config.get("class_name") == "DTypePolicy":
+            return {**config, "config": {**config["config"], "name": "float32"}}
+        return {key: _in_float32(value) for key, value in config.items()}
+    return [_in_float32(value) for value in config] if isinstance(config, list) else config

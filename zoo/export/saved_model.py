@@ -12,7 +12,10 @@ from zoo.export import signatures
 
 
 def write(model, folder, batch_size=None):
-    """Writes the model's signatures to `folder`, without Keras's objects: TensorFlow alone loads it."""
+    """Writes the model's signatures to `folder`, without Keras's objects: TensorFlow alone loads it.
+
+    Gives the names of the signatures, without the aliases.
+    """
     traced = {name: signature.trace() for name, signature in signatures.of(model, batch_size).items()}
     module = tf.Module()
     # The weights that the signatures read, and no others: no optimizer, no metrics, no averages of a codebook.
@@ -20,6 +23,7 @@ def write(model, folder, batch_size=None):
     aliases = {alias: traced[name] for alias, name in signatures.ALIASES.items()}
     options = tf.saved_model.SaveOptions(experimental_debug_stripper=True)
     tf.saved_model.save(module, str(folder), traced | aliases, options)
+    return list(traced)
 
 
 def write_warmup(folder, name, requests):

@@ -34,7 +34,13 @@ class Signature:
 
     def trace(self):
         """The `tf.function` of the inputs, traced."""
-        return tf.function(self.call).get_concrete_function(**self.inputs)
+
+        def call(**inputs):
+            # A SavedModel takes inputs of any shape, and an encoder that flattens them would make something of all.
+            checked = {name: tf.ensure_shape(value, self.inputs[name].shape) for name, value in inputs.items()}
+            return self.call(**checked)
+
+        return tf.function(call).get_concrete_function(**self.inputs)
 
 
 def of(model, batch_size=None):

@@ -127,7 +127,7 @@ class Base(GenerativeModel):
         Raises:
             ValueError: before the model is built, or if it takes images of any size.
         """
-        shape = getattr(self.encoder, "input_shape", None) or self.encoder.get_build_config()["input_shape"]
+        shape = getattr(self.encoder, "input_shape", None) or (self.encoder.get_build_config() or {}).get("input_shape")
         if shape is None:
             raise ValueError(f"Expected a built model. Call {self.name} on a batch of images first.")
         if None in shape[1:]:

@@ -1,0 +1,200 @@
+"""What `export` takes, what it refuses, and what it leaves when something is wrong."""
+
+import conformance
+import exports
+import keras
+import numpy as np
+import pytest
+
+import zoo
+from zoo import networks
+from zoo.export import flatbuffer, parity, runtimes
+
+
+def refused(path, match, name="vae", **kwargs):
+    with pytest.raises(ValueError, match=match):
+        exports.trained(name).export(path, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "file, kwargs, match",
+    [
+        ("m", {"format": "onnx"}, "`format` to be one of 'tf_saved_model', 'litert'. Received: format='onnx'"),
+        (
+            "m.tflite",
+            {"format": "litert", "quantization": "int4"},
+            "`quantization` to be one of None, 'float16', 'int8'. Received: quantization='int4'",
+        ),
+        ("m", {"quantization": "int8"}, "`quantization` to be one of None. Received: quantization='int8'"),
+        ("m.tflite", {"format": "litert", "batch_size": 0}, "`batch_size` to be an integer >= 1. .*batch_size=0"),
+        ("m.tflite", {"format": "litert", "batch_size": 1.5}, "`batch_size` to be an integer >= 1. .*batch_size=1.5"),
+        ("m", {"format": "litert"}, '`path` to be a file that ends in ".tflite". Received: path=.*m'),
+        (
+            "m",
+            {"images": np.zeros((2, 9, 8, 1), "f4")},
+            r"`images` to be of the shape \[N, 8, 8, 1\]. .*\(2, 9, 8, 1\)",
+        ),
+        ("m", {"images": np.zeros((8, 8, 1), "f4")}, r"`images` to be of the shape \[N, 8, 8, 1\]. .*\(8, 8, 1\)"),
+        (
+            "m",
+            {"images": np.zeros((0, 8, 8, 1), "f4")},
+            r"`images` to be of the shape \[N, 8, 8, 1\]. .*\(0, 8, 8, 1\)",
+        ),
+        ("m", {"images": np.full((2, 8, 8, 1), 255, "u1")}, r"`images` to lie in \[0, 1\]. Received: .*255"),
+        ("m", {"images": np.full((2, 8, 8, 1), np.nan, "f4")}, r"`images` to lie in \[0, 1\]. Received: .*nan"),
+        ("m", {"labels": np.zeros(8, np.int32)}, "Expected no `labels`, as VAE is not conditional. Received: "),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_bad_argument(file, kwargs, match, tmp_path):
+    refused(tmp_path / file, match, **kwargs)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "labels, match",
+    [
+        (np.zeros(3, np.int32), r"`labels` to be of the shape \[2\].* Received: labels=\(3,\)"),
+        (np.int32([0, 4]), "`labels` to be from 0 to 3. Received: labels=4"),
+    ],
+)
+def test_bad_labels(labels, match, tmp_path):
+    x, _ = exports.images("cvae", 2)
+    refused(tmp_path / "m", match, "cvae", images=x, labels=labels)
+    assert list(tmp_path.rglob("*.pb")) == []
+
+
+@pytest.mark.parametrize("format", exports.FORMATS)
+@pytest.mark.parametrize("below", ("", "folder"))
+def test_place_that_cannot_be_written_to(below, format, tmp_path):
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("mine")
+    path = in_the_way / below / ("m.tflite" if format == "litert" else "m")
+    refused(path, f"Expected `path` to be a folder that can be written to. Received: '{path.parent}", format=format)
+    assert in_the_way.read_text() == "mine" and list(tmp_path.iterdir()) == [in_the_way]
+
+
+def test_file_in_the_place_of_the_folder(tmp_path):
+    (tmp_path / "m").write_text("mine")
+    refused(tmp_path / "m", "Expected `path` to be the folder of a model.* Received: path=.*m'")
+    assert (tmp_path / "m").read_text() == "mine"
+
+
+def test_folder_in_the_place_of_the_file(tmp_path):
+    (tmp_path / "m.tflite").mkdir()
+    refused(tmp_path / "m.tflite", "Expected `path` to be a file, not a folder. Received: path=.*m", format="litert")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "m.tflite"]
+
+
+@pytest.mark.parametrize("format", exports.FORMATS)
+def test_model_that_was_never_built(format, tmp_path):
+    decoder = networks.mlp_decoder(conformance.SHAPE, 3, hidden=(8,))
+    model = zoo.VAE(conformance.OwnEncoder(9, 6), decoder, "bernoulli")
+    with pytest.raises(ValueError, match="Expected a built model"):
+        model.export(tmp_path / ("m.tflite" if format == "litert" else "m"), format)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_model_of_images_of_any_size(tmp_path):
+    encoder = keras.Sequential(
+        [keras.Input((None, None, 1)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(6)]
+    )
+    model = zoo.VAE(encoder, networks.mlp_decoder(conformance.SHAPE, 3, hidden=(8,)), "bernoulli")
+    with pytest.raises(ValueError, match="Expected `encoder` to be one of images of a fixed size. Received: "):
+        model.export(tmp_path / "m")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_network_of_the_users_own_that_cannot_be_saved_is_exported_all_the_same(tmp_path):
+    class Own(keras.Model):  # without get_config
+        def __init__(self, units):
+            super().__init__()
+            self.out = keras.layers.Dense(units)
+
+        def call(self, x):
+            return self.out(keras.layers.Flatten()(x))
+
+    model = zoo.VAE(Own(6), networks.mlp_decoder(conformance.SHAPE, 3, hidden=(8,)), "bernoulli")
+    x, _ = exports.images("vae")
+    wanted = model.reconstruct(x).numpy()
+    exports.assert_agree(exports.run(model.export(tmp_path), "reconstruct", {"image": x})["image"], wanted)
+
+
+# TFLite files
+
+
+@pytest.mark.parametrize("before", (None, "old"))
+def test_tflite_that_disagrees_is_not_put_in_place(before, tmp_path, monkeypatch):
+    path = tmp_path / "m.tflite"
+    if before:
+        path.write_text(before)
+    run = runtimes.LiteRT.run
+    monkeypatch.setattr(
+        runtimes.LiteRT,
+        "run",
+        lambda self, *args, **kwargs: {
+            name: value + np.float32(0.01) for name, value in run(self, *args, **kwargs).items()
+        },
+    )
+    with pytest.raises(parity.ParityError, match="Expected the LiteRT to agree with the model within 0.0001. .* in z"):
+        exports.trained("vae").export(path, format="litert")
+    assert list(tmp_path.iterdir()) == ([path] if before else [])
+    assert not before or path.read_text() == before
+
+
+def test_tflite_takes_the_place_of_another_with_its_report_and_vectors(tmp_path):
+    path = tmp_path / "below" / "m.v2.tflite"
+    path.parent.mkdir()
+    path.write_text("old")
+    assert exports.trained("vae").export(str(path), "litert") == path
+    assert sorted(one.name for one in path.parent.iterdir()) == ["m.v2.golden.json", "m.v2.json", "m.v2.tflite"]
+    assert flatbuffer.read_metadata(path)["model"] == "VAE"
+
+
+# Mixed precision
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """Models trained in bfloat16, by name."""
+    models = {}
+    keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
+    try:
+        for name in ("own_networks", "vq_vae_prior"):
+            models[name] = exports.make(name)
+            models[name].compile(run_eagerly=True)
+            models[name].fit(exports.images(name)[0], verbose=0)
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")
+    return models
+
+
+@pytest.mark.parametrize("name", ("own_networks", "vq_vae_prior"))
+def test_copy_of_a_mixed_model_computes_in_float32_with_the_same_weights(name, mixed):
+    model = mixed[name]
+    copy = runtimes.in_float32(model)
+    assert copy is not model and model.dtype_policy.name == "mixed_bfloat16"
+    assert copy.encoder.compute_dtype == copy.decoder.compute_dtype == "float32"
+    for one, two in zip(model.get_weights(), copy.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    x, _ = exports.images(name)
+    np.testing.assert_allclose(copy.reconstruct(x), model.reconstruct(x), atol=0.02)
+
+
+def test_model_in_float32_is_exported_itself():
+    model = exports.trained("vae")
+    assert runtimes.in_float32(model) is model
+
+
+@pytest.mark.parametrize("format", exports.FORMATS)
+@pytest.mark.parametrize("name", ("own_networks", pytest.param("vq_vae_prior", marks=pytest.mark.slow)))
+def test_mixed_model_is_exported_in_float32(name, format, mixed, tmp_path):
+    model = mixed[name]
+    path = model.export(tmp_path / ("m.tflite" if format == "litert" else "m"), format)
+    copy = runtimes.in_float32(model)
+    x, _ = exports.images(name)
+    received = exports.run(path, "reconstruct", {"image": x})["image"]
+    exports.assert_agree(received, copy.reconstruct(x).numpy())
+    received = exports.run(path, "sample", {"seed": exports.SEEDS, "temperature": np.ones(exports.ROWS, np.float32)})
+    exports.assert_agree(received["image"], copy.sample(exports.ROWS, seed=exports.SEEDS).numpy())
+    assert all(row["passed"] for row in zoo.export.check(path, model))
