@@ -11,6 +11,7 @@ _LOG_LINE = re.compile(r"^([IWEF])\d{4} [\d:.]+\s+\d+ (\S+)\]")
 # What TensorFlow prints on machines where nothing is amiss.
 _HARMLESS = re.compile(
     r"All log messages before absl::InitializeLog|^To enable the following instructions|failed call to cuInit"
+    r"|Created TensorFlow Lite XNNPACK delegate"
 )
 
 

@@ -64,8 +64,8 @@ def write_text(path, text):
         scratch.write_text(text)
 
 
-def write_json(path, value):
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+def write_json(path, value, indent=2):
+    write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
 def write_csv(path, rows):

@@ -72,7 +72,7 @@ def _write_saved_model(model, path, reference, cases, metadata, quantization, ba
         written = runtimes.SavedModel(scratch)
         report = {"metadata": metadata, "parity": parity.require(reference, written, cases)}
         files.write_json(scratch / "assets.extra" / "export.json", report)
-        files.write_json(scratch / "assets.extra" / "golden.json", golden.vectors(reference, cases))
+        files.write_json(scratch / "assets.extra" / "golden.json", golden.vectors(reference, cases), indent=None)
         return saved_model.place(scratch, path)
 
 
@@ -92,12 +92,12 @@ def _write_litert(model, path, reference, cases, metadata, quantization, batch_s
         else:
             report["quantization"] = parity.cost(reference, runtime, cases)
         vectors = golden.vectors(reference if quantization is None else runtime, cases)
-        beside = {path.with_suffix(".golden.json"): vectors, path.with_suffix(".json"): report}
-        for other in beside:  # lest that of an older file stand beside this one
-            other.unlink(missing_ok=True)
+        beside = {".golden.json": vectors, ".json": report}
+        for suffix in beside:  # lest that of an older file stand beside this one
+            path.with_suffix(suffix).unlink(missing_ok=True)
         written.replace(path)
-        for other, content in beside.items():
-            files.write_json(other, content)
+        for suffix, content in beside.items():
+            files.write_json(path.with_suffix(suffix), content, indent=None if suffix == ".golden.json" else 2)
     return path
 
 
