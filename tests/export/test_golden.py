@@ -70,22 +70,22 @@ def test_of_a_quantized_file_they_are_its_own(exported):
     exports.assert_agree(received, tensors["decode/image"])
 
 
-def test_first_rows_in_six_digits_and_equal_inputs_once():
+def test_first_rows_four_bytes_each_and_what_is_alike_once():
     class Runtime:
         def run(self, signature, image):
-            return {"half": image / 3}
+            return {"half": image / 2, "number": np.int32([[256], [-1], [0]])}
 
-    image = np.float32([[1.23456789e-5], [2.0], [3.0]])
+    image = np.float32([[2.0], [4.0], [3.0]])  # 0x40000000 and 0x40800000; their halves 0x3f800000 and 0x40000000
     vectors = golden.vectors(Runtime(), {"one": {"image": image}, "two": {"image": image}})
     assert vectors == {
         "tolerance": 1e-4,
         "tensors": {
-            "image": {"dtype": "float32", "shape": [2, 1], "data": [1.23457e-05, 2.0]},
-            "one/half": {"dtype": "float32", "shape": [2, 1], "data": [4.11523e-06, 0.666667]},
-            "two/half": {"dtype": "float32", "shape": [2, 1], "data": [4.11523e-06, 0.666667]},
+            "image": {"dtype": "float32", "shape": [2, 1], "base64": "AAAAQAAAgEA="},
+            "one/half": {"dtype": "float32", "shape": [2, 1], "base64": "AACAPwAAAEA="},
+            "one/number": {"dtype": "int32", "shape": [2, 1], "base64": "AAEAAP////8="},
         },
         "signatures": {
-            "one": {"inputs": {"image": "image"}, "outputs": {"half": "one/half"}},
-            "two": {"inputs": {"image": "image"}, "outputs": {"half": "two/half"}},
+            name: {"inputs": {"image": "image"}, "outputs": {"half": "one/half", "number": "one/number"}}
+            for name in ("one", "two")
         },
     }
