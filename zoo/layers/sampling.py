@@ -29,4 +29,8 @@ class Sampling(Noise):
 
     def call(self, mean, log_var):
         mean, log_var = ops.cast(mean, "float32"), ops.cast(log_var, "float32")
-        return distributions.normal_draw(mean, log_var, self.draw(tf.random.stateless_normal, ops.shape(mean)))
+        return distributions.normal_draw(mean, log_var, self.noise(ops.shape(mean)))
+
+    def noise(self, shape):
+        """Standard normal noise of `shape`, and one draw more on the counter."""
+        return self.draw(tf.random.stateless_normal, shape)
