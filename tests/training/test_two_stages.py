@@ -68,8 +68,8 @@ def make_train(monkeypatch=None):
             "tiny", "A tiny recipe.", (28, 28, 1), build_tiny, "mnist", prior=prior, add_flags=add_flags,
             callbacks=lambda *_: [in_model] if in_model else (), **regime, **changes,
         )  # fmt: skip
-        shared = ["--sample", "--epochs", "2", "--steps-per-epoch", "4", "--prior-epochs", "2", "--output", str(output)]
-        return training.main(recipe, [*shared, *argv])
+        shared = ["--sample", "--epochs", "2", "--steps-per-epoch", "4", "--prior-epochs", "2", "--no-export"]
+        return training.main(recipe, [*shared, "--output", str(output), *argv])
 
     return run_recipe
 
