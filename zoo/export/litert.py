@@ -2,7 +2,6 @@
 
 import re
 import tempfile
-import warnings
 
 import tensorflow as tf
 
@@ -26,7 +25,7 @@ def convert(model, quantization=None, batch_size=1, metadata=None):
     Raises:
         ValueError: if an operator has no builtin form, with its name and that of its layer.
     """
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder:
         names = saved_model.write(model, folder, batch_size)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=names)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]

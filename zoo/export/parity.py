@@ -51,7 +51,7 @@ def _open(path):
     if path.suffix == ".tflite" and path.is_file():
         return runtimes.LiteRT(path)
     if path.is_dir() and not (path / "saved_model.pb").exists():
-        path = max(saved_model.versions(path), default=path, key=lambda version: int(version.name))
+        path = [path, *saved_model.versions(path)][-1]
     if (path / "saved_model.pb").exists():
         return runtimes.SavedModel(path)
     return checks.fail("path", "an exported model: a `.tflite` file, or a folder with a SavedModel", str(path))

@@ -28,7 +28,6 @@ class SavedModel:
 
     def __init__(self, folder):
         self.loaded = tf.saved_model.load(str(folder))
-        self.signatures = set(self.loaded.signatures)
 
     def run(self, signature, **inputs):
         inputs = {name: tf.constant(value) for name, value in inputs.items()}
@@ -42,7 +41,6 @@ class LiteRT:
 
     def __init__(self, path):
         self.interpreter = Interpreter(model_path=str(path), num_threads=1)
-        self.signatures = set(self.interpreter.get_signature_list())
 
     def run(self, signature, **inputs):
         runner = self.interpreter.get_signature_runner(signature)

@@ -59,7 +59,8 @@ def place(scratch, path):
         os.rename(scratch, path)
         return path
     while True:
-        target = path / str(1 + max((int(version.name) for version in versions(path)), default=0))
+        newest = [0, *(int(version.name) for version in versions(path))][-1]
+        target = path / str(newest + 1)
         try:
             os.rename(scratch, target)
             return target

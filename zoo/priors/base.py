@@ -158,10 +158,12 @@ class Base(GenerativeModel):
     def _draw(self, seeds, temperature, labels, top_k):
         batch_size = ops.shape(seeds)[0]
         places = tf.range(self.length)
+        # Of all places at once: on a device the loop's time is the number of its operators.
+        seeds = random.fold_in(seeds, places[:, None])  # [T,B]
 
         def body(place, codes, cache):
             logits, cache = self.step(place, codes, labels, cache)
-            noise = random.gumbel(random.fold_in(seeds, place), (self.num_codes,))
+            noise = random.gumbel(seeds[place], (self.num_codes,))
             noisy = logits + temperature[:, None] * noise
             if top_k is not None:
                 least = tf.math.top_k(logits, top_k).values[:, -1:]
