@@ -184,7 +184,9 @@ def pixel_variance(images):
     return float(np.average(np.square(levels - mean), weights=counts))
 
 
-def batches(images, batch_size, *, seed=0, shuffle=False, dynamic=False, labels=False, first_step=0, epochs=1):
+def batches(
+    images, batch_size, *, seed=0, shuffle=False, dynamic=False, labels=False, first_step=0, epochs=1, context=None
+):
     """A `tf.data.Dataset` of float32 images in [0, 1], with int32 labels where asked for.
 
     Args:
@@ -196,6 +198,8 @@ def batches(images, batch_size, *, seed=0, shuffle=False, dynamic=False, labels=
         labels: bool, whether to give pairs.
         first_step: int >= 0, the number of batches to leave out.
         epochs: int >= 1, counted from step 0, or None for no end.
+        context: the `tf.distribute.InputContext` of a worker, whose dataset has, in the place of each batch, the shares
+            of that worker's replicas, one after the other; see `zoo.replica.distribute`. Or None.
 
     Returns:
         dataset of `[B,H,W,C]`, or of (`[B,H,W,C]`, `[B]`).
@@ -213,23 +217,25 @@ def batches(images, batch_size, *, seed=0, shuffle=False, dynamic=False, labels=
         pixels = tf.Variable(images.images, trainable=False)
         classes = tf.constant(images.labels, tf.int32) if labels else None
 
-    def batch(rows, step):
+    def batch(rows, step, places, size):
         x = tf.cast(tf.gather(pixels, rows), tf.float32) / 255.0
         if dynamic:
             key = tf.stack([tf.cast(seed, tf.int64), step])
-            x = tf.cast(tf.random.stateless_uniform(tf.shape(x), seed=key) < x, tf.float32)
+            # Of the whole batch, so that it does not matter how that is spread.
+            draws = tf.random.stateless_uniform(tf.concat([[size], tf.shape(x)[1:]], axis=0), seed=key)
+            x = tf.cast(draws[places[0] : places[1]] < x, tf.float32)
         x = tf.ensure_shape(x, (None, *images.images.shape[1:]))
         return (x, tf.gather(classes, rows)) if labels else x
 
-    return _by_step(batch, len(images), batch_size, seed, shuffle, first_step, epochs)
+    return _by_step(batch, len(images), batch_size, seed, shuffle, first_step, epochs, context)
 
 
-def code_batches(codes, batch_size, *, seed=0, shuffle=False, first_step=0, epochs=1):
+def code_batches(codes, batch_size, *, seed=0, shuffle=False, first_step=0, epochs=1, context=None):
     """A `tf.data.Dataset` of codes.
 
     Args:
         codes: integers `[N,h,w]`.
-        batch_size, seed, shuffle, first_step, epochs: as in `batches`.
+        batch_size, seed, shuffle, first_step, epochs, context: as in `batches`.
 
     Returns:
         dataset of int32 `[B,h,w]`.
@@ -243,30 +249,47 @@ def code_batches(codes, batch_size, *, seed=0, shuffle=False, first_step=0, epoc
     with tf.device("CPU"):
         table = tf.Variable(codes, trainable=False, dtype=tf.int32)
 
-    def batch(rows, step):
+    def batch(rows, *_):
         return tf.ensure_shape(tf.gather(table, rows), (None, *codes.shape[1:]))
 
-    return _by_step(batch, len(codes), batch_size, seed, shuffle, first_step, epochs)
+    return _by_step(batch, len(codes), batch_size, seed, shuffle, first_step, epochs, context)
 
 
-def _by_step(batch, number, batch_size, seed, shuffle, first_step, epochs):
-    """The dataset of `batch(rows, step)`, rows being those of a step among `number`."""
+def _by_step(batch, number, batch_size, seed, shuffle, first_step, epochs, context):
+    """The dataset of `batch(rows, step, places, size)`.
+
+    The rows are those of a step among `number`, or a replica's share of them: those from places[0] to places[1] of the
+    `size` that the whole batch has.
+    """
     per_epoch = steps_per_epoch(number, batch_size)
+    replicas, first_replica, local_replicas = _replicas(context)
 
-    def of_step(step):
+    def of_share(share):
+        step, replica = share // local_replicas, first_replica + share % local_replicas
         epoch, position = step // per_epoch, step % per_epoch * batch_size
-        rows = tf.range(position, tf.minimum(position + batch_size, number))
+        size = tf.minimum(tf.cast(batch_size, tf.int64), number - position)
+        places = size * replica // replicas, size * (replica + 1) // replicas
+        rows = tf.range(position, position + size)
         if shuffle:
             key = tf.stack([tf.cast(seed, tf.int64), epoch])
             rows = tf.random.experimental.index_shuffle(rows, seed=key, max_index=number - 1)
-        return batch(rows, step)
+        return batch(rows[places[0] : places[1]], step, places, tf.cast(size, tf.int32))
 
-    end = np.iinfo(np.int64).max if epochs is None else epochs * per_epoch
-    dataset = tf.data.Dataset.range(first_step, end).map(of_step, num_parallel_calls=2, deterministic=True)
+    end = np.iinfo(np.int64).max // local_replicas if epochs is None else epochs * per_epoch
+    shares = tf.data.Dataset.range(first_step * local_replicas, end * local_replicas)
+    dataset = shares.map(of_share, num_parallel_calls=2, deterministic=True)
     options = tf.data.Options()
     # The numbers of steps are no examples: a strategy must split the batches, not the range.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return dataset.with_options(options).prefetch(4)
+
+
+def _replicas(context):
+    """How many replicas there are, the first of them that a worker has, and how many it has."""
+    if context is None:
+        return 1, 0, 1
+    local = context.num_replicas_in_sync // context.num_input_pipelines
+    return context.num_replicas_in_sync, context.input_pipeline_id * local, local
 
 
 def steps_per_epoch(number, batch_size):

@@ -5,28 +5,66 @@ import csv
 import json
 import os
 import pathlib
+import re
 import shutil
 import tempfile
+
+_SCRATCH = re.compile(r"\.(\d+)-")  # how a temporary name begins: with the number of its process
 
 
 @contextlib.contextmanager
 def replacing(path):
     """Gives a path beside `path` to write to; what lies there at the end takes its place, on an error nothing does.
 
-    The temporary name keeps the ending, as Keras and matplotlib choose the format by it.
+    The temporary name keeps the ending, as Keras and matplotlib choose the format by it. What was written is on the
+    disk before it takes the place, so that not even a machine that loses power leaves half of it.
     """
     path = pathlib.Path(path)
-    scratch = path.with_name(f".{os.getpid()}-{path.name}")
+    scratch = _scratch(path)
     try:
         yield scratch
+        for written in scratch.rglob("*") if scratch.is_dir() else (scratch,):
+            with open(written, "rb") as file:
+                os.fsync(file.fileno())
         if path.is_dir():  # a folder cannot be renamed onto another
-            shutil.rmtree(path)
+            remove(path)
         os.replace(scratch, path)
     finally:
         if scratch.is_dir():
             shutil.rmtree(scratch)
         else:
             scratch.unlink(missing_ok=True)
+
+
+def remove(folder):
+    """Removes a folder whole: whoever looks for it in the middle of that finds all of it or nothing."""
+    away = _scratch(folder, "old-")
+    os.rename(folder, away)
+    shutil.rmtree(away)
+
+
+def sweep(folder):
+    """Removes what processes that were killed left behind in `folder` and below, as they could not."""
+    for path in folder.rglob(".*"):
+        owner = _SCRATCH.match(path.name)
+        if owner and not _is_running(int(owner[1])):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _scratch(path, kind=""):
+    return path.with_name(f".{os.getpid()}-{kind}{path.name}")
+
+
+def _is_running(process):
+    if process == os.getpid():  # as a container gives the same number at each start
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        pass
+    return True
 
 
 @contextlib.contextmanager

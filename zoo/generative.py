@@ -88,10 +88,15 @@ class GenerativeModel(keras.Model):
         left_out = () if training else self.training_only
         results = {name: tracker.result() for name, tracker in self.trackers.items() if name not in left_out}
         strategy = tf.distribute.get_strategy()
-        if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and strategy.num_replicas_in_sync > 1:
+        if replica.has_workers(strategy) and strategy.num_replicas_in_sync > 1:
             # Keras averages over the first axis there (keras issue 20585), so that there must be one.
             results = {name: ops.expand_dims(value, 0) for name, value in results.items()}
         return results
+
+    def _get_metrics_result_or_logs(self, logs):
+        # Keras falls back on the last step's report where a tracker is left out of it; of several replicas that is the
+        # mean of their means, in which an example of a smaller share counts for more.
+        return {name: value for name, value in self.get_metrics_result().items() if name in logs}
 
     # Inputs.
 

@@ -13,6 +13,49 @@ def num_replicas():
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
+def distribute(strategy, make):
+    """What a model made in the scope of `strategy` is to be trained on: `make(None)`, or that spread over replicas.
+
+    Keras would spread a dataset itself, but over several workers so that each is given all of it.
+
+    Args:
+        strategy: a `tf.distribute.Strategy`.
+        make: function of a `tf.distribute.InputContext`, or None, that gives a dataset such as `zoo.data.batches` does.
+    """
+    if strategy.num_replicas_in_sync == 1:
+        return make(None)
+    dataset = strategy.distribute_datasets_from_function(make)
+    # That of a worker's dataset, whose elements are shares, where Keras wants to know of batches.
+    dataset._cardinality //= len(strategy.extended.worker_devices)
+    return dataset
+
+
+def has_workers(strategy):
+    """Whether there may be processes beside this one; then what asks all replicas must be done in all of them."""
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def is_chief(strategy):
+    """Whether this process is the one that writes files; of several workers one is."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return True
+    first = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
+    return (resolver.task_type, resolver.task_id) == (first, 0)
+
+
+def gather(strategy, number):
+    """What `number` is in each worker, a list of ints; none goes on before all are here."""
+    if not has_workers(strategy):
+        return [number]
+    return strategy.experimental_local_results(_gather(strategy, tf.constant(number)))[0].numpy().tolist()
+
+
+@tf.function
+def _gather(strategy, number):
+    return strategy.run(lambda: tf.distribute.get_replica_context().all_gather(tf.identity([number]), axis=0))
+
+
 def replica_id():
     """This replica's number, int32; 0 where there is but one."""
     context = _context()

@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 
 import zoo
-from zoo import networks
+from zoo import data, networks, replica
 
 LATENTS = 3
 SHAPE = (8, 8, 1)
@@ -214,3 +215,30 @@ def images(number=32, seed=0):
     centre = np.stack([2 + 3 * (labels // 2), 2 + 3 * (labels % 2)], axis=-1) + draw.normal(0, 0.3, (number, 2))
     squared = (rows - centre[:, :1, None]) ** 2 + (columns - centre[:, 1:, None]) ** 2
     return (np.rint(255 * np.exp(-squared / 4)) / 255).astype(np.float32)[..., None], labels
+
+
+def train_spread(name, strategy, number):
+    """A model trained in the scope of a strategy on `number` images, in batches of 8, and its history of two epochs.
+
+    The noise of each training step is the same for every example, so that how a batch is spread cannot matter.
+    """
+    x, labels = images(number)
+    split = data.Images(np.rint(255 * x).astype(np.uint8), labels)
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        model = ENTRIES[name].make()
+        model.compile(keras.optimizers.Adam(1e-2))
+    if hasattr(model, "sampling"):
+        model.sampling.noise = lambda shape: tf.fill(shape, 0.7)
+    if hasattr(model, "capacity_in_force"):  # at C the derivative of |KL − C| jumps, which rounding decides
+        model.capacity_in_force.assign(100.0)
+
+    def batches(context, **kwargs):
+        how = {"seed": 3, "dynamic": True, "labels": model.conditional}
+        return data.batches(split, 8, context=context, **how, **kwargs)
+
+    training = replica.distribute(strategy, lambda context: batches(context, shuffle=True, epochs=None))
+    validation = replica.distribute(strategy, batches)
+    steps = data.steps_per_epoch(number, 8)
+    history = model.fit(training, validation_data=validation, steps_per_epoch=steps, epochs=2, verbose=0, shuffle=False)
+    return model, history.history

@@ -191,28 +191,18 @@ def test_training_goes_on_after_loading_as_if_it_had_never_stopped(name, tmp_pat
         np.testing.assert_allclose(before, after, rtol=1e-5, atol=1e-6)
 
 
-def fixed_noise(model):
-    """Makes the noise of each training step the same for every example, so that how a batch is spread cannot matter."""
-    if hasattr(model, "sampling"):
-        model.sampling.noise = lambda shape: tf.fill(shape, 0.7)
-    return model
-
-
 # Whole batches, and a last one of three on two replicas; the second has whole ones too.
 @pytest.mark.parametrize("number", (pytest.param(32, marks=pytest.mark.slow), 27))
 def test_two_replicas_end_with_the_weights_of_one(name, number):
-    if name == "capacity":
-        pytest.skip("the derivative of |KL - C| jumps at C, which rounding decides")
-    alone = fixed_noise(make(name))
-    alone_history = fit(alone, name, number=number)
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
-        spread = fixed_noise(make(name))
-    spread_history = fit(spread, name, number=number)
+    alone, alone_history = conformance.train_spread(name, tf.distribute.get_strategy(), number)
+    spread, spread_history = conformance.train_spread(
+        name, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), number
+    )  # fmt: skip
     for one, two in zip(alone.weights, spread.weights, strict=True):
-        np.testing.assert_allclose(one.numpy(), two.numpy(), rtol=1e-4, atol=1e-5, err_msg=one.path)
+        np.testing.assert_allclose(one.numpy(), two.numpy(), rtol=0, atol=1e-5, err_msg=one.path)
+    assert set(spread_history) == set(alone_history) and "val_loss" in alone_history
     for key, values in alone_history.items():
-        assert spread_history[key] == pytest.approx(values, rel=1e-4), key
+        assert spread_history[key] == pytest.approx(values, rel=1e-5), key
 
 
 @pytest.mark.parametrize("policy", ("mixed_bfloat16", "mixed_float16"))

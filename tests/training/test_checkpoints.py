@@ -1,12 +1,13 @@
 """Checkpoints: what they keep, and what happens when one cannot be read."""
 
+import errno
 import re
 
 import keras
 import numpy as np
 import pytest
 
-from zoo.training.checkpoints import Checkpoints, OtherRun, OutOfDate
+from zoo.training.checkpoints import Checkpoints, NotWritten, OtherRun, OutOfDate
 
 RUN = {"seed": "0", "beta": None}
 
@@ -61,7 +62,7 @@ def test_restored_model_is_the_newest_with_its_optimizer(two):
 def test_two_checkpoints_are_kept(two):
     two.save(model_after(3), 3, [])
     assert names(two.folder) == ["step-00000002", "step-00000003"]
-    assert names(two.folder / "step-00000003") == ["model.weights.h5", "state.json"]
+    assert names(two.folder / "step-00000003") == ["checksums.json", "model.keras", "state.json"]
 
 
 def test_newest_is_the_one_of_the_highest_step(two):
@@ -81,10 +82,12 @@ def test_error_while_writing_leaves_the_older_ones(two, monkeypatch):
 
     def disk_full(path):
         path.write_bytes(b"half")
-        raise OSError("No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(model, "save_weights", disk_full)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(model, "save", disk_full)
+    with pytest.raises(
+        NotWritten, match=rf"step 3 cannot be written \(No space left on device\).*{two.folder}/step-00000002\."
+    ):
         two.save(model, 3, [])
     assert names(two.folder) == ["step-00000001", "step-00000002"]
 
@@ -107,10 +110,10 @@ def garble(path):
 
 
 BREAKAGES = {
-    "weights cut": lambda f: (f / "model.weights.h5").write_bytes((f / "model.weights.h5").read_bytes()[:-100]),
-    "weights empty": lambda f: (f / "model.weights.h5").write_bytes(b""),
-    "weights gone": lambda f: (f / "model.weights.h5").unlink(),
-    "weights zeroed in the middle": lambda f: garble(f / "model.weights.h5"),
+    "weights cut": lambda f: (f / "model.keras").write_bytes((f / "model.keras").read_bytes()[:-100]),
+    "weights empty": lambda f: (f / "model.keras").write_bytes(b""),
+    "weights gone": lambda f: (f / "model.keras").unlink(),
+    "weights zeroed in the middle": lambda f: garble(f / "model.keras"),
     "state cut": lambda f: (f / "state.json").write_text((f / "state.json").read_text()[:20]),
     "state empty": lambda f: (f / "state.json").write_bytes(b""),
     "state gone": lambda f: (f / "state.json").unlink(),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from zoo import replica
 from zoo.training import optimizer
 
 
@@ -142,9 +143,30 @@ def test_gradients_are_clipped_together():
     np.testing.assert_allclose(gradients, [[0.15], [0.2]], rtol=1e-6)
 
 
-def test_replicas_share_the_bound():
+def test_replicas_are_clipped_together():
+    """Shares of (5, −3) and (−2, 7) make a gradient of (3, 4), whose norm is 5."""
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        adam = optimizer.make(0.05, 12, gradient_clip=0.25)
+
+    def shares():
+        first = replica.replica_id() == 0
+        return adam._clip_gradients([None, tf.where(first, 5.0, -2.0), tf.where(first, -3.0, 7.0)])[1:]
+
+    whole = [strategy.reduce("SUM", share, axis=None) for share in tf.function(lambda: strategy.run(shares))()]
+    np.testing.assert_allclose(whole, [0.15, 0.2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("clip", [0.01, 1e6])
+def test_clipped_replicas_end_with_the_weights_of_one(clip):
+    alone = model_with(optimizer.make(0.05, 100, gradient_clip=clip))
     with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-        assert optimizer.make(0.05, 12, gradient_clip=0.5).global_clipnorm == 0.25
+        mirrored = model_with(optimizer.make(0.05, 100, gradient_clip=clip))
+    mirrored.steps_per_execution = 1
+    for model in (alone, mirrored):
+        fit(model)
+    for a, b in zip(alone.get_weights(), mirrored.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
 def test_replicas_keep_the_same_average():

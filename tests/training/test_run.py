@@ -99,7 +99,7 @@ def test_saved_model_is_the_trained_one(finished):
     assert first.shape == (4, 28, 28, 1) and first.std() > 0.01
     assert np.array_equal(first, again.sample(4, seed=7))
     assert not np.array_equal(first, model.sample(4, seed=8))
-    again.load_weights(output / "checkpoints" / "step-00000012" / "model.weights.h5")
+    again.load_weights(output / "checkpoints" / "step-00000012" / "model.keras")
     assert np.array_equal(first, again.sample(4, seed=7))
 
 
@@ -299,7 +299,7 @@ def averaged(train_average, tmp_path_factory):
 
 def weights_of_checkpoint(output):
     model = keras.saving.load_model(output / "model.keras")
-    model.load_weights(max((output / "checkpoints").iterdir()) / "model.weights.h5")
+    model.load_weights(max((output / "checkpoints").iterdir()) / "model.keras")
     return model.get_weights()
 
 
@@ -415,7 +415,7 @@ def test_other_settings_are_refused_with_the_differences(finished, copy, train, 
 
 def test_broken_newest_checkpoint_is_named_and_the_one_before_used(finished, copy, train, capsys):
     newest = copy / "checkpoints" / "step-00000012"
-    (newest / "model.weights.h5").write_bytes(b"half a file")
+    (newest / "model.keras").write_bytes(b"half a file")
     train(copy)
     captured = capsys.readouterr()
     assert f"{newest} cannot be read" in captured.err

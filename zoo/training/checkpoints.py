@@ -1,5 +1,7 @@
 """A run's state on disk: enough to go on as if it had never stopped."""
 
+import hashlib
+import itertools
 import json
 import pathlib
 import shutil
@@ -7,8 +9,11 @@ import sys
 
 import numpy as np
 
-from zoo import files
+from zoo import files, replica
 
+# Keras writes this one in memory first; a file of weights alone it leaves to the HDF5 library, which crashes on a full
+# disk.
+_MODEL, _STATE, _CHECKSUMS = "model.keras", "state.json", "checksums.json"
 _KEPT = 2
 
 
@@ -20,8 +25,14 @@ class OutOfDate(RuntimeError):
     """A checkpoint was trained on what another model made, or on what this one made before."""
 
 
+class NotWritten(RuntimeError):
+    """A checkpoint cannot be written, as where the disk is full."""
+
+
 class Checkpoints:
-    """Numbered folders `step-00001234`, each with all weights, the optimizer's among them, and the run's record.
+    """Numbered folders `step-00001234`, each with the model, its optimizer's state included, and the run's record.
+
+    `checksums.json` in each says by what to tell that the other files are as they were written.
 
     Args:
         folder: path.
@@ -43,35 +54,62 @@ class Checkpoints:
         return sorted(self.folder.glob("step-*"), reverse=True)
 
     def save(self, model, step, history):
-        """Writes a checkpoint, in the place of one of the same step; none where a weight is not finite."""
+        """Writes a checkpoint, in the place of one of the same step; none where a weight is not finite.
+
+        Raises:
+            NotWritten: if the disk does not take it; the checkpoints before it are still there.
+        """
         if not all_finite(model):
             return
         target = self.folder / f"step-{step:08d}"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with files.replacing(target) as scratch:
-            scratch.mkdir()
-            model.save_weights(scratch / "model.weights.h5")
-            origin = {} if self.trained_on is None else {"trained_on": self.trained_on}
-            files.write_json(scratch / "state.json", {"step": step, "run": self.run, **origin, "history": history})
-        for old in self.newest_first()[_KEPT:]:
-            shutil.rmtree(old)
+        # What has come together of an epoch's figures is spread over the workers, and this one alone is here.
+        counted = [] if replica.has_workers(model.distribute_strategy) else model.metrics_variables
+        metrics = [variable.numpy().tolist() for variable in counted]
+        state = {"step": step, "run": self.run, "weights": _shapes(model), "metrics": metrics, "history": history}
+        if self.trained_on is not None:
+            state["trained_on"] = self.trained_on
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with files.replacing(target) as scratch:
+                scratch.mkdir()
+                model.save(scratch / _MODEL)
+                files.write_json(scratch / _STATE, state)
+                files.write_json(scratch / _CHECKSUMS, {name: _checksum(scratch / name) for name in (_MODEL, _STATE)})
+            for old in self.newest_first()[_KEPT:]:
+                files.remove(old)
+        except OSError as error:
+            raise NotWritten(
+                f"The checkpoint of step {step} cannot be written ({error.strerror or error}). {self.kept()} "
+                "Make room on the disk and run the same command again to go on from there."
+            ) from error
+
+    def kept(self):
+        """A sentence that names the newest checkpoint."""
+        newest = next(iter(self.newest_first()), None)
+        return f"The last good checkpoint is kept: {newest}." if newest else "No checkpoint was written yet."
 
     def restore(self, model):
         """Loads the newest checkpoint that can be read: (step, history), or (0, []) where there is none.
 
+        The model's metrics stand as they did at that step, but for those of several workers.
+
         Raises:
             OutOfDate: if the checkpoint was trained on data of another origin.
-            OtherRun: if the checkpoint is of another run, with the differences.
+            OtherRun: if the checkpoint is of another run or of another architecture, with the differences.
         """
         variables = [*model.variables, *model.optimizer.variables]
         before = [variable.numpy() for variable in variables]
         for folder in self.newest_first():
             try:
-                state = json.loads((folder / "state.json").read_text())
+                _require_intact(folder)
+                state = json.loads((folder / _STATE).read_text())
                 if state.get("trained_on") != self.trained_on:
                     raise OutOfDate
                 self._require_same_run({**self.defaults, **state["run"]})
-                model.load_weights(folder / "model.weights.h5")
+                self._require_same_weights(state["weights"], _shapes(model))
+                model.load_weights(folder / _MODEL)
+                for variable, value in zip(model.metrics_variables, state["metrics"]):
+                    variable.assign(value)
                 return int(state["step"]), list(state["history"])
             except (OtherRun, OutOfDate):
                 raise
@@ -88,13 +126,47 @@ class Checkpoints:
             if run.get(key) != self.run.get(key)
         ]
         if differences:
-            ways = "pass --fresh to start over, or another --output"
-            if self.trained_on is not None:  # for --fresh would start over what it was trained on, too
-                ways = "or remove that folder to start it over"
-            raise OtherRun(
-                f"The run in {self.folder.parent} cannot go on with other settings: {'; '.join(differences)}. "
-                f"Restore them, {ways}."
-            )
+            self._refuse("settings", differences)
+
+    def _require_same_weights(self, before, now):
+        pairs = itertools.zip_longest(map(tuple, before), now)
+        differences = [
+            f"{(old or new)[0]} {_of_shape('was', old)} and {_of_shape('is', new)}"
+            for old, new in pairs
+            if (old and old[1]) != (new and new[1])
+        ]
+        if differences:
+            more = [f"and {len(differences) - 3} weights more"] if len(differences) > 3 else []
+            self._refuse("architecture", [*differences[:3], *more])
+
+    def _refuse(self, what, differences):
+        ways = "pass --fresh to start over, or another --output"
+        if self.trained_on is not None:  # for --fresh would start over what it was trained on, too
+            ways = "or remove that folder to start it over"
+        raise OtherRun(
+            f"The run in {self.folder.parent} cannot go on with other {what}: {'; '.join(differences)}. "
+            f"Restore them, {ways}."
+        )
+
+
+def _shapes(model):
+    """Path and shape of each weight; the paths only to be shown, as Keras numbers them through a process."""
+    return [(weight.path, list(weight.shape)) for weight in model.weights]
+
+
+def _of_shape(verb, weight):
+    return f"{verb} {weight[1]}" if weight else f"{verb} not there"
+
+
+def _require_intact(folder):
+    for name, checksum in json.loads((folder / _CHECKSUMS).read_text()).items():
+        if _checksum(folder / name) != checksum:
+            raise ValueError(f"{name} is not as it was written")
+
+
+def _checksum(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def all_finite(model):

@@ -32,6 +32,22 @@ class Position(keras.callbacks.Callback):
         self.step = self._first + batch + 1
 
 
+class GoOnWithMetrics(keras.callbacks.Callback):
+    """Lets the first epoch count on from what the model's metrics hold now, where `fit` would reset them.
+
+    So the figures of an epoch that was interrupted are those of all its steps.
+    """
+
+    def __init__(self, model):
+        super().__init__()
+        self._values = [variable.numpy() for variable in model.metrics_variables]
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for variable, value in zip(self.model.metrics_variables, self._values):
+            variable.assign(value)
+        self._values = []
+
+
 class StopOnNonFinite(keras.callbacks.Callback):
     """Raises `NonFiniteLoss` as soon as the loss is no finite number, before anything more is saved.
 
@@ -54,11 +70,9 @@ class StopOnNonFinite(keras.callbacks.Callback):
     def _require_finite(self, name, value):
         if math.isfinite(value):
             return
-        kept = next(iter(self._checkpoints.newest_first()), None)
         raise NonFiniteLoss(
-            f"The {name} is {value} at step {self._position.step}. "
-            + (f"The last good checkpoint is kept: {kept}. " if kept else "No checkpoint was written yet. ")
-            + f"A lower {self._flag} is the first thing to try; then look for NaN in the data, and with "
+            f"The {name} is {value} at step {self._position.step}. {self._checkpoints.kept()} "
+            f"A lower {self._flag} is the first thing to try; then look for NaN in the data, and with "
             "--mixed-precision float16 try bfloat16."
         )
 
@@ -96,13 +110,16 @@ class StopOnSignal(keras.callbacks.Callback):
 
 
 class SaveCheckpoints(keras.callbacks.Callback):
-    """Keeps the history, and saves a checkpoint at the end of each epoch and whenever `seconds` have passed."""
+    """Keeps the history, and saves a checkpoint at the end of each epoch and whenever `seconds` have passed.
 
-    def __init__(self, position, checkpoints, history, seconds=300):
+    Of several workers the chief alone saves.
+    """
+
+    def __init__(self, position, checkpoints, history, seconds, chief=True):
         super().__init__()
         self.history = history
         self._position, self._checkpoints = position, checkpoints
-        self._seconds = seconds
+        self._seconds, self._chief = seconds, chief
         self._last = time.monotonic()
         self._began = self._last - (history[-1]["seconds"] if history else 0.0)
 
@@ -120,7 +137,8 @@ class SaveCheckpoints(keras.callbacks.Callback):
         self.history.append({"epoch": epoch, "step": self._position.step, **figures, "seconds": seconds})
 
     def save(self):
-        self._checkpoints.save(self.model, self._position.step, self.history)
+        if self._chief:
+            self._checkpoints.save(self.model, self._position.step, self.history)
         self._last = time.monotonic()
 
 

@@ -1,6 +1,7 @@
 """The optimizer of a recipe, and the averages of the weights that it keeps."""
 
 import keras
+import tensorflow as tf
 
 from zoo import replica
 
@@ -14,9 +15,7 @@ def make(learning_rate, total_steps, warmup_steps=0, gradient_clip=None, ema=Non
         learning_rate: float > 0.
         total_steps: int >= 1.
         warmup_steps: int >= 0, over which the rate first rises from 0; a tenth of all steps at most.
-        gradient_clip: float > 0, the largest norm of the gradient of all weights together, or None. Under several
-            replicas each one's share is clipped to its share of this, as Keras clips before it adds up: the whole
-            is within the bound, and may be within a smaller one.
+        gradient_clip: float > 0, the largest norm of the gradient of all weights and replicas together, or None.
         ema: float in [0, 1), the momentum of the weights' moving average, or None for none. A tenth of all steps is
             the furthest that it looks back, or a short run's average would be that of its first weights.
 
@@ -31,9 +30,20 @@ def make(learning_rate, total_steps, warmup_steps=0, gradient_clip=None, ema=Non
         warmup_target=learning_rate if warmup_steps else None,
         warmup_steps=warmup_steps,
     )
-    clip = None if gradient_clip is None else gradient_clip / replica.num_replicas()
     average = {} if ema is None else {"use_ema": True, "ema_momentum": min(ema, max(0.0, 1.0 - _SHARE / total_steps))}
-    return keras.optimizers.Adam(schedule, global_clipnorm=clip, **average)
+    adam = keras.optimizers.Adam(schedule, global_clipnorm=gradient_clip, **average)
+    if gradient_clip is not None and replica.num_replicas() > 1:
+        # Keras would clip what each replica has before it adds up.
+        adam._clip_gradients = lambda gradients: _clip(gradients, gradient_clip)
+    return adam
+
+
+def _clip(gradients, largest):
+    """The replicas' shares of a gradient, scaled so that the norm of their sum is `largest` at most."""
+    known = [gradient for gradient in gradients if gradient is not None]
+    norm = tf.linalg.global_norm([replica.all_sum(gradient) for gradient in known])
+    scale = largest / tf.maximum(norm, largest)
+    return [None if gradient is None else scale * gradient for gradient in gradients]
 
 
 class Averages(keras.callbacks.Callback):

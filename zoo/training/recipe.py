@@ -107,6 +107,7 @@ class Recipe(Regime):
         add("--mixed-precision", nargs="?", choices=("none", "bfloat16", "float16"), default="none", const="bfloat16")
         add("--output", type=pathlib.Path, default=pathlib.Path("runs", self.name), help="default: %(default)s")
         add("--fresh", action="store_true", help="start over, instead of going on where the last run stopped")
+        add("--checkpoint-seconds", type=float, default=300, help="between two within an epoch (default: %(default)s)")
         add("--no-export", action="store_true", help="leave out the SavedModel and the TFLite files")
         if self.binarization:
             add("--binarization", choices=("none", "static", "dynamic"), default=self.binarization)
@@ -136,7 +137,7 @@ class Recipe(Regime):
                     checks.positive_int(_flag(name), getattr(flags, name))
             if not 0 <= flags.seed < 2**32:
                 checks.fail("--seed", "an integer >= 0 and < 2**32", flags.seed)
-            for name in ("learning_rate", "prior_learning_rate"):
+            for name in ("learning_rate", "prior_learning_rate", "checkpoint_seconds"):
                 if hasattr(flags, name):
                     checks.number(_flag(name), getattr(flags, name), 0.0, open_low=True)
             if flags.sample and self.dataset not in data.SAMPLES:

@@ -1,5 +1,9 @@
 """From flags to a trained, evaluated model: what every recipe calls."""
 
+import contextlib
+import errno
+import functools
+import json
 import math
 import os
 import platform
@@ -8,13 +12,16 @@ import sys
 import keras
 import tensorflow as tf
 
-from zoo import _startup, data, distributions, evaluation, files
+from zoo import _startup, data, distributions, evaluation, files, replica
 from zoo.training import card, codes, monitors, pictures, stage
-from zoo.training.checkpoints import OtherRun
+from zoo.training.checkpoints import NotWritten, OtherRun
 
 _PRIOR_FLAGS = ("prior", "prior_epochs", "prior_batch_size", "prior_learning_rate")
 # What may differ between a run and its continuation.
-_FREE = ("epochs", "output", "fresh", "no_export", "strategy", "data_dir", "labels", *_PRIOR_FLAGS)
+_FREE = (
+    "epochs", "output", "fresh", "no_export", "strategy", "data_dir", "labels", "checkpoint_seconds", *_PRIOR_FLAGS,
+)  # fmt: skip
+_PEER_LOST = 138  # of the statuses that a job manager takes for a reason to start again, the one left to programs
 
 
 def main(recipe, argv=None):
@@ -24,38 +31,65 @@ def main(recipe, argv=None):
     pictures, and `export/`, the model as a SavedModel and as TFLite with its `card.json`; and in `prior_<kind>/` there
     what the training of a prior over codes leaves, but for the prior itself, which is a part of the model.
 
+    Of several workers the chief alone leaves anything.
+
     Returns:
-        dict, what `metrics.json` holds.
+        dict, what `metrics.json` holds; None in a worker that is not the chief.
 
     Raises:
         SystemExit: status 2 for flags that are wrong, before any data is read; 1 for data that cannot be had, a loss
-            that is no number or a run that cannot go on; 130 after Ctrl-C and 143 after SIGTERM, with
-            what was trained kept.
+            that is no number, a full disk or a run that cannot go on; 130 after Ctrl-C and 143 after SIGTERM, with
+            what was trained kept; 138 where another worker was lost: all are to be started again.
     """
     flags = recipe.parse(argv)
     try:
-        with _startup.quiet():
-            tf.config.list_logical_devices()  # the devices wake up here, and talk
-        return _run(recipe, flags)
-    except (data.DataError, monitors.NonFiniteLoss, OtherRun) as error:
+        strategy = _strategy(recipe, flags)
+        _require_whole_shares(recipe, flags, strategy)
+        with _heard(replica.is_chief(strategy)):
+            return _run(recipe, flags, strategy)
+    except (data.DataError, monitors.NonFiniteLoss, NotWritten, OtherRun) as error:
         print(f"{recipe.name}: {error}", file=sys.stderr)
         raise SystemExit(1) from error
+    except (OSError, tf.errors.ResourceExhaustedError) as error:
+        if not _is_full(error):
+            raise
+        print(f"{recipe.name}: {error}. Make room and run the same command again to go on.", file=sys.stderr)
+        raise SystemExit(1) from error
+    except tf.errors.OpError as error:
+        if flags.strategy != "multiworker":
+            raise
+        print(f"{error.message}\n{recipe.name}: another worker was lost; start all again to go on", file=sys.stderr)
+        raise SystemExit(_PEER_LOST) from error
     except KeyboardInterrupt:
         print(f"\n{recipe.name}: stopped; run the same command again to go on")
         raise SystemExit(130) from None
 
 
-def _run(recipe, flags):
+@contextlib.contextmanager
+def _heard(chief):
+    """Keeps what is printed within to the chief: of several workers all would say the same."""
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(sys.stdout if chief else nowhere):
+        yield
+
+
+def _is_full(error):
+    return isinstance(error, tf.errors.OpError) or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _run(recipe, flags, strategy):
     keras.utils.set_random_seed(flags.seed)
     policy = {"none": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}[flags.mixed_precision]
     before = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_dtype_policy(policy)
     try:
-        strategy = _strategy(recipe, flags)
+        chief = replica.is_chief(strategy)
         with strategy.scope():
             model = recipe.build_checked(flags)
+        if chief:
+            files.sweep(flags.output)
         splits = _load(recipe, flags)
         sizes = (len(splits.train), len(splits.validation), len(splits.test))
+        _require_whole_shares(recipe, flags, strategy, sizes)
         print("{}: {} training, {} validation and {} test images".format(recipe.name, *sizes))
         history = _train_model(recipe, flags, strategy, model, splits)
         parameters = _count(model)
@@ -64,7 +98,12 @@ def _run(recipe, flags):
             test, about_prior = _train_prior(recipe, flags, strategy, model, splits)
     finally:
         keras.mixed_precision.set_dtype_policy(before)
-    return _finish(recipe, flags, model, splits, history, parameters, test, about_prior)
+    test = _evaluate(model, functools.partial(_batches, flags, model, splits.test)) | test
+    metrics = None
+    if chief:
+        metrics = _finish(recipe, flags, model, splits, history, parameters, test, about_prior)
+    replica.gather(strategy, 0)  # the chief has what the others' connections hang on
+    return metrics
 
 
 def make_strategy(name):
@@ -84,13 +123,40 @@ def make_strategy(name):
 
 
 def _strategy(recipe, flags):
+    workers = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+    number = sum(len(workers.get(kind, ())) for kind in ("chief", "worker"))
+    if number > 1 and flags.strategy != "multiworker":
+        recipe.parser().error(
+            f"Expected `--strategy` to be multiworker, as TF_CONFIG names {number} workers. Received: {flags.strategy}"
+        )
+    if number > 1:
+        print(f"{recipe.name}: waiting for {number} workers", flush=True)
     try:
-        return make_strategy(flags.strategy)
+        with _startup.quiet():
+            strategy = make_strategy(flags.strategy)  # before the devices wake up, or workers cannot join
+            tf.config.list_logical_devices()  # they do here, and talk
+        return strategy
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:200]
         recipe.parser().error(
             f"Expected `--strategy` to be one that this machine allows. Received: {flags.strategy} ({reason})"
         )
+
+
+def _require_whole_shares(recipe, flags, strategy, sizes=()):
+    """A usage error unless all replicas have as much of a batch, and some of each split's last one, of `sizes`."""
+    replicas = strategy.num_replicas_in_sync
+    for name in ("batch_size", "prior_batch_size"):
+        size = getattr(flags, name, replicas)
+        flag = "--" + name.replace("_", "-")
+        if size % replicas:
+            expected, left = f"a multiple of the {replicas} replicas", f"which leaves {size % replicas} over"
+            recipe.parser().error(f"Expected `{flag}` to be {expected}. Received: {size}, {left}")
+        for number in sizes:
+            if 0 < number % size < replicas:  # TensorFlow's convolutions fail on nothing, on some devices
+                expected = f"one whose last batch has an image for each of the {replicas} replicas"
+                left = f"which leaves {number % size} of {number}"
+                recipe.parser().error(f"Expected `{flag}` to be {expected}. Received: {size}, {left}")
 
 
 def _load(recipe, flags):
@@ -101,9 +167,14 @@ def _load(recipe, flags):
     return data.Splits(*(data.binarize(part, flags.seed + number) for number, part in enumerate(parts)))
 
 
-def _batches(flags, model, images, **kwargs):
-    dynamic = flags.binarization == "dynamic"
-    return data.batches(images, flags.batch_size, seed=flags.seed, dynamic=dynamic, labels=model.conditional, **kwargs)
+def _batches(flags, model, images, context=None, **kwargs):
+    how = {"seed": flags.seed, "dynamic": flags.binarization == "dynamic", "labels": model.conditional}
+    return data.batches(images, flags.batch_size, context=context, **how, **kwargs)
+
+
+def _evaluate(model, batches):
+    """The model's figures of what `batches(context)` gives; each replica does its share."""
+    return model.evaluate(replica.distribute(model.distribute_strategy, batches), verbose=0, return_dict=True)
 
 
 def _settings(recipe, flags, **also):
@@ -130,8 +201,11 @@ def _train_model(recipe, flags, strategy, model, splits):
         flags.output,
         settings,
         defaults,
-        training=lambda step: _batches(flags, model, splits.train, shuffle=True, epochs=None, first_step=step),
-        validation=_batches(flags, model, splits.validation),
+        training=lambda step, context: _batches(
+            flags, model, splits.train, context, shuffle=True, epochs=None, first_step=step
+        ),
+        validation=functools.partial(_batches, flags, model, splits.validation),
+        checkpoint_seconds=flags.checkpoint_seconds,
         save=lambda: files.save_model(model, flags.output / "model.keras"),
         callbacks=recipe.callbacks(flags, plan.total_steps),
     )
@@ -154,8 +228,8 @@ def _train_prior(recipe, flags, strategy, model, splits):
         prior = recipe.prior.build(flags, model, grids["train"].shape[1:])
         stage.compile_model(prior, recipe.prior, flags.prior_learning_rate, plan)
 
-    def batches(part, **kwargs):
-        return data.code_batches(grids[part], flags.prior_batch_size, seed=flags.seed, **kwargs)
+    def batches(part, context=None, **kwargs):
+        return data.code_batches(grids[part], flags.prior_batch_size, seed=flags.seed, context=context, **kwargs)
 
     def save():
         model.prior = prior
@@ -169,8 +243,9 @@ def _train_prior(recipe, flags, strategy, model, splits):
         flags.output / f"prior_{flags.prior}",
         settings,
         defaults,
-        training=lambda step: batches("train", shuffle=True, epochs=None, first_step=step),
-        validation=batches("validation"),
+        training=lambda step, context: batches("train", context, shuffle=True, epochs=None, first_step=step),
+        validation=functools.partial(batches, "validation"),
+        checkpoint_seconds=flags.checkpoint_seconds,
         save=save,
         trained_on=codes.fingerprint(model),
         name="prior",
@@ -178,13 +253,14 @@ def _train_prior(recipe, flags, strategy, model, splits):
     height, width = grids["train"].shape[1:]
     print(f"{flags.prior} over {height}×{width} codes: {_count(prior):,} parameters")
     history = stage.train(second, flags.fresh)
+    model.prior = prior
+    test = {"prior_nats_per_code": _evaluate(prior, functools.partial(batches, "test"))["nats_per_code"]}
+    if not replica.is_chief(strategy):
+        return test, {}
     pictures.draw_curves(history, second.folder, ["nats_per_code"], "nats per code")
     figures = evaluation.log_prob(model, _batches(flags, model, splits.test))
-    test = {
-        "prior_nats_per_code": prior.evaluate(batches("test"), verbose=0, return_dict=True)["nats_per_code"],
-        "unigram_nats_per_code": codes.unigram_nats_per_code(grids["train"], grids["test"], prior.num_codes),
-        "elbo": figures["log_prob"],
-    }
+    test["unigram_nats_per_code"] = codes.unigram_nats_per_code(grids["train"], grids["test"], prior.num_codes)
+    test["elbo"] = figures["log_prob"]
     if model.likelihood.eight_bit:
         test["bits_per_dim"] = distributions.bits_per_dim(test["elbo"], recipe.shape(flags))
     return test, {"prior": {"kind": flags.prior, "parameters": _count(prior), **_of_history(history)}}
@@ -205,8 +281,7 @@ def _of_history(history):
 
 
 def _finish(recipe, flags, model, splits, history, parameters, test, about_prior):
-    """Measures on the test split, and draws."""
-    test = model.evaluate(_batches(flags, model, splits.test), verbose=0, return_dict=True) | test
+    """Measures the rest on the test split, draws and exports."""
     variance = data.pixel_variance(splits.train)
     test |= evaluation.reconstruction_error(model, _batches(flags, model, splits.test), variance)
     metrics = {

@@ -1,6 +1,7 @@
 """One stage of a run: a model, trained from where it stopped to the end of its plan."""
 
 import dataclasses
+import functools
 import pathlib
 import shutil
 import signal
@@ -10,7 +11,7 @@ import keras
 
 from zoo import data, files, replica
 from zoo.training import monitors, optimizer
-from zoo.training.checkpoints import Checkpoints, OutOfDate
+from zoo.training.checkpoints import Checkpoints, OtherRun, OutOfDate
 
 
 class Plan:
@@ -42,9 +43,11 @@ class Stage:
         folder: path, of `checkpoints/`, `logs/` and `history.csv`.
         settings: dict, what must be the same for the stage to go on.
         defaults: dict, what settings were while they did not exist yet.
-        training: function of the number of the first step that gives endless batches.
-        validation: dataset.
+        training: function of the number of the first step and of a `tf.distribute.InputContext` or None that gives
+            endless batches.
+        validation: function of such a context that gives batches.
         save: function without arguments that saves the model, called at the end, and when the stage is interrupted.
+        checkpoint_seconds: number > 0, after which a checkpoint is written within an epoch.
         callbacks: Keras callbacks.
         trained_on: str, what stands for the origin of the data: where another one is recorded, the stage starts over.
         name: str, of a stage that is not the only one: its flags begin with it, and so does what is printed.
@@ -56,8 +59,9 @@ class Stage:
     settings: dict
     defaults: dict
     training: Callable
-    validation: object
+    validation: Callable
     save: Callable
+    checkpoint_seconds: float = 300
     callbacks: tuple = ()
     trained_on: str | None = None
     name: str = ""
@@ -82,22 +86,30 @@ def compile_model(model, regime, learning_rate, plan):
 
 
 def train(stage, fresh=False):
-    """Trains from the last checkpoint, unless `fresh`, to the end of the plan; gives the history of all epochs."""
-    model, plan = stage.model, stage.plan
+    """Trains from the last checkpoint, unless `fresh`, to the end of the plan; gives the history of all epochs.
+
+    Of several workers each does so, and the chief alone writes.
+    """
+    model, plan, strategy = stage.model, stage.plan, stage.model.distribute_strategy
+    chief = replica.is_chief(strategy)
     checkpoints = Checkpoints(stage.folder / "checkpoints", stage.settings, stage.defaults, stage.trained_on)
-    if fresh:
+    if fresh and chief:
         _clear(stage.folder)
+    replica.gather(strategy, 0)  # before that is done, no other worker may look for a checkpoint
     step, history = _restore(stage, checkpoints)
+    _require_agreement(stage, replica.gather(strategy, step))
+    validation = replica.distribute(strategy, stage.validation)
     position = monitors.Position(step)
-    saver = monitors.SaveCheckpoints(position, checkpoints, history)
+    saver = monitors.SaveCheckpoints(position, checkpoints, history, stage.checkpoint_seconds, chief)
     stopper = monitors.StopOnSignal()
     averages = optimizer.Averages(model)
     callbacks = [
         position,
+        *([monitors.GoOnWithMetrics(model)] if step % plan.steps_per_epoch else []),
         averages,
         monitors.StopOnNonFinite(position, checkpoints, stage.rate_flag),
         *stage.callbacks,
-        keras.callbacks.TensorBoard(stage.folder / "logs", write_graph=False, profile_batch=0),
+        *([keras.callbacks.TensorBoard(stage.folder / "logs", write_graph=False, profile_batch=0)] if chief else []),
         saver,
         monitors.Progress(position, plan.total_steps),
         stopper,
@@ -105,24 +117,25 @@ def train(stage, fresh=False):
 
     def save():
         averages.apply()
-        stage.save()
-        files.write_csv(stage.folder / "history.csv", history)
+        if chief:
+            stage.save()
+            files.write_csv(stage.folder / "history.csv", history)
 
     try:
         with stopper:
             if step % plan.steps_per_epoch == 0 and step > (history[-1]["step"] if history else 0):
                 # It stopped between an epoch's last step and the end of its validation.
-                figures = model.evaluate(stage.validation, callbacks=[averages], verbose=0, return_dict=True)
+                figures = model.evaluate(validation, callbacks=[averages], verbose=0, return_dict=True)
                 saver.add(step // plan.steps_per_epoch, {f"val_{name}": value for name, value in figures.items()})
             while position.step < plan.total_steps:
                 # A run that stopped within an epoch first makes that epoch whole.
                 epoch, done = divmod(position.step, plan.steps_per_epoch)
                 model.fit(
-                    stage.training(position.step),
+                    replica.distribute(strategy, functools.partial(stage.training, position.step)),
                     steps_per_epoch=plan.steps_per_epoch - done,
                     initial_epoch=epoch,
                     epochs=epoch + 1 if done else plan.epochs,
-                    validation_data=stage.validation,
+                    validation_data=validation,
                     callbacks=callbacks,
                     shuffle=False,  # the batches are
                     verbose=0,
@@ -148,6 +161,15 @@ def _restore(stage, checkpoints):
     if step:
         print(f"{stage.prefix}going on at step {step} of {stage.plan.total_steps}")
     return step, history
+
+
+def _require_agreement(stage, steps):
+    if len(set(steps)) > 1:
+        found = ", ".join(f"worker {number} step {step}" for number, step in enumerate(steps))
+        raise OtherRun(
+            f"The workers do not find the same checkpoint in {stage.folder / 'checkpoints'}: {found}. "
+            "Expected --output to be a folder that all of them share."
+        )
 
 
 def _clear(folder):

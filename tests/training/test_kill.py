@@ -1,0 +1,119 @@
+"""Real processes killed at whatever moment: what they end with in the end is what an undisturbed one ends with."""
+
+import csv
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+# Bitwise equality is promised where operators are deterministic.
+ENVIRONMENT = {**os.environ, "TF_DETERMINISTIC_OPS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+
+
+def start(output, recipe, *flags):
+    command = [sys.executable, ROOT / "recipes" / f"{recipe}.py", "--sample", "--no-export", "--output", output, *flags]
+    with open(f"{output}.log", "a") as log:
+        return subprocess.Popen(command, env=ENVIRONMENT, stdout=log, stderr=log)
+
+
+def run(output, recipe, *flags):
+    process = start(output, recipe, *flags)
+    assert process.wait() == 0, pathlib.Path(f"{output}.log").read_text()
+
+
+def stop(process, number):
+    process.send_signal(number)
+    return process.wait()
+
+
+def results(output):
+    """All that a run computes: its weights, its history without the seconds, and its figures of the test split."""
+    model = keras.saving.load_model(output / "model.keras")
+    weights = [np.asarray(value) for value in [*model.variables, *model.optimizer.variables]]
+    history = []
+    for path in sorted(output.rglob("history.csv")):
+        with open(path, newline="") as file:
+            history += [
+                {name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)
+            ]
+    return weights, history, json.loads((output / "metrics.json").read_text())["test"]
+
+
+def assert_same(output, other):
+    (weights, *rest), (others, *other_rest) = results(output), results(other)
+    assert len(weights) == len(others) > 10
+    for one, two in zip(weights, others):
+        np.testing.assert_array_equal(one, two)
+    assert rest == other_rest
+
+
+def leftovers(output):
+    return [path for path in output.rglob(".*") if path.name[1].isdigit()]
+
+
+def wait_for(condition, process, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.01)
+
+
+SHORT = ("--epochs", "2", "--steps-per-epoch", "100", "--checkpoint-seconds", "0.1")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    output = tmp_path_factory.mktemp("undisturbed") / "run"
+    run(output, "mnist_vae", *SHORT)
+    return output
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143)])
+def test_run_stopped_within_an_epoch_ends_as_if_it_had_not_been(undisturbed, tmp_path, number, status):
+    output = tmp_path / "run"
+    process = start(output, "mnist_vae", *SHORT)
+    wait_for(lambda: any((output / "checkpoints").glob("step-*")), process)
+    assert stop(process, number) == status, pathlib.Path(f"{output}.log").read_text()
+    step = max(int(path.name.removeprefix("step-")) for path in (output / "checkpoints").glob("step-*"))
+    assert 0 < step < 200 and step != 100
+    run(output, "mnist_vae", *SHORT)
+    assert f"going on at step {step} of 200" in pathlib.Path(f"{output}.log").read_text()
+    assert_same(output, undisturbed)
+    assert not leftovers(output)
+
+
+LONG = ("--epochs", "30", "--prior-epochs", "4", "--checkpoint-seconds", "0.3")
+
+
+@pytest.mark.slow
+def test_run_killed_at_twenty_random_moments_ends_as_if_it_had_not_been(tmp_path):
+    whole, output = tmp_path / "whole", tmp_path / "run"
+    began = time.monotonic()
+    run(whole, "mnist_vqvae", *LONG)
+    seconds = time.monotonic() - began
+    draw, kills, ends = random.Random(0), 0, 0
+    while kills < 20 or not ends:
+        process = start(output, "mnist_vqvae", *LONG)
+        # Up to a third of a run: somewhere in its start, its steps, its checkpoints or what comes after them.
+        process_ends_at = time.monotonic() + draw.uniform(0.0, seconds / 3)
+        while process.poll() is None and (kills >= 20 or time.monotonic() < process_ends_at):
+            time.sleep(0.005)
+        if process.poll() is None:
+            stop(process, signal.SIGKILL)
+            kills += 1
+            continue
+        assert process.returncode == 0, pathlib.Path(f"{output}.log").read_text()
+        assert_same(output, whole)
+        assert not leftovers(output)
+        ends += 1
+        shutil.rmtree(output)
