@@ -1,6 +1,11 @@
 """Two logical CPUs for the tests of replicas, one seed for all that is drawn, and TFDS datasets that nobody fetched."""
 
+import contextlib
+import json
+import os
 import pathlib
+import socket
+import subprocess
 
 import keras
 import pytest
@@ -24,6 +29,36 @@ def own_collectives():
     # Two strategies of one process give their collectives the same keys, and TensorFlow takes those of the second for
     # late ones of the first ("Shape mismatch in the collective instance"). Its own tests move this base as well.
     tf.distribute.MirroredStrategy._collective_key_base += 100
+
+
+@pytest.fixture
+def start_workers():
+    """Function of (command, logs) that starts it as two workers of one job, which find each other by TF_CONFIG.
+
+    What they print goes to the two paths in `logs`. Gives the processes, the chief's first; at the test's end all are
+    killed.
+    """
+    started = []
+
+    def start(command, logs, **variables):
+        with contextlib.ExitStack() as stack:
+            ports = [stack.enter_context(socket.socket()) for _ in logs]
+            for port in ports:
+                port.bind(("localhost", 0))
+            cluster = {"worker": [f"localhost:{port.getsockname()[1]}" for port in ports]}
+        processes = []
+        for index, path in enumerate(logs):
+            config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
+            environment = {**os.environ, "TF_CONFIG": config, "TF_CPP_MIN_LOG_LEVEL": "2", **variables}
+            with open(path, "a") as log:
+                processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+        started.extend(processes)
+        return processes
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture

@@ -93,6 +93,15 @@ class GenerativeModel(keras.Model):
             results = {name: ops.expand_dims(value, 0) for name, value in results.items()}
         return results
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Keras builds from a batch that it first reduces over the replicas, which fails for pairs over several workers.
+        if iterator is not None and replica.has_workers(self.distribute_strategy):
+            _, _, batches = next(iter(iterator))
+            local = self.distribute_strategy.experimental_local_results
+            data_batch = keras.tree.map_structure(lambda value: local(value)[0], next(batches))
+            iterator = None
+        super()._maybe_symbolic_build(iterator, data_batch)
+
     def _get_metrics_result_or_logs(self, logs):
         # Keras falls back on the last step's report where a tracker is left out of it; of several replicas that is the
         # mean of their means, in which an example of a smaller share counts for more.
