@@ -2,6 +2,10 @@
 
 import csv
 import json
+import os
+import shutil
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -45,6 +49,38 @@ def test_error_before_anything_is_written_leaves_nothing(tmp_path):
     with pytest.raises(ValueError), files.replacing(tmp_path / "a.txt"):
         raise ValueError
     assert not list(tmp_path.iterdir())
+
+
+def test_folder_is_removed_whole(tmp_path, monkeypatch):
+    """Whoever looks while its files go does not find it any more."""
+    target = tmp_path / "step"
+    target.mkdir()
+    (target / "file").touch()
+    removed = []
+    monkeypatch.setattr(shutil, "rmtree", lambda path: removed.append((path, target.exists())))
+    files.remove(target)
+    assert removed == [(tmp_path / f".{os.getpid()}-old-step", False)]
+
+
+def test_what_dead_processes_left_is_swept_and_nothing_else(tmp_path):
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    inside = tmp_path / "checkpoints"
+    stale = [
+        tmp_path / f".{done.pid}-model.keras",
+        inside / f".{done.pid}-step-00000003",
+        inside / f".{os.getpid()}-old-x",
+    ]
+    kept = [
+        tmp_path / "model.keras",
+        tmp_path / ".hidden",
+        tmp_path / ".1-of-the-first-process",
+        inside / "step-00000002",
+    ]
+    for path in (*stale, *kept):
+        path.mkdir(parents=True) if "step" in path.name else path.parent.mkdir(exist_ok=True) or path.touch()
+    files.sweep(tmp_path)
+    assert sorted(tmp_path.rglob("*")) == sorted([inside, *kept])
 
 
 def test_folder_replaces_a_folder(tmp_path):

@@ -12,10 +12,11 @@ from zoo.training.checkpoints import Checkpoints, NotWritten, OtherRun, OutOfDat
 RUN = {"seed": "0", "beta": None}
 
 
-def model_after(steps):
+def model_after(steps, hidden=(16,)):
     """A model trained on a line with Adam, so that each step moves all weights and both moments."""
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(16, activation="tanh"), keras.layers.Dense(1)])
+    layers = [keras.layers.Dense(units, activation="tanh") for units in hidden]
+    model = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(1)])
     model.compile("adam", "mse", run_eagerly=True)
     x = np.linspace(-1, 1, 32, dtype=np.float32).reshape(8, 4)
     for _ in range(steps):
@@ -109,11 +110,28 @@ def garble(path):
     path.write_bytes(content)
 
 
+def flip(path, place):
+    """One bit."""
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1
+    path.write_bytes(content)
+
+
+def of_another_step(folder):
+    """A record that reads well, and is not the one that was written."""
+    (folder / "state.json").write_text((folder / "state.json").read_text().replace('"step": 2', '"step": 3'))
+
+
 BREAKAGES = {
     "weights cut": lambda f: (f / "model.keras").write_bytes((f / "model.keras").read_bytes()[:-100]),
     "weights empty": lambda f: (f / "model.keras").write_bytes(b""),
     "weights gone": lambda f: (f / "model.keras").unlink(),
     "weights zeroed in the middle": lambda f: garble(f / "model.keras"),
+    "bit flipped at the begin of the weights": lambda f: flip(f / "model.keras", 0.01),
+    "bit flipped in the weights": lambda f: flip(f / "model.keras", 0.5),
+    "bit flipped in the checksums": lambda f: flip(f / "checksums.json", 0.5),
+    "checksums gone": lambda f: (f / "checksums.json").unlink(),
+    "state of another step": of_another_step,
     "state cut": lambda f: (f / "state.json").write_text((f / "state.json").read_text()[:20]),
     "state empty": lambda f: (f / "state.json").write_bytes(b""),
     "state gone": lambda f: (f / "state.json").unlink(),
@@ -158,6 +176,34 @@ def test_other_run_is_refused_with_the_differences(two, run, difference):
     assert str(two.folder.parent) in str(caught.value)
     assert "--fresh" in str(caught.value) and "--output" in str(caught.value)
     assert_equal(model, model_after(0))
+
+
+@pytest.mark.parametrize(
+    "hidden, difference",
+    [
+        ((8,), r"dense\S*/kernel was \[4, 16\] and is \[4, 8\]; dense\S*/bias was \[16\] and is \[8\]; "
+               r"dense\S*/kernel was \[16, 1\] and is \[8, 1\]\. "),
+        ((16, 1), r"dense\S*/kernel was not there and is \[1, 1\]; dense\S*/bias was not there and is \[1\]\. "),
+        ((), r"dense\S*/kernel was \[4, 16\] and is \[4, 1\]; dense\S*/bias was \[16\] and is \[1\]; "
+             r"dense\S*/kernel was \[16, 1\] and is not there; and 1 weights more\. "),
+    ],
+)  # fmt: skip
+def test_other_architecture_is_refused_with_the_differences(two, hidden, difference):
+    model = model_after(0, hidden)
+    with pytest.raises(OtherRun, match="cannot go on with other architecture: " + difference) as caught:
+        two.restore(model)
+    assert "--fresh" in str(caught.value)
+    assert_equal(model, model_after(0, hidden))
+
+
+def test_metrics_stand_as_they_did(two):
+    model = model_after(3)
+    (loss,) = model.metrics
+    assert float(loss.result()) > 0
+    two.save(model, 3, [], [variable.numpy().tolist() for variable in model.metrics_variables])
+    again = model_after(0)
+    two.restore(again)
+    assert float(again.metrics[0].result()) == float(loss.result())
 
 
 @pytest.mark.parametrize("default, fits", [("relu", True), ("gelu", False)])

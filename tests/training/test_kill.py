@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -90,6 +91,24 @@ def test_run_stopped_within_an_epoch_ends_as_if_it_had_not_been(undisturbed, tmp
     assert f"going on at step {step} of 200" in pathlib.Path(f"{output}.log").read_text()
     assert_same(output, undisturbed)
     assert not leftovers(output)
+
+
+def test_full_disk_stops_a_run_with_the_last_checkpoint_kept(undisturbed, tmp_path):
+    output = tmp_path / "run"
+    process = start(output, "mnist_vae", *SHORT)
+    wait_for(lambda: any((output / "checkpoints").glob("step-*")), process)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (100_000, 100_000))  # no file of more bytes from now on
+    assert process.wait() == 1
+    printed = pathlib.Path(f"{output}.log").read_text()
+    assert "cannot be written (File too large). The last good checkpoint is kept: " in printed
+    assert "Traceback" not in printed and not leftovers(output)
+    kept = max((output / "checkpoints").iterdir())
+    assert f"kept: {kept}. Make room on the disk and run the same command again" in printed
+    run(output, "mnist_vae", *SHORT)
+    assert (
+        f"going on at step {int(kept.name.removeprefix('step-'))} of 200" in pathlib.Path(f"{output}.log").read_text()
+    )
+    assert_same(output, undisturbed)
 
 
 LONG = ("--epochs", "30", "--prior-epochs", "4", "--checkpoint-seconds", "0.3")

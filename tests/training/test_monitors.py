@@ -8,6 +8,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import zoo
 from zoo import networks
@@ -31,6 +32,9 @@ def fit(model, images, callbacks, epochs=2, **kwargs):
     model.fit(images, batch_size=2, epochs=epochs, callbacks=callbacks, verbose=0, shuffle=False, **kwargs)
 
 
+ALONE = monitors.Agreement(tf.distribute.get_strategy())
+
+
 class Record(keras.callbacks.Callback):
     def __init__(self, position):
         super().__init__()
@@ -47,6 +51,17 @@ def test_position_counts_on_over_epochs_and_fits(model, images):
     assert record.steps == [6, 8, 10, 12, 14, 16]
     fit(model, images, [position, record], epochs=1)
     assert record.steps[6:] == [18, 20, 22]
+
+
+def test_interrupted_epoch_counts_on(model, images):
+    """Only the first: 0.25 a step of four that were, and 1 in each of two that follow."""
+    loss = model.trackers["loss"]
+    for _ in range(4):
+        loss.update_state(0.25)
+    history = []
+    record = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: history.append(float(loss.count)))
+    fit(model, images, [monitors.GoOnWithMetrics(model), record])
+    assert history == [4.0, 0.0]
 
 
 @pytest.mark.parametrize("loss, shown", [(math.nan, "nan"), (math.inf, "inf"), (-math.inf, "-inf")])
@@ -79,7 +94,7 @@ def test_stop_advises_the_flag_of_the_stage(tmp_path):
 def test_checkpoints_come_at_each_epochs_end_and_whenever_it_is_time(model, images, tmp_path, seconds, kept):
     position, history = monitors.Position(0), []
     checkpoints = Checkpoints(tmp_path, {})
-    saver = monitors.SaveCheckpoints(position, checkpoints, history, seconds=seconds)
+    saver = monitors.SaveCheckpoints(position, checkpoints, history, seconds, ALONE, chief=True)
     fit(model, images, [position, saver], validation_data=(images,))
     assert [path.name for path in checkpoints.newest_first()] == kept
     assert [(row["epoch"], row["step"]) for row in history] == [(1, 6), (2, 12)]
@@ -87,9 +102,22 @@ def test_checkpoints_come_at_each_epochs_end_and_whenever_it_is_time(model, imag
     assert checkpoints.restore(model) == (12, history)
 
 
+def test_worker_that_is_not_the_chief_keeps_the_history_and_writes_nothing(model, images, tmp_path):
+    position, history = monitors.Position(0), []
+    saver = monitors.SaveCheckpoints(position, Checkpoints(tmp_path, {}), history, -1, ALONE, chief=False)
+    fit(model, images, [position, saver])
+    assert len(history) == 2 and not list(tmp_path.iterdir())
+
+
+def test_workers_do_what_one_of_them_wants_at_every_tenth_step(monkeypatch):
+    monkeypatch.setattr(monitors.replica, "has_workers", lambda strategy: True)
+    monkeypatch.setattr(monitors.replica, "gather", lambda strategy, wanted: [0, 15, wanted])
+    assert [ALONE(step, 9) for step in (9, 10, 11, 20)] == [0, 15, 0, 15]
+
+
 def test_seconds_of_a_run_that_goes_on_add_up(model, images, tmp_path):
     position, history = monitors.Position(6), [{"epoch": 1, "step": 6, "seconds": 1000.0}]
-    saver = monitors.SaveCheckpoints(position, Checkpoints(tmp_path, {}), history)
+    saver = monitors.SaveCheckpoints(position, Checkpoints(tmp_path, {}), history, 300, ALONE, chief=True)
     fit(model, images, [position, saver], epochs=1)
     assert 1000.0 < history[-1]["seconds"] < 1100.0
 

@@ -1,8 +1,10 @@
 """Flags that are wrong end the program with status 2 before any data is read, and say what is wrong."""
 
+import json
 import pathlib
 
 import pytest
+import tensorflow as tf
 
 from zoo import data, training
 
@@ -43,6 +45,7 @@ def error_of(capsys):
         (["--learning-rate", "-0.001"], ["--learning-rate", "> 0", "-0.001"]),
         (["--learning-rate", "nan"], ["--learning-rate", "a finite number > 0", "nan"]),
         (["--learning-rate", "inf"], ["--learning-rate", "a finite number > 0", "inf"]),
+        (["--checkpoint-seconds", "0"], ["--checkpoint-seconds", "> 0", "0.0"]),
         (["--seed", "-1"], ["--seed", ">= 0", "-1"]),
         (["--seed", "x"], ["--seed", "int", "x"]),
         (["--strategy", "horovod"], ["--strategy", "mirrored", "horovod"]),
@@ -55,6 +58,22 @@ def test_shared_flag(tiny, tmp_path, error_of, argv, parts):
     error = error_of(lambda argv: training.main(tiny(), argv), "--sample", "--output", tmp_path / "out", *argv)
     for part in parts:
         assert part in error
+
+
+@pytest.mark.parametrize("flag, size, left", [("--batch-size", 33, 1), ("--prior-batch-size", 7, 1)])
+def test_batch_that_replicas_cannot_share(recipe_module, tmp_path, error_of, monkeypatch, flag, size, left):
+    two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    monkeypatch.setattr(training.run, "make_strategy", lambda name: two)
+    error = error_of(recipe_module("mnist_vqvae").main, "--sample", "--output", tmp_path, flag, size)
+    assert f"Expected `{flag}` to be a multiple of the 2 replicas. Received: {size}, which leaves {left} over" in error
+
+
+def test_workers_that_are_not_to_know_of_each_other(tiny, tmp_path, error_of, monkeypatch):
+    """They would write into one another's output."""
+    cluster = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "evaluator": ["d:1"]}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 0}}))
+    error = error_of(lambda argv: training.main(tiny(), argv), "--sample", "--output", tmp_path)
+    assert "Expected `--strategy` to be multiworker, as TF_CONFIG names 3 workers. Received: auto" in error
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import types
 from unittest import mock
 
 import keras
@@ -474,6 +475,19 @@ def test_data_that_cannot_be_had_exits_1_with_the_reason(tiny, tmp_path, capsys,
     error = capsys.readouterr().err
     assert error.startswith("tiny: The dataset 'mnist' cannot be had") and error.count("\n") == 1
     assert "--sample" in error
+
+
+def test_last_batch_that_is_too_small_for_the_replicas_is_refused(tiny, tmp_path, capsys):
+    flags = tiny().parse(["--batch-size", "40", "--output", str(tmp_path)])
+    four = types.SimpleNamespace(num_replicas_in_sync=4)
+    run._require_whole_shares(tiny(), flags, four, (40, 44, 3604))
+    with pytest.raises(SystemExit) as caught:
+        run._require_whole_shares(tiny(), flags, four, (40, 43, 3604))
+    assert caught.value.code == 2
+    expected = (
+        "Expected `--batch-size` to be one whose last batch has an image for each of the 4 replicas. Received: 40"
+    )
+    assert f"{expected}, which leaves 3 of 43\n" in capsys.readouterr().err
 
 
 # From a shell.

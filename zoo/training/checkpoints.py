@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 
-from zoo import files, replica
+from zoo import files
 
 # Keras writes this one in memory first; a file of weights alone it leaves to the HDF5 library, which crashes on a full
 # disk.
@@ -53,8 +53,14 @@ class Checkpoints:
     def newest_first(self):
         return sorted(self.folder.glob("step-*"), reverse=True)
 
-    def save(self, model, step, history):
+    def save(self, model, step, history, metrics=()):
         """Writes a checkpoint, in the place of one of the same step; none where a weight is not finite.
+
+        Args:
+            model: a compiled Keras model.
+            step: int, how many were trained.
+            history: list of dicts, one an epoch.
+            metrics: the values of the model's metrics' variables, as lists.
 
         Raises:
             NotWritten: if the disk does not take it; the checkpoints before it are still there.
@@ -62,9 +68,6 @@ class Checkpoints:
         if not all_finite(model):
             return
         target = self.folder / f"step-{step:08d}"
-        # What has come together of an epoch's figures is spread over the workers, and this one alone is here.
-        counted = [] if replica.has_workers(model.distribute_strategy) else model.metrics_variables
-        metrics = [variable.numpy().tolist() for variable in counted]
         state = {"step": step, "run": self.run, "weights": _shapes(model), "metrics": metrics, "history": history}
         if self.trained_on is not None:
             state["trained_on"] = self.trained_on
@@ -91,7 +94,7 @@ class Checkpoints:
     def restore(self, model):
         """Loads the newest checkpoint that can be read: (step, history), or (0, []) where there is none.
 
-        The model's metrics stand as they did at that step, but for those of several workers.
+        The model's metrics stand as they did at that step.
 
         Raises:
             OutOfDate: if the checkpoint was trained on data of another origin.

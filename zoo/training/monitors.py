@@ -8,6 +8,7 @@ import time
 
 import keras
 
+from zoo import replica
 from zoo.training.checkpoints import all_finite
 
 
@@ -77,15 +78,32 @@ class StopOnNonFinite(keras.callbacks.Callback):
         )
 
 
+class Agreement:
+    """What workers must do at the same step, or each would wait for the others: they ask one another now and then.
+
+    Called with a step's number and what this worker wants, an int, it gives the largest of what all want; 0 at steps
+    at which they do not ask, nine of ten. Without other workers that is what this one wants.
+    """
+
+    def __init__(self, strategy):
+        self._strategy = strategy
+
+    def __call__(self, step, wanted):
+        if not replica.has_workers(self._strategy):
+            return wanted
+        return max(replica.gather(self._strategy, wanted)) if step % 10 == 0 else 0
+
+
 class StopOnSignal(keras.callbacks.Callback):
-    """Raises KeyboardInterrupt between two steps once the process was sent SIGINT or SIGTERM.
+    """Raises KeyboardInterrupt between two steps once the process, or another worker's, was sent SIGINT or SIGTERM.
 
     In the middle of a step the weights could be one step ahead of the count. A second signal is not waited with.
     """
 
-    def __init__(self):
+    def __init__(self, position, agree):
         super().__init__()
-        self.received = None
+        self.received = 0
+        self._position, self._agree = position, agree
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
@@ -97,34 +115,39 @@ class StopOnSignal(keras.callbacks.Callback):
             signal.signal(number, handler)
 
     def _note(self, number, frame):
-        if self.received is not None:
+        if self.received:
             raise KeyboardInterrupt
         self.received = number
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.received is not None:
-            raise KeyboardInterrupt
+        self._stop_if_agreed(self._position.step)
 
     def on_test_batch_end(self, batch, logs=None):
-        self.on_train_batch_end(batch)
+        self._stop_if_agreed(batch + 1)
+
+    def _stop_if_agreed(self, step):
+        number = self._agree(step, self.received)
+        if number:
+            self.received = number
+            raise KeyboardInterrupt
 
 
 class SaveCheckpoints(keras.callbacks.Callback):
     """Keeps the history, and saves a checkpoint at the end of each epoch and whenever `seconds` have passed.
 
-    Of several workers the chief alone saves.
+    Of several workers the chief alone writes it; all are there, as each holds a part of the epoch's figures.
     """
 
-    def __init__(self, position, checkpoints, history, seconds, chief=True):
+    def __init__(self, position, checkpoints, history, seconds, agree, chief):
         super().__init__()
         self.history = history
         self._position, self._checkpoints = position, checkpoints
-        self._seconds, self._chief = seconds, chief
+        self._seconds, self._agree, self._chief = seconds, agree, chief
         self._last = time.monotonic()
         self._began = self._last - (history[-1]["seconds"] if history else 0.0)
 
     def on_train_batch_end(self, batch, logs=None):
-        if time.monotonic() - self._last > self._seconds:
+        if self._agree(self._position.step, int(time.monotonic() - self._last > self._seconds)):
             self.save()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -137,8 +160,9 @@ class SaveCheckpoints(keras.callbacks.Callback):
         self.history.append({"epoch": epoch, "step": self._position.step, **figures, "seconds": seconds})
 
     def save(self):
+        metrics = [variable.numpy().tolist() for variable in self.model.metrics_variables]
         if self._chief:
-            self._checkpoints.save(self.model, self._position.step, self.history)
+            self._checkpoints.save(self.model, self._position.step, self.history, metrics)
         self._last = time.monotonic()
 
 

@@ -100,8 +100,9 @@ def train(stage, fresh=False):
     _require_agreement(stage, replica.gather(strategy, step))
     validation = replica.distribute(strategy, stage.validation)
     position = monitors.Position(step)
-    saver = monitors.SaveCheckpoints(position, checkpoints, history, stage.checkpoint_seconds, chief)
-    stopper = monitors.StopOnSignal()
+    agree = monitors.Agreement(strategy)
+    saver = monitors.SaveCheckpoints(position, checkpoints, history, stage.checkpoint_seconds, agree, chief)
+    stopper = monitors.StopOnSignal(position, agree)
     averages = optimizer.Averages(model)
     callbacks = [
         position,

@@ -1,0 +1,90 @@
+"""A recipe run by two workers: one writes, both train, and a job whose workers are killed ends right."""
+
+import csv
+import json
+import pathlib
+import random
+import signal
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def command(output, strategy, *flags):
+    recipe = ROOT / "recipes" / "mnist_vqvae.py"
+    return [sys.executable, recipe, "--sample", "--no-export", "--strategy", strategy, "--output", output, *flags]
+
+
+def printed(logs):
+    return "\n".join(path.read_text() for path in logs)
+
+
+def finish(processes, logs):
+    assert [process.wait() for process in processes] == [0] * len(logs), printed(logs)
+
+
+def results(output, prior):
+    """What a run computes: weights, each epoch's figures, and those of the test split; of the first stage, or both."""
+    model = keras.saving.load_model(output / "model.keras")
+    metrics = json.loads((output / "metrics.json").read_text())
+    test = metrics["test"]
+    if not prior:
+        model.prior = None
+        test = {name: value for name, value in test.items() if name != "elbo" and not name.startswith("prior")}
+    rows = []
+    for path in ("history.csv", *(["prior_transformer/history.csv"] if prior else [])):
+        with open(output / path, newline="") as file:
+            rows += [
+                {name: float(value) for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)
+            ]
+    return model.variables, rows, test
+
+
+def assert_same(output, other, prior):
+    """Within what the order of a sum over workers makes of the last digits."""
+    (weights, *figures), (other_weights, *other_figures) = results(output, prior), results(other, prior)
+    for one, two in zip(weights, other_weights, strict=True):
+        np.testing.assert_allclose(one.numpy(), two.numpy(), rtol=0, atol=1e-5, err_msg=one.path)
+    for rows, other_rows in zip(figures[0], other_figures[0], strict=True):
+        assert rows == pytest.approx(other_rows, rel=1e-5)
+    assert figures[1] == pytest.approx(other_figures[1], rel=1e-5)
+
+
+def test_two_workers_end_with_what_one_ends_with(start_workers, tmp_path):
+    """But for the prior, whose dropout differs between replicas, as it should; that it goes through is seen."""
+    flags = ("--epochs", "2", "--prior-epochs", "1", "--steps-per-epoch", "4")
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    logs = [tmp_path / "chief.log", tmp_path / "worker.log"]
+    finish(start_workers(command(together, "multiworker", *flags), logs), logs)
+    (process,) = start_workers(command(alone, "none", *flags), [tmp_path / "alone.log"])
+    finish([process], [tmp_path / "alone.log"])
+    assert_same(together, alone, prior=False)
+    assert {path.name for path in together.iterdir()} == {path.name for path in alone.iterdir()}
+    assert "epoch   1/2" in logs[0].read_text() and "epoch" not in logs[1].read_text()
+
+
+@pytest.mark.slow
+def test_job_whose_workers_are_killed_ends_as_if_they_had_not_been(start_workers, tmp_path):
+    flags = ("--epochs", "12", "--prior-epochs", "2", "--checkpoint-seconds", "1")
+    whole, output = tmp_path / "whole", tmp_path / "job"
+    logs = [tmp_path / "chief.log", tmp_path / "worker.log"]
+    began = time.monotonic()
+    finish(start_workers(command(whole, "multiworker", *flags), logs), logs)
+    seconds = time.monotonic() - began
+    draw = random.Random(0)
+    for kill in range(6):
+        processes = start_workers(command(output, "multiworker", *flags), logs)
+        time.sleep(draw.uniform(seconds / 8, seconds / 3))
+        victim, survivor = processes if kill % 2 else reversed(processes)
+        victim.send_signal(signal.SIGKILL)
+        assert victim.wait() == -signal.SIGKILL
+        # It notices, and leaves with the status for which a manager starts it again.
+        assert survivor.wait(timeout=120) == 138, printed(logs)
+    finish(start_workers(command(output, "multiworker", *flags), logs), logs)
+    assert logs[0].read_text().count("going on at step") >= 2
+    assert_same(output, whole, prior=True)
