@@ -8,13 +8,14 @@ import sys
 import keras
 import tensorflow as tf
 
-from zoo import _startup, data, distributions, evaluation, files
+from zoo import _startup, data, disk, distributions, evaluation, files
 from zoo.training import card, codes, monitors, pictures, stage
 from zoo.training.checkpoints import OtherRun
+from zoo.training.recipe import disk_folder
 
 _PRIOR_FLAGS = ("prior", "prior_epochs", "prior_batch_size", "prior_learning_rate")
 # What may differ between a run and its continuation.
-_FREE = ("epochs", "output", "fresh", "no_export", "strategy", "data_dir", "labels", *_PRIOR_FLAGS)
+_FREE = ("epochs", "output", "fresh", "no_cache", "no_export", "strategy", "data_dir", "labels", *_PRIOR_FLAGS)
 
 
 def main(recipe, argv=None):
@@ -37,7 +38,7 @@ def main(recipe, argv=None):
         with _startup.quiet():
             tf.config.list_logical_devices()  # the devices wake up here, and talk
         return _run(recipe, flags)
-    except (data.DataError, monitors.NonFiniteLoss, OtherRun) as error:
+    except (data.DataError, disk.NoRoom, monitors.NonFiniteLoss, OtherRun) as error:
         print(f"{recipe.name}: {error}", file=sys.stderr)
         raise SystemExit(1) from error
     except KeyboardInterrupt:
@@ -144,8 +145,9 @@ def _train_prior(recipe, flags, strategy, model, splits):
     Gives figures of the test split, and what else `metrics.json` is to say.
     """
     parts = ("train", "validation", "test")
-    grids = codes.encode(model, (_batches(flags, model, getattr(splits, part)) for part in parts))
-    grids = dict(zip(parts, grids))
+    images = [getattr(splits, part) for part in parts]
+    batched = (_batches(flags, model, part) for part in images)
+    grids = dict(zip(parts, codes.encode(model, batched, map(len, images), disk_folder(flags))))
     plan = stage.Plan.of(
         recipe.prior, len(splits.train), flags.prior_batch_size, flags.prior_epochs, flags.steps_per_epoch, flags.sample
     )  # fmt: skip
