@@ -112,6 +112,21 @@ def test_validation_size(number, held_out):
     assert data.validation_size(number) == held_out
 
 
+@pytest.mark.parametrize("name", data.SAMPLES)
+@pytest.mark.parametrize("image_size", [None, (16, 12)])
+def test_records_read_in_batches_are_what_tfds_reads(monkeypatch, name, image_size):
+    builder = data._prepared(name, data.SAMPLE_DIR)
+    read = [data._read(builder, split, data.Source(), image_size, None) for split in ("train", "test")]
+    monkeypatch.setattr(type(builder), "as_dataset", None)  # not used so far
+    data._read(builder, "test", data.Source(), image_size, None)
+    monkeypatch.undo()
+    monkeypatch.setattr(data, "_pictures_of_records", lambda *_: None)
+    for split, found in zip(("train", "test"), read):
+        expected = data._read(builder, split, data.Source(), image_size, None)
+        assert np.array_equal(found.images, expected.images) and np.array_equal(found.labels, expected.labels)
+    assert len(data._read(builder, "train[:30]", data.Source(), image_size, None)) == 30
+
+
 def test_other_names_have_no_sample():
     with pytest.raises(
         data.DataError, match="no bundled sample of 'celeb_a'; there is one of mnist, fashion_mnist, cifar10"
