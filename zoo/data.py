@@ -319,6 +319,8 @@ def _prepared(name, data_dir):
 
 def _read(builder, split, source, image_size, disk_folder):
     """A whole split, each image written once into its place."""
+    import tensorflow_datasets as tfds
+
     info = builder.info
     keep_labels = source.label is not None and source.label in info.features
 
@@ -334,7 +336,9 @@ def _read(builder, split, source, image_size, disk_folder):
 
     dataset = _pictures_of_records(builder, split, picture, source.label if keep_labels else None)
     if dataset is None:
-        dataset = builder.as_dataset(split=split, shuffle_files=False).map(picture, num_parallel_calls=2)
+        once = tfds.ReadConfig(try_autocache=False)  # TFDS would keep small datasets in memory
+        dataset = builder.as_dataset(split=split, shuffle_files=False, read_config=once)
+        dataset = dataset.map(picture, num_parallel_calls=2)
         image_shape = dataset.element_spec[0].shape
         if None in image_shape:
             checks.fail("image_size", f"(H, W), as the images of {builder.name} are of several sizes", image_size)
