@@ -98,6 +98,41 @@ def table(head, rows):
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows), ""])
 
 
+PAGE = """# What training costs as it grows
+
+Made by `benchmarks/scaling.py` on {machine}; Python {python}, TensorFlow {tensorflow}.
+
+A convolutional VAE on CIFAR-10, float32; the median of {blocks} blocks of steps, without the first, which hold the
+tracing. Peaks are the largest size of the whole process, TensorFlow itself included, from its start to the end of a
+validation. Seconds of the CPU are steadier than those by the clock where other work goes on.
+
+![Time and memory against data, batch and width](../docs/training_cost.png)
+
+## Data
+
+{on_data}
+Expected: an epoch's time grows as the images do, 1, 2, 4. Measured: {epochs}; with `--no-cache` {uncached}.
+
+Each MiB of training images adds {growth[0]:.2f} MiB to the peak, and {growth[1]:.2f} with `--no-cache`. The cache is
+more than one copy: the split is cut while the whole is still held, and TensorFlow has its own copy of the training
+images.
+
+## Batch
+
+{on_batch}
+Expected: a step's time grows at most as the batch does, 1, 2, 4, as what a step costs whatever its batch is shared by
+more images. Measured: {steps}.
+
+## Width
+
+{on_width}
+Expected: the matrix products, and with them parameters and operations, grow with the square of the width, 1, 4, 16, but
+for the first and the last layer; everything else, activations and their memory, in proportion to it. So a step's time
+grows by less than the square, and nearer to it the wider the network is. Measured: operations {operations};
+CPU seconds {seconds}.
+"""
+
+
 def page(rows, flags):
     """`scaling.md`."""
     import tensorflow as tf
@@ -132,36 +167,13 @@ def page(rows, flags):
             for row in width
         ],
     )  # fmt: skip
-    return f"""# What training costs as it grows
-
-Made by `benchmarks/scaling.py` on {platform.machine()}, {os.cpu_count()} CPUs; Python {platform.python_version()},
-TensorFlow {tf.__version__}. A convolutional VAE on CIFAR-10, float32; the median of {flags.blocks} blocks of steps,
-without the first steps, which hold the tracing. Peaks are the largest size of the whole process, TensorFlow itself
-included, from start to the end of a validation.
-
-![Time and memory against data, batch and width](../docs/training_cost.png)
-
-## Data
-
-{on_data}
-Expected: an epoch's time grows as the images do, 1, 2, 4. Measured: {times(cached, per_epoch)}; with `--no-cache`
-{times(uncached, per_epoch)}. Each MiB of training images adds {growth[0]:.2f} MiB to the peak, and {growth[1]:.2f} with
-`--no-cache`. The cache is more than one copy: the split is cut while the whole is still held, and TensorFlow has its
-own copy of the training images.
-
-## Batch
-
-{on_batch}
-Expected: a step's time grows at most as the batch does, 1, 2, 4, as what a step costs whatever its batch is shared by
-more images. Measured: {times(batch, lambda row: row["cpu"])}.
-
-## Width
-
-{on_width}
-Expected: the matrix products, and with them parameters and operations, grow with the square of the width, 1, 4, 16, but
-for the first and the last layer, and everything else in proportion to it. Measured: operations
-{times(width, lambda row: row["flops"])}; CPU seconds {times(width, lambda row: row["cpu"])}.
-"""
+    return PAGE.format(
+        machine=f"{platform.machine()}, {os.cpu_count()} CPUs", python=platform.python_version(),
+        tensorflow=tf.__version__, blocks=flags.blocks, on_data=on_data, on_batch=on_batch, on_width=on_width,
+        epochs=times(cached, per_epoch), uncached=times(uncached, per_epoch), growth=growth,
+        steps=times(batch, lambda row: row["cpu"]), operations=times(width, lambda row: row["flops"]),
+        seconds=times(width, lambda row: row["cpu"]),
+    )  # fmt: skip
 
 
 def draw(rows, path):
@@ -223,7 +235,7 @@ def main(argv=None):
     add = parser.add_argument
     add("--data-dir", help="where TFDS finds CIFAR-10")
     add(
-        "--blocks", type=int, default=3, help="timed in each process, of which the median counts (default: %(default)s)"
+        "--blocks", type=int, default=2, help="timed in each process, of which the median counts (default: %(default)s)"
     )
     add(
         "--scratch", type=pathlib.Path, help="where --no-cache keeps the images (default: the system's folder for that)"
