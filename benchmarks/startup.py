@@ -116,6 +116,7 @@ HEAD = """# Start of a recipe
 Made by `benchmarks/startup.py` on {machine}; Python {python}, TensorFlow {tensorflow}. Medians of {repeats} processes.
 
 The first steps hold tracing and the graph's optimisation; the next ones, as many, do not.
+Seconds of the CPU are steadier than those by the clock where other work goes on.
 """
 
 
