@@ -29,7 +29,7 @@ def add_flags(parser):
 
 
 def load(flags, image_shape):
-    return data.load_folder(flags.images, image_shape[:2])
+    return data.load_folder(flags.images, image_shape[:2], training.disk_folder(flags))
 
 
 def build(flags, image_shape):

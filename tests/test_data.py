@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from matplotlib import pyplot as plt
 
-from zoo import data
+from zoo import data, disk
 
 # sample_data/README.md: training images, those for validation among them, and test images.
 SAMPLE_SIZES = {"mnist": (4000, 800), "fashion_mnist": (3600, 600), "cifar10": (2000, 400)}
@@ -110,6 +110,21 @@ def test_validation_is_a_fair_draw(samples):
 @pytest.mark.parametrize("number, held_out", [(1, 1), (9, 1), (20, 2), (4000, 400), (60_000, 5000)])
 def test_validation_size(number, held_out):
     assert data.validation_size(number) == held_out
+
+
+@pytest.mark.parametrize("name", data.SAMPLES)
+@pytest.mark.parametrize("image_size", [None, (16, 12)])
+def test_records_read_in_batches_are_what_tfds_reads(monkeypatch, name, image_size):
+    builder = data._prepared(name, data.SAMPLE_DIR)
+    read = [data._read(builder, split, data.Source(), image_size, None) for split in ("train", "test")]
+    monkeypatch.setattr(type(builder), "as_dataset", None)  # not used so far
+    data._read(builder, "test", data.Source(), image_size, None)
+    monkeypatch.undo()
+    monkeypatch.setattr(data, "_pictures_of_records", lambda *_: None)
+    for split, found in zip(("train", "test"), read):
+        expected = data._read(builder, split, data.Source(), image_size, None)
+        assert np.array_equal(found.images, expected.images) and np.array_equal(found.labels, expected.labels)
+    assert len(data._read(builder, "train[:30]", data.Source(), image_size, None)) == 30
 
 
 def test_other_names_have_no_sample():
@@ -629,3 +644,87 @@ def test_home_folder_is_expanded(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     write_picture(tmp_path / "pictures" / "a.png", plain(60))
     assert data.load_folder("~/pictures", (8, 8)).train.images.mean() == 60
+
+
+# On the disk.
+
+
+def on_disk(images, folder):
+    stored = disk.empty(images.images.shape, np.uint8, folder)
+    stored[:] = images.images
+    return data.Images(stored, images.labels)
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_batches_from_the_disk_are_the_same_to_the_bit(tmp_path, shuffle, dynamic):
+    rest, part = data.cut(pictures(53, (6, 5, 3)), 12)
+    settings = {"seed": 3, "shuffle": shuffle, "dynamic": dynamic, "labels": True, "first_step": 2, "epochs": 3}
+    for images, stored in zip((rest, part), data.cut(on_disk(pictures(53, (6, 5, 3)), tmp_path), 12)):
+        assert isinstance(stored.images, disk.DiskArray)
+        expected, found = (data.batches(source, 4, **settings) for source in (images, stored))
+        assert found.element_spec == expected.element_spec
+        for (x, labels), (x_stored, labels_stored) in zip(expected, found, strict=True):
+            assert np.array_equal(x, x_stored) and np.array_equal(labels, labels_stored)
+
+
+def test_batches_of_codes_from_the_disk_are_the_same(tmp_path):
+    codes = np.random.default_rng(0).integers(0, 512, (31, 4, 3), np.int32)
+    stored = disk.empty(codes.shape, np.int32, tmp_path)
+    stored[:] = codes
+    expected, found = (data.code_batches(source, 4, shuffle=True, epochs=2) for source in (codes, stored))
+    assert found.element_spec == expected.element_spec
+    assert all(np.array_equal(a, b) for a, b in zip(expected, found, strict=True))
+
+
+def test_batches_from_the_disk_feed_every_replica(tmp_path):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    images = pictures(20)
+    dataset = strategy.experimental_distribute_dataset(data.batches(on_disk(images, tmp_path), 8, shuffle=True))
+    rows = [row for x in dataset for part in strategy.experimental_local_results(x) for row in np.asarray(part)]
+    assert sorted(np.uint8(np.rint(np.stack(rows) * 255)).reshape(20, -1).tolist()) == sorted(
+        images.images.reshape(20, -1).tolist()
+    )
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10"])
+def test_dataset_on_the_disk_is_the_same(samples, tmp_path, name):
+    stored = data.load(name, sample=True, disk_folder=tmp_path)
+    for part in ("train", "validation", "test"):
+        expected, found = getattr(samples[name], part), getattr(stored, part)
+        assert isinstance(found.images, disk.DiskArray) and np.array_equal(found.images[:], expected.images)
+        assert np.array_equal(found.labels, expected.labels)
+        assert data.pixel_variance(found) == data.pixel_variance(expected)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_static_binarisation_on_the_disk_is_the_same(samples, tmp_path, monkeypatch):
+    monkeypatch.setattr(disk, "_PART_BYTES", 100 * 784)
+    images = samples["mnist"].test
+    stored = data.binarize(on_disk(images, tmp_path), seed=1)
+    assert isinstance(stored.images, disk.DiskArray)
+    whole = data.binarize(images, seed=1).images
+    assert np.array_equal(stored.images[:], whole)
+    # Each part is a draw of its own.
+    grey = data.Images(np.full((200, 28, 28, 1), 128, np.uint8))
+    first, second = np.split(data.binarize(grey, seed=1).images, 2)
+    assert 0.45 < np.mean(first != second) < 0.55
+
+
+def test_folder_on_the_disk_is_the_same(tmp_path, capsys):
+    for i in range(25):
+        write_picture(tmp_path / "pictures" / f"{i}.png", plain(10 * i))
+    (tmp_path / "pictures" / "3broken.png").write_bytes(b"this is no picture")
+    expected = data.load_folder(tmp_path / "pictures", (8, 8))
+    found = data.load_folder(tmp_path / "pictures", (8, 8), disk_folder=tmp_path)
+    for part in ("train", "validation", "test"):
+        assert np.array_equal(getattr(found, part).images[:], getattr(expected, part).images)
+    assert capsys.readouterr().err.count("3broken.png") == 2
+
+
+def test_images_of_several_sizes_need_one_to_be_given(prepared):
+    folder = prepared("caltech101", {"train": 4, "test": 4})
+    with tfds.testing.mock_data(num_examples=4, data_dir=folder):
+        with pytest.raises(ValueError, match="Expected `image_size` to be .*caltech101 are of several sizes"):
+            data.load("caltech101")
+        assert data.load("caltech101", image_size=(8, 8)).test.images.shape == (4, 8, 8, 3)

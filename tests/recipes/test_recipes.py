@@ -81,7 +81,7 @@ def test_help_shows_the_shared_flags(name, capsys):
     shown = capsys.readouterr().out
     flags = [
         "--epochs", "--steps-per-epoch", "--batch-size", "--learning-rate", "--seed", "--strategy",
-        "--mixed-precision", "--output", "--fresh",
+        "--mixed-precision", "--output", "--fresh", "--no-cache",
     ]  # fmt: skip
     flags += ["--data-dir"] if MODULES[name].RECIPE.dataset else []
     flags += ["--sample"] if name in WITH_SAMPLE else []

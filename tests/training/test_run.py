@@ -266,6 +266,27 @@ def test_interrupted_run_goes_on_as_if_nothing_had_happened(finished, train, at,
         assert metrics["test"][name] == pytest.approx(value, rel=1e-5)
 
 
+@pytest.mark.parametrize("first, then", [(["--no-cache"], []), ([], ["--no-cache"])])
+def test_run_goes_on_with_and_without_a_cache(finished, train, at, tmp_path, capsys, first, then):
+    assert exit_code(train, tmp_path, *first, callbacks=at(8, interrupt)) == 130
+    metrics = train(tmp_path, *then)
+    assert "going on at step 8 of 12\n" in capsys.readouterr().out
+    assert_same_weights(tmp_path, finished[0])
+    assert metrics["test"] == pytest.approx(finished[1]["test"], rel=1e-5)
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in finished[0].iterdir()}
+
+
+def test_disk_that_is_too_small_ends_a_run_without_a_cache(train, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: mock.Mock(free=2**20))
+    assert exit_code(train, tmp_path, "--no-cache") == 1
+    error = capsys.readouterr().err
+    assert error.startswith(
+        f"tiny: There is no room for 3 MiB of data in {str(tmp_path)!r} (1 MiB are free). Ways on: "
+    )
+    assert error.count("\n") == 1
+    train(tmp_path)
+
+
 class InterruptedValidation(keras.callbacks.Callback):
     def on_test_begin(self, logs=None):
         raise KeyboardInterrupt

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from zoo import data, networks, training
+from zoo import data, disk, networks, training
 from zoo.training import codes, run
 
 
@@ -297,6 +297,16 @@ def test_average_of_the_prior_is_what_is_attached(train, tmp_path):
     assert_same_model(tmp_path / "once", tmp_path / "twice")
 
 
+def test_both_stages_are_the_same_without_a_cache(finished, train, tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr(codes, "encode", lambda *args, encode=codes.encode: kept.extend(encode(*args)) or kept)
+    metrics = train(tmp_path, "--no-cache")
+    assert [type(grids) for grids in kept] == [disk.DiskArray] * 3
+    assert_same_model(tmp_path, finished[0])
+    assert metrics["test"] == pytest.approx(finished[1]["test"], rel=1e-5)
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in finished[0].iterdir()}
+
+
 def test_both_stages_run_on_replicas(finished, train, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "make_strategy", lambda name: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
     metrics = train(tmp_path)
@@ -311,7 +321,7 @@ def test_codes_of_datasets_come_in_their_order(finished):
     model = load(finished[0])
     x = data.load("mnist", sample=True).test.images[:30] / np.float32(255)
     datasets = [tf.data.Dataset.from_tensor_slices(part).batch(8) for part in (x[:20], x[20:])]
-    first, second = codes.encode(model, datasets)
+    first, second = codes.encode(model, datasets, (20, 10))
     assert first.dtype == np.int32 and first.shape == (20, 7, 7)
     assert np.array_equal(np.concatenate([first, second]), model.encode(x))
 

@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter
 
 from zoo.export import signatures
 
@@ -40,6 +39,8 @@ class LiteRT:
     name = "LiteRT"
 
     def __init__(self, path):
+        from ai_edge_litert.interpreter import Interpreter  # here, so that `import zoo` need not
+
         self.interpreter = Interpreter(model_path=str(path), num_threads=1)
 
     def run(self, signature, **inputs):

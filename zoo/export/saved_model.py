@@ -5,7 +5,6 @@ import os
 import pathlib
 
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from zoo import checks
 from zoo.export import signatures
@@ -37,6 +36,8 @@ def write_warmup(folder, name, requests):
         name: str, the model's.
         requests: dict of signatures' names to dicts of arrays.
     """
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2  # here, so that `import zoo` need not
+
     path = pathlib.Path(folder, "assets.extra", "tf_serving_warmup_requests")
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:

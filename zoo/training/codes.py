@@ -5,22 +5,53 @@ import hashlib
 import numpy as np
 import tensorflow as tf
 
+from zoo import disk
 
-def encode(model, datasets):
-    """The codes of datasets of images `[B,H,W,C]`, each in its order: a list of int32 `[N,h,w]`."""
+
+def encode(model, datasets, sizes, disk_folder=None):
+    """The codes of images, each dataset's in its order.
+
+    Args:
+        model: a `zoo.VQVAE`.
+        datasets: iterable of datasets of images `[B,H,W,C]`.
+        sizes: ints, how many images each dataset holds.
+        disk_folder: path of a folder on whose disk the codes are kept rather than in memory.
+
+    Returns:
+        list of int32 `[N,h,w]`.
+
+    Raises:
+        zoo.disk.NoRoom: if the disk cannot hold the codes.
+    """
     encode_batch = tf.function(model.encode, reduce_retracing=True)
-    return [np.concatenate([encode_batch(x).numpy() for x in dataset]) for dataset in datasets]
+    return [_encode(encode_batch, *pair, disk_folder) for pair in zip(datasets, sizes)]
+
+
+def _encode(encode_batch, dataset, size, disk_folder):
+    codes, start = None, 0
+    for x in dataset:
+        part = encode_batch(x).numpy()
+        if codes is None:
+            codes = disk.empty((size, *part.shape[1:]), np.int32, disk_folder)
+        codes[start : start + len(part)] = part
+        start += len(part)
+    return codes
 
 
 def unigram_nats_per_code(training, test, num_codes):
     """The cross entropy of codes under the frequencies of the training codes, one added to each: nats a code.
 
     Args:
-        training, test: ints of any shape, from 0 to `num_codes` − 1.
+        training, test: ints of any shape, from 0 to `num_codes` − 1; in memory or a `zoo.disk.DiskArray`.
         num_codes: int >= 1, K.
     """
-    counts = np.bincount(training.ravel(), minlength=num_codes) + 1.0
-    return float(-np.log(counts / counts.sum())[test].mean())
+    counts = _count(training, num_codes) + 1.0
+    return float(-np.sum(_count(test, num_codes) * np.log(counts / counts.sum())) / test.size)
+
+
+def _count(codes, num_codes):
+    """How often each code occurs: `[num_codes]`."""
+    return sum(np.bincount(codes[part].ravel(), minlength=num_codes) for part in disk.parts(codes))
 
 
 def fingerprint(model):

@@ -22,21 +22,19 @@ def draw_all(model, images, history, folder, seed=0, classes=None):
     code is used. `layers.png`, of a hierarchical VAE: an image's top 0, 1, 2, … layers of latents, and those below
     drawn at half the temperature; a column for each image, the image itself at the end. `curves.png`: the history.
     """
-    x = images.images.astype(np.float32) / 255.0
-    labels = images.labels if model.conditional else None
-    grid = {"reconstructions.png": _reconstructions(model, x, labels), "interpolation.png": _between(model, x, images)}
+    grid = {"reconstructions.png": _reconstructions(model, images), "interpolation.png": _between(model, images)}
     if model.can_sample:
         grid["samples.png"] = _samples(model, seed, classes)
     else:
         (folder / "samples.png").unlink(missing_ok=True)  # of a run that had a prior
     if hasattr(model, "num_layers"):
-        grid["layers.png"] = _layers(model, x, seed)
+        grid["layers.png"] = _layers(model, images, seed)
     for name, rows in grid.items():
         save_grid(folder / name, rows)
     if hasattr(model, "quantizer"):
-        _save(folder / "codebook.png", _codebook, model, x)
+        _save(folder / "codebook.png", _codebook, model, images)
     else:
-        _save(folder / "latents.png", _latents, model, x, images.labels)
+        _save(folder / "latents.png", _latents, model, images)
     draw_curves(history, folder)
 
 
@@ -48,9 +46,9 @@ def draw_curves(history, folder, names=("loss", "reconstruction"), unit="nats pe
 
 def save_grid(path, rows, scale=3):
     """Writes images `[R,N,H,W,C]` in [0, 1] as one PNG of R rows, each pixel `scale` wide."""
-    rows = np.asarray(rows)
+    rows = np.uint8(255 * np.clip(rows, 0.0, 1.0))  # a quarter of the memory, for the canvas is large
     count, length, height, width, channels = rows.shape
-    canvas = np.ones((count * (height + _GAP) + _GAP, length * (width + _GAP) + _GAP, channels), np.float32)
+    canvas = np.full((count * (height + _GAP) + _GAP, length * (width + _GAP) + _GAP, channels), 255, np.uint8)
     for r in range(count):
         for n in range(length):
             top, left = r * (height + _GAP) + _GAP, n * (width + _GAP) + _GAP
@@ -58,15 +56,26 @@ def save_grid(path, rows, scale=3):
     canvas = np.repeat(np.repeat(canvas, scale, axis=0), scale, axis=1)
     canvas = np.repeat(canvas, 3, axis=-1) if channels == 1 else canvas
     with files.replacing(path) as scratch:
-        plt.imsave(scratch, np.clip(canvas, 0.0, 1.0))
+        plt.imsave(scratch, canvas)
 
 
-def _reconstructions(model, x, labels, rows=4, columns=12):
-    columns = min(columns, len(x))
-    rows = min(rows, len(x) // columns)
-    number = rows * columns
-    shown = np.asarray(model.reconstruct(x[:number], None if labels is None else labels[:number]))
-    pairs = np.stack([x[:number], shown]).reshape(2, rows, columns, *x.shape[1:])
+def _given(model, images, rows):
+    """Some of the images, float32 in [0, 1], and the labels that the model takes with them."""
+    labels = images.labels[rows] if model.conditional else None
+    return images.images[rows].astype(np.float32) / 255.0, labels
+
+
+def _parts(images, number):
+    """Slices that cover the first `number` images, a hundred at a time."""
+    number = min(number, len(images))
+    return [slice(start, min(start + 100, number)) for start in range(0, number, 100)]
+
+
+def _reconstructions(model, images, rows=4, columns=12):
+    columns = min(columns, len(images))
+    rows = min(rows, len(images) // columns)
+    x, labels = _given(model, images, slice(rows * columns))
+    pairs = np.stack([x, np.asarray(model.reconstruct(x, labels))]).reshape(2, rows, columns, *x.shape[1:])
     return pairs.swapaxes(0, 1).reshape(2 * rows, columns, *x.shape[1:])
 
 
@@ -78,18 +87,19 @@ def _samples(model, seed, classes, columns=10):
     return images.reshape(len(classes), columns, *images.shape[1:])
 
 
-def _between(model, x, images, rows=6):
+def _between(model, images, rows=6):
     if not model.conditional:
-        pairs = [(2 * r % len(x), (2 * r + 1) % len(x)) for r in range(rows)]
+        pairs = [(2 * r % len(images), (2 * r + 1) % len(images)) for r in range(rows)]
     else:  # within a class, for the label stays the same along the way
         groups = [np.flatnonzero(images.labels == label) for label in np.unique(images.labels)]
         pairs = [group[:2] for group in groups if len(group) > 1]
     start, end = np.transpose(pairs)
-    return interpolate(model, x[start], x[end], 10, images.labels[start] if model.conditional else None)
+    x, labels = _given(model, images, start)
+    return interpolate(model, x, _given(model, images, end)[0], 10, labels)
 
 
-def _layers(model, x, seed, columns=12):
-    x = x[:columns]
+def _layers(model, images, seed, columns=12):
+    x, _ = _given(model, images, slice(columns))
     latents = [layer["mean"] for layer in model.encode(x)]
     rows = [
         model.sample(len(x), seed=seed, temperature=0.5, given=latents[:number]) for number in range(len(latents) + 1)
@@ -107,11 +117,9 @@ def _save(path, draw, *arguments):
         plt.close(figure)
 
 
-def _latents(axes, model, x, labels, number=2000):
-    x, labels = x[:number], None if labels is None else labels[:number]
-    posterior = model.encode(x, labels if model.conditional else None)
-    mean = (posterior[0] if isinstance(posterior, list) else posterior)["mean"]  # of the top layer
-    mean = np.asarray(mean).reshape(len(x), -1)
+def _latents(axes, model, images, number=2000):
+    labels = None if images.labels is None else images.labels[:number]
+    mean = np.concatenate([_means(model, *_given(model, images, part)) for part in _parts(images, number)])
     if mean.shape[1] == 1:
         mean = np.pad(mean, ((0, 0), (0, 1)))
     centred = mean - mean.mean(axis=0)
@@ -126,9 +134,16 @@ def _latents(axes, model, x, labels, number=2000):
     axes.set_title(f"posterior means{of}")
 
 
-def _codebook(axes, model, x, number=1000):
+def _means(model, x, labels):
+    """Posterior means `[B,D]`, of the top layer where there are more."""
+    posterior = model.encode(x, labels)
+    mean = (posterior[0] if isinstance(posterior, list) else posterior)["mean"]
+    return np.asarray(mean).reshape(len(x), -1)
+
+
+def _codebook(axes, model, images, number=1000):
     number_codes = model.quantizer.num_codes
-    parts = np.array_split(x[:number], -(-min(number, len(x)) // 100))
+    parts = [_given(model, images, part)[0] for part in _parts(images, number)]
     codes = np.concatenate([np.asarray(model.encode(part)).ravel() for part in parts])
     counts = np.sort(np.bincount(codes, minlength=number_codes))[::-1]
     axes.bar(np.arange(number_codes), counts / counts.sum(), width=1.0)

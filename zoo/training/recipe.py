@@ -69,7 +69,8 @@ class Recipe(Regime):
         build: function of (flags, image shape) that gives the model, not compiled. A ValueError that it raises is
             shown as a usage error.
         dataset: str, the TFDS name; None where `load` is given.
-        load: function of (flags, image shape) that gives `zoo.data.Splits`; None loads `dataset`.
+        load: function of (flags, image shape) that gives `zoo.data.Splits`, on the disk of `disk_folder(flags)` if
+            that is not None. Left out, it loads `dataset`.
         prior: a `Prior` for a second stage, or None.
         binarization: None, "static" or "dynamic": the default of `--binarization`. None: no such flag.
         add_flags: function of the parser that adds the recipe's own flags.
@@ -108,6 +109,7 @@ class Recipe(Regime):
         add("--output", type=pathlib.Path, default=pathlib.Path("runs", self.name), help="default: %(default)s")
         add("--fresh", action="store_true", help="start over, instead of going on where the last run stopped")
         add("--checkpoint-seconds", type=float, default=300, help="between two within an epoch (default: %(default)s)")
+        add("--no-cache", action="store_true", help="keep images and codes on the disk of --output, not in memory")
         add("--no-export", action="store_true", help="leave out the SavedModel and the TFLite files")
         if self.binarization:
             add("--binarization", choices=("none", "static", "dynamic"), default=self.binarization)
@@ -162,7 +164,12 @@ class Recipe(Regime):
         shape = self.shape(flags)
         if self.load:
             return self.load(flags, shape)
-        return data.load(self.dataset, flags.data_dir, shape[:2], flags.sample)
+        return data.load(self.dataset, flags.data_dir, shape[:2], flags.sample, disk_folder(flags))
+
+
+def disk_folder(flags):
+    """Where a run keeps its images under `--no-cache`, or None for memory."""
+    return flags.output if flags.no_cache else None
 
 
 def _flag(name):

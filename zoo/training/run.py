@@ -12,14 +12,16 @@ import sys
 import keras
 import tensorflow as tf
 
-from zoo import _startup, data, distributions, evaluation, files, replica
+from zoo import _startup, data, disk, distributions, evaluation, files, replica
 from zoo.training import card, codes, monitors, pictures, stage
 from zoo.training.checkpoints import NotWritten, OtherRun
+from zoo.training.recipe import disk_folder
 
 _PRIOR_FLAGS = ("prior", "prior_epochs", "prior_batch_size", "prior_learning_rate")
 # What may differ between a run and its continuation.
 _FREE = (
-    "epochs", "output", "fresh", "no_export", "strategy", "data_dir", "labels", "checkpoint_seconds", *_PRIOR_FLAGS,
+    "epochs", "output", "fresh", "checkpoint_seconds", "no_cache", "no_export", "strategy", "data_dir", "labels",
+    *_PRIOR_FLAGS,
 )  # fmt: skip
 _PEER_LOST = 138  # of the statuses that a job manager takes for a reason to start again, the one left to programs
 
@@ -47,7 +49,7 @@ def main(recipe, argv=None):
         _require_whole_shares(recipe, flags, strategy)
         with _heard(replica.is_chief(strategy)):
             return _run(recipe, flags, strategy)
-    except (data.DataError, monitors.NonFiniteLoss, NotWritten, OtherRun) as error:
+    except (data.DataError, disk.NoRoom, monitors.NonFiniteLoss, NotWritten, OtherRun) as error:
         print(f"{recipe.name}: {error}", file=sys.stderr)
         raise SystemExit(1) from error
     except (OSError, tf.errors.ResourceExhaustedError) as error:
@@ -218,8 +220,9 @@ def _train_prior(recipe, flags, strategy, model, splits):
     Gives figures of the test split, and what else `metrics.json` is to say.
     """
     parts = ("train", "validation", "test")
-    grids = codes.encode(model, (_batches(flags, model, getattr(splits, part)) for part in parts))
-    grids = dict(zip(parts, grids))
+    images = [getattr(splits, part) for part in parts]
+    batched = (_batches(flags, model, part) for part in images)
+    grids = dict(zip(parts, codes.encode(model, batched, map(len, images), disk_folder(flags))))
     plan = stage.Plan.of(
         recipe.prior, len(splits.train), flags.prior_batch_size, flags.prior_epochs, flags.steps_per_epoch, flags.sample
     )  # fmt: skip
