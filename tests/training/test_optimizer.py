@@ -158,3 +158,27 @@ def test_replicas_keep_the_same_average():
         averages.apply()
     for a, b in zip(alone.get_weights(), mirrored.get_weights()):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_adam_takes_the_steps_of_keras_and_survives_saving(tmp_path):
+    usual = model_with(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.05, 100, alpha=0.01)))
+    fused = model_with(optimizer.make(0.05, 100))
+    fit(usual)
+    fit(fused)
+    for ours, theirs in zip(fused.get_weights(), usual.get_weights()):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    for ours, theirs in zip(fused.optimizer.variables, usual.optimizer.variables):
+        assert ours.name.split("_")[-2:] == theirs.name.split("_")[-2:]  # so that older checkpoints can be read
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-4, atol=1e-6)
+    fused.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert type(loaded.optimizer) is optimizer.Adam
+    fit(fused)
+    fit(loaded)
+    for ours, theirs in zip(fused.get_weights(), loaded.get_weights()):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_adam_has_no_amsgrad():
+    with pytest.raises(ValueError, match="Expected `amsgrad` to be False. Received: amsgrad=True"):
+        optimizer.Adam(amsgrad=True)

@@ -1,6 +1,7 @@
 """The optimizer of a recipe, and the averages of the weights that it keeps."""
 
 import keras
+import tensorflow as tf
 
 from zoo import replica
 
@@ -33,7 +34,35 @@ def make(learning_rate, total_steps, warmup_steps=0, gradient_clip=None, ema=Non
     )
     clip = None if gradient_clip is None else gradient_clip / replica.num_replicas()
     average = {} if ema is None else {"use_ema": True, "ema_momentum": min(ema, max(0.0, 1.0 - _SHARE / total_steps))}
-    return keras.optimizers.Adam(schedule, global_clipnorm=clip, **average)
+    return Adam(schedule, global_clipnorm=clip, name="adam", **average)
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Adam(keras.optimizers.Adam):
+    """Keras's Adam, its variables and arguments, with each weight moved in one operation where Keras has some ten.
+
+        m = β₁ m + (1 − β₁) g,   v = β₂ v + (1 − β₂) g²,   w = w − α √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε)
+
+    (Kingma & Ba 2015, section 2, at its end.) Numbers are Keras's to rounding. `amsgrad` is not there.
+
+    Raises:
+        ValueError: if `amsgrad` is asked for.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.amsgrad:
+            raise ValueError("Expected `amsgrad` to be False. Received: amsgrad=True")
+
+    def update_step(self, gradient, variable, learning_rate):
+        dtype, number = variable.dtype, self._get_variable_index(variable)
+        beta_1, beta_2 = tf.cast(self.beta_1, dtype), tf.cast(self.beta_2, dtype)
+        step = tf.cast(self.iterations.value + 1, dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle, m=self._momentums[number].value.handle, v=self._velocities[number].value.handle,
+            beta1_power=tf.pow(beta_1, step), beta2_power=tf.pow(beta_2, step), lr=tf.cast(learning_rate, dtype),
+            beta1=beta_1, beta2=beta_2, epsilon=tf.cast(self.epsilon, dtype), grad=tf.cast(gradient, dtype),
+        )  # fmt: skip
 
 
 class Averages(keras.callbacks.Callback):
