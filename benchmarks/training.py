@@ -17,12 +17,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
 import keras
 import numpy as np
 import tensorflow as tf
-from contenders import ours
+from contenders import matmul, ours
 
 from zoo import checks, data, files
 
@@ -37,6 +36,7 @@ NEED_TORCH = ("torch_usual", "torch_tuned", "pythae_trainer")
 DATASETS = {"mlp_vae": "mnist", "conv_vae": "mnist", "vq_vae": "cifar10"}
 ONLY = {"pythae_trainer": ("mlp_vae",), "keras_example": ("mlp_vae", "conv_vae")}
 IN_BFLOAT16 = ("ours", "torch_tuned")
+THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _EXECUTION = 10  # runs are of a multiple of as many steps, which divides what a recipe puts into one call
 
 
@@ -48,11 +48,10 @@ class Worker:
         python = flags.torch_python if contender in NEED_TORCH else sys.executable
         script = pathlib.Path(__file__).parent / "contenders" / "worker.py"
         arguments = [contender, model, precision, images, flags.batch_size, flags.threads]
-        threads = str(flags.threads)
         self.process = subprocess.Popen(
             [python, script, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=log.open("w"), text=True,
-            env=os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
+            env=os.environ | dict.fromkeys(THREADS, str(flags.threads)),
         )  # fmt: skip
 
     def ask(self, steps):
@@ -172,25 +171,28 @@ def forward_flops(network):
 
 
 def training_flops(model):
-    """Operations to train on one example: forwards, and twice that backwards; a codebook's two products, forwards."""
+    """Operations to train on one example: forwards, and twice that backwards; a codebook's distances, forwards."""
     total = 3 * (forward_flops(model.encoder) + forward_flops(model.decoder))
     quantizer = getattr(model, "quantizer", None)
     if quantizer is not None:
-        total += 2 * 2 * math.prod(model.encoder.output.shape[1:]) * quantizer.num_codes
+        total += 2 * math.prod(model.encoder.output.shape[1:]) * quantizer.num_codes
     return total
 
 
-def matmul_peak(dtype, size=2048, times=9):
-    """Floating-point operations a second of a matrix product of `size`: the best of some."""
-    a = tf.cast(tf.random.normal((size, size)), dtype)
-    product = tf.function(lambda: tf.reduce_sum(tf.matmul(a, a)[0]))
-    product()
-    taken = []
-    for _ in range(times):
-        start = time.perf_counter()
-        product().numpy()
-        taken.append(time.perf_counter() - start)
-    return 2 * size**3 / min(taken)
+def matmul_peak(precision, flags, folder):
+    """Floating-point operations a second of a large matrix product: the best of some runs."""
+    path = folder / "none.npy"
+    np.save(path, np.zeros(0))
+    worker = Worker("matmul", "", precision, path, flags, folder / "matmul.log")
+    try:
+        worker.answer()
+        taken = []
+        for _ in range(flags.rounds + 1):
+            worker.ask(3)
+            taken.append(worker.answer()["seconds"] / 3)
+    finally:
+        worker.close()
+    return matmul.FLOPS / min(taken)
 
 
 HEAD = """# Training
@@ -253,8 +255,8 @@ def main(argv=None):
         checks.positive_int("--" + name.replace("_", "-"), getattr(flags, name))
     flags.contender = {"ours", *(flags.contender or CONTENDERS)}
     precisions = flags.precision or ("float32", "bfloat16")
-    ours.use_threads(flags.threads)
-    peaks = {precision: matmul_peak(precision) for precision in precisions}
+    with tempfile.TemporaryDirectory() as folder:
+        peaks = {precision: matmul_peak(precision, flags, pathlib.Path(folder)) for precision in precisions}
     page = [
         HEAD.format(
             machine=f"{platform.machine()}, {os.cpu_count()} CPUs", processor=processor(),

@@ -8,7 +8,7 @@ import math
 import keras
 import tensorflow as tf
 from keras import layers, ops
-from ours import MODELS, use_threads
+from ours import MODELS
 
 
 class Sampling(layers.Layer):
@@ -58,7 +58,6 @@ class VAE(keras.Model):
 
 
 def start(model, precision, images, batch_size, threads):
-    use_threads(threads)
     keras.utils.set_random_seed(0)
     networks = MODELS[model]()
     z_mean, z_log_var = ops.split(networks.encoder.output, 2, axis=-1)

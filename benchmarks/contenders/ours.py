@@ -5,7 +5,6 @@ import pathlib
 import tempfile
 
 import keras
-import tensorflow as tf
 
 import zoo
 from zoo import data, networks, training
@@ -37,13 +36,7 @@ def vq_vae():
 MODELS = {"mlp_vae": mlp_vae, "conv_vae": conv_vae, "vq_vae": vq_vae}
 
 
-def use_threads(threads):
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
-
-
 def start(model, precision, images, batch_size, threads):
-    use_threads(threads)
     keras.utils.set_random_seed(0)
     keras.mixed_precision.set_dtype_policy({"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision])
     images = data.Images(images)

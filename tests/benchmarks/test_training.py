@@ -3,6 +3,7 @@
 import importlib.util
 import pathlib
 import sys
+import types
 
 import pytest
 
@@ -93,9 +94,10 @@ def test_a_small_run_writes_the_tables_and_keeps_what_is_below(training, tmp_pat
 
 
 def test_a_contender_that_fails_says_why(training, tmp_path):
-    argv = "--sample --model mlp_vae --precision float32 --contender torch_usual --rounds 1 --torch-python".split()
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\necho no torch here >&2\nexit 3\n")
     broken.chmod(0o755)
+    flags = types.SimpleNamespace(torch_python=str(broken), batch_size=16, threads=1)
+    worker = training.Worker("torch_usual", "mlp_vae", "float32", tmp_path / "images.npy", flags, tmp_path / "log")
     with pytest.raises(RuntimeError, match="torch_usual ended with status 3:\nno torch here"):
-        training.main([*argv, str(broken), "--output", str(tmp_path / "training.md")])
+        worker.answer()
