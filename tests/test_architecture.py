@@ -14,7 +14,7 @@ ROOT = pathlib.Path(zoo.__file__).parent
 LEVELS = [
     {"_version", "_startup", "checks", "disk", "files"},
     {"random", "replica", "distributions", "metrics", "callbacks"},
-    {"layers", "generative"},
+    {"layers", "generative", "optimizers"},
     {"networks"},
     {"priors", "export"},
     {"models"},

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from zoo import replica
 from zoo.training import optimizer
 
 
@@ -135,26 +134,6 @@ def test_without_averages_nothing_happens():
     weights = model.get_weights()
     averages.apply()
     assert all_equal(model.get_weights(), weights)
-
-
-def test_gradients_are_clipped_together():
-    adam = optimizer.make(0.05, 12, gradient_clip=0.25)
-    gradients = adam._clip_gradients([tf.constant([3.0]), tf.constant([4.0])])
-    np.testing.assert_allclose(gradients, [[0.15], [0.2]], rtol=1e-6)
-
-
-def test_replicas_are_clipped_together():
-    """Shares of (5, −3) and (−2, 7) make a gradient of (3, 4), whose norm is 5."""
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
-        adam = optimizer.make(0.05, 12, gradient_clip=0.25)
-
-    def shares():
-        first = replica.replica_id() == 0
-        return adam._clip_gradients([None, tf.where(first, 5.0, -2.0), tf.where(first, -3.0, 7.0)])[1:]
-
-    whole = [strategy.reduce("SUM", share, axis=None) for share in tf.function(lambda: strategy.run(shares))()]
-    np.testing.assert_allclose(whole, [0.15, 0.2], rtol=1e-6)
 
 
 @pytest.mark.parametrize("clip", [0.01, 1e6])

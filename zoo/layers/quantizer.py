@@ -3,7 +3,7 @@
 import tensorflow as tf
 from keras import layers, ops, saving
 
-from zoo import checks, random, replica
+from zoo import checks, metrics, random, replica
 from zoo.distributions import sum_per_example
 
 
@@ -180,9 +180,8 @@ class VectorQuantizer(layers.Layer):
 
     def _follow(self, vectors, codes):
         """Moves the averages on, and under "ema" the codebook with them."""
-        assigned = tf.one_hot(codes, self.num_codes)  # [N, K]
-        counts = replica.all_sum(tf.reduce_sum(assigned, axis=0))
-        sums = replica.all_sum(tf.matmul(assigned, vectors, transpose_a=True))
+        counts = replica.all_sum(metrics.count(codes, self.num_codes))
+        sums = replica.all_sum(tf.math.unsorted_segment_sum(vectors, codes, self.num_codes))
         self.counts.assign(self.decay * self.counts + (1.0 - self.decay) * counts)
         self.sums.assign(self.decay * self.sums + (1.0 - self.decay) * sums)
         self.updates.assign_add(1)

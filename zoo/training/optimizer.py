@@ -1,9 +1,8 @@
 """The optimizer of a recipe, and the averages of the weights that it keeps."""
 
 import keras
-import tensorflow as tf
 
-from zoo import replica
+from zoo import optimizers
 
 _SHARE = 10  # what takes time at a run's begin, or reaches back in time, has a tenth of its steps at most
 
@@ -20,7 +19,7 @@ def make(learning_rate, total_steps, warmup_steps=0, gradient_clip=None, ema=Non
             the furthest that it looks back, or a short run's average would be that of its first weights.
 
     Returns:
-        a Keras optimizer.
+        `zoo.optimizers.Adam`.
     """
     warmup_steps = min(warmup_steps, total_steps // _SHARE)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -31,19 +30,7 @@ def make(learning_rate, total_steps, warmup_steps=0, gradient_clip=None, ema=Non
         warmup_steps=warmup_steps,
     )
     average = {} if ema is None else {"use_ema": True, "ema_momentum": min(ema, max(0.0, 1.0 - _SHARE / total_steps))}
-    adam = keras.optimizers.Adam(schedule, global_clipnorm=gradient_clip, **average)
-    if gradient_clip is not None and replica.num_replicas() > 1:
-        # Keras would clip what each replica has before it adds up.
-        adam._clip_gradients = lambda gradients: _clip(gradients, gradient_clip)
-    return adam
-
-
-def _clip(gradients, largest):
-    """The replicas' shares of a gradient, scaled so that the norm of their sum is `largest` at most."""
-    known = [gradient for gradient in gradients if gradient is not None]
-    norm = tf.linalg.global_norm([replica.all_sum(gradient) for gradient in known])
-    scale = largest / tf.maximum(norm, largest)
-    return [None if gradient is None else scale * gradient for gradient in gradients]
+    return optimizers.Adam(schedule, global_clipnorm=gradient_clip, **average)
 
 
 class Averages(keras.callbacks.Callback):
