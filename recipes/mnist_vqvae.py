@@ -35,7 +35,7 @@ def build(flags, image_shape):
 
 
 PRIOR = training.Prior(
-    build=training.priors.builder(transformer=(128, 3, 4)),
+    build=training.priors.builder(transformer=(128, 3, 4), pixelcnn=(56, 5)),
     epochs=4,
     sample_epochs=15,
     batch_size=64,

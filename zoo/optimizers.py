@@ -23,7 +23,6 @@ class Adam(keras.optimizers.Adam):
     """
 
     def __init__(self, *args, **kwargs):
-        kwargs.setdefault("name", "adam")
         super().__init__(*args, **kwargs)
         if self.amsgrad:
             raise ValueError("Expected `amsgrad` to be False. Received: amsgrad=True")

@@ -17,7 +17,6 @@ from zoo import networks
 sys.path.append(str(pathlib.Path(__file__).parents[1] / "models"))
 import conformance  # noqa: E402
 
-CONFORMANCE = list(conformance.ENTRIES)
 FORMATS = ("tf_saved_model", "litert")
 # The ends of the range of seeds, and one seed at three temperatures.
 SEEDS = np.int32([0, -1, 2**31 - 1, -(2**31), 7, 7, 7])
@@ -51,6 +50,7 @@ ENTRIES = conformance.ENTRIES | {
     "transposed": conformance.Entry(transposed, {}, latents=((4,),)),
 }
 NAMES = list(ENTRIES)
+PARAMS = conformance.params(NAMES)
 
 
 def takes_labels(name, signature):

@@ -9,7 +9,7 @@ import pytest
 import zoo
 from zoo.export import parity, signatures
 
-every_name = pytest.mark.parametrize("name", exports.NAMES)
+every_name = pytest.mark.parametrize("name", exports.PARAMS)
 every_format = pytest.mark.parametrize("format", exports.FORMATS)
 
 
@@ -27,7 +27,7 @@ def test_every_signature_agrees_with_keras(name, format, exported):
             exports.assert_agree(received[output], wanted, f"{output} of {signature}")
 
 
-@pytest.mark.parametrize("name", [name for name in exports.NAMES if exports.has_prior(name)])
+@pytest.mark.parametrize("name", exports.conformance.params(name for name in exports.NAMES if exports.has_prior(name)))
 @every_format
 def test_seeds_make_the_samples_and_temperature_zero_makes_all_the_same(name, format, exported):
     seeds, temperatures = np.int32([0, -1, 2**31 - 1, -(2**31), 5, 6]), np.float32([1, 1, 1, 1, 0, 0])

@@ -57,12 +57,12 @@ def of_litert(path):
     return found
 
 
-@pytest.mark.parametrize("name", exports.NAMES)
+@pytest.mark.parametrize("name", exports.PARAMS)
 def test_saved_model_has_the_signatures_of_the_contract_for_any_batch(name, exported):
     assert of_saved_model(exported(name)) == contract(name, None)
 
 
-@pytest.mark.parametrize("name", exports.NAMES)
+@pytest.mark.parametrize("name", exports.PARAMS)
 def test_tflite_has_the_signatures_of_the_contract_for_one_row(name, exported):
     assert of_litert(exported(name, "litert")) == contract(name, 1)
 

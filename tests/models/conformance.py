@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from keras import layers
 
@@ -205,6 +206,15 @@ ENTRIES = {
         codes_shape=(2, 6),
     ),
 }
+
+
+# Each is another entry but for one part: what takes long is done with them in the slow tests.
+VARIANTS = ("hierarchical_vae_mixture", "vq_vae_gradient", "vq_vae_fsq", "vq_vae_residual")
+
+
+def params(names):
+    """Names as parameters of a test that takes long."""
+    return [pytest.param(name, marks=pytest.mark.slow) if name in VARIANTS else name for name in names]
 
 
 def images(number=32, seed=0):

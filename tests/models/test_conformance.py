@@ -180,6 +180,7 @@ def test_every_argument_survives_saving(name, tmp_path):
     np.testing.assert_array_equal(model(x, *labels), loaded(x, *labels))
 
 
+@pytest.mark.parametrize("name", conformance.params(NAMES))
 def test_training_goes_on_after_loading_as_if_it_had_never_stopped(name, tmp_path):
     model = make(name)
     fit(model, name)
@@ -192,6 +193,7 @@ def test_training_goes_on_after_loading_as_if_it_had_never_stopped(name, tmp_pat
 
 
 # Whole batches, and a last one of three on two replicas; the second has whole ones too.
+@pytest.mark.parametrize("name", conformance.params(NAMES))
 @pytest.mark.parametrize("number", (pytest.param(32, marks=pytest.mark.slow), 27))
 def test_two_replicas_end_with_the_weights_of_one(name, number):
     alone, alone_history = conformance.train_spread(name, tf.distribute.get_strategy(), number)
@@ -205,6 +207,7 @@ def test_two_replicas_end_with_the_weights_of_one(name, number):
         assert spread_history[key] == pytest.approx(values, rel=1e-5), key
 
 
+@pytest.mark.parametrize("name", conformance.params(NAMES))
 @pytest.mark.parametrize("policy", ("mixed_bfloat16", "mixed_float16"))
 def test_mixed_precision_trains_and_reports_in_float32(name, policy):
     keras.mixed_precision.set_dtype_policy(policy)
@@ -218,6 +221,7 @@ def test_mixed_precision_trains_and_reports_in_float32(name, policy):
     assert all(math.isfinite(value) for value in history["loss"]) and history["loss"][-1] < history["loss"][0]
 
 
+@pytest.mark.parametrize("name", conformance.params(NAMES))
 def test_steps_per_execution_changes_nothing(name):
     alone, together = make(name), make(name, steps_per_execution=4)
     assert fit(alone, name)["loss"] == pytest.approx(fit(together, name)["loss"], rel=1e-5)

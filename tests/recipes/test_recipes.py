@@ -93,7 +93,9 @@ def test_help_shows_the_shared_flags(name, capsys):
     assert pathlib.Path("runs", name).as_posix() in "".join(shown.split())
 
 
-@pytest.mark.parametrize("name", WITH_SAMPLE)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "cifar10_hvae" else name for name in WITH_SAMPLE]
+)
 def test_recipe_runs_on_its_sample(name, tmp_path):
     metrics = MODULES[name].main(["--sample", *few_steps(name, 2), "--output", str(tmp_path)])
     model = check_run(tmp_path, metrics, steps=2)
@@ -123,7 +125,7 @@ def test_recipe_ships_both_formats_with_a_card(name, tmp_path):
     assert json.loads((folder / "model_int8.json").read_text())["quantization"]["images"] == 32
 
 
-@pytest.mark.parametrize("name", ["cifar10_vqvae", "mnist_vqvae"])
+@pytest.mark.parametrize("name", ["cifar10_vqvae", pytest.param("mnist_vqvae", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "quantizer, argv, num_codes, width",
     [("fsq", ["--levels", "5", "4", "3"], 60, 1), ("residual", ["--num-codes", "9", "--depth", "3"], 9, 3)],
@@ -148,7 +150,7 @@ def test_priors_of_a_recipe_are_of_one_size(name, kind):
     grid = 16 if name == "image_folder_vqvae" else recipe.image_shape[0] // 4
     prior = recipe.prior.build(flags, recipe.build(flags, recipe.image_shape), (grid, grid))
     number = sum(np.size(weight) for weight in prior.trainable_weights)
-    sizes = {"cifar10_vqvae": (9.0e5, 9.5e5), "mnist_vqvae": (8e5, 9e5), "image_folder_vqvae": (4e5, 7e5)}
+    sizes = {"cifar10_vqvae": (9.0e5, 9.5e5), "mnist_vqvae": (6e5, 7e5), "image_folder_vqvae": (4e5, 7e5)}
     low, high = sizes[name]
     assert low < number < high
 

@@ -79,7 +79,9 @@ def undisturbed(tmp_path_factory):
     return output
 
 
-@pytest.mark.parametrize("number, status", [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    "number, status", [(signal.SIGKILL, -signal.SIGKILL), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_run_stopped_within_an_epoch_ends_as_if_it_had_not_been(undisturbed, tmp_path, number, status):
     output = tmp_path / "run"
     process = start(output, "mnist_vae", *SHORT)
@@ -93,6 +95,7 @@ def test_run_stopped_within_an_epoch_ends_as_if_it_had_not_been(undisturbed, tmp
     assert not leftovers(output)
 
 
+@pytest.mark.slow
 def test_full_disk_stops_a_run_with_the_last_checkpoint_kept(undisturbed, tmp_path):
     output = tmp_path / "run"
     process = start(output, "mnist_vae", *SHORT)

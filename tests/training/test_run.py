@@ -356,7 +356,7 @@ def test_average_is_what_is_saved_validated_and_measured(averaged):
     assert all(5 * a < b for a, b in zip(near, distances()))
 
 
-@pytest.mark.parametrize("steps", [(2,), (6, 10)])
+@pytest.mark.parametrize("steps", [(2,), pytest.param((6, 10), marks=pytest.mark.slow)])
 def test_interrupted_run_goes_on_with_its_average(averaged, train_average, at, tmp_path, steps):
     for step in steps:
         assert exit_code(train_average, tmp_path, callbacks=at(step, interrupt)) == 130

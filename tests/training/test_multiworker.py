@@ -4,6 +4,7 @@ import csv
 import json
 import pathlib
 import random
+import re
 import signal
 import sys
 import time
@@ -55,6 +56,7 @@ def assert_same(output, other, prior):
     assert figures[1] == pytest.approx(other_figures[1], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_two_workers_end_with_what_one_ends_with(start_workers, tmp_path):
     """But for the prior, whose dropout differs between replicas, as it should; that it goes through is seen."""
     flags = ("--epochs", "2", "--prior-epochs", "1", "--steps-per-epoch", "4")
@@ -66,6 +68,25 @@ def test_two_workers_end_with_what_one_ends_with(start_workers, tmp_path):
     assert_same(together, alone, prior=False)
     assert {path.name for path in together.iterdir()} == {path.name for path in alone.iterdir()}
     assert "epoch   1/2" in logs[0].read_text() and "epoch" not in logs[1].read_text()
+
+
+@pytest.mark.slow
+def test_signal_to_one_worker_stops_all_with_a_checkpoint(start_workers, tmp_path):
+    flags = ("--epochs", "3", "--prior", "none")
+    whole, output = tmp_path / "whole", tmp_path / "job"
+    logs = [tmp_path / "chief.log", tmp_path / "worker.log"]
+    finish(start_workers(command(whole, "multiworker", *flags), logs), logs)
+    processes = start_workers(command(output, "multiworker", *flags), logs)
+    while printed(logs).count("epoch   1/3") < 2:
+        assert processes[0].poll() is None, printed(logs)
+        time.sleep(0.1)
+    processes[1].send_signal(signal.SIGTERM)
+    assert [process.wait() for process in processes] == [143, 143], printed(logs)
+    (step,) = re.findall(r"stopped at step (\d+) of", logs[0].read_text())
+    assert (output / "checkpoints" / f"step-{int(step):08d}").is_dir()
+    finish(start_workers(command(output, "multiworker", *flags), logs), logs)
+    assert f"going on at step {step} of" in logs[0].read_text()
+    assert_same(output, whole, prior=False)
 
 
 @pytest.mark.slow
