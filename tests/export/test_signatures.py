@@ -50,7 +50,8 @@ def of_litert(path):
     def read(details):
         return {name: (np.dtype(end["dtype"]).name, tuple(end["shape"].tolist())) for name, end in details.items()}
 
-    interpreter, found = exports.load(path), {}
+    # One of its own, as that of `exports.run` keeps the shapes of whatever it was last given.
+    interpreter, found = exports.Interpreter(str(path), num_threads=1), {}
     for name in interpreter.get_signature_list():
         runner = interpreter.get_signature_runner(name)
         found[name] = (read(runner.get_input_details()), read(runner.get_output_details()))

@@ -68,6 +68,13 @@ def test_batch_that_replicas_cannot_share(recipe_module, tmp_path, error_of, mon
     assert f"Expected `{flag}` to be a multiple of the 2 replicas. Received: {size}, which leaves {left} over" in error
 
 
+@pytest.mark.parametrize("config", ["{", "[]", "3"])
+def test_job_description_that_is_none(tiny, tmp_path, error_of, monkeypatch, config):
+    monkeypatch.setenv("TF_CONFIG", config)
+    error = error_of(lambda argv: training.main(tiny(), argv), "--sample", "--output", tmp_path)
+    assert f"Expected TF_CONFIG to be a JSON object. Received: {config!r}" in error
+
+
 def test_workers_that_are_not_to_know_of_each_other(tiny, tmp_path, error_of, monkeypatch):
     """They would write into one another's output."""
     cluster = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "evaluator": ["d:1"]}

@@ -75,7 +75,9 @@ def _heard(chief):
 
 
 def _is_full(error):
-    return isinstance(error, tf.errors.OpError) or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    if isinstance(error, tf.errors.OpError):  # it may be a device's memory
+        return os.strerror(errno.ENOSPC) in error.message
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _run(recipe, flags, strategy):
@@ -125,7 +127,10 @@ def make_strategy(name):
 
 
 def _strategy(recipe, flags):
-    workers = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+    try:
+        workers = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+    except (ValueError, AttributeError):
+        recipe.parser().error(f"Expected TF_CONFIG to be a JSON object. Received: {os.environ['TF_CONFIG'][:200]!r}")
     number = sum(len(workers.get(kind, ())) for kind in ("chief", "worker"))
     if number > 1 and flags.strategy != "multiworker":
         recipe.parser().error(
