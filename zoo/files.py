@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import hashlib
 import json
 import os
 import pathlib
@@ -51,8 +52,12 @@ def sweep(folder):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
+def _prefix():
+    return f".{os.getpid()}-"
+
+
 def _scratch(path, kind=""):
-    return path.with_name(f".{os.getpid()}-{kind}{path.name}")
+    return path.with_name(f"{_prefix()}{kind}{path.name}")
 
 
 def _is_running(process):
@@ -76,7 +81,7 @@ def scratch_folder(parent):
     made = not parent.exists()
     require_writable("path", parent)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{os.getpid()}-", dir=parent, ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(prefix=_prefix(), dir=parent, ignore_cleanup_errors=True) as folder:
             scratch = pathlib.Path(folder, "scratch")
             scratch.mkdir()
             yield scratch
@@ -95,6 +100,12 @@ def require_writable(name, folder):
         raise ValueError(
             f"Expected `{name}` to be a folder that can be written to. Received: {str(folder)!r} ({error.strerror})"
         ) from error
+
+
+def sha256(path):
+    """The digest of a file's content, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_text(path, text):

@@ -1,6 +1,5 @@
 """A run's state on disk: enough to go on as if it had never stopped."""
 
-import hashlib
 import itertools
 import json
 import pathlib
@@ -77,7 +76,9 @@ class Checkpoints:
                 scratch.mkdir()
                 model.save(scratch / _MODEL)
                 files.write_json(scratch / _STATE, state)
-                files.write_json(scratch / _CHECKSUMS, {name: _checksum(scratch / name) for name in (_MODEL, _STATE)})
+                files.write_json(
+                    scratch / _CHECKSUMS, {name: files.sha256(scratch / name) for name in (_MODEL, _STATE)}
+                )
             for old in self.newest_first()[_KEPT:]:
                 files.remove(old)
         except OSError as error:
@@ -163,13 +164,8 @@ def _of_shape(verb, weight):
 
 def _require_intact(folder):
     for name, checksum in json.loads((folder / _CHECKSUMS).read_text()).items():
-        if _checksum(folder / name) != checksum:
+        if files.sha256(folder / name) != checksum:
             raise ValueError(f"{name} is not as it was written")
-
-
-def _checksum(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def all_finite(model):

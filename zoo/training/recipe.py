@@ -136,12 +136,12 @@ class Recipe(Regime):
         try:
             for name in ("epochs", "steps_per_epoch", "batch_size", "prior_epochs", "prior_batch_size"):
                 if getattr(flags, name, None) is not None:
-                    checks.positive_int(_flag(name), getattr(flags, name))
+                    checks.positive_int(option(name), getattr(flags, name))
             if not 0 <= flags.seed < 2**32:
                 checks.fail("--seed", "an integer >= 0 and < 2**32", flags.seed)
             for name in ("learning_rate", "prior_learning_rate", "checkpoint_seconds"):
                 if hasattr(flags, name):
-                    checks.number(_flag(name), getattr(flags, name), 0.0, open_low=True)
+                    checks.number(option(name), getattr(flags, name), 0.0, open_low=True)
             if flags.sample and self.dataset not in data.SAMPLES:
                 checks.fail("--sample", f"left out, as only {', '.join(data.SAMPLES)} have a bundled sample", True)
             files.require_writable("--output", flags.output)
@@ -172,5 +172,6 @@ def disk_folder(flags):
     return flags.output if flags.no_cache else None
 
 
-def _flag(name):
+def option(name):
+    """A flag as it is typed."""
     return "--" + name.replace("_", "-")

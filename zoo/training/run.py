@@ -15,7 +15,7 @@ import tensorflow as tf
 from zoo import _startup, data, disk, distributions, evaluation, files, replica
 from zoo.training import card, codes, monitors, pictures, stage
 from zoo.training.checkpoints import NotWritten, OtherRun
-from zoo.training.recipe import disk_folder
+from zoo.training.recipe import disk_folder, option
 
 _PRIOR_FLAGS = ("prior", "prior_epochs", "prior_batch_size", "prior_learning_rate")
 # What may differ between a run and its continuation.
@@ -155,7 +155,7 @@ def _require_whole_shares(recipe, flags, strategy, sizes=()):
     replicas = strategy.num_replicas_in_sync
     for name in ("batch_size", "prior_batch_size"):
         size = getattr(flags, name, replicas)
-        flag = "--" + name.replace("_", "-")
+        flag = option(name)
         if size % replicas:
             expected, left = f"a multiple of the {replicas} replicas", f"which leaves {size % replicas} over"
             recipe.parser().error(f"Expected `{flag}` to be {expected}. Received: {size}, {left}")
