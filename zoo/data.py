@@ -297,6 +297,8 @@ def _by_step(batch, number, batch_size, seed, shuffle, first_step, epochs, conte
     options = tf.data.Options()
     # The numbers of steps are no examples: a strategy must split the batches, not the range.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    # There is nothing to tune, and the thread that would do it can hold up the end of a `fit` for a second.
+    options.autotune.enabled = False
     return dataset.with_options(options).prefetch(4)
 
 
