@@ -6,7 +6,7 @@ _startup.require_tensorflow_backend()
 with _startup.quiet():
     import keras  # noqa: F401  (and TensorFlow under it)
 
-from zoo import callbacks, distributions, export, layers, networks, optimizers, priors, random  # noqa: E402
+from zoo import callbacks, cores, distributions, export, layers, networks, optimizers, priors, random  # noqa: E402
 from zoo.models import CVAE, VAE, VQVAE, BetaVAE, HierarchicalVAE  # noqa: E402
 
 __version__ = "0.1.0"
@@ -17,6 +17,7 @@ __all__ = [
     "VQVAE",
     "HierarchicalVAE",
     "callbacks",
+    "cores",
     "distributions",
     "export",
     "layers",

@@ -7,7 +7,7 @@ import tempfile
 import keras
 
 import zoo
-from zoo import data, networks, training
+from zoo import cores, data, networks, training
 from zoo.training import monitors, optimizer, stage
 from zoo.training.checkpoints import Checkpoints
 
@@ -37,6 +37,11 @@ MODELS = {"mlp_vae": mlp_vae, "conv_vae": conv_vae, "vq_vae": vq_vae}
 
 
 def start(model, precision, images, batch_size, threads):
+    with cores.parts(threads):
+        return _start(model, precision, images, batch_size, threads)
+
+
+def _start(model, precision, images, batch_size, threads):
     keras.utils.set_random_seed(0)
     keras.mixed_precision.set_dtype_policy({"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision])
     images = data.Images(images)
@@ -57,7 +62,8 @@ def start(model, precision, images, batch_size, threads):
 
     def run(steps):
         batches = data.batches(images, batch_size, shuffle=True, epochs=None, first_step=position.step)
-        history = network.fit(batches, steps_per_epoch=steps, callbacks=callbacks, shuffle=False, verbose=0)
+        with cores.parts(threads):
+            history = network.fit(batches, steps_per_epoch=steps, callbacks=callbacks, shuffle=False, verbose=0)
         return history.history["loss"][0]
 
     return sum(math.prod(weight.shape) for weight in network.trainable_weights), run

@@ -212,9 +212,10 @@ ENTRIES = {
 VARIANTS = ("hierarchical_vae_mixture", "vq_vae_gradient", "vq_vae_fsq", "vq_vae_residual")
 
 
-def params(names):
-    """Names as parameters of a test that takes long."""
-    return [pytest.param(name, marks=pytest.mark.slow) if name in VARIANTS else name for name in names]
+def params(names, quick=None):
+    """Names as parameters of a test that takes long: all but `quick` ones, or variants, are slow tests."""
+    quick = set(names) - set(VARIANTS) if quick is None else quick
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 def images(number=32, seed=0):

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
+from zoo import cores
 
 NAMES = list(conformance.ENTRIES)
 BOUNDED = [name for name in NAMES if not name.startswith("vq")]  # those whose objective is a bound
@@ -192,11 +193,16 @@ def test_training_goes_on_after_loading_as_if_it_had_never_stopped(name, tmp_pat
         np.testing.assert_allclose(before, after, rtol=1e-5, atol=1e-6)
 
 
+@functools.cache
+def train_alone(name, number):
+    return conformance.train_spread(name, tf.distribute.get_strategy(), number)
+
+
 # Whole batches, and a last one of three on two replicas; the second has whole ones too.
 @pytest.mark.parametrize("name", conformance.params(NAMES))
 @pytest.mark.parametrize("number", (pytest.param(32, marks=pytest.mark.slow), 27))
 def test_two_replicas_end_with_the_weights_of_one(name, number):
-    alone, alone_history = conformance.train_spread(name, tf.distribute.get_strategy(), number)
+    alone, alone_history = train_alone(name, number)
     spread, spread_history = conformance.train_spread(
         name, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), number
     )  # fmt: skip
@@ -205,6 +211,27 @@ def test_two_replicas_end_with_the_weights_of_one(name, number):
     assert set(spread_history) == set(alone_history) and "val_loss" in alone_history
     for key, values in alone_history.items():
         assert spread_history[key] == pytest.approx(values, rel=1e-5), key
+
+
+# Parts of half a batch, one and two for the last one; or more parts than that has images.
+@pytest.mark.parametrize("name", conformance.params(NAMES, quick=("vae", "cvae", "hierarchical_vae", "vq_vae")))
+@pytest.mark.parametrize("number", (2, pytest.param(4, marks=pytest.mark.slow)))
+def test_parts_of_a_batch_end_with_the_weights_of_the_whole(name, number):
+    whole, whole_history = train_alone(name, 27)
+    with cores.parts(number):
+        parts, parts_history = conformance.train_spread(name, tf.distribute.get_strategy(), 27)
+    for one, other in zip(whole.weights, parts.weights, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=0, atol=1e-5, err_msg=one.path)
+    for key, values in whole_history.items():
+        assert parts_history[key] == pytest.approx(values, rel=1e-5), key
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_parts_of_a_batch_have_the_log_probabilities_of_the_whole(name):
+    model, given = make(name), inputs(name, 5)
+    expected = model.log_prob(*given[:1], 2, 3, *given[1:])
+    with cores.parts(2):
+        np.testing.assert_allclose(model.log_prob(*given[:1], 2, 3, *given[1:]), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", conformance.params(NAMES))
@@ -223,8 +250,8 @@ def test_mixed_precision_trains_and_reports_in_float32(name, policy):
 
 @pytest.mark.parametrize("name", conformance.params(NAMES))
 def test_steps_per_execution_changes_nothing(name):
-    alone, together = make(name), make(name, steps_per_execution=4)
-    assert fit(alone, name)["loss"] == pytest.approx(fit(together, name)["loss"], rel=1e-5)
+    together = fit(make(name, steps_per_execution=4), name)
+    assert trained(name).history.history["loss"][:2] == pytest.approx(together["loss"], rel=1e-5)
 
 
 def test_bad_input_is_refused_with_what_was_expected_and_what_came(name):

@@ -50,8 +50,8 @@ def check_run(output, metrics, steps):
 
 
 def few_steps(name, steps):
-    """Flags of a single epoch, and of one of the prior where there is any; without exports, which take the longest."""
-    flags = ["--epochs", "1", "--steps-per-epoch", str(steps), "--no-export"]
+    """Flags of a single epoch, and of one of the prior where there is any; without what takes the longest."""
+    flags = ["--epochs", "1", "--steps-per-epoch", str(steps), "--no-export", "--parts", "1"]
     return flags + (["--prior-epochs", "1"] if MODULES[name].RECIPE.prior else [])
 
 
@@ -80,7 +80,7 @@ def test_help_shows_the_shared_flags(name, capsys):
     assert caught.value.code == 0
     shown = capsys.readouterr().out
     flags = [
-        "--epochs", "--steps-per-epoch", "--batch-size", "--learning-rate", "--seed", "--strategy",
+        "--epochs", "--steps-per-epoch", "--batch-size", "--learning-rate", "--seed", "--strategy", "--parts",
         "--mixed-precision", "--output", "--fresh", "--no-cache",
     ]  # fmt: skip
     flags += ["--data-dir"] if MODULES[name].RECIPE.dataset else []

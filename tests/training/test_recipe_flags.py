@@ -97,6 +97,7 @@ def test_workers_that_are_not_to_know_of_each_other(tiny, tmp_path, error_of, mo
         ("cifar10_vqvae", ["--commitment-cost", "-1"], ["commitment_cost", ">= 0", "-1.0"]),
         ("cifar10_vqvae", ["--quantizer", "pq"], ["--quantizer", "fsq", "pq"]),
         ("cifar10_vqvae", ["--prior", "lstm"], ["--prior", "pixelcnn", "lstm"]),
+        ("mnist_vae", ["--parts", "0"], ["--parts", "an integer >= 1", "0"]),
         ("cifar10_vqvae", ["--prior-epochs", "0"], ["--prior-epochs", "an integer >= 1", "0"]),
         ("cifar10_vqvae", ["--prior-batch-size", "-1"], ["--prior-batch-size", "an integer >= 1", "-1"]),
         ("cifar10_vqvae", ["--prior-learning-rate", "0"], ["--prior-learning-rate", "> 0", "0.0"]),

@@ -20,7 +20,7 @@ import pytest
 import tensorflow as tf
 from matplotlib import pyplot as plt
 
-from zoo import data, evaluation
+from zoo import cores, data, evaluation
 from zoo.training import optimizer, run, stage
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -572,3 +572,33 @@ def test_ctrl_c_in_a_shell_keeps_what_was_trained(tmp_path):
     assert step >= 5 and (tmp_path / "out" / "checkpoints" / f"step-{step:08d}").is_dir()
     model = keras.saving.load_model(tmp_path / "out" / "model.keras")
     assert np.asarray(model.sample(2, seed=0)).shape == (2, 28, 28, 1)
+
+
+def test_parts_of_a_batch_change_nothing_but_rounding(train, tmp_path):
+    one, three = (train(tmp_path / number, "--parts", number) for number in ("1", "3"))
+    assert three["test"] == pytest.approx(one["test"], rel=1e-4)
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    "argv, parts",
+    [
+        ([], 4),
+        (["--batch-size", "31"], 1),
+        (["--strategy", "mirrored"], 1),
+        (["--prior-batch-size", "31"], 1),
+        (["--prior-batch-size", "31", "--parts", "3"], 3),
+    ],
+)
+def test_a_batch_has_a_part_for_each_core(recipe_module, monkeypatch, tmp_path, argv, parts):
+    def stop(number):
+        raise Stopped(number)
+
+    monkeypatch.setattr(cores, "available", lambda: 4)
+    monkeypatch.setattr(cores, "parts", stop)
+    with pytest.raises(Stopped) as caught:
+        recipe_module("mnist_vqvae").main(["--output", str(tmp_path), *argv])
+    assert caught.value.args == (parts,)

@@ -3,12 +3,13 @@
 import json
 import pathlib
 
-from zoo import _startup, _version, checks, files
+from zoo import _startup, _version, checks, cores, files
 from zoo.export import flatbuffer, golden, litert, parity, runtimes, saved_model
 
 FORMATS = ("tf_saved_model", "litert")
 
 
+@cores.parts(1)  # a graph that others are to run
 def export(
     model, path, format="tf_saved_model", quantization=None, batch_size=1, images=None, labels=None, metadata=None
 ):

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from zoo import checks, export, random
+from zoo import checks, cores, export, random
 from zoo.generative import GenerativeModel
 
 
@@ -57,6 +57,12 @@ class Base(GenerativeModel):
     def log_weights(self, x, posterior, seeds, labels=None):
         """One importance weight an image, log p(x, z) − log q(z|x) with z drawn by `seeds`: `[B]`."""
         raise NotImplementedError
+
+    def spread(self, function, *values, training=False):
+        """`zoo.cores.spread`, but in training of what takes note of a whole batch, as batch normalisation does."""
+        if training and any(part.non_trainable_weights for part in (self.encoder, self.decoder, self.likelihood)):
+            return function(*values)
+        return cores.spread(function, *values)
 
     # What follows from it.
 

@@ -36,10 +36,10 @@ class Bound(Base):
         if self.likelihood.eight_bit:
             self.trackers["bits_per_dim"] = keras.metrics.Mean(name="bits_per_dim")
 
-    def terms_of(self, x, params, kl, penalty, training):
-        """The terms of the objective, from the likelihood's parameters, the KL and what the loss asks for it: `[B]`."""
-        reconstruction = -self.likelihood.log_prob(x, params, training=training)
-        elbo = -(reconstruction + kl)
+    def terms_of(self, x, log_likelihood, kl, penalty):
+        """The terms of the objective, from log p(x|z), the KL and what the loss asks for it: `[B]`."""
+        reconstruction = -log_likelihood
+        elbo = log_likelihood - kl
         terms = {
             "loss": reconstruction + self.kl_weight * penalty,
             "reconstruction": reconstruction,

@@ -1,5 +1,6 @@
 """The hierarchical VAE: many layers of latents, inferred from the top down."""
 
+import functools
 import math
 
 import keras
@@ -82,6 +83,13 @@ class HierarchicalVAE(Bound):
     # The objective.
 
     def compute_terms(self, x, labels=None, training=False):
+        through = functools.partial(self._log_likelihood_and_kls, training=training)
+        log_likelihood, kls = self.spread(through, x, training=training)
+        terms = self.terms_of(x, log_likelihood, sum(kls), self.kl_penalty(kls))
+        return terms | dict(zip(self.kl_names, kls))
+
+    def _log_likelihood_and_kls(self, x, training):
+        """log p(x|z) with z drawn from the posterior, and each layer's KL: `[B]` each."""
         kls = []
 
         def draw(block, prior, posterior):
@@ -89,8 +97,7 @@ class HierarchicalVAE(Bound):
             return self.sampling(*posterior)
 
         params, _ = self.top_down(draw, self.features(x, training), training=training)
-        terms = self.terms_of(x, params, sum(kls), self.kl_penalty(kls), training)
-        return terms | dict(zip(self.kl_names, kls))
+        return self.likelihood.log_prob(x, params, training=training), kls
 
     def kl_penalty(self, kls):
         """What the loss asks for the layers' KLs, each `[B]`: `[B]`."""
@@ -236,9 +243,12 @@ class HierarchicalVAE(Bound):
         return self.likelihood.mean(params), latents
 
     def posterior(self, x, labels=None, training=False):
-        return self.features(x, training)
+        return self.spread(functools.partial(self.features, training=training), x, training=training)
 
     def log_weights(self, x, posterior, seeds, labels=None):
+        return self.spread(self._log_weights, x, posterior, seeds)
+
+    def _log_weights(self, x, posterior, seeds):
         ratios = []
 
         def draw(block, prior, posterior):

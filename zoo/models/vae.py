@@ -1,5 +1,7 @@
 """The variational autoencoder."""
 
+import functools
+
 import keras
 from keras import ops
 
@@ -54,10 +56,10 @@ class VAE(Bound):
     def compute_terms(self, x, labels=None, training=False):
         mean, log_var = self.posterior(x, labels, training=training)
         z = self.sampling(mean, log_var)
-        params = self.likelihood_params(z, labels, training=training)
+        log_likelihood = self.log_likelihood(x, z, labels, training)
         kl_by_dimension = distributions.normal_kl(mean, log_var)
         kl = distributions.sum_per_example(kl_by_dimension)
-        return self.terms_of(x, params, kl, self.kl_penalty(kl_by_dimension), training)
+        return self.terms_of(x, log_likelihood, kl, self.kl_penalty(kl_by_dimension))
 
     def kl_penalty(self, kl):
         """What the loss asks for the KL, `[B,D]` nats a dimension: `[B]`."""
@@ -67,7 +69,8 @@ class VAE(Bound):
 
     def posterior(self, x, labels=None, training=False):
         """Mean and log-variance of q(z|x), float32 `[B,D]` each."""
-        output = ops.cast(self.encoder(self.encoder_inputs(x, labels), training=training), "float32")
+        encoder = functools.partial(self.encoder, training=training)
+        output = ops.cast(self.spread(encoder, self.encoder_inputs(x, labels), training=training), "float32")
         if len(output.shape) != 2 or output.shape[-1] % 2:
             raise ValueError(
                 "Expected the encoder to give [B, 2·latent_dim]: means, then log-variances. "
@@ -79,7 +82,16 @@ class VAE(Bound):
 
     def likelihood_params(self, z, labels=None, training=False):
         """The decoder's output, float32 `[B,H,W,params_size]`."""
-        return ops.cast(self.decoder(self.decoder_inputs(z, labels), training=training), "float32")
+        decoder = functools.partial(self.decoder, training=training)
+        return ops.cast(self.spread(decoder, self.decoder_inputs(z, labels), training=training), "float32")
+
+    def log_likelihood(self, x, z, labels=None, training=False):
+        """log p(x|z): float32 `[B]`, nats."""
+
+        def of_part(x, z, labels):
+            return self.likelihood.log_prob(x, self.likelihood_params(z, labels, training), training=training)
+
+        return self.spread(of_part, x, z, labels, training=training)
 
     def encoder_inputs(self, x, labels):
         return x
@@ -120,7 +132,7 @@ class VAE(Bound):
         mean, log_var = posterior
         noise = random.normal(seeds, (mean.shape[-1],))
         z = distributions.normal_draw(mean, log_var, noise)
-        log_likelihood = self.likelihood.log_prob(x, self.likelihood_params(z, labels))
+        log_likelihood = self.log_likelihood(x, z, labels)
         log_prior = distributions.normal_log_prob(z, 0.0, ops.zeros_like(z))
         return log_likelihood + log_prior - distributions.normal_log_prob(z, mean, log_var)
 

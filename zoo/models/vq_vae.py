@@ -1,5 +1,7 @@
 """The VQ-VAE."""
 
+import functools
+
 import keras
 from keras import ops
 
@@ -142,8 +144,7 @@ class VQVAE(Base):
 
     def compute_terms(self, x, labels=None, training=False):
         quantized = self.quantizer(self.features(x, training=training), training=training)
-        params = self.likelihood_params(quantized["z_q"], training=training)
-        reconstruction = -self.likelihood.log_prob(x, params, training=training)
+        reconstruction = -self.log_likelihood(x, quantized["z_q"], training)
         loss = reconstruction + self.commitment_cost * quantized["commitment"]
         if self.quantizer.codebook == "gradient":
             loss = loss + quantized["codebook"]
@@ -162,11 +163,21 @@ class VQVAE(Base):
 
     def features(self, x, training=False):
         """The encoder's output before quantisation, float32 `[B,h,w,code_dim]`."""
-        return ops.cast(self.encoder(x, training=training), "float32")
+        encoder = functools.partial(self.encoder, training=training)
+        return ops.cast(self.spread(encoder, x, training=training), "float32")
 
     def likelihood_params(self, z_q, training=False):
         """The decoder's output, float32 `[B,H,W,params_size]`."""
-        return ops.cast(self.decoder(z_q, training=training), "float32")
+        decoder = functools.partial(self.decoder, training=training)
+        return ops.cast(self.spread(decoder, z_q, training=training), "float32")
+
+    def log_likelihood(self, x, z_q, training=False):
+        """log p(x|z_q): float32 `[B]`, nats."""
+
+        def of_part(x, z_q):
+            return self.likelihood.log_prob(x, self.likelihood_params(z_q, training), training=training)
+
+        return self.spread(of_part, x, z_q, training=training)
 
     def encode(self, x, labels=None):
         """The codes of images: float `[B,H,W,C]` to int32 `[B,h,w]`."""
@@ -234,8 +245,7 @@ class VQVAE(Base):
         x, _ = self._inputs(x, None)
         prior = self._require_prior()
         quantized = self.quantizer(self.features(x))
-        log_likelihood = self.likelihood.log_prob(x, self.likelihood_params(quantized["z_q"]))
-        return prior.log_prob(quantized["codes"], labels) + log_likelihood
+        return prior.log_prob(quantized["codes"], labels) + self.log_likelihood(x, quantized["z_q"])
 
     @property
     def sampling_classes(self):

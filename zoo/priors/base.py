@@ -1,10 +1,12 @@
 """What all priors over codes share: their objective, and the loop that draws from them."""
 
+import functools
+
 import keras
 import tensorflow as tf
 from keras import ops
 
-from zoo import checks, random
+from zoo import checks, cores, random
 from zoo.generative import GenerativeModel
 from zoo.priors.dropout import Dropout
 
@@ -102,11 +104,14 @@ class Base(GenerativeModel):
         return -self.compute_terms(*self._inputs(codes, labels))["loss"]
 
     def compute_terms(self, x, labels=None, training=False):
-        logits = self(x, labels, training=training)
-        # Of operators that TFLite has, for the log-probability that a VQ-VAE exports.
-        chosen = ops.sum(logits * ops.one_hot(x, self.num_codes, dtype="float32"), axis=-1)
-        loss = ops.sum(ops.logsumexp(logits, axis=-1) - chosen, axis=(1, 2))
+        loss = cores.spread(functools.partial(self._cross_entropy, training=training), x, labels)
         return {"loss": loss, "nats_per_code": loss / self.length}
+
+    def _cross_entropy(self, codes, labels, training):
+        logits = self(codes, labels, training=training)
+        # Of operators that TFLite has, for the log-probability that a VQ-VAE exports.
+        chosen = ops.sum(logits * ops.one_hot(codes, self.num_codes, dtype="float32"), axis=-1)
+        return ops.sum(ops.logsumexp(logits, axis=-1) - chosen, axis=(1, 2))
 
     def sample(self, num_samples, seed=None, temperature=1.0, top_k=None, labels=None):
         """Codes drawn from the prior, one place after the other.

@@ -105,6 +105,8 @@ class Recipe(Regime):
         add("--learning-rate", type=float, default=self.learning_rate, help="at the start (default: %(default)s)")
         add("--seed", type=int, default=0, help="of weights, order and noise (default: %(default)s)")
         add("--strategy", choices=STRATEGIES, default="auto", help="auto: all GPUs, else one device")
+        parts = "of a batch, each computed by one core of the CPU (default: one a core, where large enough)"
+        add("--parts", type=int, help=parts)
         add("--mixed-precision", nargs="?", choices=("none", "bfloat16", "float16"), default="none", const="bfloat16")
         add("--output", type=pathlib.Path, default=pathlib.Path("runs", self.name), help="default: %(default)s")
         add("--fresh", action="store_true", help="start over, instead of going on where the last run stopped")
@@ -134,7 +136,8 @@ class Recipe(Regime):
         flags.sample = getattr(flags, "sample", False)
         flags.binarization = getattr(flags, "binarization", "none")
         try:
-            for name in ("epochs", "steps_per_epoch", "batch_size", "prior_epochs", "prior_batch_size"):
+            numbers = ("epochs", "steps_per_epoch", "batch_size", "parts", "prior_epochs", "prior_batch_size")
+            for name in numbers:
                 if getattr(flags, name, None) is not None:
                     checks.positive_int(option(name), getattr(flags, name))
             if not 0 <= flags.seed < 2**32:

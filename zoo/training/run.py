@@ -12,7 +12,7 @@ import sys
 import keras
 import tensorflow as tf
 
-from zoo import _startup, data, disk, distributions, evaluation, files, replica
+from zoo import _startup, cores, data, disk, distributions, evaluation, files, replica
 from zoo.training import card, codes, monitors, pictures, stage
 from zoo.training.checkpoints import NotWritten, OtherRun
 from zoo.training.recipe import disk_folder, option
@@ -21,7 +21,7 @@ _PRIOR_FLAGS = ("prior", "prior_epochs", "prior_batch_size", "prior_learning_rat
 # What may differ between a run and its continuation.
 _FREE = (
     "epochs", "output", "fresh", "checkpoint_seconds", "no_cache", "no_export", "strategy", "data_dir", "labels",
-    *_PRIOR_FLAGS,
+    "parts", *_PRIOR_FLAGS,
 )  # fmt: skip
 _PEER_LOST = 138  # of the statuses that a job manager takes for a reason to start again, the one left to programs
 
@@ -45,10 +45,11 @@ def main(recipe, argv=None):
     """
     flags = recipe.parse(argv)
     try:
-        strategy = _strategy(recipe, flags)
-        _require_whole_shares(recipe, flags, strategy)
-        with _heard(replica.is_chief(strategy)):
-            return _run(recipe, flags, strategy)
+        with cores.parts(flags.parts or _parts(flags)):  # before the devices wake up
+            strategy = _strategy(recipe, flags)
+            _require_whole_shares(recipe, flags, strategy)
+            with _heard(replica.is_chief(strategy)):
+                return _run(recipe, flags, strategy)
     except (data.DataError, disk.NoRoom, monitors.NonFiniteLoss, NotWritten, OtherRun) as error:
         print(f"{recipe.name}: {error}", file=sys.stderr)
         raise SystemExit(1) from error
@@ -124,6 +125,14 @@ def make_strategy(name):
         tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)
     return tf.distribute.get_strategy()
+
+
+def _parts(flags):
+    """In how many parts a batch is best computed, in either stage."""
+    if flags.strategy not in ("auto", "none") or tf.config.list_physical_devices("GPU"):
+        return 1
+    sizes = [getattr(flags, name) for name in ("batch_size", "prior_batch_size") if hasattr(flags, name)]
+    return min(map(cores.parts_of, sizes))
 
 
 def _strategy(recipe, flags):
