@@ -19,6 +19,14 @@ tf.config.set_logical_device_configuration(
 )
 
 
+# The files that take longest: begun last, they would keep one process busy while the other has nothing left.
+LONGEST = [f"test_{name}.py" for name in ("conformance", "two_stages", "recipes", "kill", "workers", "run")]
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 @pytest.fixture(autouse=True)
 def fixed_seed():
     keras.utils.set_random_seed(0)

@@ -64,6 +64,22 @@ def test_parts_end_with_their_block_and_may_be_nested():
     assert number() == 1
 
 
+def test_each_replica_has_parts_of_its_own():
+    """Replicas are traced by turns: where one waits for the other within a part, that one has yet to begin its own."""
+    rows = []
+
+    def function(x):
+        rows.append(x.shape[0])
+        return x + tf.distribute.get_replica_context().all_reduce("sum", tf.reduce_sum(x))
+
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with cores.parts(2):
+        results = strategy.run(lambda: cores.spread(function, tf.constant([[1.0], [2.0]])))
+    assert rows == [1, 1, 1, 1]
+    for result in strategy.experimental_local_results(results):
+        np.testing.assert_array_equal(result, [[1.0 + 2.0], [2.0 + 4.0]])
+
+
 def test_parts_are_a_positive_number():
     message = "Expected `number` to be an integer >= 1. Received: number=0"
     with pytest.raises(ValueError, match=message), cores.parts(0):

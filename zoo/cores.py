@@ -6,6 +6,7 @@ for it; parts of a batch meet once a step.
 
 import contextlib
 import os
+import threading
 
 import tensorflow as tf
 
@@ -13,6 +14,7 @@ from zoo import checks
 
 _LEAST = 8  # images in a part
 _number = 1
+_current = threading.local()  # replicas are traced in threads of their own, by turns
 
 
 def available():
@@ -65,20 +67,23 @@ def spread(function, *values):
             others in the batch.
         values: structures of tensors `[B, …]`, or None.
     """
-    if _number == 1:
+    if _number == 1 or getattr(_current, "in_part", False):
         return function(*values)
     size = tf.shape(tf.nest.flatten(values)[0])[0]
-    rows = tf.maximum(size, _number)  # convolutions fail on nothing, so that a part has an image, though none of these
+    rows = tf.maximum(size, _number)  # convolutions fail on nothing, so that a part has an image, if one of zeros
     ends = [rows * number // _number for number in range(_number + 1)]
     sizes = tf.stack([end - start for start, end in zip(ends, ends[1:])])
 
     def split(value):
         if value is None:
             return [None] * _number
-        filled = tf.concat([value, tf.repeat(value[:1], rows - size, axis=0)], axis=0)
+        filled = tf.pad(value, [[0, rows - size], *[[0, 0]] * (len(value.shape) - 1)])
         return tf.split(filled, sizes, num=_number)
 
     flat = [split(value) for value in tf.nest.flatten(values)]
-    with parts(1):  # which are not split once more
+    _current.in_part = True  # parts are not split once more
+    try:
         results = [function(*tf.nest.pack_sequence_as(values, part)) for part in zip(*flat)]
+    finally:
+        _current.in_part = False
     return tf.nest.map_structure(lambda *shares: tf.concat(shares, axis=0)[:size], *results)

@@ -52,7 +52,8 @@ def train(tiny):
     """Function that runs the tiny recipe for 2 epochs of 6 steps, unless told otherwise."""
 
     def run(output, *argv, **changes):
-        argv = ["--sample", "--epochs", "2", "--steps-per-epoch", "6", "--no-export", "--output", str(output), *argv]
+        shared = ["--sample", "--epochs", "2", "--steps-per-epoch", "6", "--no-export", "--parts", "1"]
+        argv = [*shared, "--output", str(output), *argv]
         return training.main(tiny(**changes), argv)
 
     return run

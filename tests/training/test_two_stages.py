@@ -70,6 +70,7 @@ def make_train(monkeypatch=None):
             callbacks=lambda *_: [in_model] if in_model else (), **regime, **changes,
         )  # fmt: skip
         shared = ["--sample", "--epochs", "2", "--steps-per-epoch", "4", "--prior-epochs", "2", "--no-export"]
+        shared += ["--parts", "1"]  # more take longer to trace
         return training.main(recipe, [*shared, "--output", str(output), *argv])
 
     return run_recipe
