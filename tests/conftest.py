@@ -1,6 +1,7 @@
 """Two logical CPUs for the tests of replicas, one seed for all that is drawn, and TFDS datasets that nobody fetched."""
 
 import contextlib
+import gc
 import json
 import os
 import pathlib
@@ -13,10 +14,12 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import splits as tfds_splits
 
+gc.set_threshold(200_000, 50, 100)  # graphs are many objects that stay, to be looked through again and again
 # Possible only before TensorFlow has touched its devices, so here and not in a fixture.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+tf.config.threading.set_intra_op_parallelism_threads(1)  # two processes of tests share two cores
 
 
 # The files that take longest: begun last, they would keep one process busy while the other has nothing left.

@@ -198,8 +198,12 @@ def train_alone(name, number):
     return conformance.train_spread(name, tf.distribute.get_strategy(), number)
 
 
+# One of each kind: what adds up over a batch, what is drawn, and what the codebook and the likelihood learn from it.
+KINDS = ("vae", "cvae", "capacity", "hierarchical_vae", "vq_vae")
+
+
 # Whole batches, and a last one of three on two replicas; the second has whole ones too.
-@pytest.mark.parametrize("name", conformance.params(NAMES))
+@pytest.mark.parametrize("name", conformance.params(NAMES, quick=KINDS))
 @pytest.mark.parametrize("number", (pytest.param(32, marks=pytest.mark.slow), 27))
 def test_two_replicas_end_with_the_weights_of_one(name, number):
     alone, alone_history = train_alone(name, number)
@@ -214,7 +218,7 @@ def test_two_replicas_end_with_the_weights_of_one(name, number):
 
 
 # Parts of half a batch, one and two for the last one; or more parts than that has images.
-@pytest.mark.parametrize("name", conformance.params(NAMES, quick=("vae", "cvae", "hierarchical_vae", "vq_vae")))
+@pytest.mark.parametrize("name", conformance.params(NAMES, quick=KINDS))
 @pytest.mark.parametrize("number", (2, pytest.param(4, marks=pytest.mark.slow)))
 def test_parts_of_a_batch_end_with_the_weights_of_the_whole(name, number):
     whole, whole_history = train_alone(name, 27)
@@ -226,7 +230,7 @@ def test_parts_of_a_batch_end_with_the_weights_of_the_whole(name, number):
         assert parts_history[key] == pytest.approx(values, rel=1e-5), key
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", conformance.params(SAMPLERS, quick=(*KINDS, "vq_vae_prior")))
 def test_parts_of_a_batch_have_the_log_probabilities_of_the_whole(name):
     model, given = make(name), inputs(name, 5)
     expected = model.log_prob(*given[:1], 2, 3, *given[1:])
@@ -235,8 +239,16 @@ def test_parts_of_a_batch_have_the_log_probabilities_of_the_whole(name):
 
 
 @pytest.mark.parametrize("name", conformance.params(NAMES))
-@pytest.mark.parametrize("policy", ("mixed_bfloat16", "mixed_float16"))
-def test_mixed_precision_trains_and_reports_in_float32(name, policy):
+def test_bfloat16_trains_and_reports_in_float32(name):
+    check_mixed_precision(name, "mixed_bfloat16")
+
+
+@pytest.mark.parametrize("name", conformance.params(NAMES, quick=("vae", "vq_vae")))
+def test_float16_trains_and_reports_in_float32(name):
+    check_mixed_precision(name, "mixed_float16")
+
+
+def check_mixed_precision(name, policy):
     keras.mixed_precision.set_dtype_policy(policy)
     try:
         model = make(name)

@@ -55,6 +55,9 @@ def few_steps(name, steps):
     return flags + (["--prior-epochs", "1"] if MODULES[name].RECIPE.prior else [])
 
 
+LONGEST = ("cifar10_hvae", "cifar10_vqvae")
+
+
 def test_all_recipes_are_found():
     assert len(MODULES) >= 8
     assert {*WITH_SAMPLE, *WITHOUT_SAMPLE, "image_folder_vqvae"} == set(MODULES)
@@ -94,7 +97,7 @@ def test_help_shows_the_shared_flags(name, capsys):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "cifar10_hvae" else name for name in WITH_SAMPLE]
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LONGEST else name for name in WITH_SAMPLE]
 )
 def test_recipe_runs_on_its_sample(name, tmp_path):
     metrics = MODULES[name].main(["--sample", *few_steps(name, 2), "--output", str(tmp_path)])
@@ -125,7 +128,7 @@ def test_recipe_ships_both_formats_with_a_card(name, tmp_path):
     assert json.loads((folder / "model_int8.json").read_text())["quantization"]["images"] == 32
 
 
-@pytest.mark.parametrize("name", ["cifar10_vqvae", pytest.param("mnist_vqvae", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", [pytest.param("cifar10_vqvae", marks=pytest.mark.slow), "mnist_vqvae"])
 @pytest.mark.parametrize(
     "quantizer, argv, num_codes, width",
     [("fsq", ["--levels", "5", "4", "3"], 60, 1), ("residual", ["--num-codes", "9", "--depth", "3"], 9, 3)],

@@ -184,7 +184,10 @@ def test_run_says_what_it_does(finished, copy, train, capsys):
 # Stopping and going on.
 
 
-@pytest.mark.parametrize("stage, steps", [("in_model", (2,)), ("in_prior", (2,)), ("in_prior", (4, 6))])
+@pytest.mark.parametrize(
+    "stage, steps",
+    [("in_model", (2,)), pytest.param("in_prior", (2,), marks=pytest.mark.slow), ("in_prior", (4, 6))],
+)
 def test_interrupted_run_goes_on_as_if_nothing_had_happened(finished, train, tmp_path, capsys, stage, steps):
     for step in steps:
         assert exit_code(train, tmp_path, **{stage: At(step, interrupt)}) == 130

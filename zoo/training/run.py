@@ -129,7 +129,9 @@ def make_strategy(name):
 
 def _parts(flags):
     """In how many parts a batch is best computed, in either stage."""
-    if flags.strategy not in ("auto", "none") or tf.config.list_physical_devices("GPU"):
+    with _startup.quiet():
+        gpus = tf.config.list_physical_devices("GPU")
+    if gpus or flags.strategy not in ("auto", "none"):
         return 1
     sizes = [getattr(flags, name) for name in ("batch_size", "prior_batch_size") if hasattr(flags, name)]
     return min(map(cores.parts_of, sizes))
