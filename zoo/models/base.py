@@ -1,5 +1,7 @@
 """What all VAEs share: the methods of the contract."""
 
+import functools
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -59,7 +61,11 @@ class Base(GenerativeModel):
         raise NotImplementedError
 
     def spread(self, function, *values, training=False):
-        """`zoo.cores.spread`, but in training of what takes note of a whole batch, as batch normalisation does."""
+        """`function(*values, training)` by `zoo.cores.spread`, but in training of what notes a whole batch.
+
+        Batch normalisation does, and a likelihood whose scale follows the batch.
+        """
+        function = functools.partial(function, training=training)
         if training and any(part.non_trainable_weights for part in (self.encoder, self.decoder, self.likelihood)):
             return function(*values)
         return cores.spread(function, *values)

@@ -1,13 +1,12 @@
 """The hierarchical VAE: many layers of latents, inferred from the top down."""
 
-import functools
 import math
 
 import keras
 import tensorflow as tf
 from keras import ops
 
-from zoo import checks, distributions, layers, random, replica
+from zoo import checks, cores, distributions, layers, random, replica
 from zoo.models.bound import Bound
 
 
@@ -83,8 +82,7 @@ class HierarchicalVAE(Bound):
     # The objective.
 
     def compute_terms(self, x, labels=None, training=False):
-        through = functools.partial(self._log_likelihood_and_kls, training=training)
-        log_likelihood, kls = self.spread(through, x, training=training)
+        log_likelihood, kls = self.spread(self._log_likelihood_and_kls, x, training=training)
         terms = self.terms_of(x, log_likelihood, sum(kls), self.kl_penalty(kls))
         return terms | dict(zip(self.kl_names, kls))
 
@@ -243,10 +241,10 @@ class HierarchicalVAE(Bound):
         return self.likelihood.mean(params), latents
 
     def posterior(self, x, labels=None, training=False):
-        return self.spread(functools.partial(self.features, training=training), x, training=training)
+        return self.spread(self.features, x, training=training)
 
     def log_weights(self, x, posterior, seeds, labels=None):
-        return self.spread(self._log_weights, x, posterior, seeds)
+        return cores.spread(self._log_weights, x, posterior, seeds)
 
     def _log_weights(self, x, posterior, seeds):
         ratios = []

@@ -1,7 +1,5 @@
 """The variational autoencoder."""
 
-import functools
-
 import keras
 from keras import ops
 
@@ -69,8 +67,7 @@ class VAE(Bound):
 
     def posterior(self, x, labels=None, training=False):
         """Mean and log-variance of q(z|x), float32 `[B,D]` each."""
-        encoder = functools.partial(self.encoder, training=training)
-        output = ops.cast(self.spread(encoder, self.encoder_inputs(x, labels), training=training), "float32")
+        output = ops.cast(self.spread(self.encoder, self.encoder_inputs(x, labels), training=training), "float32")
         if len(output.shape) != 2 or output.shape[-1] % 2:
             raise ValueError(
                 "Expected the encoder to give [B, 2·latent_dim]: means, then log-variances. "
@@ -82,13 +79,12 @@ class VAE(Bound):
 
     def likelihood_params(self, z, labels=None, training=False):
         """The decoder's output, float32 `[B,H,W,params_size]`."""
-        decoder = functools.partial(self.decoder, training=training)
-        return ops.cast(self.spread(decoder, self.decoder_inputs(z, labels), training=training), "float32")
+        return ops.cast(self.spread(self.decoder, self.decoder_inputs(z, labels), training=training), "float32")
 
     def log_likelihood(self, x, z, labels=None, training=False):
         """log p(x|z): float32 `[B]`, nats."""
 
-        def of_part(x, z, labels):
+        def of_part(x, z, labels, training):
             return self.likelihood.log_prob(x, self.likelihood_params(z, labels, training), training=training)
 
         return self.spread(of_part, x, z, labels, training=training)

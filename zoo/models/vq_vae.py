@@ -1,7 +1,5 @@
 """The VQ-VAE."""
 
-import functools
-
 import keras
 from keras import ops
 
@@ -163,18 +161,16 @@ class VQVAE(Base):
 
     def features(self, x, training=False):
         """The encoder's output before quantisation, float32 `[B,h,w,code_dim]`."""
-        encoder = functools.partial(self.encoder, training=training)
-        return ops.cast(self.spread(encoder, x, training=training), "float32")
+        return ops.cast(self.spread(self.encoder, x, training=training), "float32")
 
     def likelihood_params(self, z_q, training=False):
         """The decoder's output, float32 `[B,H,W,params_size]`."""
-        decoder = functools.partial(self.decoder, training=training)
-        return ops.cast(self.spread(decoder, z_q, training=training), "float32")
+        return ops.cast(self.spread(self.decoder, z_q, training=training), "float32")
 
     def log_likelihood(self, x, z_q, training=False):
         """log p(x|z_q): float32 `[B]`, nats."""
 
-        def of_part(x, z_q):
+        def of_part(x, z_q, training):
             return self.likelihood.log_prob(x, self.likelihood_params(z_q, training), training=training)
 
         return self.spread(of_part, x, z_q, training=training)
