@@ -214,6 +214,7 @@ VARIANTS = ("hierarchical_vae_mixture", "vq_vae_gradient", "vq_vae_fsq", "vq_vae
 
 def params(names, quick=None):
     """Names as parameters of a test that takes long: all but `quick` ones, or variants, are slow tests."""
+    names = list(names)
     quick = set(names) - set(VARIANTS) if quick is None else quick
     return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
