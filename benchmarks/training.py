@@ -244,7 +244,7 @@ def main(argv=None):
     add("--data-dir", help="where TFDS finds the datasets")
     add("--sample", action="store_true", help="take the bundled samples of the datasets")
     add("--rounds", type=int, default=5, help="default: %(default)s")
-    add("--seconds", type=float, default=2.0, help="of a run (default: %(default)s)")
+    add("--seconds", type=float, default=5.0, help="of a run, which is a `fit` of its own (default: %(default)s)")
     add("--check-steps", type=int, default=60, help="a multiple of 10, before the losses are compared")
     add("--tolerance", type=float, default=0.1, help="by how much the losses may differ (default: %(default)s)")
     add("--batch-size", type=int, default=128, help="default: %(default)s")

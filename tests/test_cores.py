@@ -64,6 +64,32 @@ def test_parts_end_with_their_block_and_may_be_nested():
     assert number() == 1
 
 
+@pytest.mark.parametrize("number", (1, 2))
+def test_together_waits_for_all_where_there_are_parts(number):
+    def waits_for(tensor):
+        """The names of all that must run before `tensor` is there."""
+        names, left = set(), [tensor.op]
+        while left:
+            op = left.pop()
+            names.add(op.name)
+            left += [*op.control_inputs, *(value.op for value in op.inputs)]
+        return names
+
+    found = []
+
+    @tf.function
+    def function(x):
+        first, nothing, second = cores.together([tf.add(x, 1.0, name="first"), None, tf.add(x, 2.0, name="second")])
+        assert nothing is None
+        found.extend({"first", "second"} & waits_for(value) for value in (first, second))
+        return first, second
+
+    with cores.parts(number):
+        first, second = function(tf.constant(3.0))
+    assert (float(first), float(second)) == (4.0, 5.0)
+    assert found == ([{"first"}, {"second"}] if number == 1 else [{"first", "second"}] * 2)
+
+
 def test_each_replica_has_parts_of_its_own():
     """Replicas are traced by turns: where one waits for the other within a part, that one has yet to begin its own."""
     rows = []

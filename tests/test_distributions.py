@@ -53,7 +53,24 @@ def test_bits_per_dim_by_hand():
     np.testing.assert_allclose(d.bits_per_dim(elbo, (28, 28, 1)), [3.0, 0.0], rtol=1e-6)
 
 
-# Bounds.
+# Softplus, and bounds.
+
+
+def test_softplus_and_its_gradients_by_hand():
+    x = np.array([-80.0, -16.5, -1.0, 0.0, 0.5, 16.5, 89.0, 1e30])
+    value, (gradient,) = value_and_gradients(d.softplus, x)
+    sigmoid = 1 / (1 + np.exp(-x))
+    np.testing.assert_allclose(value, np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), rtol=1e-6)
+    np.testing.assert_allclose(gradient, sigmoid, rtol=1e-5, atol=1e-38)
+    _, (second,) = value_and_gradients(lambda x: 3.0 * gradient_of_softplus(x), x)
+    np.testing.assert_allclose(second, 3 * sigmoid * (1 - sigmoid), rtol=1e-5, atol=1e-6)
+
+
+def gradient_of_softplus(x):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = d.softplus(x)
+    return tape.gradient(value, x)
 
 
 def test_soft_bound_never_falls_rises_within_and_holds_its_bounds():

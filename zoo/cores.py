@@ -87,3 +87,11 @@ def spread(function, *values):
     finally:
         _current.in_part = False
     return tf.nest.map_structure(lambda *shares: tf.concat(shares, axis=0)[:size], *results)
+
+
+def together(tensors):
+    """A list of tensors, or None, of which in parts none is there before all are.
+
+    So parts stay in step: else one waits where the other is held up by what the first of the tensors are for.
+    """
+    return tensors if _number == 1 else tf.tuple(tensors)

@@ -24,13 +24,17 @@ def bits_per_dim(elbo, shape):
     return -elbo / (math.log(2.0) * math.prod(shape))
 
 
+@ops.custom_gradient
 def softplus(x):
     """log(1 + e^x), elementwise, in a form that stays finite in every runtime.
 
-    TFLite's converter writes the operator of this name as log(e^x + 1), which overflows from 89 on. Above 16 the result
-    is x to the last digit of float32.
+    TFLite's converter writes the operator of this name as log(e^x + 1), which overflows from 89 on.
     """
-    return ops.where(x > 16.0, x, ops.log1p(ops.exp(ops.minimum(x, 16.0))))
+
+    def gradient(*upstream):
+        return upstream[0] * ops.sigmoid(x)  # in one operation, not by way of each of those below
+
+    return ops.relu(x) + ops.log1p(ops.exp(-ops.abs(x))), gradient
 
 
 def soft_bound(value, low, high):

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from zoo import checks, random, replica
+from zoo import checks, cores, random, replica
 
 
 class GenerativeModel(keras.Model):
@@ -64,7 +64,8 @@ class GenerativeModel(keras.Model):
             loss = replica.share_of_mean(terms["loss"]) + sum(self.losses) / replica.num_replicas()
             loss = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables
-        gradients = self.filter_gradients([_dense(gradient) for gradient in tape.gradient(loss, variables)])
+        gradients = cores.together([_dense(gradient) for gradient in tape.gradient(loss, variables)])
+        gradients = self.filter_gradients(gradients)
         self.optimizer.apply_gradients(zip(gradients, variables))
         return self._report(terms, training=True)
 

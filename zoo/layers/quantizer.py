@@ -3,7 +3,7 @@
 import tensorflow as tf
 from keras import layers, ops, saving
 
-from zoo import checks, metrics, random, replica
+from zoo import checks, cores, metrics, random, replica
 from zoo.distributions import sum_per_example
 
 
@@ -136,7 +136,7 @@ class VectorQuantizer(layers.Layer):
         vectors = ops.reshape(z_e, (-1, self.code_dim))
         if training:
             self._revive(ops.stop_gradient(vectors))
-        codes = self._nearest(vectors)
+        codes = cores.spread(self._nearest, vectors)
         nearest = ops.reshape(ops.take(self.embeddings, codes, axis=0), ops.shape(z_e))
         if training:
             self._follow(ops.stop_gradient(vectors), codes)
