@@ -91,11 +91,12 @@ def measure(model, precision, images, flags, folder):
     np.save(path, images)
     per_epoch = len(images) // flags.batch_size
     names = contenders_of(model, precision, flags.contender)
-    workers = [Worker(name, model, precision, path, flags, folder / f"{name}.log") for name in names]
-    results = {}
+    workers, results = [], {}
     try:
+        for name in names:  # one by one, as some choose by their first steps how they are fastest
+            workers.append(Worker(name, model, precision, path, flags, folder / f"{name}.log"))
+            results[name] = workers[-1].answer() | {"rounds": []}
         for worker in workers:
-            results[worker.name] = worker.answer() | {"rounds": []}
             worker.ask(flags.check_steps)
         for worker in workers:  # they warm up, and compile, side by side
             worker.answer()
