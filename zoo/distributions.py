@@ -31,8 +31,8 @@ def softplus(x):
     TFLite's converter writes the operator of this name as log(e^x + 1), which overflows from 89 on.
     """
 
-    def gradient(*upstream):
-        return upstream[0] * ops.sigmoid(x)  # in one operation, not by way of each of those below
+    def gradient(upstream):
+        return upstream * ops.sigmoid(x)  # in one operation, not by way of each of those below
 
     return ops.relu(x) + ops.log1p(ops.exp(-ops.abs(x))), gradient
 
