@@ -13,8 +13,8 @@ ROOT = pathlib.Path(zoo.__file__).parent
 # Each module may import from levels above its own, and from its own package.
 LEVELS = [
     {"_version", "_startup", "checks", "disk", "files"},
-    {"random", "replica", "cores", "distributions", "metrics", "callbacks"},
-    {"layers", "generative", "optimizers"},
+    {"random", "replica", "cores", "distributions", "metrics", "callbacks", "inputs"},
+    {"layers", "generative", "batched", "optimizers"},
     {"networks"},
     {"priors", "export"},
     {"models"},

@@ -17,6 +17,16 @@ def positive_int(name, value):
     return int(value)
 
 
+def seed(name, value):
+    """`value` as an int of 32 bits, with or without a sign, or None: a larger one would stand for a smaller."""
+    if value is None:
+        return None
+    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_integer or not -(2**31) <= value < 2**32:
+        fail(name, "None or an integer of 32 bits, >= -2**31 and < 2**32", value)
+    return int(value)
+
+
 def multiple(name, value, divisor):
     if value < 1 or value % divisor:
         fail(name, f"a multiple of {divisor}, at least {divisor}", value)

@@ -28,6 +28,11 @@ def parts_of(batch_size):
     return cores if batch_size >= cores * _LEAST else 1
 
 
+def number():
+    """In how many parts a batch is computed where this is called."""
+    return _number
+
+
 @contextlib.contextmanager
 def parts(number):
     """Within, what is traced computes a batch in `number` parts side by side, wherever a model can.
@@ -59,13 +64,14 @@ def parts(number):
         _number = before
 
 
-def spread(function, *values):
+def spread(function, *values, whole=lambda: False):
     """`function(*values)`, computed in parts of the batch side by side.
 
     Args:
         function: of structures of tensors, gives such a structure; what it gives for an example must not depend on the
             others in the batch.
         values: structures of tensors `[B, …]`, or None.
+        whole: function that says, once the first part was traced, whether the batch must stay whole after all.
     """
     if _number == 1 or getattr(_current, "in_part", False):
         return function(*values)
@@ -82,8 +88,12 @@ def spread(function, *values):
 
     flat = [split(value) for value in tf.nest.flatten(values)]
     _current.in_part = True  # parts are not split once more
+    results = []
     try:
-        results = [function(*tf.nest.pack_sequence_as(values, part)) for part in zip(*flat)]
+        for part in zip(*flat):
+            results.append(function(*tf.nest.pack_sequence_as(values, part)))
+            if whole():
+                return function(*values)
     finally:
         _current.in_part = False
     return tf.nest.map_structure(lambda *shares: tf.concat(shares, axis=0)[:size], *results)

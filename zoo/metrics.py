@@ -4,11 +4,13 @@ import tensorflow as tf
 from keras import metrics, ops
 
 
-def count(codes, num_codes):
-    """How often each code occurs in `codes`, int32 of any shape: float32 `[num_codes]`."""
-    codes = tf.reshape(codes, [-1])
+def count(codes, num_codes, weights=None):
+    """How often each code occurs in `codes`, int32 `[B, …]`, times the weights `[B]`: float32 `[num_codes]`."""
+    ones = tf.ones_like(codes, tf.float32)
+    if weights is not None:
+        ones *= tf.reshape(weights, (-1, *[1] * (len(codes.shape) - 1)))
     # Not by one-hot rows: for a batch of CIFAR-10 they are 16 MB to be written and added up by columns.
-    return tf.math.unsorted_segment_sum(tf.ones_like(codes, tf.float32), codes, num_codes)
+    return tf.math.unsorted_segment_sum(tf.reshape(ones, [-1]), tf.reshape(codes, [-1]), num_codes)
 
 
 class _CodeUse(metrics.Metric):
@@ -19,7 +21,7 @@ class _CodeUse(metrics.Metric):
         self.counts = self.add_variable((num_codes,), "zeros", name="counts")
 
     def update_state(self, codes, sample_weight=None):
-        self.counts.assign_add(count(codes, self.counts.shape[0]))
+        self.counts.assign_add(count(codes, self.counts.shape[0], sample_weight))
 
 
 class Perplexity(_CodeUse):

@@ -16,19 +16,33 @@ the number of rows.
 """
 
 import math
+import numbers
 import secrets
 
+import numpy as np
+import tensorflow as tf
 from keras import ops
+
+from zoo import checks
 
 _BITS = (0x3C6EF372, 0x9E3779B9)  # added to seed and counter where numbers are drawn
 _FOLD = (0x1B873593, 0xCC9E2D51)  # and where seeds are derived, so that the two never meet
 
 
 def _uint32(value):
-    """`value` modulo 2**32, as a uint32 tensor."""
-    if isinstance(value, int):
-        return ops.convert_to_tensor(value % 2**32, "uint32")
+    """`value` modulo 2**32, as a uint32 tensor; an int, or an array, must have no more than 32 bits."""
+    if isinstance(value, numbers.Integral):
+        return ops.convert_to_tensor(checks.seed("seed", value) % 2**32, "uint32")
+    _require_32_bits(value)
     return ops.cast(value, "uint32")
+
+
+def _require_32_bits(value):
+    """Raises ValueError for an integer array whose numbers would lose their upper bits; in a graph none is known."""
+    wide = getattr(value, "dtype", None) in (np.int64, np.uint64, tf.int64, tf.uint64)
+    if wide and (isinstance(value, np.ndarray) or tf.executing_eagerly()) and np.size(value):
+        for extreme in (np.min(value), np.max(value)):
+            checks.seed("seed", int(extreme))
 
 
 def _xor_shift(x, bits):
@@ -70,11 +84,17 @@ def fresh_seed():
 def row_seeds(seed, num_rows):
     """The seeds of `num_rows` rows: `fold_in(seed, i)` for an int, an int32 `[num_rows]` as it is.
 
+    None draws afresh at each call, also of a graph.
+
     Raises:
-        ValueError: if `seed` is an array of another shape or not of integers.
+        ValueError: if `seed` is an array of another shape or not of integers, or needs more than 32 bits.
     """
-    if isinstance(seed, int):
+    if seed is None:
+        # A graph would keep a Python number for good.
+        seed = tf.random.uniform((), -(2**31), 2**31 - 1, tf.int32) if tf.inside_function() else fresh_seed()
+    if isinstance(seed, numbers.Integral):
         return fold_in(seed, ops.arange(num_rows, dtype="int32"))
+    _require_32_bits(seed)
     seed = ops.convert_to_tensor(seed)
     is_integer = "int" in seed.dtype.name
     if len(seed.shape) == 0 and is_integer:

@@ -89,3 +89,12 @@ def share_of_mean(values):
     """
     count = tf.cast(tf.shape(values)[0], tf.float32)
     return tf.reduce_sum(values) / tf.maximum(all_sum(count), 1.0)
+
+
+def share_of_batch(values):
+    """This replica's part of the examples of a global batch, from its per-example `values` `[b]`: 1 without others.
+
+    A loss that is itself a mean over a replica's examples, as those of activity regularisers are, counts with this
+    weight, and each example once.
+    """
+    return share_of_mean(tf.ones_like(values))

@@ -34,8 +34,8 @@ def model(shift=0.0, stretch=1.0):
     z = keras.Input((2,))
     dense = keras.layers.Dense(4)
     decoder = keras.Model(z, keras.layers.Reshape((2, 2, 1))(dense(z)))
-    dense.set_weights([W.T, CENTRE - 0.5])  # the Gaussian likelihood adds the half
-    return zoo.VAE(encoder, decoder, zoo.layers.Gaussian(scale=SIGMA))
+    dense.set_weights([W.T, CENTRE])
+    return zoo.VAE(encoder, decoder, zoo.layers.Gaussian(scale=SIGMA, range=None))
 
 
 def exact_log_prob(images):

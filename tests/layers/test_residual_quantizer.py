@@ -217,7 +217,7 @@ def test_levels_have_seeds_of_their_own_and_start_from_other_places_of_the_batch
         assert np.count_nonzero(np.linalg.norm(level.embeddings, axis=1) > 1e-3) >= 6
 
 
-@pytest.mark.parametrize("seed", [-3, 2**31, 2**40])
+@pytest.mark.parametrize("seed", [-3, 2**31])
 def test_one_seed_gives_the_same_codebooks(seed):
     layers = [ResidualQuantizer(6, 3, 2, seed=seed) for _ in range(2)]
     for layer in layers:

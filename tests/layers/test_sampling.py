@@ -30,7 +30,7 @@ def test_gradient_is_one_by_the_mean_and_half_sigma_epsilon_by_the_log_variance(
     assert np.abs(by_log_var).min() > 1e-4
 
 
-@pytest.mark.parametrize("seed", [0, -5, 2**31, 2**40])
+@pytest.mark.parametrize("seed", [0, -5, 2**31, 2**32 - 1])
 def test_one_seed_gives_one_sequence_of_draws_that_differ(seed):
     first, second = Sampling(seed=seed), Sampling(seed=seed)
     a = [first(ZEROS, ZEROS).numpy() for _ in range(3)]

@@ -320,7 +320,8 @@ def test_a_batch_of_nan_leaves_the_momentum_alone_and_training_goes_on():
     model = compiled(keras.optimizers.SGD(1e-4, momentum=0.5), scales=(4,), per_scale=1)
 
     def step(x):
-        logs = model.train_on_batch(x, return_dict=True)
+        model.reset_metrics()
+        logs = model.train_step(tf.constant(x))  # where no batch is looked at: NaN may also come of the networks
         return logs, [weight.numpy() for weight in model.trainable_weights]
 
     broken = images()

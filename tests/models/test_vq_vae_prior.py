@@ -206,6 +206,6 @@ def test_a_prior_that_does_not_fit_is_refused_and_the_one_before_stays():
         assert model.prior is kept
     unknown = make_model(encoder=UnbuiltEncoder(), prior=make_prior((4, 1)))  # only the images will tell
     with pytest.raises(
-        ValueError, match=r"Expected `codes` to have the shape \[B, 4, 1\]. Received: shape \(32, 2, 2\)"
+        ValueError, match=r"Expected `codes` to have the shape \[B, 4, 1\]. Received: shape \(None, 2, 2\)"
     ):
         unknown.log_prob(conformance.images()[0])

@@ -14,11 +14,13 @@ class Likelihood(layers.Layer):
     """Base of the likelihoods. They compute in float32 under any dtype policy.
 
     `eight_bit` says whether `log_prob` is the log of a probability over the 256 values of a pixel, which is what
-    bits per dim need. `bounded` says whether values outside [0, 1] have no meaning under it.
+    bits per dim need. `support` is the range of values that the data may have, (low, high), or None for the real line.
+    `unbounded` says whether `params` may be any numbers, so that a decoder must not end in a sigmoid or the like.
     """
 
     eight_bit = False
-    bounded = True
+    support = (0.0, 1.0)
+    unbounded = True
 
     def __init__(self, **kwargs):
         kwargs.setdefault("dtype", "float32")
@@ -34,8 +36,25 @@ class Likelihood(layers.Layer):
         raise NotImplementedError
 
     def mean(self, params):
-        """The mean image, float32 `[B,H,W,C]` in [0, 1]."""
+        """The mean of the data, float32 `[B,H,W,C]` within the support."""
         raise NotImplementedError
+
+    def check_params(self, data_shape, params_shape):
+        """Raises ValueError unless a decoder's output fits the data: they could be broadcast against one another.
+
+        Args:
+            data_shape, params_shape: tuples of ints, or None where a size is not known, without the batch.
+        """
+        *size, channels = data_shape
+        wanted = (*size, None if channels is None else self.params_size(channels))
+        fits = len(wanted) == len(params_shape)
+        if not fits or any(a != b for a, b in zip(wanted, params_shape) if None not in (a, b)):
+            expected = ", ".join("?" if n is None else str(n) for n in wanted)
+            raise ValueError(
+                f"Expected the decoder to give [B, {expected}], as {type(self).__name__} asks for {wanted[-1]} numbers "
+                f"for the {channels} values of a place. Received: an output of shape [B, "
+                f"{', '.join(map(str, params_shape))}]"
+            )
 
 
 @saving.register_keras_serializable("zoo")
@@ -51,7 +70,7 @@ class Bernoulli(Likelihood):
 
 @saving.register_keras_serializable("zoo")
 class Gaussian(Likelihood):
-    """N(x; params + ½, σ²), one σ for all pixels. A density: its nats can have any sign.
+    """N(x; params + m, σ²), one σ for all values, m the middle of `range`. A density: its nats can have any sign.
 
     Args:
         scale: how σ comes about.
@@ -61,15 +80,17 @@ class Gaussian(Likelihood):
             eq. 6). Outside training a moving average of it: a scale computed from the very
             images that it judges would give no density and no ELBO.
         momentum: float in [0, 1), of that moving average.
+        range: pair of floats (low, high), between which the data lie: (0, 1) for images, (-1, 1) where they are scaled
+            like that. What the model gives is clipped to it. None for the real line: m is 0, and nothing is clipped, as
+            for tables, series and standardised data.
 
     Raises:
-        ValueError: if `scale` is none of these.
+        ValueError: if `scale` or `range` is none of these.
     """
 
-    bounded = False
-
-    def __init__(self, scale=0.1, momentum=0.99, **kwargs):
+    def __init__(self, scale=0.1, momentum=0.99, range=(0.0, 1.0), **kwargs):
         super().__init__(**kwargs)
+        self.range = None if range is None else _pair("range", range)
         if not isinstance(scale, str):
             scale = checks.number("scale", scale, 0.0, open_low=True)
         elif scale not in ("learned", "optimal"):
@@ -86,9 +107,20 @@ class Gaussian(Likelihood):
                 shape=(), initializer="zeros", trainable=False, name="updates", aggregation="only_first_replica"
             )
 
+    @property
+    def support(self):
+        return self.range
+
+    @property
+    def unbounded(self):
+        return self.range is not None  # on the real line a network may know better what its data are
+
     def log_prob(self, x, params, training=False):
-        mean = params + 0.5
+        mean = self._location(params)
         return distributions.normal_log_prob(x, mean, self._log_var(x, mean, training))
+
+    def _location(self, params):
+        return params if self.range is None else params + 0.5 * (self.range[0] + self.range[1])
 
     def _log_var(self, x, mean, training):
         if not isinstance(self.scale, str):
@@ -106,10 +138,22 @@ class Gaussian(Likelihood):
         return distributions.bound_log_var(ops.convert_to_tensor(self.log_var))
 
     def mean(self, params):
-        return ops.clip(params + 0.5, 0.0, 1.0)
+        location = self._location(params)
+        return location if self.range is None else ops.clip(location, *self.range)
 
     def get_config(self):
-        return {**super().get_config(), "scale": self.scale, "momentum": self.momentum}
+        return {**super().get_config(), "scale": self.scale, "momentum": self.momentum, "range": self.range}
+
+
+def _pair(name, value):
+    """`value` as a pair of floats, the first below the second."""
+    try:
+        low, high = (checks.number(name, each) for each in value)
+    except (TypeError, ValueError):
+        checks.fail(name, "a pair of finite numbers (low, high), or None for the real line", value)
+    if low >= high:
+        checks.fail(name, "a pair of numbers, the first below the second", value)
+    return low, high
 
 
 @saving.register_keras_serializable("zoo")

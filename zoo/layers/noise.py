@@ -3,7 +3,7 @@
 import tensorflow as tf
 from keras import layers
 
-from zoo import random, replica
+from zoo import checks, random, replica
 
 
 class Noise(layers.Layer):
@@ -18,7 +18,7 @@ class Noise(layers.Layer):
 
     def __init__(self, seed=None, **kwargs):
         super().__init__(**kwargs)
-        self.seed = seed
+        self.seed = checks.seed("seed", seed)
         self._key = random.fresh_seed() if seed is None else seed
         self.draws = self.add_weight(
             shape=(), dtype="int32", initializer="zeros", trainable=False, name="draws",

@@ -92,7 +92,7 @@ class VectorQuantizer(layers.Layer):
         self.gradient = checks.one_of("gradient", gradient, tuple(GRADIENTS))
         self.initialization = checks.one_of("initialization", initialization, ("data", "uniform"))
         self.revival = checks.number("revival", revival, 0.0, 1.0, open_high=True)
-        self.seed = seed
+        self.seed = checks.seed("seed", seed)
         self._key = random.fresh_seed() if seed is None else seed
         self._add_state()
 

@@ -58,7 +58,7 @@ class ResidualQuantizer(layers.Layer):
         super().__init__(**kwargs)
         self.depth = checks.positive_int("depth", depth)
         self.gradient = checks.one_of("gradient", gradient, tuple(GRADIENTS))
-        self.seed = seed
+        self.seed = checks.seed("seed", seed)
         key = random.fresh_seed() if seed is None else seed
         # With one seed for all, each level would start from the same places of the batch as the first, which left
         # nothing over just there.

@@ -27,7 +27,7 @@ class Bound(Base):
     def __init__(self, encoder, decoder, likelihood, free_bits, seed, **kwargs):
         super().__init__(encoder, decoder, likelihoods.get(likelihood), **kwargs)
         self.free_bits = checks.number("free_bits", free_bits, 0.0)
-        self.seed = seed
+        self.seed = checks.seed("seed", seed)
         self.sampling = layers.Sampling(seed, dtype="float32")
         self.kl_weight = self.add_weight(
             name="kl_weight", shape=(), dtype="float32", initializer="ones", trainable=False,

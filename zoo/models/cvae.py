@@ -40,10 +40,11 @@ class CVAE(VAE):
         super().__init__(encoder, decoder, likelihood, **kwargs)
         self.num_classes = checks.positive_int("num_classes", num_classes)
 
-    @property
-    def image_shape(self):
-        *size, channels = super().image_shape
-        return (*size, channels - self.num_classes)
+    def data_shape(self, encoder_shape):
+        if encoder_shape is None:
+            return None
+        *size, channels = encoder_shape
+        return (*size, None if channels is None else channels - self.num_classes)
 
     def encoder_inputs(self, x, labels):
         planes = ops.reshape(self._one_hot(labels), (-1, *[1] * (len(x.shape) - 2), self.num_classes))

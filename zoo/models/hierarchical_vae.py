@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from zoo import checks, cores, distributions, layers, random, replica
+from zoo.batched import batched
 from zoo.models.bound import Bound
 
 
@@ -81,12 +82,12 @@ class HierarchicalVAE(Bound):
 
     # The objective.
 
-    def compute_terms(self, x, labels=None, training=False):
-        log_likelihood, kls = self.spread(self._log_likelihood_and_kls, x, training=training)
+    def compute_terms(self, x, labels=None, training=False, target=None):
+        log_likelihood, kls = self.spread(self._log_likelihood_and_kls, x, target, training=training)
         terms = self.terms_of(x, log_likelihood, sum(kls), self.kl_penalty(kls))
         return terms | dict(zip(self.kl_names, kls))
 
-    def _log_likelihood_and_kls(self, x, training):
+    def _log_likelihood_and_kls(self, x, target, training):
         """log p(x|z) with z drawn from the posterior, and each layer's KL: `[B]` each."""
         kls = []
 
@@ -95,7 +96,7 @@ class HierarchicalVAE(Bound):
             return self.sampling(*posterior)
 
         params, _ = self.top_down(draw, self.features(x, training), training=training)
-        return self.likelihood.log_prob(x, params, training=training), kls
+        return self.judge(x if target is None else target, params, training), kls
 
     def kl_penalty(self, kls):
         """What the loss asks for the layers' KLs, each `[B]`: `[B]`."""
@@ -128,7 +129,7 @@ class HierarchicalVAE(Bound):
             raise ValueError(
                 f"Expected a decoder of {wanted_size} parameters a pixel for this likelihood. Received: one of {size}"
             )
-        features = self.encoder(x, training=training)
+        features = self.run_network("encoder", x, training)
         if not isinstance(features, (list, tuple)):
             features = [features]  # as Keras unpacks a list of one
         features = {tuple(feature.shape[1:]): feature for feature in features}
@@ -178,7 +179,8 @@ class HierarchicalVAE(Bound):
 
     # The methods of the contract.
 
-    def encode(self, x, labels=None):
+    @batched
+    def encode(self, x, labels=None, batch_size=None):
         """The posterior of each layer given the means of those above: a list, top first, of {"mean", "log_var"}.
 
         Each is float32 `[B,h,w,D]`.
@@ -193,7 +195,8 @@ class HierarchicalVAE(Bound):
         self.top_down(draw, self.features(x))
         return posteriors
 
-    def decode(self, z, labels=None):
+    @batched
+    def decode(self, z, labels=None, batch_size=None):
         """The mean images of latents: float32 `[B,H,W,C]` in [0, 1].
 
         Args:
@@ -203,20 +206,19 @@ class HierarchicalVAE(Bound):
             ValueError: if `z` does not fit the layers.
         """
         self._check_labels(labels, None)
-        z = self._check_latents("z", z)
-        if not z:
-            checks.fail("z", "a list of latents, that of the top layer first", z)
+        z = [ops.cast(values, "float32") for values in self._check_data("z", z)]
         given = iter(z)
         params, _ = self.top_down(lambda block, prior, _: next(given, prior[0]), batch_size=ops.shape(z[0])[0])
         return self.likelihood.mean(params)
 
-    def reconstruct(self, x, labels=None):
+    @batched
+    def reconstruct(self, x, labels=None, batch_size=None):
         """Images from the posterior means of images: float32 `[B,H,W,C]` in [0, 1]; deterministic."""
         x, _ = self._inputs(x, labels)
         params, _ = self.top_down(lambda block, prior, posterior: posterior[0], self.features(x))
         return self.likelihood.mean(params)
 
-    def sample(self, num_samples, seed=None, temperature=1.0, labels=None, given=()):
+    def sample(self, num_samples, seed=None, temperature=1.0, labels=None, given=(), batch_size=None):
         """As `zoo.VAE.sample`; `temperature` multiplies the standard deviation of every layer's prior.
 
         Args:
@@ -225,9 +227,10 @@ class HierarchicalVAE(Bound):
         """
         seeds, temperature = self._rows(num_samples, seed, temperature)
         given = self._check_latents("given", given, num_samples)
-        return self.generate(seeds, temperature, labels, given)[0]
+        return self.generate(seeds, temperature, labels, given, batch_size=batch_size)[0]
 
-    def generate(self, seeds, temperature, labels=None, given=()):
+    @batched
+    def generate(self, seeds, temperature, labels=None, given=(), batch_size=None):
         self._check_labels(labels, None)
         temperature = ops.reshape(temperature, (-1, 1, 1, 1))
         above = iter(given)
@@ -258,7 +261,7 @@ class HierarchicalVAE(Bound):
             return z
 
         params, _ = self.top_down(draw, posterior)
-        return self.likelihood.log_prob(x, params) + sum(ratios)
+        return self.judge(x, params) + sum(ratios)
 
     def _seeds_of(self, block, seeds):
         return random.fold_in(seeds, self.decoder.blocks.index(block))
@@ -270,13 +273,21 @@ class HierarchicalVAE(Bound):
             checks.fail(name, f"a list of at most {self.num_layers} arrays of latents, top first", shapes)
         latents = []
         for block, values in zip(self.decoder.blocks, z):
-            values, _ = self._inputs(values, None, name=name)
+            values = super()._check_data(name, values)
             shape = tuple(values.shape)
             if shape[1:] != block.latent_shape or (None not in (num_rows, shape[0]) and num_rows != shape[0]):
                 rows = "B" if num_rows is None else num_rows
                 checks.fail(name, f"latents of shape {(rows, *block.latent_shape)} for layer {block.name}", shape)
             num_rows = shape[0] if num_rows is None else num_rows
             latents.append(values)
+        return latents
+
+    def _check_data(self, name, x):
+        if name != "z":
+            return super()._check_data(name, x)
+        latents = self._check_latents("z", x)
+        if not latents:
+            checks.fail("z", "a list of latents, that of the top layer first", x)
         return latents
 
     def flat_posterior(self, x, labels=None):

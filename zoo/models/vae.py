@@ -1,9 +1,12 @@
 """The variational autoencoder."""
 
+import functools
+
 import keras
 from keras import ops
 
 from zoo import distributions, random
+from zoo.batched import batched
 from zoo.models.bound import Bound
 
 
@@ -47,14 +50,14 @@ class VAE(Bound):
 
     def __init__(self, encoder, decoder, likelihood="bernoulli", free_bits=0.0, seed=None, **kwargs):
         super().__init__(encoder, decoder, likelihood, free_bits, seed, **kwargs)
-        self._latent_dim = _half_of_last_axis(encoder)
+        self._latent_dim = _latent_dim_of(encoder)
 
     # The objective.
 
-    def compute_terms(self, x, labels=None, training=False):
+    def compute_terms(self, x, labels=None, training=False, target=None):
         mean, log_var = self.posterior(x, labels, training=training)
         z = self.sampling(mean, log_var)
-        log_likelihood = self.log_likelihood(x, z, labels, training)
+        log_likelihood = self.log_likelihood(x if target is None else target, z, labels, training)
         kl_by_dimension = distributions.normal_kl(mean, log_var)
         kl = distributions.sum_per_example(kl_by_dimension)
         return self.terms_of(x, log_likelihood, kl, self.kl_penalty(kl_by_dimension))
@@ -67,25 +70,21 @@ class VAE(Bound):
 
     def posterior(self, x, labels=None, training=False):
         """Mean and log-variance of q(z|x), float32 `[B,D]` each."""
-        output = ops.cast(self.spread(self.encoder, self.encoder_inputs(x, labels), training=training), "float32")
-        if len(output.shape) != 2 or output.shape[-1] % 2:
-            raise ValueError(
-                "Expected the encoder to give [B, 2·latent_dim]: means, then log-variances. "
-                f"Received: an output of shape {tuple(output.shape)}"
-            )
-        self._latent_dim = output.shape[-1] // 2
-        mean, log_var = ops.split(output, 2, axis=-1)
-        return mean, distributions.bound_log_var(log_var)
+        encode = functools.partial(self.run_network, "encoder")
+        mean, log_var = _halves(self.spread(encode, self.encoder_inputs(x, labels), training=training))
+        self._latent_dim = mean.shape[-1]
+        return ops.cast(mean, "float32"), distributions.bound_log_var(ops.cast(log_var, "float32"))
 
     def likelihood_params(self, z, labels=None, training=False):
         """The decoder's output, float32 `[B,H,W,params_size]`."""
-        return ops.cast(self.spread(self.decoder, self.decoder_inputs(z, labels), training=training), "float32")
+        decode = functools.partial(self.run_network, "decoder")
+        return ops.cast(self.spread(decode, self.decoder_inputs(z, labels), training=training), "float32")
 
     def log_likelihood(self, x, z, labels=None, training=False):
         """log p(x|z): float32 `[B]`, nats."""
 
         def of_part(x, z, labels, training):
-            return self.likelihood.log_prob(x, self.likelihood_params(z, labels, training), training=training)
+            return self.judge(x, self.likelihood_params(z, labels, training), training)
 
         return self.spread(of_part, x, z, labels, training=training)
 
@@ -98,23 +97,28 @@ class VAE(Bound):
     @property
     def latent_dim(self):
         """D, the number of latents."""
-        if self._latent_dim is None:
-            raise ValueError(f"Expected a built model. Call {self.name} on a batch of images first.")
+        if self._latent_dim is None:  # a network of the user's own, loaded and not called yet
+            x = keras.KerasTensor((None, *self.encoder_shape), "float32")
+            mean, _ = _halves(self.encoder.compute_output_spec(x))
+            self._latent_dim = mean.shape[-1]
         return self._latent_dim
 
     # The methods of the contract.
 
-    def encode(self, x, labels=None):
+    @batched
+    def encode(self, x, labels=None, batch_size=None):
         """The posterior q(z|x): {"mean", "log_var"}, float32 `[B,D]` each."""
         mean, log_var = self.posterior(*self._inputs(x, labels))
         return {"mean": mean, "log_var": log_var}
 
-    def decode(self, z, labels=None):
+    @batched
+    def decode(self, z, labels=None, batch_size=None):
         """The mean of p(x|z): latents float `[B,D]` to images float32 `[B,H,W,C]` in [0, 1]."""
         z, labels = self._inputs(z, labels, name="z")
         return self.likelihood.mean(self.likelihood_params(z, labels))
 
-    def reconstruct(self, x, labels=None):
+    @batched
+    def reconstruct(self, x, labels=None, batch_size=None):
         """Images from the posterior mean of images: float32 `[B,H,W,C]` in [0, 1]; deterministic."""
         x, labels = self._inputs(x, labels)
         mean, _ = self.posterior(x, labels)
@@ -133,7 +137,29 @@ class VAE(Bound):
         return log_likelihood + log_prior - distributions.normal_log_prob(z, mean, log_var)
 
 
-def _half_of_last_axis(encoder):
+def _halves(output):
+    """Mean and log-variance from an encoder's output: one of both, or two.
+
+    Raises:
+        ValueError: for an output of another form.
+    """
+    if isinstance(output, (list, tuple)):
+        shapes = [tuple(each.shape) for each in output]
+        if len(output) != 2 or len(shapes[0]) != 2 or shapes[0] != shapes[1]:
+            way = "; z is drawn by the model" if len(output) == 3 else ""
+            raise ValueError(f"Expected an encoder of two outputs [mean, log_var], [B,D] each{way}. Received: {shapes}")
+        return output
+    if len(output.shape) != 2 or output.shape[-1] % 2:
+        raise ValueError(
+            "Expected the encoder to give [B, 2·latent_dim]: means, then log-variances. "
+            f"Received: an output of shape {tuple(output.shape)}"
+        )
+    return ops.split(output, 2, axis=-1)
+
+
+def _latent_dim_of(encoder):
     """D where the encoder knows its output before it is called, as functional models do, else None."""
     shape = getattr(encoder, "output_shape", None)
-    return shape[-1] // 2 if shape is not None else None
+    if isinstance(shape, list):  # means and log-variances apart
+        return shape[0][-1]
+    return None if shape is None else shape[-1] // 2

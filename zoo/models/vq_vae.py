@@ -1,9 +1,12 @@
 """The VQ-VAE."""
 
+import functools
+
 import keras
 from keras import ops
 
-from zoo import checks, layers, metrics, priors
+from zoo import checks, inputs, layers, metrics, priors
+from zoo.batched import batched
 from zoo.layers import likelihoods
 from zoo.models.base import Base
 
@@ -99,6 +102,7 @@ class VQVAE(Base):
                 expected = f"over codes of the grid {grid_shape}"
                 raise ValueError(f"Expected `prior` to be {expected}. Received: grid_shape={prior.grid_shape}")
         self.prior_slot.exchange(prior)
+        self.functions.clear()  # they hold the one before
 
     def _grid_shape(self):
         """The shape of an image's codes where the encoder knows its output before it is called, else None."""
@@ -140,9 +144,9 @@ class VQVAE(Base):
 
     # The objective.
 
-    def compute_terms(self, x, labels=None, training=False):
+    def compute_terms(self, x, labels=None, training=False, target=None):
         quantized = self.quantizer(self.features(x, training=training), training=training)
-        reconstruction = -self.log_likelihood(x, quantized["z_q"], training)
+        reconstruction = -self.log_likelihood(x if target is None else target, quantized["z_q"], training)
         loss = reconstruction + self.commitment_cost * quantized["commitment"]
         if self.quantizer.codebook == "gradient":
             loss = loss + quantized["codebook"]
@@ -154,49 +158,52 @@ class VQVAE(Base):
             "codes": quantized["codes"],
         }
 
-    def update_trackers(self, terms):
-        super().update_trackers(terms)
-        self.trackers["perplexity"].update_state(terms["codes"])
-        self.trackers["codebook_usage"].update_state(terms["codes"])
+    def update_trackers(self, terms, weights=None):
+        super().update_trackers(terms, weights)
+        self.trackers["perplexity"].update_state(terms["codes"], weights)
+        self.trackers["codebook_usage"].update_state(terms["codes"], weights)
 
     def features(self, x, training=False):
         """The encoder's output before quantisation, float32 `[B,h,w,code_dim]`."""
-        return ops.cast(self.spread(self.encoder, x, training=training), "float32")
+        encode = functools.partial(self.run_network, "encoder")
+        return ops.cast(self.spread(encode, x, training=training), "float32")
 
     def likelihood_params(self, z_q, training=False):
         """The decoder's output, float32 `[B,H,W,params_size]`."""
-        return ops.cast(self.spread(self.decoder, z_q, training=training), "float32")
+        decode = functools.partial(self.run_network, "decoder")
+        return ops.cast(self.spread(decode, z_q, training=training), "float32")
 
     def log_likelihood(self, x, z_q, training=False):
         """log p(x|z_q): float32 `[B]`, nats."""
 
         def of_part(x, z_q, training):
-            return self.likelihood.log_prob(x, self.likelihood_params(z_q, training), training=training)
+            return self.judge(x, self.likelihood_params(z_q, training), training)
 
         return self.spread(of_part, x, z_q, training=training)
 
-    def encode(self, x, labels=None):
+    @batched
+    def encode(self, x, labels=None, batch_size=None):
         """The codes of images: float `[B,H,W,C]` to int32 `[B,h,w]`."""
         x, _ = self._inputs(x, labels)
         return self.quantizer(self.features(x))["codes"]
 
-    def decode(self, codes, labels=None):
+    @batched
+    def decode(self, codes, labels=None, batch_size=None):
         """The mean images of codes: int32 `[B,h,w]` to float32 `[B,H,W,C]` in [0, 1].
 
         Raises:
             ValueError: if `codes` are not integers.
         """
         self._check_labels(labels, None)
-        codes = ops.convert_to_tensor(codes)
-        if "int" not in keras.backend.standardize_dtype(codes.dtype):
-            raise ValueError(f"Expected `codes` to be int32. Received: dtype={codes.dtype}")
+        codes = ops.convert_to_tensor(self._check_data("codes", codes))
         return self.likelihood.mean(self.likelihood_params(self.quantizer.lookup(codes)))
 
-    def reconstruct(self, x, labels=None):
+    @batched
+    def reconstruct(self, x, labels=None, batch_size=None):
         """Images from the codes of images: float32 `[B,H,W,C]` in [0, 1]; deterministic."""
         return self.decode(self.encode(x, labels))
 
-    def sample(self, num_samples, seed=None, temperature=1.0, labels=None, top_k=None):
+    def sample(self, num_samples, seed=None, temperature=1.0, labels=None, top_k=None, batch_size=None):
         """Images of codes that the prior draws: the mean of p(x|codes) for codes ~ p(codes).
 
         Args:
@@ -204,6 +211,7 @@ class VQVAE(Base):
             temperature: float >= 0, by which the prior's logits are divided; 0 takes the likeliest code at each place.
             labels: int32 `[num_samples]`, where the prior is conditional.
             top_k: int from 1 to K: the prior draws the k likeliest codes of a place only; or None.
+            batch_size: as in `zoo.VAE.sample`.
 
         Returns:
             float32 `[num_samples,H,W,C]` in [0, 1]. A row depends on its own seed, and label, alone.
@@ -212,13 +220,16 @@ class VQVAE(Base):
             ValueError: for an argument of another kind, shape or range.
             NotImplementedError: without a prior.
         """
-        return self.generate(*self._rows(num_samples, seed, temperature), labels, top_k)[0]
+        self._require_prior().check_top_k(top_k)
+        rows = self._rows(num_samples, seed, temperature)
+        return self.generate(*rows, labels, top_k=top_k, batch_size=batch_size)[0]
 
-    def generate(self, seeds, temperature, labels=None, top_k=None):
-        codes = self._require_prior().draw(seeds, temperature, labels, top_k)
+    @batched
+    def generate(self, seeds, temperature, prior_labels=None, top_k=None, batch_size=None):
+        codes = self._require_prior().draw(seeds, temperature, prior_labels, top_k=top_k)
         return self.decode(codes), codes
 
-    def log_prob(self, x, num_samples=1, seed=0, labels=None):
+    def log_prob(self, x, num_samples=1, seed=0, labels=None, batch_size=None):
         """A lower bound of log p(x): log p(codes) + log p(x|codes), at the codes of the images.
 
         p(x) = Σ_codes p(codes) p(x|codes), over all grids of codes, and this is the log of one term of it. It is the
@@ -227,7 +238,7 @@ class VQVAE(Base):
 
         Args:
             x: float `[B,H,W,C]` in [0, 1].
-            num_samples, seed: as in `zoo.VAE.log_prob`, without an effect.
+            num_samples, seed, batch_size: as in `zoo.VAE.log_prob`, the first two without an effect.
             labels: int32 `[B]`, where the prior is conditional.
 
         Returns:
@@ -237,11 +248,37 @@ class VQVAE(Base):
             ValueError: for an argument of another kind, shape or range.
             NotImplementedError: without a prior.
         """
-        checks.positive_int("num_samples", num_samples)
+        self._require_prior()
+        return super().log_prob(x, num_samples, seed, labels, batch_size)
+
+    @batched
+    def bound(self, x, seeds, prior_labels=None, num_samples=1, batch_size=None):
         x, _ = self._inputs(x, None)
-        prior = self._require_prior()
         quantized = self.quantizer(self.features(x))
-        return prior.log_prob(quantized["codes"], labels) + self.log_likelihood(x, quantized["z_q"])
+        log_prior = self._require_prior().log_prob(quantized["codes"], prior_labels)
+        return log_prior + self.log_likelihood(x, quantized["z_q"])
+
+    # What comes in.
+
+    def _row_argument(self, name, value, num_rows=None):
+        if name == "prior_labels":
+            return self._require_prior()._check_labels(value, num_rows)
+        return super()._row_argument(name, value, num_rows)
+
+    def _values_of(self, name, value):
+        if value is not None and name == "prior_labels":
+            return [self.prior._label_values(value)]
+        if name == "codes":
+            return [inputs.Values("codes", value, 0, self.quantizer.num_codes - 1)]
+        return super()._values_of(name, value)
+
+    def _check_data(self, name, x):
+        if name != "codes":
+            return super()._check_data(name, x)
+        codes = inputs.array("codes", x)
+        if "int" not in keras.backend.standardize_dtype(codes.dtype):
+            raise ValueError(f"Expected `codes` to be int32. Received: dtype={codes.dtype}")
+        return codes
 
     @property
     def sampling_classes(self):

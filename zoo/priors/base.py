@@ -6,7 +6,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from zoo import checks, cores, random
+from zoo import checks, cores, inputs, random
+from zoo.batched import batched
 from zoo.generative import GenerativeModel
 from zoo.priors.dropout import Dropout
 
@@ -37,7 +38,7 @@ class Base(GenerativeModel):
             checks.fail("grid_shape", "a pair of integers (h, w)", grid_shape)
         self.num_classes = None if num_classes is None else checks.positive_int("num_classes", num_classes)
         self.dropout = checks.number("dropout", dropout, 0.0, 1.0, open_high=True)
-        self.seed = seed
+        self.seed = checks.seed("seed", seed)
         self.drop = Dropout(dropout, seed, dtype=self.dtype_policy)
 
     @property
@@ -72,13 +73,15 @@ class Base(GenerativeModel):
 
     # What follows from it.
 
-    def logits(self, codes, labels=None, training=False):
+    @batched
+    def logits(self, codes, labels=None, training=False, batch_size=None):
         """The logits of every place, given the codes before it in the order of rows.
 
         Args:
             codes: int32 `[B,h,w]`.
             labels: int32 `[B]`, for a conditional prior.
             training: bool, whether there is dropout.
+            batch_size: int >= 1, rows at once; None for a number that suits their size.
 
         Returns:
             float32 `[B,h,w,K]`.
@@ -88,12 +91,14 @@ class Base(GenerativeModel):
         """
         return self(*self._inputs(codes, labels), training=training)
 
-    def log_prob(self, codes, labels=None):
+    @batched
+    def log_prob(self, codes, labels=None, batch_size=None):
         """log p(codes), or log p(codes|labels) where the prior is conditional: exact.
 
         Args:
             codes: int32 `[B,h,w]`.
             labels: int32 `[B]`, for a conditional prior.
+            batch_size: int >= 1, rows at once; None for a number that suits their size.
 
         Returns:
             float32 `[B]`, nats.
@@ -103,7 +108,7 @@ class Base(GenerativeModel):
         """
         return -self.compute_terms(*self._inputs(codes, labels))["loss"]
 
-    def compute_terms(self, x, labels=None, training=False):
+    def compute_terms(self, x, labels=None, training=False, target=None):
         loss = cores.spread(functools.partial(self._cross_entropy, training=training), x, labels)
         return {"loss": loss, "nats_per_code": loss / self.length}
 
@@ -113,7 +118,7 @@ class Base(GenerativeModel):
         chosen = ops.sum(logits * ops.one_hot(codes, self.num_codes, dtype="float32"), axis=-1)
         return ops.sum(ops.logsumexp(logits, axis=-1) - chosen, axis=(1, 2))
 
-    def sample(self, num_samples, seed=None, temperature=1.0, top_k=None, labels=None):
+    def sample(self, num_samples, seed=None, temperature=1.0, top_k=None, labels=None, batch_size=None):
         """Codes drawn from the prior, one place after the other.
 
         Args:
@@ -125,6 +130,7 @@ class Base(GenerativeModel):
             top_k: int from 1 to K: only the k likeliest codes of a place are drawn, and those that tie with the last
                 of them; or None, for all.
             labels: int32 `[num_samples]`, for a conditional prior.
+            batch_size: int >= 1, rows at once; None for a number that suits their size.
 
         Returns:
             int32 `[num_samples,h,w]`. A row depends on its own seed, and label, alone.
@@ -132,9 +138,11 @@ class Base(GenerativeModel):
         Raises:
             ValueError: for an argument of another kind, shape or range.
         """
-        return self.draw(*self._rows(num_samples, seed, temperature), labels, top_k)
+        self.check_top_k(top_k)
+        return self.draw(*self._rows(num_samples, seed, temperature), labels, top_k=top_k, batch_size=batch_size)
 
-    def draw(self, seeds, temperature, labels=None, top_k=None):
+    @batched
+    def draw(self, seeds, temperature, labels=None, top_k=None, batch_size=None):
         """What `sample` computes, for a graph: a loop inside it, not unrolled, that converts to TFLite's operators.
 
         The code of place t is argmax(logits + temperature · Gumbel noise), the noise that of the seed
@@ -148,19 +156,10 @@ class Base(GenerativeModel):
         Returns:
             int32 `[B,h,w]`.
         """
-        seeds = ops.convert_to_tensor(seeds, "int32")
+        self.check_top_k(top_k)
+        seeds, temperature = ops.convert_to_tensor(seeds, "int32"), ops.convert_to_tensor(temperature, "float32")
         labels = self._check_labels(labels, seeds.shape[0])
-        if top_k is not None and checks.positive_int("top_k", top_k) > self.num_codes:
-            checks.fail("top_k", f"at most num_codes={self.num_codes}", top_k)
-        # A graph that is being made takes the loop itself, with its own shapes.
-        draw = self._draw_eagerly if tf.executing_eagerly() else self._draw
-        return draw(seeds, ops.convert_to_tensor(temperature, "float32"), labels, top_k)
-
-    @tf.function(reduce_retracing=True)
-    def _draw_eagerly(self, *args):
-        return self._draw(*args)
-
-    def _draw(self, seeds, temperature, labels, top_k):
+        labels = None if labels is None else ops.cast(labels, "int32")
         batch_size = ops.shape(seeds)[0]
         places = tf.range(self.length)
         # Of all places at once: on a device the loop's time is the number of its operators.
@@ -185,8 +184,18 @@ class Base(GenerativeModel):
         )
         return ops.reshape(codes, (-1, *self.grid_shape))
 
-    def _inputs(self, x, labels=None):
-        codes = ops.convert_to_tensor(x)
+    def check_top_k(self, top_k):
+        if top_k is not None and checks.positive_int("top_k", top_k) > self.num_codes:
+            checks.fail("top_k", f"at most num_codes={self.num_codes}", top_k)
+
+    # What comes in.
+
+    @property
+    def example_shape(self):
+        return (*self.grid_shape, self.num_codes)  # the logits
+
+    def _check_data(self, name, x):
+        codes = inputs.array("codes", x)
         dtype = keras.backend.standardize_dtype(codes.dtype)
         if "int" not in dtype:
             raise ValueError(f"Expected `codes` to be int32. Received: dtype={dtype}")
@@ -195,8 +204,22 @@ class Base(GenerativeModel):
             raise ValueError(
                 f"Expected `codes` to have the shape [B, {height}, {width}]. Received: shape {tuple(codes.shape)}"
             )
-        checks.integers_below("codes", codes, self.num_codes)
-        return ops.cast(codes, "int32"), self._check_labels(labels, codes.shape[0])
+        return codes
+
+    def _inputs(self, x, labels=None):
+        codes = ops.cast(ops.convert_to_tensor(self._check_data("codes", x)), "int32")
+        labels = self._check_labels(labels, codes.shape[0])
+        return codes, None if labels is None else ops.cast(labels, "int32")
+
+    def _values(self, batch):
+        if batch.target is not None:
+            checks.fail("y", "labels, as a prior's codes are their own target", f"shape {tuple(batch.target.shape)}")
+        return [*self._values_of("codes", batch.x), *super()._values(batch)]
+
+    def _values_of(self, name, value):
+        if name == "codes":
+            return [inputs.Values("codes", value, 0, self.num_codes - 1)]
+        return super()._values_of(name, value)
 
     def get_config(self):
         names = ("num_codes", "grid_shape", "num_classes", "dropout", "seed")

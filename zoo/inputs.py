@@ -1,0 +1,281 @@
+"""What comes into a model: its structure, its type, its shape, and the range of its values.
+
+Structure, type and shape are known wherever a model is called, in a graph too, and cost nothing there. Values are
+looked at in every array that a method is given, and in the first batch that a verb of Keras is given (`FirstBatch`).
+"""
+
+import dataclasses
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from zoo import checks
+
+TOLERANCE = 1e-3  # of a range of values: resizing and JPEG go a little beyond
+LARGEST = float(np.finfo(np.float32).max)
+_MOST_VALUES = 2**26  # of a larger array, evenly spaced rows are looked at
+
+
+def array(name, value):
+    """`value` with a shape and a dtype, itself if it has them.
+
+    Raises:
+        ValueError: if it is nothing that a tensor can be made of.
+    """
+    if isinstance(value, (np.ndarray, tf.Tensor, keras.KerasTensor)):
+        return value
+    if isinstance(value, (tf.Variable, keras.Variable)):
+        return tf.convert_to_tensor(value)
+    if isinstance(value, (tf.RaggedTensor, tf.SparseTensor)):
+        checks.fail(name, "one dense array", type(value).__name__)
+    try:
+        value = np.asarray(value)
+    except (TypeError, ValueError):  # rows of different lengths
+        checks.fail(name, "one dense array", type(value).__name__)
+    if value.dtype.kind not in "biuf":
+        checks.fail(name, "an array of numbers", f"dtype={value.dtype}")
+    return value
+
+
+def single(value, names):
+    """The one array of what Keras hands on: of a list or dict of one entry, or of a dict with an entry of `names`.
+
+    Raises:
+        ValueError: for several inputs.
+    """
+    if isinstance(value, dict):
+        known = [name for name in names if name in value]
+        if len(value) != 1 and not known:
+            raise ValueError(
+                f"Expected `x` to be one array, or a dict with an entry called {_either(names)}. "
+                f"Received: a dict of {', '.join(map(repr, value))}"
+            )
+        return value[known[0]] if known else next(iter(value.values()))
+    if isinstance(value, (list, tuple)):
+        if len(value) != 1:
+            raise ValueError(f"Expected `x` to be one array, as the model has one input. Received: {len(value)} inputs")
+        return value[0]
+    return value
+
+
+def _either(names):
+    return " or ".join(map(repr, dict.fromkeys(names)))
+
+
+def require_floating(name, value):
+    """Raises ValueError unless `value` is floating-point, with the line that mends it."""
+    dtype = keras.backend.standardize_dtype(value.dtype)
+    if "float" in dtype:
+        return
+    way = f" Divide by 255: {name}.astype('float32') / 255" if dtype == "uint8" else f" Use {name}.astype('float32')"
+    raise ValueError(f"Expected `{name}` to be floating-point. Received: dtype={dtype}.{way}")
+
+
+def require_shape(name, value, shape):
+    """Raises ValueError unless `value` is `[B, *shape]`, where None stands for any size."""
+    given = tuple(value.shape)
+    if given and len(given) == len(shape) + 1 and all(a == b for a, b in zip(given[1:], shape) if None not in (a, b)):
+        return
+    expected = ", ".join("any" if size is None else str(size) for size in shape)
+    way = ""
+    if len(shape) > 1 and given[1:] == tuple(shape[:-1]) and shape[-1] == 1:
+        way = f" It lacks the axis of channels: {name}[..., None]"
+    elif given == tuple(shape):
+        way = f" It lacks the axis of the batch: {name}[None]"
+    raise ValueError(f"Expected `{name}` to have the shape [B, {expected}]. Received: shape {given}.{way}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Values:
+    """An array and the range that its values must lie in, NaN and infinity never.
+
+    Args:
+        name: str, what the user calls it.
+        array: floats or integers `[B, …]`.
+        low, high: floats, the ends of the range, included.
+        way: str, what a user can do who has other values.
+    """
+
+    name: str
+    array: object
+    low: float = -LARGEST
+    high: float = LARGEST
+    way: str = ""
+
+    @property
+    def arrays(self):
+        return (self.array,)
+
+    def hold(self):
+        """Whether all is well, as a tensor."""
+        numbers = self.array if self.array.dtype.is_integer else tf.cast(self.array, tf.float32)
+        return self._fit(tf.reduce_min(numbers), tf.reduce_max(numbers)) | tf.equal(tf.size(numbers), 0)
+
+    def require(self, values):
+        """Raises ValueError unless all is well with `values`, the array as NumPy has it."""
+        values = _rows(values)
+        if values.size and not self._fit(values.min(), values.max()):
+            self._explain(values)
+
+    def _fit(self, low, high):
+        # Both are NaN where one value is. Integers compare with integers only.
+        if low.dtype.name.startswith(("int", "uint")):
+            return (low >= int(self.low)) & (high <= int(self.high))
+        slack = TOLERANCE if self.low > -LARGEST and self.high < LARGEST else 0.0
+        return (low >= self.low - slack) & (high <= self.high + slack)
+
+    def _explain(self, values):
+        wrong = ~np.isfinite(values) if values.dtype.kind != "i" else np.zeros(values.shape, bool)
+        if wrong.any():
+            row = int(np.argwhere(wrong)[0][0]) if wrong.ndim else 0
+            raise ValueError(
+                f"Expected `{self.name}` to be finite numbers. Received: {int(wrong.sum())} of {wrong.size} values "
+                f"that are NaN or infinite, the first in row {row}"
+            )
+        low, high = values.min(), values.max()
+        if values.dtype.kind in "iu":
+            worst = low if low < self.low else high
+            way = self.way
+            if low == 1 and high == self.high + 1:
+                way = f"They count from 0: {self.name} - 1"
+            way = f". {way}" if way else ""
+            raise ValueError(
+                f"Expected `{self.name}` to be from {self.low:g} to {self.high:g}. Received: {self.name}={worst}{way}"
+            )
+        if self.high == LARGEST:
+            checks.fail(self.name, f"numbers >= {self.low:g}", float(low))
+        raise ValueError(
+            f"Expected `{self.name}` to lie in [{self.low:g}, {self.high:g}]. Received: values from {low:g} to "
+            f"{high:g}. {self._mend(float(low), float(high))}"
+        )
+
+    def _mend(self, low, high):
+        signed = low >= -1.0 - TOLERANCE and high <= 1.0 + TOLERANCE
+        likelihood = f"give the model the likelihood zoo.layers.Gaussian(range={(-1, 1) if signed else None})"
+        if (self.low, self.high) == (0.0, 1.0):
+            if low >= 0 and 2.0 < high <= 255:
+                return f"Divide by 255: {self.name} / 255"
+            if signed:
+                return f"Scale them from [-1, 1], ({self.name} + 1) / 2, or {likelihood}"
+        return f"Scale them, or {likelihood}; a little noise goes by np.clip"
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A target that a model is to give for `x`, which must be another: a model without one is its own target.
+
+    Args:
+        model: str, the kind of model.
+        x, y: floats of the same shape.
+    """
+
+    model: str
+    x: object
+    y: object
+
+    @property
+    def arrays(self):
+        return (self.x, self.y)
+
+    def hold(self):
+        return ~tf.reduce_all(tf.equal(tf.cast(self.x, tf.float32), tf.cast(self.y, tf.float32)))
+
+    def require(self, x, y):
+        if x is y or np.array_equal(_rows(x), _rows(y)):
+            raise ValueError(
+                f"Expected `y` to be another array than `x`, as {self.model} is its own target: fit(x). Received: the "
+                "same values twice. A model that takes noise away is trained by fit(noisy, clean)"
+            )
+
+
+def look(values):
+    """Raises ValueError for the first of a list of `Values` or `Target`s, of arrays, with which something is wrong."""
+    for each in values:
+        each.require(*map(np.asarray, each.arrays))
+
+
+def _rows(numbers):
+    """An array, or evenly spaced rows of it where it is very large."""
+    return numbers if numbers.size <= _MOST_VALUES else numbers[:: math.ceil(numbers.size / _MOST_VALUES)]
+
+
+class FirstBatch:
+    """Looks at the values of the first batch after `reopen`, before anything is computed from it, and at no other.
+
+    It is a part of the graph, for that is where batches of every kind of dataset pass: a condition on a flag, which
+    later batches pass in a few microseconds.
+
+    Args:
+        values_of: function of a batch as Keras gives it to a step, that gives a list of `Values` and `Target`s.
+    """
+
+    def __init__(self, values_of):
+        self._values_of = values_of
+        self._failure = None
+        # A resource of its own, not a variable: it is no part of the model, nor mirrored over replicas.
+        with tf.init_scope(), tf.device("CPU:0"):
+            self._flag = tf.raw_ops.VarHandleOp(dtype=tf.bool, shape=(), shared_name=_ANONYMOUS)
+
+    def reopen(self):
+        with tf.init_scope():
+            self._set(True)
+
+    def _set(self, value):
+        tf.raw_ops.AssignVariableOp(resource=self._flag, value=tf.constant(value))
+
+    def __call__(self, batches):
+        """`batches`, a list of what each replica is given; errors of the look come first."""
+        values = [each for batch in batches for each in self._values_of(batch)]
+        if tf.executing_eagerly():
+            if tf.raw_ops.ReadVariableOp(resource=self._flag, dtype=tf.bool):
+                self._set(False)
+                look(values)
+            return batches
+        with tf.device("CPU:0"):
+            unseen = tf.raw_ops.ReadVariableOp(resource=self._flag, dtype=tf.bool)
+            looked = tf.cond(unseen, lambda: self._look(values), lambda: False)
+        with tf.control_dependencies([looked]):
+            return keras.tree.map_structure(lambda leaf: leaf if leaf is None else tf.identity(leaf), batches)
+
+    def _look(self, values):
+        self._set(False)
+        good = tf.reduce_all([each.hold() for each in values]) if values else True
+        arrays = [array for each in values for array in each.arrays]
+
+        def explain(*arrays):
+            arrays = iter(arrays)
+            try:
+                for each in values:
+                    each.require(*(next(arrays) for _ in each.arrays))
+            except ValueError as error:
+                self._failure = error
+            return np.bool_(self._failure is None)
+
+        def fail():
+            passed = tf.numpy_function(explain, arrays, tf.bool)
+            # In the place of an exception, whose traceback TensorFlow would print.
+            with tf.control_dependencies([tf.debugging.Assert(passed, ["the first batch was refused"])]):
+                return tf.identity(passed)
+
+        return tf.cond(good, lambda: True, fail)
+
+    def guarded(self, function):
+        """A function that Keras made for a step, which raises the error of the look as it was."""
+
+        def call(*args):
+            try:
+                return function(*args)
+            except tf.errors.OpError as error:
+                failure, self._failure = self._failure, None
+                if failure is None:
+                    raise
+                raise failure from error
+
+        call.guarded = True
+        return call
+
+
+# The name that makes a resource of its own of each handle (tensorflow/core/framework/resource_handle.h).
+_ANONYMOUS = "cd2c89b7-88b7-44c8-ad83-06c2a9158347"
