@@ -2,9 +2,10 @@
 
     python recipes/image_folder_vqvae.py --images DIR
 
-Pictures in subfolders count too. Each is cut to a square and resized to --image-size. A broken file is named and
-skipped. Few pictures are enough to be reconstructed, but not to draw new ones that are worth a look: `--prior none`
-leaves that out.
+Pictures in subfolders count too, in every format that Pillow opens. Each is turned upright by its EXIF orientation, put
+on white where it is transparent, cut to a square and resized to --image-size. Copies of a picture count once, so no
+test picture is trained on. A broken file is named and skipped. Few pictures are enough to be reconstructed, but not to
+draw new ones that are worth a look: `--prior none` leaves that out.
 
 Hardware: two CPU cores. Time, without the prior's: 2,000 steps at least, 100 seconds at 64×64, then with the number of
 pictures.

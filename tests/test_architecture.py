@@ -12,7 +12,7 @@ import zoo
 ROOT = pathlib.Path(zoo.__file__).parent
 # Each module may import from levels above its own, and from its own package.
 LEVELS = [
-    {"_version", "_startup", "checks", "disk", "files"},
+    {"_version", "_startup", "checks", "decoding", "disk", "files", "folders"},
     {"random", "replica", "cores", "distributions", "metrics", "callbacks", "inputs"},
     {"layers", "generative", "batched", "optimizers"},
     {"networks"},

@@ -26,6 +26,32 @@ def test_positive_int_refuses_all_else(value):
         checks.positive_int("size", value)
 
 
+@pytest.mark.parametrize("value", [3, (3, 3), [3, 3], np.int32(3), np.array([3, 3]), (np.int64(3), 3)])
+def test_image_size_gives_a_pair_of_python_ints(value):
+    checked = checks.image_size("size", value)
+    assert checked == (3, 3) and type(checked) is tuple and {type(side) for side in checked} == {int}
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.0, True, None, "3", (3,), (3, 3, 3), (), (3, 0), (3, "3"), (3, None)])
+def test_image_size_refuses_all_else(value):
+    with pytest.raises(ValueError, match=message("an integer >= 1, or a pair (H, W) of them", value)):
+        checks.image_size("size", value)
+
+
+@pytest.mark.parametrize("value", [(0, 255, 7), [0, 255, 7], np.uint8([0, 255, 7])])
+def test_colour_gives_three_python_ints(value):
+    checked = checks.colour("size", value)
+    assert checked == (0, 255, 7) and {type(level) for level in checked} == {int}
+
+
+@pytest.mark.parametrize(
+    "value", [(0, 0), (0,) * 4, (0, 0, 256), (0, -1, 0), (0, 0.0, 0), (0, True, 0), 0, "red", None]
+)
+def test_colour_refuses_all_else(value):
+    with pytest.raises(ValueError, match=message("three integers from 0 to 255: red, green, blue", value)):
+        checks.colour("size", value)
+
+
 @pytest.mark.parametrize("value", [0, 0.0, 0.25, 1, np.float32(0.5), np.int32(1)])
 def test_number_gives_a_python_float_with_both_ends_allowed(value):
     checked = checks.number("size", value, 0.0, 1.0)

@@ -3,6 +3,7 @@
 import math
 import numbers
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -25,6 +26,25 @@ def seed(name, value):
     if not is_integer or not -(2**31) <= value < 2**32:
         fail(name, "None or an integer of 32 bits, >= -2**31 and < 2**32", value)
     return int(value)
+
+
+def image_size(name, value):
+    """(H, W), of a pair of integers >= 1, or of one, the side of a square."""
+    pair = value if isinstance(value, (tuple, list, np.ndarray)) else (value, value)
+    try:
+        height, width = (positive_int(name, side) for side in pair)
+    except (TypeError, ValueError):
+        fail(name, "an integer >= 1, or a pair (H, W) of them", value)
+    return height, width
+
+
+def colour(name, value):
+    """(red, green, blue), integers from 0 to 255."""
+    levels = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else ()
+    whole = all(isinstance(level, numbers.Integral) and not isinstance(level, bool) for level in levels)
+    if len(levels) != 3 or not whole or min(levels) < 0 or max(levels) > 255:
+        fail(name, "three integers from 0 to 255: red, green, blue", value)
+    return tuple(map(int, levels))
 
 
 def multiple(name, value, divisor):

@@ -5,24 +5,20 @@ function of the seed and of the number of the training step alone, so that a run
 with what it would have seen.
 """
 
-import contextlib
 import dataclasses
-import io
+import hashlib
 import logging
 import os
 import pathlib
-import re
 import sys
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo import _startup, checks, disk
+from zoo import _startup, checks, decoding, disk, folders
 
 SAMPLE_DIR = pathlib.Path(__file__).parent / "sample_data"
 SAMPLES = ("mnist", "fashion_mnist", "cifar10")
-IMAGE_FILES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 _SPLIT_SEED = 20140514  # what is validation does not depend on a run's seed, so that runs compare
 
 
@@ -86,7 +82,7 @@ def load(name, data_dir=None, image_size=None, sample=False, disk_folder=None):
         name: str, of TFDS: "mnist", "cifar10", "svhn_cropped", …
         data_dir: path where TFDS looks for the dataset, and puts it. None: the environment variable TFDS_DATA_DIR,
             else TFDS's default.
-        image_size: (H, W), or None to leave the size.
+        image_size: (H, W), or an int for squares, or None to leave the size.
         sample: bool, whether to read the small subset that ships with the package instead.
         disk_folder: path of a folder on whose disk the images are kept, while they are used, rather than in memory.
 
@@ -94,9 +90,12 @@ def load(name, data_dir=None, image_size=None, sample=False, disk_folder=None):
         `Splits`.
 
     Raises:
+        ValueError: for an `image_size` of another form.
         DataError: if the dataset cannot be had.
         zoo.disk.NoRoom: if the disk cannot hold the images.
     """
+    if image_size is not None:
+        image_size = checks.image_size("image_size", image_size)
     if sample:
         if name not in SAMPLES:
             raise DataError(f"There is no bundled sample of {name!r}; there is one of {', '.join(SAMPLES)}.")
@@ -111,55 +110,82 @@ def load(name, data_dir=None, image_size=None, sample=False, disk_folder=None):
     return Splits(*cut(train, validation_size(len(train))), test)
 
 
-def load_folder(directory, image_size, disk_folder=None):
-    """The images of a folder and its subfolders, split; no labels.
+def load_folder(directory, image_size, disk_folder=None, background=(255, 255, 255)):
+    """The pictures of a folder and its subfolders, split; no labels.
 
-    Each image is cut to the aspect ratio of `image_size` and resized. A file that cannot be read is named on
-    stderr, and skipped. A tenth is for validation and a tenth for testing, at least one each; a single image serves
-    for all three.
+    Reads every picture format that Pillow opens, by file ending in either case: .png, .jpg, .webp, .tif, .gif, .bmp,
+    .avif and rarer ones, but no documents or films. Of several frames or pages it takes the first. Names that begin
+    with a dot are left out. Links are followed.
+
+    Each picture is turned upright by its EXIF orientation, put on `background` where it is transparent, and converted
+    to 8-bit RGB: 16-bit values keep their upper byte, and colour profiles are not applied. Then it is cut around its
+    centre to the aspect ratio of `image_size` and resized with antialiasing. A picture that already has that size is
+    left to the bit.
+
+    A picture counts once, however many links lead to it and however many copies have the same pixels after resizing,
+    so no picture is in two parts of the split. The order is that of the paths relative to the folder.
+
+    stderr names each file that cannot be read, with the reason, and counts the files that are left out. A tenth of the
+    pictures is for validation and a tenth for testing, at least one each; a single picture serves for all three.
 
     Args:
         directory: path.
-        image_size: (H, W).
+        image_size: (H, W), or an int for squares, at least 1.
         disk_folder: as in `load`.
+        background: (red, green, blue), ints from 0 to 255, the colour behind transparent pixels. White by default.
 
     Returns:
-        `Splits` of colour images.
+        `Splits` of colour images, uint8 `[N,H,W,3]`.
 
     Raises:
-        DataError: if there is no such folder, or no image in it that can be read.
+        ValueError: for an `image_size` or a `background` of another form.
+        DataError: if there is no such folder, or no picture in it that can be read.
         zoo.disk.NoRoom: if the disk cannot hold the images.
     """
+    image_size = checks.image_size("image_size", image_size)
+    background = checks.colour("background", background)
     directory = pathlib.Path(directory).expanduser()
     if not directory.is_dir():
         raise DataError(f"Expected a folder of images. Received: {str(directory)!r}, which is no folder.")
-    names = [name for _, _, files in os.walk(directory, followlinks=True) for name in files]
-    if not any(name.lower().endswith(IMAGE_FILES) for name in names):
-        kinds = ", ".join(IMAGE_FILES)
+    found = folders.find(directory, decoding.endings())
+    for line in found.messages():
+        print(line, file=sys.stderr)
+    if not found.pictures:
+        kinds = f"{decoding.usual_endings()} or another format of pictures that Pillow reads"
         raise DataError(f"There is no image in {str(directory)!r}, nor in its subfolders. Expected files of {kinds}.")
-    with contextlib.redirect_stdout(io.StringIO()):  # "Found 12 files."
-        files = keras.utils.image_dataset_from_directory(
-            directory, labels=None, batch_size=None, image_size=image_size, shuffle=False, crop_to_aspect_ratio=True,
-            follow_links=True,
-        )  # fmt: skip
-    paths = files.file_paths
-    images = disk.empty((len(paths), *image_size, 3), np.uint8, disk_folder)
-    count = 0
-    for image in files.ignore_errors():
-        images[count : count + 1] = np.uint8(np.clip(np.rint(image), 0, 255))[None]
-        count += 1
-    if count < len(paths):
-        for path, reason in list(_broken(paths)):
-            print(f"skipped {path}: {reason}", file=sys.stderr)
-    if not count:
-        raise DataError(f"None of the {len(paths)} images in {str(directory)!r} can be read.")
-    images = Images(images).take(slice(count))
-    if count == 1:
+    images = _pictures(found.pictures, image_size, background, disk_folder)
+    if not len(images):
+        raise DataError(f"None of the {len(found.pictures)} images in {str(directory)!r} can be read.")
+    if len(images) == 1:
         return Splits(images, images, images)
-    train, test = cut(images, max(1, count // 10))
+    train, test = cut(images, max(1, len(images) // 10))
     if len(train) == 1:
         return Splits(train, test, test)
     return Splits(*cut(train, validation_size(len(train))), test)
+
+
+def _pictures(paths, image_size, background, disk_folder):
+    """`Images` of picture files, in their order. Broken files and copies are left out, and named on stderr."""
+    images = disk.empty((len(paths), *image_size, 3), np.uint8, disk_folder)
+    firsts, copies, told = {}, [], set()
+    for path in paths:
+        try:
+            pixels, warnings = decoding.read(path, image_size, background)
+        except decoding.Unreadable as error:
+            print(f"skipped {path}: {error}", file=sys.stderr)
+            continue
+        for warning in sorted(set(warnings) - told):  # once each: the same one may hold for every file
+            print(f"read {path}, with a warning: {warning}", file=sys.stderr)
+        told.update(warnings)
+        # Pixels rather than file bytes: the same picture in two formats must not be in two parts of the split either.
+        first = firsts.setdefault(hashlib.sha256(pixels).digest(), path)
+        if first is not path:
+            copies.append(f"{path} of {first}")
+            continue
+        images[len(firsts) - 1 : len(firsts)] = pixels[None]
+    if copies:
+        print(f"left out {len(copies)} × copied, with the same pixels: {folders.some(copies, 1)}", file=sys.stderr)
+    return Images(images).take(slice(len(firsts)))
 
 
 def validation_size(number):
@@ -353,7 +379,7 @@ def _read(builder, split, source, image_size, disk_folder):
         image = example["image"] * (255 // source.top)
         if source.crop:
             image = tf.image.resize_with_crop_or_pad(image, source.crop, source.crop)
-        if image_size and tuple(image_size) != tuple(image.shape[:2]):
+        if image_size and image_size != tuple(image.shape[:2]):
             image = tf.image.resize(image, image_size, method="area" if source.crop else "bilinear", antialias=True)
             image = tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
         label = example[source.label] if keep_labels else tf.constant(0, tf.int64)
@@ -406,14 +432,3 @@ def _pictures_of_records(builder, split, picture, label):
 
     records = tf.data.TFRecordDataset(str(files[0]))
     return records.batch(disk.rows_at_once((0, *feature.shape), np.uint8)).map(batch, num_parallel_calls=2)
-
-
-def _broken(paths):
-    """The files that cannot be decoded, each with the reason."""
-    with _startup.quiet():
-        for path in paths:
-            try:
-                tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
-            except tf.errors.OpError as error:
-                # Without the name of the operation, in front or behind.
-                yield path, re.sub(r"^\{\{.*?\}\} ?| ?\[Op:.*", "", error.message.splitlines()[0])

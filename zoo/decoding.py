@@ -1,0 +1,147 @@
+"""Reads a picture file as RGB pixels: upright, without transparency, cut and resized."""
+
+import functools
+import os
+import warnings
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
+
+# Documents, films, and measurements of unknown range. For some of them Pillow starts other programs.
+_NO_PICTURES = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
+# Formats that Pillow can be built without, with the names of their features.
+_OPTIONAL = {"AVIF": "avif", "JPEG": "jpg", "JPEG2000": "jpg_2000", "WEBP": "webp"}
+_USUAL = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+_GREY_STEPS = {"L;2": 85, "L;4": 17}  # 2-bit and 4-bit greys: the distance between two levels on the scale of 8 bits
+
+
+class Unreadable(Exception):
+    """A picture that cannot be read. The message is the reason."""
+
+
+@functools.cache
+def endings():
+    """File endings that are read, in lower case with the dot, mapped to Pillow's names of their formats: dict."""
+    missing = {name for name, feature in _OPTIONAL.items() if not features.check(feature)}
+    known = Image.registered_extensions()  # first, as it fills Image.OPEN
+    readable = (set(Image.OPEN) | {"MPO"}) - _NO_PICTURES - missing  # MPO is opened as JPEG
+    return {ending: name for ending, name in known.items() if name in readable}
+
+
+def usual_endings():
+    """The well-known among `endings`, for messages: ".avif, .bmp, …"."""
+    return ", ".join(ending for ending in _USUAL if ending in endings())
+
+
+def read(path, image_size, background):
+    """The pixels of a picture file.
+
+    Of several frames or pages the first is read. It is turned upright by its EXIF orientation, put on `background`
+    where it is transparent, converted to 8-bit RGB (16-bit values keep their upper byte, colour profiles are not
+    applied), cut around its centre to the aspect ratio of `image_size`, and resized with antialiasing. A picture that
+    already has that size is left to the bit.
+
+    Args:
+        path: path of a file.
+        image_size: (H, W), ints >= 1.
+        background: (red, green, blue), ints from 0 to 255.
+
+    Returns:
+        (pixels, warnings): uint8 `[H,W,3]`, and a list of str that Pillow warned of.
+
+    Raises:
+        Unreadable: if the file cannot be opened, is broken, or has pixels of unknown range.
+    """
+    allowed = set(endings().values())
+    formats = [name for name in Image.ID if name in allowed]  # in the order in which Pillow tries them
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            with Image.open(path, formats=formats) as image:
+                if image.format == "PNG":
+                    image.verify()  # checks the checksums, which decoding ignores, and leaves the image unusable
+            with Image.open(path, formats=formats) as image:
+                pixels = np.asarray(_resized(_on_background(_eight_bits(image), background), image_size))
+        except Unreadable:
+            raise
+        except Exception as error:  # broken files raise errors of many classes
+            raise Unreadable(_reason(path, error)) from error
+    # Leaves out DecompressionBombWarning, a subclass: large photographs are fine, and true bombs are errors.
+    return pixels, [str(warning.message) for warning in caught if warning.category in (UserWarning, RuntimeWarning)]
+
+
+def _eight_bits(image):
+    """The upright image of an open file, at most 8 bits a channel, with its transparent colour in the same scale."""
+    raw_mode = _raw_mode(image)
+    upright = _upright(image)
+    if image.mode == "F":
+        raise Unreadable("its pixels are floats, whose range is unknown")
+    if image.mode.startswith("I"):
+        white_is_zero = getattr(image, "tag_v2", {}).get(ExifTags.Base.PhotometricInterpretation) == 0
+        return _upper_byte(upright, 12 if raw_mode == "I;12" else 16, white_is_zero)
+    # Pillow leaves a PNG's transparent colour as the file has it, whatever it makes of the pixels.
+    transparency = upright.info.get("transparency")
+    if raw_mode in _GREY_STEPS and isinstance(transparency, int):
+        upright.info["transparency"] = transparency * _GREY_STEPS[raw_mode]
+    elif raw_mode == "RGB;16B" and isinstance(transparency, tuple):
+        upright.info["transparency"] = tuple(value >> 8 for value in transparency)
+    return upright
+
+
+def _raw_mode(image):
+    """Pillow's name of the pixel layout in the file, or None. Known only until the pixels are read."""
+    arguments = image.tile[0].args if image.tile else None
+    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return first if isinstance(first, str) else None
+
+
+def _upright(image):
+    image.load()
+    try:
+        Image.Exif().load(image.info.get("exif", b""))  # raises for broken data, which opening a JPEG hides
+        image.getexif()  # and keeps it
+    except Exception:  # broken EXIF data raise errors of many classes
+        warnings.warn("EXIF data cannot be read, so the picture may lie on its side", stacklevel=2)
+        return image
+    image.info.pop("exif", None)  # or Pillow would write it anew, and fail where it cannot write what it has read
+    return ImageOps.exif_transpose(image)
+
+
+def _upper_byte(image, bits, white_is_zero):
+    """Integer greys as mode "L", or "LA" if one level stands for transparent."""
+    levels = np.asarray(image).astype(np.int64)
+    if levels.min() < 0 or levels.max() >= 2**bits:
+        raise Unreadable(f"its pixels are integers of more than {bits} bits, whose range is unknown")
+    opaque = levels != image.info.get("transparency", -1)
+    grey = np.uint8(levels >> (bits - 8))
+    image = Image.fromarray(255 - grey if white_is_zero else grey)
+    if not opaque.all():
+        image.putalpha(Image.fromarray(np.uint8(255 * opaque)))
+    return image
+
+
+def _on_background(image, background):
+    """An image of at most 8 bits a channel as RGB, composited on the background."""
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    image = image.convert("LA") if image.mode == "La" else image  # the one conversion of La that Pillow has
+    behind = Image.new("RGBA", image.size, (*background, 255))
+    return Image.alpha_composite(behind, image.convert("RGBA")).convert("RGB")
+
+
+def _resized(image, image_size):
+    """The largest central part with the aspect ratio of (H, W), resized to it."""
+    (height, width), (columns, rows) = image_size, image.size
+    kept_rows = min(rows, max(1, columns * height // width))
+    kept_columns = min(columns, max(1, rows * width // height))
+    top, left = (rows - kept_rows) // 2, (columns - kept_columns) // 2
+    # Not `resize(box=…)`, which blends in pixels from around the box.
+    image = image.crop((left, top, left + kept_columns, top + kept_rows))
+    return image.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def _reason(path, error):
+    if isinstance(error, UnidentifiedImageError):
+        return "an empty file" if not os.path.getsize(path) else "no picture of a format that Pillow can read"
+    lines = (getattr(error, "strerror", None) or str(error)).splitlines()
+    return lines[0] if lines else type(error).__name__
