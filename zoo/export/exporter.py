@@ -7,11 +7,19 @@ from zoo import _startup, _version, checks, cores, files
 from zoo.export import flatbuffer, golden, litert, parity, runtimes, saved_model
 
 FORMATS = ("tf_saved_model", "litert")
+# Endings that no folder should have, and what to do instead.
+_KERAS = "a folder, or a file that ends in \".tflite\"; Keras's own file is written by model.save(\"model.keras\")"
+_NO_FOLDERS = {
+    ".tflite": 'a folder; a TFLite file takes format="litert", or none',
+    ".keras": _KERAS,
+    ".h5": _KERAS,
+    ".pb": "a folder, in which `saved_model.pb` is then one of the files",
+}
 
 
 @cores.parts(1)  # a graph that others are to run
 def export(
-    model, path, format="tf_saved_model", quantization=None, batch_size=1, images=None, labels=None, metadata=None
+    model, path, format=None, quantization=None, batch_size=1, images=None, labels=None, metadata=None
 ):
     """Writes a model with all its signatures, sampling included; `zoo.export.signatures` lists them.
 
@@ -22,7 +30,8 @@ def export(
         model: a built model of the zoo. One of mixed precision is exported in float32.
         path: str or path. For "tf_saved_model" the folder of the model, in which the next free version number is
             taken, or that of a version, such as `digits/3`; for "litert" a file that ends in `.tflite`.
-        format: "tf_saved_model", for TensorFlow and its servers, or "litert", a TFLite file.
+        format: "tf_saved_model", for TensorFlow and its servers, or "litert", a TFLite file; None for the one that
+            the ending of `path` names: "litert" for ".tflite", else "tf_saved_model".
         quantization: None, "float16" or "int8", of the weights in a TFLite file. Its cost is measured: PSNR against
             the model in float32, decibels, and the change of `log_prob`, nats.
         batch_size: int >= 1, of a TFLite file's signatures; a SavedModel takes any.
@@ -35,20 +44,22 @@ def export(
         path of the version folder, or the file.
 
     Raises:
-        ValueError: for an argument of another kind or range, a model that has not been built, a path that cannot be
-            written to, or an operator that TFLite has not built in.
+        ValueError: for an argument of another kind or range, a `format` that contradicts the ending of `path`, a model
+            that has not been built or whose weights are not finite, a path that cannot be written to, or an operator
+            that TFLite has not built in.
         zoo.export.parity.ParityError: if what was written does not agree with the model.
 
     Example:
         >>> model.export("digits")
         PosixPath('digits/1')
-        >>> model.export("digits.tflite", format="litert", quantization="int8")
+        >>> model.export("digits.tflite", quantization="int8")
         PosixPath('digits.tflite')
     """
-    checks.one_of("format", format, FORMATS)
+    path = pathlib.Path(path)
+    format = _format(path, format)
     checks.one_of("quantization", quantization, litert.QUANTIZATIONS if format == "litert" else (None,))
     checks.positive_int("batch_size", batch_size)
-    path = pathlib.Path(path)
+    parity.require_finite(model)
     writer = _write_litert if format == "litert" else _write_saved_model
     model = runtimes.in_float32(model)
     reference = runtimes.Keras(model)
@@ -61,6 +72,20 @@ def export(
         raise ValueError(f"Expected `metadata` to be what JSON can hold. Received: {error}") from error
     with _startup.quiet():
         return writer(model, path, reference, cases, metadata, quantization, batch_size)
+
+
+def _format(path, format):
+    """The format that is meant: the one given, or read off the ending of `path`; the two must agree."""
+    if format is not None:
+        checks.one_of("format", format, FORMATS)
+    ending = path.suffix.lower()
+    if format is None:
+        format = "litert" if ending == ".tflite" else "tf_saved_model"
+    if format == "litert" and path.suffix != ".tflite":
+        checks.fail("path", 'a file that ends in ".tflite"', str(path))
+    if format != "litert" and ending in _NO_FOLDERS:
+        checks.fail("path", _NO_FOLDERS[ending], str(path))
+    return format
 
 
 def _write_saved_model(model, path, reference, cases, metadata, quantization, batch_size):
@@ -78,8 +103,6 @@ def _write_saved_model(model, path, reference, cases, metadata, quantization, ba
 
 
 def _write_litert(model, path, reference, cases, metadata, quantization, batch_size):
-    if path.suffix != ".tflite":
-        checks.fail("path", 'a file that ends in ".tflite"', str(path))
     if path.is_dir():
         checks.fail("path", "a file, not a folder", str(path))
     metadata = {"version": "1", "quantization": quantization, "batch_size": batch_size, **metadata}

@@ -37,14 +37,29 @@ def check(path, model, images=None, labels=None):
         images `psnr`, decibels.
 
     Raises:
-        ValueError: if `path` is no exported model.
+        ValueError: if `path` is no exported model, or the model's weights are not finite.
     """
     path = pathlib.Path(path)
+    require_finite(model)
     model = runtimes.in_float32(model)
     reference = runtimes.Keras(model)
     rows = compare(reference, _open(path), cases(model, reference, images, labels), _tolerance(path))
     print(table(rows))
     return rows
+
+
+def require_finite(model):
+    """Raises ValueError for the first weight that is NaN or infinite somewhere, as no runtime could agree with it."""
+    for weight in model.weights:
+        if "float" not in weight.dtype:
+            continue
+        values = np.asarray(weight.numpy(), np.float64)  # as NumPy itself knows no bfloat16
+        number = values.size - np.count_nonzero(np.isfinite(values))
+        if number:
+            raise ValueError(
+                f"Expected all weights to be finite. Received: {weight.path}, where {number} of {values.size} values "
+                "are NaN or infinite"
+            )
 
 
 def _open(path):
