@@ -19,7 +19,11 @@ def refused(path, match, name="vae", **kwargs):
 @pytest.mark.parametrize(
     "file, kwargs, match",
     [
-        ("m", {"format": "onnx"}, "`format` to be one of 'tf_saved_model', 'litert'. Received: format='onnx'"),
+        (
+            "m",
+            {"format": "torch"},
+            "`format` to be one of 'tf_saved_model', 'litert', 'onnx'. Received: format='torch'",
+        ),
         (
             "m.tflite",
             {"format": "litert", "quantization": "int4"},
@@ -38,6 +42,23 @@ def refused(path, match, name="vae", **kwargs):
         ),
         ("m.keras", {}, r'`path` to be a folder.* written by model.save\("model.keras"\). Received: path=.*m.keras'),
         ("m.h5", {}, r'`path` to be a folder.* written by model.save\("model.keras"\). Received: path=.*m.h5'),
+        (
+            "m.onnx",
+            {},
+            r'`path` to be a folder, as .*: model.export\("model", format="onnx"\). Received: path=.*m.onnx',
+        ),
+        (
+            "m.onnx",
+            {"format": "onnx"},
+            "`path` to be a folder, as a signature is a file of its own.* Received: path=.*m",
+        ),
+        ("m.onnx", {"format": "tf_saved_model"}, "`path` to be a folder, as a signature .* Received: path=.*m.onnx"),
+        ("m.tflite", {"format": "onnx"}, "`path` to be a folder; a TFLite file .* Received: path=.*m.tflite"),
+        (
+            "m",
+            {"format": "onnx", "quantization": "int8"},
+            "`quantization` to be one of None. Received: quantization='int8'",
+        ),
         ("m.pb", {}, "`path` to be a folder, in which `saved_model.pb` is then one of.* Received: path=.*m.pb"),
         (
             "m",
