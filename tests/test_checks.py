@@ -94,3 +94,10 @@ def test_integers_below_names_the_first_end_that_is_passed_and_lets_graphs_go():
 def test_fail_names_the_argument_what_was_expected_and_what_came():
     with pytest.raises(ValueError, match=message("even", [3])):
         checks.fail("size", "even", [3])
+
+
+def test_extra_names_what_is_missing_and_the_command_that_installs_it():
+    checks.extra("test", "pytest", "numpy")
+    match = r"packages numpy, no_such_package. Received: no no_such_package. .* pip install 'vae-zoo\[all\]'"
+    with pytest.raises(ImportError, match=match):
+        checks.extra("all", "numpy", "no_such_package")

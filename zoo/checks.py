@@ -1,5 +1,6 @@
 """Argument checks with one wording: "Expected `beta` to be … Received: beta=-1"."""
 
+import importlib.util
 import math
 import numbers
 
@@ -80,3 +81,18 @@ def integers_below(name, values, number):
         low, high = int(tf.reduce_min(values)), int(tf.reduce_max(values))
         if low < 0 or high >= number:
             fail(name, f"from 0 to {number - 1}", low if low < 0 else high)
+
+
+def extra(name, *packages):
+    """Raises ImportError unless all packages of an optional part are installed; they are not imported yet.
+
+    Args:
+        name: str, of the part in setup.cfg's `options.extras_require`.
+        packages: strs, as they are imported.
+    """
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    if missing:
+        raise ImportError(
+            f"Expected the packages {', '.join(packages)}. Received: no {', '.join(missing)}. "
+            f"Install them with: pip install 'vae-zoo[{name}]'"
+        )

@@ -12,7 +12,7 @@ def exported(tmp_path_factory):
     @functools.cache
     def export(name, format="tf_saved_model", **kwargs):
         path = folder / "-".join(map(str, [name, *kwargs.values()]))
-        path = path.with_name(f"{path.name}.tflite") if format == "litert" else path
+        path = path.with_name(path.name + {"tf_saved_model": "", "litert": ".tflite", "onnx": "_onnx"}[format])
         return exports.trained(name).export(path, format, **kwargs)
 
     return export

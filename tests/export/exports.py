@@ -6,6 +6,7 @@ import sys
 
 import keras
 import numpy as np
+import onnxruntime
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from keras import layers
@@ -149,6 +150,19 @@ def expected(name):
         log_prob = model.log_prob(x, 1, SEEDS, **drawn).numpy()
         found["log_prob"] = ({"image": x, "seed": SEEDS, **drawn}, {"log_prob": log_prob})
     return found
+
+
+@functools.cache
+def session(path):
+    """ONNX Runtime's own of a file."""
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+def run_onnx(path, signature, inputs):
+    """By ONNX Runtime alone; the outputs have the files' own names."""
+    loaded = session(path / f"{signature}.onnx")
+    names = [output.name for output in loaded.get_outputs()]
+    return dict(zip(names, loaded.run(names, inputs), strict=True))
 
 
 @functools.cache

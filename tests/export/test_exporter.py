@@ -19,7 +19,11 @@ def refused(path, match, name="vae", **kwargs):
 @pytest.mark.parametrize(
     "file, kwargs, match",
     [
-        ("m", {"format": "onnx"}, "`format` to be one of 'tf_saved_model', 'litert'. Received: format='onnx'"),
+        (
+            "m",
+            {"format": "torch"},
+            "`format` to be one of 'tf_saved_model', 'litert', 'onnx'. Received: format='torch'",
+        ),
         (
             "m.tflite",
             {"format": "litert", "quantization": "int4"},
@@ -29,6 +33,33 @@ def refused(path, match, name="vae", **kwargs):
         ("m.tflite", {"format": "litert", "batch_size": 0}, "`batch_size` to be an integer >= 1. .*batch_size=0"),
         ("m.tflite", {"format": "litert", "batch_size": 1.5}, "`batch_size` to be an integer >= 1. .*batch_size=1.5"),
         ("m", {"format": "litert"}, '`path` to be a file that ends in ".tflite". Received: path=.*m'),
+        ("m.TFLITE", {}, '`path` to be a file that ends in ".tflite". Received: path=.*m.TFLITE'),
+        ("m.keras", {"format": "litert"}, '`path` to be a file that ends in ".tflite". Received: path=.*m.keras'),
+        (
+            "m.tflite",
+            {"format": "tf_saved_model"},
+            '`path` to be a folder; a TFLite file takes format="litert", or none. Received: path=.*m.tflite',
+        ),
+        ("m.keras", {}, r'`path` to be a folder.* written by model.save\("model.keras"\). Received: path=.*m.keras'),
+        ("m.h5", {}, r'`path` to be a folder.* written by model.save\("model.keras"\). Received: path=.*m.h5'),
+        (
+            "m.onnx",
+            {},
+            r'`path` to be a folder, as .*: model.export\("model", format="onnx"\). Received: path=.*m.onnx',
+        ),
+        (
+            "m.onnx",
+            {"format": "onnx"},
+            "`path` to be a folder, as a signature is a file of its own.* Received: path=.*m",
+        ),
+        ("m.onnx", {"format": "tf_saved_model"}, "`path` to be a folder, as a signature .* Received: path=.*m.onnx"),
+        ("m.tflite", {"format": "onnx"}, "`path` to be a folder; a TFLite file .* Received: path=.*m.tflite"),
+        (
+            "m",
+            {"format": "onnx", "quantization": "int8"},
+            "`quantization` to be one of None. Received: quantization='int8'",
+        ),
+        ("m.pb", {}, "`path` to be a folder, in which `saved_model.pb` is then one of.* Received: path=.*m.pb"),
         (
             "m",
             {"images": np.zeros((2, 9, 8, 1), "f4")},
@@ -118,6 +149,35 @@ def test_network_of_the_users_own_that_cannot_be_saved_is_exported_all_the_same(
     x, _ = exports.images("vae")
     wanted = model.reconstruct(x).numpy()
     exports.assert_agree(exports.run(model.export(tmp_path), "reconstruct", {"image": x})["image"], wanted)
+
+
+# The format that is meant
+
+
+@pytest.mark.parametrize("file, written", [("m.tflite", "m.tflite"), ("m", "m/1"), ("m.v2", "m.v2/1")])
+def test_format_is_read_off_the_ending_of_the_path(file, written, tmp_path):
+    path = exports.trained("vae").export(tmp_path / file)
+    assert path == tmp_path / written
+    assert all(row["passed"] for row in zoo.export.check(path, exports.trained("vae")))
+
+
+# Weights that training has spoilt
+
+
+@pytest.mark.parametrize("value", (np.nan, np.inf, -np.inf))
+@pytest.mark.parametrize("file", ("m", "m.tflite"))
+def test_weights_that_are_not_finite(file, value, tmp_path):
+    model = exports.make("vae")
+    model(exports.images("vae")[0])
+    weight = model.decoder.weights[0]
+    weight.assign(np.where(np.arange(weight.shape[1]) < 2, value, weight))
+    number, size = 2 * weight.shape[0], np.prod(weight.shape)
+    match = f"Expected all weights to be finite. Received: {weight.path}, where {number} of {size} values are NaN or"
+    with pytest.raises(ValueError, match=match):
+        model.export(tmp_path / file)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError, match=match):
+        zoo.export.check(tmp_path / file, model)
 
 
 # TFLite files

@@ -4,52 +4,72 @@ import json
 import pathlib
 
 from zoo import _startup, _version, checks, cores, files
-from zoo.export import flatbuffer, golden, litert, parity, runtimes, saved_model
+from zoo.export import flatbuffer, golden, litert, onnx, parity, runtimes, saved_model
 
-FORMATS = ("tf_saved_model", "litert")
+FORMATS = ("tf_saved_model", "litert", "onnx")
+# Endings that no folder should have, and what to do instead.
+_KERAS = 'a folder, or a file that ends in ".tflite"; Keras\'s own file is written by model.save("model.keras")'
+_NO_FOLDERS = {
+    ".tflite": 'a folder; a TFLite file takes format="litert", or none',
+    ".onnx": 'a folder, as a signature is a file of its own: model.export("model", format="onnx")',
+    ".keras": _KERAS,
+    ".h5": _KERAS,
+    ".pb": "a folder, in which `saved_model.pb` is then one of the files",
+}
 
 
 @cores.parts(1)  # a graph that others are to run
-def export(
-    model, path, format="tf_saved_model", quantization=None, batch_size=1, images=None, labels=None, metadata=None
-):
+def export(model, path, format=None, quantization=None, batch_size=1, images=None, labels=None, metadata=None):
     """Writes a model with all its signatures, sampling included; `zoo.export.signatures` lists them.
 
     What was written is compared with the model before it is put in place (`zoo.export.check`), and the table printed.
     Beside it lie the table, what quantisation costs, and golden vectors.
 
+    ONNX files lie in a folder, one a signature, and take any batch; each holds the weights that it needs. Their inputs
+    and outputs are called as in the SavedModel, but that `reconstruct` gives `image_out`.
+
     Args:
         model: a built model of the zoo. One of mixed precision is exported in float32.
         path: str or path. For "tf_saved_model" the folder of the model, in which the next free version number is
-            taken, or that of a version, such as `digits/3`; for "litert" a file that ends in `.tflite`.
-        format: "tf_saved_model", for TensorFlow and its servers, or "litert", a TFLite file.
+            taken, or that of a version, such as `digits/3`; for "litert" a file that ends in `.tflite`; for "onnx" a
+            folder, in the place of an earlier one.
+        format: "tf_saved_model", for TensorFlow and its servers, "litert", a TFLite file, or "onnx", for ONNX Runtime,
+            which needs the packages of `pip install 'vae-zoo[onnx]'`; None for the one that the ending of `path` names:
+            "litert" for ".tflite", else "tf_saved_model".
         quantization: None, "float16" or "int8", of the weights in a TFLite file. Its cost is measured: PSNR against
             the model in float32, decibels, and the change of `log_prob`, nats.
-        batch_size: int >= 1, of a TFLite file's signatures; a SavedModel takes any.
+        batch_size: int >= 1, of a TFLite file's signatures; the others take any.
         images: float `[N,H,W,C]` in [0, 1], to check and measure with; None for images of the model's own.
         labels: int32 `[N]`, for a conditional model; None for all its labels in turn.
-        metadata: dict with any of `name`, `version`, `description`, `author`, `license`, `training_data`, put into a
-            TFLite file; what else it has is kept too, so long as JSON can hold it.
+        metadata: dict with any of `name`, `version`, `description`, `author`, `license`, `training_data`, put into
+            TFLite and ONNX files; what else it has is kept too, so long as JSON can hold it.
 
     Returns:
-        path of the version folder, or the file.
+        path of the version folder, the file, or the folder of ONNX files.
 
     Raises:
-        ValueError: for an argument of another kind or range, a model that has not been built, a path that cannot be
-            written to, or an operator that TFLite has not built in.
+        ValueError: for an argument of another kind or range, a `format` that contradicts the ending of `path`, a model
+            that has not been built or whose weights are not finite, a path that cannot be written to, or an operator
+            that TFLite has not built in, or ONNX has not.
+        ImportError: for "onnx", where its packages are missing.
         zoo.export.parity.ParityError: if what was written does not agree with the model.
 
     Example:
         >>> model.export("digits")
         PosixPath('digits/1')
-        >>> model.export("digits.tflite", format="litert", quantization="int8")
+        >>> model.export("digits.tflite", quantization="int8")
         PosixPath('digits.tflite')
+        >>> model.export("digits_onnx", format="onnx")
+        PosixPath('digits_onnx')
     """
-    checks.one_of("format", format, FORMATS)
+    path = pathlib.Path(path)
+    format = _format(path, format)
     checks.one_of("quantization", quantization, litert.QUANTIZATIONS if format == "litert" else (None,))
     checks.positive_int("batch_size", batch_size)
-    path = pathlib.Path(path)
-    writer = _write_litert if format == "litert" else _write_saved_model
+    if format == "onnx":
+        onnx.require_packages()
+    parity.require_finite(model)
+    writer = _WRITERS[format]
     model = runtimes.in_float32(model)
     reference = runtimes.Keras(model)
     cases = parity.cases(model, reference, images, labels)
@@ -61,6 +81,20 @@ def export(
         raise ValueError(f"Expected `metadata` to be what JSON can hold. Received: {error}") from error
     with _startup.quiet():
         return writer(model, path, reference, cases, metadata, quantization, batch_size)
+
+
+def _format(path, format):
+    """The format that is meant: the one given, or read off the ending of `path`; the two must agree."""
+    if format is not None:
+        checks.one_of("format", format, FORMATS)
+    ending = path.suffix.lower()
+    if format is None:
+        format = "litert" if ending == ".tflite" else "tf_saved_model"
+    if format == "litert" and path.suffix != ".tflite":
+        checks.fail("path", 'a file that ends in ".tflite"', str(path))
+    if format != "litert" and ending in _NO_FOLDERS:
+        checks.fail("path", _NO_FOLDERS[ending], str(path))
+    return format
 
 
 def _write_saved_model(model, path, reference, cases, metadata, quantization, batch_size):
@@ -78,8 +112,6 @@ def _write_saved_model(model, path, reference, cases, metadata, quantization, ba
 
 
 def _write_litert(model, path, reference, cases, metadata, quantization, batch_size):
-    if path.suffix != ".tflite":
-        checks.fail("path", 'a file that ends in ".tflite"', str(path))
     if path.is_dir():
         checks.fail("path", "a file, not a folder", str(path))
     metadata = {"version": "1", "quantization": quantization, "batch_size": batch_size, **metadata}
@@ -100,6 +132,19 @@ def _write_litert(model, path, reference, cases, metadata, quantization, batch_s
         for suffix, content in beside.items():
             files.write_json(path.with_suffix(suffix), content, indent=None if suffix == ".golden.json" else 2)
     return path
+
+
+def _write_onnx(model, path, reference, cases, metadata, quantization, batch_size):
+    onnx.check_free(path)
+    with files.scratch_folder(path.parent) as scratch:
+        onnx.write(model, scratch, metadata)
+        report = {"metadata": metadata, "parity": parity.require(reference, runtimes.ONNX(scratch), cases)}
+        files.write_json(scratch / onnx.REPORT, report)
+        files.write_json(scratch / onnx.GOLDEN, onnx.name_outputs(golden.vectors(reference, cases)), indent=None)
+        return onnx.place(scratch, path)
+
+
+_WRITERS = {"tf_saved_model": _write_saved_model, "litert": _write_litert, "onnx": _write_onnx}
 
 
 def _ranges(model):

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 from zoo import checks, random
-from zoo.export import flatbuffer, runtimes, saved_model
+from zoo.export import flatbuffer, onnx, runtimes, saved_model
 
 TOLERANCE = 1e-4
 ROWS = 8
@@ -23,11 +23,12 @@ def check(path, model, images=None, labels=None):
     """Runs every signature of an exported model and of the model itself on the same inputs, and prints a table.
 
     The largest difference of an output is that of |a − b| / max(1, |a|), and is allowed to be 1e-4; integers must be
-    identical. A SavedModel's rows are also run alone, as a row must not depend on its batch. Of a quantised file
-    nothing is asked: the table then says what it costs.
+    identical. Rows of a SavedModel, or of ONNX files, are also run alone, as a row must not depend on its batch. Of a
+    quantised file nothing is asked: the table then says what it costs.
 
     Args:
-        path: str or path, a version folder, a model's folder (its newest version) or a `.tflite` file.
+        path: str or path, a version folder, a model's folder (its newest version), a `.tflite` file or a folder of ONNX
+            files.
         model: the model that it was exported from.
         images: float `[N,H,W,C]` in [0, 1], or None for images of the model's own.
         labels: int32 `[N]`, for a conditional model; None for all its labels in turn.
@@ -37,9 +38,11 @@ def check(path, model, images=None, labels=None):
         images `psnr`, decibels.
 
     Raises:
-        ValueError: if `path` is no exported model.
+        ValueError: if `path` is no exported model, or the model's weights are not finite.
+        ImportError: for ONNX files, where the packages of `vae-zoo[onnx]` are missing.
     """
     path = pathlib.Path(path)
+    require_finite(model)
     model = runtimes.in_float32(model)
     reference = runtimes.Keras(model)
     rows = compare(reference, _open(path), cases(model, reference, images, labels), _tolerance(path))
@@ -47,14 +50,31 @@ def check(path, model, images=None, labels=None):
     return rows
 
 
+def require_finite(model):
+    """Raises ValueError for the first weight that is NaN or infinite somewhere, as no runtime could agree with it."""
+    for weight in model.weights:
+        if "float" not in weight.dtype:
+            continue
+        values = np.asarray(weight.numpy(), np.float64)  # as NumPy itself knows no bfloat16
+        number = values.size - np.count_nonzero(np.isfinite(values))
+        if number:
+            raise ValueError(
+                f"Expected all weights to be finite. Received: {weight.path}, where {number} of {values.size} values "
+                "are NaN or infinite"
+            )
+
+
 def _open(path):
     if path.suffix == ".tflite" and path.is_file():
         return runtimes.LiteRT(path)
+    if onnx.is_exported(path):
+        return runtimes.ONNX(path)
     if path.is_dir() and not (path / "saved_model.pb").exists():
         path = [path, *saved_model.versions(path)][-1]
     if (path / "saved_model.pb").exists():
         return runtimes.SavedModel(path)
-    return checks.fail("path", "an exported model: a `.tflite` file, or a folder with a SavedModel", str(path))
+    expected = "an exported model: a `.tflite` file, or a folder with a SavedModel or with ONNX files"
+    return checks.fail("path", expected, str(path))
 
 
 def _tolerance(path):
@@ -109,7 +129,7 @@ def compare(reference, runtime, cases, tolerance=TOLERANCE):
     for signature, inputs in cases.items():
         expected = reference.run(signature, **inputs)
         received = [runtime.run(signature, **inputs)]
-        if isinstance(runtime, runtimes.SavedModel):
+        if isinstance(runtime, runtimes.SavedModel | runtimes.ONNX):
             received.append(_one_by_one(runtime, signature, inputs))
         for output, values in expected.items():
             largest = max(_largest(values, other[output]) for other in received)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo.export import signatures
+from zoo.export import onnx, signatures
 
 
 class Keras:
@@ -54,6 +54,29 @@ class LiteRT:
             outputs = runner(**{name: value[chosen] for name, value in inputs.items()})
             parts.append({name: np.array(value) for name, value in outputs.items()})
         return {name: np.concatenate([part[name] for part in parts])[:rows] for name in parts[0]}
+
+
+class ONNX:
+    """A folder of ONNX files, on one thread."""
+
+    name = "ONNX"
+
+    def __init__(self, folder):
+        onnx.require_packages()
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self.sessions = {
+            path.stem: onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            for path in sorted(folder.glob("*.onnx"))
+        }
+
+    def run(self, signature, **inputs):
+        session = self.sessions[signature]
+        names = [output.name for output in session.get_outputs()]
+        own = {onnx.output_name(name, inputs): name for name in inputs}  # an output that has the name of an input
+        return {own.get(name, name): value for name, value in zip(names, session.run(names, inputs), strict=True)}
 
 
 def in_float32(model):

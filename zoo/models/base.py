@@ -213,8 +213,8 @@ class Base(GenerativeModel):
         """The inverse of `flatten`: what `decode` takes."""
         return latents
 
-    def export(self, path, format="tf_saved_model", **kwargs):
-        """Writes the model whole, sampling included, as a SavedModel or a TFLite file: `zoo.export.export`."""
+    def export(self, path, format=None, **kwargs):
+        """Writes the model whole, sampling included, as a SavedModel, TFLite or ONNX: `zoo.export.export`."""
         return export.export(self, path, format, **kwargs)
 
     # Inputs.
