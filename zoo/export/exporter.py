@@ -149,7 +149,8 @@ _WRITERS = {"tf_saved_model": _write_saved_model, "litert": _write_litert, "onnx
 
 def _ranges(model):
     """What values the inputs may have, where their types do not say it."""
-    ranges = {"value_range": {"image": [0.0, 1.0]}}
+    support = model.likelihood.support
+    ranges = {} if support is None else {"value_range": {"image": list(support)}}
     classes = model.num_classes or model.sampling_classes
     if classes is not None:
         ranges["num_classes"] = classes

@@ -7,6 +7,7 @@ import numpy as np
 
 from zoo import checks, random
 from zoo.export import flatbuffer, onnx, runtimes, saved_model
+from zoo.inputs import look
 
 TOLERANCE = 1e-4
 ROWS = 8
@@ -89,9 +90,7 @@ def cases(model, reference, images=None, labels=None):
     images = np.asarray(images, np.float32)
     if images.shape[1:] != model.image_shape or not len(images):
         checks.fail("images", f"of the shape [N, {', '.join(map(str, model.image_shape))}]", images.shape)
-    low, high = float(np.min(images)), float(np.max(images))
-    if model.likelihood.bounded and not (low >= -1e-3 and high <= 1.0 + 1e-3):
-        raise ValueError(f"Expected `images` to lie in [0, 1]. Received: values from {low:g} to {high:g}")
+    look([model.data_values("images", images)])
     given = {"image": images}
     number = len(images)
     given["seed"] = np.concatenate([np.int32(_SEEDS), random.row_seeds(0, number)])[:number]

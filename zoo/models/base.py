@@ -244,23 +244,23 @@ class Base(GenerativeModel):
             return shape
         return (*[None] * (len(shape) - 1), shape[-1])  # that of the first image, and others may be larger
 
-    def _data_values(self, name, x):
+    def data_values(self, name, x):
         """The range of data that the likelihood is to judge."""
         support = self.likelihood.support
         return inputs.Values(name, x) if support is None else inputs.Values(name, x, *support)
 
     def _values(self, batch):
         if batch.target is None:
-            data = [self._data_values("x", batch.x)]
+            data = [self.data_values("x", batch.x)]
         else:
             object.__setattr__(self, "denoises", True)
             other = inputs.Target(type(self).__name__, batch.x, batch.target)
-            data = [inputs.Values("x", batch.x), self._data_values("y", batch.target), other]
+            data = [inputs.Values("x", batch.x), self.data_values("y", batch.target), other]
         return data + super()._values(batch)
 
     def _values_of(self, name, value):
         if name == "x":
-            return [inputs.Values("x", value) if self.denoises else self._data_values("x", value)]
+            return [inputs.Values("x", value) if self.denoises else self.data_values("x", value)]
         if name in ("z", "given"):
             return [inputs.Values(name, leaf) for leaf in keras.tree.flatten(value)]
         return super()._values_of(name, value)
