@@ -75,7 +75,7 @@ def refused(path, match, name="vae", **kwargs):
         (
             "m",
             {"images": np.full((2, 8, 8, 1), np.nan, "f4")},
-            r"`images` to be finite numbers. Received: 128 of 128 values",
+            r"`images` to be finite numbers. Received: 128 of 128",
         ),
         ("m", {"labels": np.zeros(8, np.int32)}, "Expected no `labels`, as VAE is not conditional. Received: "),
     ],
