@@ -239,6 +239,16 @@ def test_balancing_goes_by_the_kl_itself_where_bits_are_free():
     np.testing.assert_allclose(paid(model, KLS)[0], balance(KLS) @ np.maximum(KLS, 0.45), rtol=1e-5)
 
 
+def test_the_loss_is_the_reconstruction_and_the_balanced_kl_of_each_layer_above_its_free_bits():
+    model = make(kl_balancing=True, free_bits=0.3)
+    model.kl_weight.assign(0.7)
+    terms = model.compute_terms(images(16))
+    kls = np.array([terms[name] for name in model.kl_names])
+    paid = balance(kls) @ np.maximum(kls, 0.3)
+    np.testing.assert_allclose(terms["loss"], terms["reconstruction"] + 0.7 * paid, rtol=1e-5)
+    np.testing.assert_allclose(terms["elbo"], -terms["reconstruction"] - kls.sum(axis=0), rtol=1e-5)
+
+
 def test_balancing_ends_with_the_warmup():
     model = make(kl_balancing=True)
     np.testing.assert_allclose(paid(model, KLS)[0], KLS.sum(axis=0), rtol=1e-6)
