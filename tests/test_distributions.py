@@ -105,6 +105,17 @@ def test_bound_log_var_keeps_any_finite_input_within_its_range():
     assert np.isfinite(gradient).all()
 
 
+@pytest.mark.parametrize(
+    "bound, low, high", [(d.bound_log_var, -14.0, 14.0), (d.bound_log_scale, -8.0, 4.0)], ids=["log_var", "log_scale"]
+)
+def test_the_bounds_are_the_documented_ones(bound, low, high):
+    # Far outside, they are reached; within, nothing but softplus of the distance is lost.
+    np.testing.assert_allclose(bound(constant([-1e4, 1e4])), [low, high], rtol=1e-5)
+    shift = math.log(2) if bound is d.bound_log_scale else 0.0
+    inside = np.linspace(low + 1.0, high - 1.0, 9)
+    np.testing.assert_allclose(bound(constant(inside + shift)), soft_bound(inside, low, high), rtol=1e-5, atol=1e-5)
+
+
 # The normal distribution.
 
 
@@ -305,7 +316,7 @@ def test_mixture_size(channels, size):
     assert d.mixture_size(channels, 7) == 7 * size
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
 def test_mixture_log_prob_is_the_sum_over_components_and_the_product_over_channels(channels):
     rng = RNG(channels)
     params, named = mixture_params(rng, 12, channels, components=4)
@@ -381,7 +392,7 @@ def test_mixture_and_its_gradients_stay_finite(x):
     assert np.isfinite(value).all() and np.isfinite(gradient).all()
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, 3, 4])
 def test_mixture_mean_is_the_weighted_mean_of_the_locations(channels):
     params, (logits, means, _, couplings) = mixture_params(RNG(3), 5, channels, components=4)
     expected = np.zeros((5, channels))

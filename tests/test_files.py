@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,33 @@ def test_error_leaves_what_was_there_and_nothing_else(tmp_path, error, before):
         scratch.write_text("ha")
         raise error
     assert [path.read_text() for path in tmp_path.iterdir()] == ([before] if before else [])
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_was_written_is_on_the_disk_before_it_takes_the_place(tmp_path, monkeypatch, kind):
+    """In the other order a machine that loses power may be left with a file that is there, and empty."""
+    done, synchronise, replace = [], os.fsync, os.replace
+
+    def fsync(descriptor):
+        done.append(("fsync", os.readlink(f"/proc/self/fd/{descriptor}")))
+        synchronise(descriptor)
+
+    def record_replace(source, target):
+        done.append(("replace", str(target)))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", record_replace)
+    target = tmp_path / "it"
+    with files.replacing(target) as scratch:
+        if kind == "folder":
+            scratch.mkdir()
+        written = [scratch / "a", scratch / "b"] if kind == "folder" else [scratch]
+        for path in written:
+            path.write_text("new")
+    *synchronised, last = [event for event in done if event[0] == "replace" or pathlib.Path(event[1]) in written]
+    assert last == ("replace", str(target))
+    assert sorted(synchronised) == sorted(("fsync", str(path)) for path in written)
 
 
 def test_error_before_anything_is_written_leaves_nothing(tmp_path):

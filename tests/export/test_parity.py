@@ -5,9 +5,10 @@ import math
 import exports
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import zoo
-from zoo.export import parity, signatures
+from zoo.export import parity, runtimes, signatures
 
 every_name = pytest.mark.parametrize("name", exports.PARAMS)
 every_format = pytest.mark.parametrize("format", exports.FORMATS)
@@ -169,6 +170,39 @@ def test_a_difference_too_large_raises_with_where_it_is(capsys):
     with pytest.raises(parity.ParityError, match="the fake to agree.* within 0.0001. Received: 0.5 in log_prob of log"):
         parity.require(Fake(), Fake(lambda value: value + np.float32(0.5)), cases)
     assert "too large" in capsys.readouterr().out
+
+
+class Reference:
+    """A runtime that is asked for whole batches alone."""
+
+    def __init__(self, call):
+        self.call = call
+
+    def run(self, signature, image):
+        return {"image": self.call(tf.constant(image)).numpy()}
+
+
+@pytest.mark.parametrize("depends", [True, False])
+def test_a_saved_model_whose_rows_depend_on_their_batch_does_not_pass(depends, tmp_path):
+    """All rows together agree to the last bit: it is seen by running them one by one."""
+
+    def call(image):
+        return image - 0.1 * tf.reduce_mean(image, axis=0, keepdims=True) if depends else 0.9 * image
+
+    module = tf.Module()
+    specification = tf.TensorSpec((None, 2, 2, 1), tf.float32, "image")
+    module.call = tf.function(lambda image: {"image": call(image)}, input_signature=[specification])
+    tf.saved_model.save(module, str(tmp_path), {"reconstruct": module.call})
+    images = np.random.default_rng(0).uniform(size=(5, 2, 2, 1)).astype("float32")
+    reference, written = Reference(call), runtimes.SavedModel(tmp_path)
+    np.testing.assert_allclose(
+        written.run("reconstruct", image=images)["image"], reference.run("", images)["image"], atol=1e-6
+    )
+    (row,) = parity.compare(reference, written, {"reconstruct": {"image": images}})
+    assert row["passed"] == (not depends) and (row["largest"] > 0.01) == depends
+    if depends:
+        with pytest.raises(parity.ParityError, match="in image of reconstruct"):
+            parity.require(reference, written, {"reconstruct": {"image": images}})
 
 
 def test_psnr():

@@ -270,6 +270,19 @@ def test_revival_leaves_the_vectors_of_live_codes_alone_bit_for_bit():
     assert rows_of(layer.embeddings.numpy()[1:2], vectors) == [True]
 
 
+def test_two_revivals_take_other_vectors_of_the_same_batch():
+    vectors = normal(64, 3)
+    layer = VectorQuantizer(8, 3, codebook="gradient", revival=0.25, seed=0)
+    taken = []
+    for _ in range(3):
+        layer.counts.assign(np.zeros(8))  # all are dead
+        layer(vectors, training=True)
+        assert all(rows_of(layer.embeddings.numpy(), vectors))
+        taken.append(nearest(layer.embeddings.numpy(), vectors).tolist())
+    assert all(len(set(rows)) == 8 for rows in taken)
+    assert all(set(taken[i]) != set(taken[j]) for i in range(3) for j in range(i))
+
+
 @pytest.mark.parametrize("codebook", ["ema", "gradient"])
 def test_no_revival_never_revives(codebook):
     embeddings = np.array([[0.0, 0.0], [100.0, 100.0]], "float32")

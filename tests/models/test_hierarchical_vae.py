@@ -239,6 +239,16 @@ def test_balancing_goes_by_the_kl_itself_where_bits_are_free():
     np.testing.assert_allclose(paid(model, KLS)[0], balance(KLS) @ np.maximum(KLS, 0.45), rtol=1e-5)
 
 
+def test_the_loss_is_the_reconstruction_and_the_balanced_kl_of_each_layer_above_its_free_bits():
+    model = make(kl_balancing=True, free_bits=0.3)
+    model.kl_weight.assign(0.7)
+    terms = model.compute_terms(images(16))
+    kls = np.array([terms[name] for name in model.kl_names])
+    paid = balance(kls) @ np.maximum(kls, 0.3)
+    np.testing.assert_allclose(terms["loss"], terms["reconstruction"] + 0.7 * paid, rtol=1e-5)
+    np.testing.assert_allclose(terms["elbo"], -terms["reconstruction"] - kls.sum(axis=0), rtol=1e-5)
+
+
 def test_balancing_ends_with_the_warmup():
     model = make(kl_balancing=True)
     np.testing.assert_allclose(paid(model, KLS)[0], KLS.sum(axis=0), rtol=1e-6)
@@ -584,3 +594,69 @@ def test_the_same_images_in_tflite_by_builtin_operators_alone():
         given = runner(seeds=np.int32([seed]), temperature=np.float32([temperature]))["image"]
         expected = model.sample(1, seed=rows(seed), temperature=temperature)
         np.testing.assert_allclose(given, expected, atol=1e-4)
+
+
+# The bound of the log-variances.
+
+
+def drawn_from(model, x):
+    """Prior and posterior of each layer, as the objective has them: dicts of block names to (mean, log-variance)."""
+    priors, posteriors = {}, {}
+
+    def draw(block, prior, posterior):
+        priors[block.name], posteriors[block.name] = prior, posterior
+        return posterior[0]
+
+    model.top_down(draw, model.features(x))
+    return priors, posteriors
+
+
+def set_raw_log_var(model, prior, posterior):
+    """Makes each network of the layers give these log-variances, the posterior's relative to the prior's."""
+    for block in model.decoder.blocks:
+        for network, raw in ((block.prior_network, prior), (block.posterior_network, posterior)):
+            bias = network.weights[-1]  # of means, log-variances, and what is added to the path
+            values = bias.numpy()
+            values[block.latent_dim : 2 * block.latent_dim] = raw
+            bias.assign(values)
+
+
+@pytest.mark.parametrize("raw", [1e4, -1e4])
+@pytest.mark.parametrize("bound", [3.0, 14.0])
+def test_log_variances_of_prior_and_posterior_stay_within_the_bound(raw, bound):
+    model = make() if bound == 14.0 else make(max_log_var=bound)
+    assert model.max_log_var == bound  # 14 is the default
+    set_raw_log_var(model, raw, 0.0)
+    priors, posteriors = drawn_from(model, images())
+    for name in LAYERS:
+        for _, log_var in (priors[name], posteriors[name]):
+            np.testing.assert_allclose(log_var, np.full(log_var.shape, math.copysign(bound, raw)), rtol=0.02)
+    for layer in model.encode(images()):
+        # By softplus(−2 · bound) more, at most: the bound from below lifts that from above.
+        assert np.all(np.abs(layer["log_var"]) <= bound + math.log1p(math.exp(-2 * bound)) + 1e-5)
+    terms = model.compute_terms(images())
+    assert all(np.all(np.isfinite(values)) for values in terms.values())
+    assert np.all(np.isfinite(model.sample(2, seed=0)))
+
+
+def test_a_posterior_wide_over_a_narrow_prior_has_the_kl_of_the_bounds():
+    model = make(max_log_var=2.0)
+    set_raw_log_var(model, -1e4, 2e4)
+    priors, posteriors = drawn_from(model, images())
+    model.sampling.noise = tf.zeros  # the layers below depend on what is drawn above
+    terms = model.compute_terms(images())
+    for name in LAYERS:
+        difference = np.square(posteriors[name][0] - priors[name][0])
+        # softplus(−4) = 0.018 short of the bounds, at most
+        kl = 0.5 * (math.exp(4) - 1 - 4 + difference * math.exp(2))
+        np.testing.assert_allclose(terms[f"kl_{name}"], np.sum(kl, axis=(1, 2, 3)), rtol=0.05)
+
+
+def test_the_bound_of_the_log_variances_survives_saving(tmp_path):
+    model = make(max_log_var=3.0)
+    set_raw_log_var(model, 1e4, 0.0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.max_log_var == 3.0
+    for before, after in zip(model.encode(images()), loaded.encode(images()), strict=True):
+        np.testing.assert_allclose(after["log_var"], before["log_var"], rtol=1e-6)

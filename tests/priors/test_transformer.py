@@ -51,3 +51,63 @@ def test_rows_and_columns_have_vectors_of_their_own():
     np.testing.assert_array_equal(
         moved, [[False, False, True], [True, True, True]]
     )  # the third column, and what follows
+
+
+# By hand.
+
+
+def dense(layer, x):
+    kernel, *bias = layer.get_weights()
+    return x @ kernel + (bias[0] if bias else 0.0)
+
+
+def normalised(layer, x):
+    gain, bias = layer.get_weights()
+    centred = x - x.mean(axis=-1, keepdims=True)
+    return centred / np.sqrt(np.mean(centred**2, axis=-1, keepdims=True) + 1e-5) * gain + bias
+
+
+def gelu(x):
+    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+
+
+def attention(block, x, heads):
+    """softmax(q kᵀ / √d) v of each head, to which a place sees itself and those before: `[T,W]` to the same."""
+    length, width = x.shape
+    size = width // heads
+    query, key, value = np.split(dense(block.query_key_value, x), 3, axis=1)
+    mixed = np.zeros((length, width))
+    for head in range(heads):
+        of_head = slice(head * size, (head + 1) * size)
+        for place in range(length):
+            scores = np.array([query[place, of_head] @ key[seen, of_head] for seen in range(place + 1)]) / size**0.5
+            weights = np.exp(scores) / np.exp(scores).sum()
+            mixed[place, of_head] = weights @ value[: place + 1, of_head]
+    return mixed
+
+
+def logits_by_hand(prior, codes, label=0):
+    """The logits of every place of one grid: `[T,K]`."""
+    height, width = codes.shape
+    before = prior.code_vectors.embeddings.numpy()[codes.ravel()[:-1]]
+    x = np.concatenate([prior.first_vectors.embeddings.numpy()[[label]], before])
+    rows, columns = np.divmod(np.arange(height * width), width)
+    x = x + prior.row_vectors.embeddings.numpy()[rows] + prior.column_vectors.embeddings.numpy()[columns]
+    for block in prior.blocks:
+        x = x + dense(block.attention_out, attention(block, normalised(block.norm, x), prior.heads))
+        x = x + dense(block.mlp_out, gelu(dense(block.hidden, normalised(block.norm_mlp, x))))
+    return dense(prior.head, normalised(prior.norm, x))
+
+
+@pytest.mark.parametrize("num_classes", (None, entries.CLASSES))
+def test_logits_are_those_of_attention_in_numpy_for_the_whole_grid_and_step_by_step(num_classes):
+    prior = entries.make(zoo.priors.Transformer, num_classes)
+    codes, labels = entries.codes(3), None if num_classes is None else entries.labels(3)
+    wanted = np.stack([logits_by_hand(prior, codes[row], labels[row] if num_classes else 0) for row in range(3)])
+    assert np.ptp(wanted) > 2
+    received = prior.logits(codes, labels=labels).numpy()
+    np.testing.assert_allclose(received.reshape(3, prior.length, -1), wanted, atol=1e-4)
+    cache = prior.start(3)
+    for place in range(prior.length):
+        there, cache = prior.step(tf.constant(place), tf.reshape(codes, (3, -1)), labels, cache)
+        np.testing.assert_allclose(there, wanted[:, place], atol=1e-4, err_msg=f"place {place}")

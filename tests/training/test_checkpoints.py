@@ -161,6 +161,28 @@ def test_all_broken_is_step_0_of_the_untouched_model(two, capsys, breakage):
     assert capsys.readouterr().err.count("cannot be read") == 2
 
 
+@pytest.mark.parametrize("failures", [1, 2])
+def test_a_load_that_fails_half_way_leaves_nothing_of_itself(two, monkeypatch, capsys, failures):
+    """Its file is as it was written, so that no checksum tells; the disk, or the memory, gave up."""
+    model = model_after(0)
+    load, loaded = model.load_weights, []
+
+    def fail_half_way(path):
+        loaded.append(path.parent.name)
+        if len(loaded) > failures:
+            return load(path)
+        for variable in [*model.variables[::2], *model.optimizer.variables[::2]]:
+            variable.assign(keras.ops.full_like(variable, 7))
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(model, "load_weights", fail_half_way)
+    step, history = two.restore(model)
+    assert loaded == ["step-00000002", "step-00000001"]
+    assert (step, history) == ((1, [{"epoch": 1}]) if failures == 1 else (0, []))
+    assert_equal(model, model_after(step))
+    assert capsys.readouterr().err.count("Input/output error") == failures
+
+
 @pytest.mark.parametrize(
     "run, difference",
     [

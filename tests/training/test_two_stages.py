@@ -1,5 +1,6 @@
 """A model and then a prior over its codes, in one command: each goes on where it stopped."""
 
+import csv
 import hashlib
 import json
 import shutil
@@ -152,6 +153,34 @@ def test_figures_of_the_prior_are_those_of_the_saved_model(finished):
     # It has learned from 8 steps what is frequent, but for the reconstruction both know all.
     assert test["elbo"] == pytest.approx(-test["reconstruction"] - 49 * test["prior_nats_per_code"], rel=1e-4)
     assert "bits_per_dim" not in test  # a density
+
+
+def last_epoch(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))[-1]
+
+
+def test_validation_figures_of_both_stages_are_those_of_the_validation_split(train, tmp_path, monkeypatch):
+    """Nothing is drawn in these figures, and each split has a digit of its own, so that they tell splits apart."""
+    digits = data.load("mnist", sample=True).train
+    splits = data.Splits(*(digits.take(np.flatnonzero(digits.labels == digit)[:60]) for digit in (0, 1, 8)))
+    monkeypatch.setattr(data, "load", lambda *_, **__: splits)
+    steps = ["--epochs", "1", "--steps-per-epoch", "2", "--prior-epochs", "1", "--prior-learning-rate", "0.1"]
+    metrics = train(tmp_path, *steps)
+    model = load(tmp_path)
+    figures, nats_per_code = {}, {}
+    for part in ("train", "validation", "test"):
+        x = getattr(splits, part).images / np.float32(255)
+        figures[part] = model.evaluate(x, batch_size=60, verbose=0, return_dict=True)
+        nats_per_code[part] = -np.mean(model.prior.log_prob(model.encode(x))) / 49
+    history, of_prior = last_epoch(tmp_path / "history.csv"), last_epoch(tmp_path / "prior_transformer" / "history.csv")
+    for name in ("loss", "reconstruction", "commitment"):
+        assert float(history[f"val_{name}"]) == pytest.approx(figures["validation"][name], rel=1e-5)
+        assert metrics["test"][name] == pytest.approx(figures["test"][name], rel=1e-5)
+        assert len({round(figures[part][name], 3) for part in figures}) == 3
+    assert float(of_prior["val_nats_per_code"]) == pytest.approx(nats_per_code["validation"], rel=1e-5)
+    assert metrics["test"]["prior_nats_per_code"] == pytest.approx(nats_per_code["test"], rel=1e-5)
+    assert min(abs(nats_per_code[part] - nats_per_code["validation"]) for part in ("train", "test")) > 1e-3
 
 
 def test_metrics_say_what_the_prior_is(finished):

@@ -1,0 +1,125 @@
+"""Which terms the VQ-VAE's loss has, by hand, and what moves the codebook in a step."""
+
+import by_hand
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import zoo
+
+SHAPE = (3, 3, 1)
+DIM, CODES, SCALE = 2, 5, 0.25
+
+
+def make(quantizer=None, **kwargs):
+    """A model whose encoder takes each pixel to a vector, and whose decoder takes each vector to a pixel."""
+    kwargs.setdefault("commitment_cost", 0.75)
+    quantizer = quantizer or zoo.layers.VectorQuantizer(CODES, DIM, initialization="uniform", revival=0.0, seed=0)
+    model = zoo.VQVAE(
+        keras.Sequential([layers.Input(SHAPE), layers.Conv2D(quantizer.code_dim, 1)]),
+        keras.Sequential([layers.Input((*SHAPE[:2], quantizer.code_dim)), layers.Conv2D(1, 1)]),
+        quantizer,
+        zoo.layers.Gaussian(SCALE),
+        **kwargs,
+    )
+    draw = np.random.default_rng(0)
+    for weight in (*model.encoder.weights, *model.decoder.weights):
+        weight.assign(draw.normal(0, 0.8, weight.shape))
+    return model
+
+
+def with_codebook(codebook, **kwargs):
+    quantizer = zoo.layers.VectorQuantizer(
+        CODES, DIM, codebook=codebook, initialization="uniform", revival=0.0, decay=0.9, seed=0
+    )
+    return make(quantizer, **kwargs)
+
+
+def product(network, x):
+    kernel, bias = network.get_weights()
+    return x @ kernel[0, 0] + bias
+
+
+def quantized(model, x):
+    """The encoder's output, the codes, and the vectors of these: `[B,3,3,2]`, `[B,3,3]`, `[B,3,3,2]`."""
+    z_e, embeddings = product(model.encoder, x), model.quantizer.embeddings.numpy()
+    codes = np.argmin(np.sum((z_e[..., None, :] - embeddings) ** 2, axis=-1), axis=-1)
+    return z_e, codes, embeddings[codes]
+
+
+def worked_out(model, x):
+    """−log p(x|z_q), and Σ‖z_e − e‖² over the grid: `[B]` each."""
+    z_e, _, z_q = quantized(model, x)
+    error = (x - 0.5 - product(model.decoder, z_q)) / SCALE
+    reconstruction = np.sum(0.5 * (np.log(2 * np.pi * SCALE**2) + error**2), axis=(1, 2, 3))
+    return reconstruction, np.sum((z_e - z_q) ** 2, axis=(1, 2, 3))
+
+
+@pytest.mark.parametrize("cost", [0.75, 0.0])
+@pytest.mark.parametrize("codebook, extra", [("ema", 0.0), ("gradient", 1.0)])
+def test_the_loss_has_the_commitment_and_under_gradient_alone_the_codebook(codebook, extra, cost):
+    model, x = with_codebook(codebook, commitment_cost=cost), by_hand.images(shape=SHAPE)
+    terms = model.compute_terms(x)
+    reconstruction, distance = worked_out(model, x)
+    assert np.all(distance > 0.1)
+    for name in ("codebook", "commitment"):  # reported without their weights
+        np.testing.assert_allclose(terms[name], distance, rtol=1e-4)
+    np.testing.assert_allclose(terms["reconstruction"], reconstruction, rtol=1e-4)
+    np.testing.assert_allclose(terms["loss"], reconstruction + (extra + cost) * distance, rtol=1e-4)
+
+
+def test_what_is_not_learned_costs_nothing():
+    model, x = make(zoo.layers.FiniteScalarQuantizer((5, 4))), by_hand.images(shape=SHAPE)
+    terms = model.compute_terms(x)
+    np.testing.assert_array_equal(terms["loss"], terms["reconstruction"])
+
+
+def test_the_residual_quantizer_pays_for_what_each_level_leaves_over():
+    quantizer = zoo.layers.ResidualQuantizer(
+        CODES, DIM, depth=2, codebook="gradient", initialization="uniform", revival=0.0, seed=0
+    )
+    model, x = make(quantizer), by_hand.images(shape=SHAPE)
+    residual, paid = product(model.encoder, x), 0.0
+    for level in quantizer.quantizers:
+        embeddings = level.embeddings.numpy()
+        residual = residual - embeddings[np.argmin(np.sum((residual[..., None, :] - embeddings) ** 2, -1), -1)]
+        paid = paid + np.sum(residual**2, axis=(1, 2, 3))
+    terms = model.compute_terms(x)
+    np.testing.assert_allclose(terms["loss"], terms["reconstruction"] + 1.75 * paid, rtol=1e-4)
+
+
+def step(model, x, learning_rate):
+    """The embeddings before and after a step of gradient descent."""
+    before = model.quantizer.embeddings.numpy()
+    model.compile(keras.optimizers.SGD(learning_rate), run_eagerly=True)
+    model.train_on_batch(x)
+    return before, model.quantizer.embeddings.numpy()
+
+
+def test_under_gradient_a_step_moves_the_codes_down_the_codebook_loss_alone():
+    model, x = with_codebook("gradient"), by_hand.images(shape=SHAPE)
+    z_e, codes, z_q = quantized(model, x)
+    gradient = np.stack([np.sum(2 * (z_q - z_e)[codes == code], axis=0) for code in range(CODES)]) / len(x)
+    assert np.ptp(gradient) > 0.1
+    before, after = step(model, x, learning_rate=0.05)
+    np.testing.assert_allclose(after, before - 0.05 * gradient, rtol=1e-4, atol=1e-6)
+    model = with_codebook("gradient")
+    np.testing.assert_array_equal(*step(model, x, learning_rate=0.0))
+
+
+def test_under_ema_a_step_moves_the_codes_to_the_averages_whatever_the_learning_rate():
+    x = by_hand.images(shape=SHAPE)
+    moved = []
+    for learning_rate in (0.0, 0.05):
+        model = with_codebook("ema")
+        z_e, codes, _ = quantized(model, x)
+        share = codes.size / CODES  # what the averages start from, at the codes as they are
+        numbers = np.bincount(codes.ravel(), minlength=CODES)
+        sums = np.stack([z_e[codes == code].sum(axis=0) for code in range(CODES)])
+        before, after = step(model, x, learning_rate)
+        wanted = (0.9 * share * before + 0.1 * sums) / (0.9 * share + 0.1 * numbers)[:, None]
+        assert np.ptp(after - before) > 0.01
+        np.testing.assert_allclose(after, wanted, rtol=1e-4, atol=1e-6)
+        moved.append(after)
+    np.testing.assert_allclose(*moved, rtol=1e-6)

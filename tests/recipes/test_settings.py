@@ -1,0 +1,210 @@
+"""What every recipe sets: its docstring promises a figure, which holds for these settings alone."""
+
+import dataclasses
+import importlib.util
+import math
+import operator
+import pathlib
+import types
+
+import pytest
+
+import zoo
+from zoo import training
+
+SCRIPTS = sorted((pathlib.Path(__file__).parents[2] / "recipes").glob("*.py"))
+# Of a `Regime`, unless a recipe, or its prior, says otherwise.
+USUAL = {
+    "epochs": 30,
+    "sample_epochs": 30,
+    "batch_size": 128,
+    "learning_rate": 1e-3,
+    "minimum_steps": 0,
+    "warmup_steps": 0,
+    "gradient_clip": None,
+    "ema": None,
+    "jit_compile": False,
+    "steps_per_execution": 10,
+}
+RECIPES = {
+    "celeba_vae": {"epochs": 20, "batch_size": 64},
+    "cifar10_hvae": {
+        "epochs": 5, "sample_epochs": 15, "batch_size": 16, "warmup_steps": 1000, "gradient_clip": 3e4, "ema": 0.999,
+    },
+    "cifar10_vqvae": {"epochs": 25, "batch_size": 32},
+    "dsprites_beta_vae": {"epochs": 20, "batch_size": 64, "learning_rate": 5e-4},
+    "fashion_mnist_beta_vae": {"epochs": 20, "sample_epochs": 25, "batch_size": 64},
+    "image_folder_vqvae": {"epochs": 20, "batch_size": 16, "minimum_steps": 2000},
+    "mnist_cvae": {"epochs": 20, "sample_epochs": 25, "batch_size": 64},
+    "mnist_hvae": {
+        "epochs": 10, "sample_epochs": 15, "batch_size": 32, "warmup_steps": 500, "gradient_clip": 200.0, "ema": 0.999,
+    },
+    "mnist_vae": {"sample_epochs": 25, "batch_size": 64},
+    "mnist_vqvae": {"epochs": 4, "sample_epochs": 20, "batch_size": 64},
+    "svhn_vae": {"batch_size": 64},
+}  # fmt: skip
+PRIORS = {
+    "cifar10_vqvae": {
+        "epochs": 8, "sample_epochs": 15, "batch_size": 64, "learning_rate": 2e-3, "warmup_steps": 500,
+    },
+    "image_folder_vqvae": {"epochs": 20, "minimum_steps": 1000, "batch_size": 16, "warmup_steps": 100},
+    "mnist_vqvae": {"epochs": 4, "sample_epochs": 15, "batch_size": 64, "learning_rate": 2e-3, "warmup_steps": 200},
+}  # fmt: skip
+# Dataset, shape of the images, and how they are binarised.
+DATA = {
+    "celeba_vae": ("celeb_a", (64, 64, 3), None),
+    "cifar10_hvae": ("cifar10", (32, 32, 3), None),
+    "cifar10_vqvae": ("cifar10", (32, 32, 3), None),
+    "dsprites_beta_vae": ("dsprites", (64, 64, 1), None),
+    "fashion_mnist_beta_vae": ("fashion_mnist", (28, 28, 1), None),
+    "image_folder_vqvae": (None, (64, 64, 3), None),
+    "mnist_cvae": ("mnist", (28, 28, 1), "dynamic"),
+    "mnist_hvae": ("mnist", (28, 28, 1), "dynamic"),
+    "mnist_vae": ("mnist", (28, 28, 1), "dynamic"),
+    "mnist_vqvae": ("mnist", (28, 28, 1), None),
+    "svhn_vae": ("svhn_cropped", (32, 32, 3), None),
+}
+CODEBOOK = {
+    "quantizer.codebook": "ema",
+    "quantizer.decay": 0.99,
+    "quantizer.gradient": "straight_through",
+    "quantizer.initialization": "data",
+    "quantizer.revival": 0.03,
+}
+COLOURS = {"likelihood.components": 5, "likelihood.channels": 3, "free_bits": 0.0}
+# Attributes of the model that the flags' defaults make, how many weights it trains (which the widths of its networks
+# decide), and the class of its likelihood.
+MODELS = {
+    "celeba_vae": ("VAE", 6681666, "DiscretizedLogisticMixture", {"latent_dim": 128, **COLOURS}),
+    "cifar10_hvae": (
+        "HierarchicalVAE", 3266770, "DiscretizedLogisticMixture",
+        {
+            **COLOURS, "max_log_var": 6.0, "kl_balancing": False, "skip_threshold": None,
+            "decoder.scales": (32, 8, 4, 2), "decoder.layers": (1, 1, 2, 3), "decoder.latent_dim": (32, 16, 16, 8),
+            "decoder.width": (128, 128, 128, 64), "decoder.hidden": (64, 64, 64, 64), "decoder.activation": "silu",
+        },
+    ),
+    "cifar10_vqvae": (
+        "VQVAE", 760643, "Gaussian",
+        {
+            **CODEBOOK, "quantizer.num_codes": 512, "quantizer.code_dim": 64, "commitment_cost": 0.19,
+            "likelihood.scale": 0.178,
+        },
+    ),
+    "dsprites_beta_vae": (
+        "BetaVAE", 386613, "Bernoulli", {"latent_dim": 10, "capacity": 25.0, "gamma": 1000.0, "free_bits": 0.0}
+    ),
+    "fashion_mnist_beta_vae": (
+        "BetaVAE", 1761202, "DiscretizedLogistic",
+        {"latent_dim": 16, "beta": 4.0, "capacity": None, "free_bits": 0.0},
+    ),
+    "image_folder_vqvae": (
+        "VQVAE", 212419, "Gaussian",
+        {
+            **CODEBOOK, "quantizer.num_codes": 512, "quantizer.code_dim": 64, "commitment_cost": 0.19,
+            "likelihood.scale": 0.178,
+        },
+    ),
+    "mnist_cvae": ("CVAE", 389297, "Bernoulli", {"latent_dim": 16, "num_classes": 10, "free_bits": 0.0}),
+    "mnist_hvae": (
+        "HierarchicalVAE", 2813025, "Bernoulli",
+        {
+            "max_log_var": 14.0, "kl_balancing": False, "skip_threshold": 1e4, "free_bits": 0.0,
+            "decoder.scales": (28, 4, 2), "decoder.layers": (2, 3, 2), "decoder.latent_dim": (32, 8, 4),
+            "decoder.width": (128, 96, 48), "decoder.hidden": (128, 64, 48), "decoder.activation": "silu",
+        },
+    ),
+    "mnist_vae": ("VAE", 1773233, "Bernoulli", {"latent_dim": 32, "free_bits": 0.0}),
+    "mnist_vqvae": (
+        "VQVAE", 79057, "Gaussian",
+        {
+            **CODEBOOK, "quantizer.codebook": "gradient", "quantizer.initialization": "uniform",
+            "quantizer.revival": 0.0, "quantizer.num_codes": 128, "quantizer.code_dim": 16, "commitment_cost": 0.25,
+            "likelihood.scale": 0.218,
+        },
+    ),
+    "svhn_vae": ("VAE", 1681218, "DiscretizedLogisticMixture", {"latent_dim": 64, **COLOURS}),
+}  # fmt: skip
+# Width, depth, heads and dropout of the transformer; width, depth and dropout of the PixelCNN.
+PRIOR_MODELS = {
+    "cifar10_vqvae": ((128, 4, 4, 0.1), (64, 5, 0.1)),
+    "image_folder_vqvae": ((96, 3, 4, 0.2), (36, 8, 0.2)),
+    "mnist_vqvae": ((128, 3, 4, 0.1), (56, 5, 0.1)),
+}
+# The share of a run's steps over which the KL's weight, or the capacity, rises.
+WARMUPS = {
+    "fashion_mnist_beta_vae": (zoo.callbacks.KLWarmup, 10),
+    "dsprites_beta_vae": (zoo.callbacks.CapacityWarmup, 2),
+}
+
+
+def load(script):
+    spec = importlib.util.spec_from_file_location(script.stem, script)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.RECIPE
+
+
+LOADED = {script.stem: load(script) for script in SCRIPTS}
+
+
+def defaults(name, *argv):
+    images = ["--images", "DIR"] if name == "image_folder_vqvae" else []
+    flags = LOADED[name].parser().parse_args([*images, *argv])
+    flags.sample = False
+    return flags
+
+
+def test_every_recipe_is_in_the_tables():
+    assert set(LOADED) == set(RECIPES) == set(DATA) == set(MODELS)
+    assert {name for name, recipe in LOADED.items() if recipe.prior} == set(PRIORS) == set(PRIOR_MODELS)
+    assert {field.name for field in dataclasses.fields(training.recipe.Regime)} >= set(USUAL)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_regime_and_data(name):
+    recipe = LOADED[name]
+    assert {key: getattr(recipe, key) for key in USUAL} == USUAL | RECIPES[name]
+    assert (recipe.dataset, recipe.image_shape, recipe.binarization) == DATA[name]
+    flags = defaults(name)
+    assert (flags.batch_size, flags.learning_rate) == (recipe.batch_size, recipe.learning_rate)
+    assert flags.seed == 0 and flags.mixed_precision == "none" and flags.steps_per_epoch is None
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_regime_of_the_prior(name):
+    prior = LOADED[name].prior
+    assert {key: getattr(prior, key) for key in USUAL} == USUAL | PRIORS[name]
+    assert prior.kinds == ("transformer", "pixelcnn")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_model(name):
+    recipe, (kind, weights, likelihood, attributes) = LOADED[name], MODELS[name]
+    model = recipe.build(defaults(name), recipe.image_shape)
+    assert (type(model).__name__, type(model.likelihood).__name__) == (kind, likelihood)
+    assert {path: operator.attrgetter(path)(model) for path in attributes} == attributes
+    assert sum(math.prod(weight.shape) for weight in model.trainable_weights) == weights
+
+
+@pytest.mark.parametrize("name", PRIOR_MODELS)
+def test_prior(name):
+    stand_in = types.SimpleNamespace(quantizer=types.SimpleNamespace(num_codes=5))  # of a model it needs no more
+    transformer, pixelcnn = (
+        LOADED[name].prior.build(defaults(name, "--prior", kind), stand_in, (2, 3))
+        for kind in ("transformer", "pixelcnn")
+    )
+    received = (transformer.width, transformer.depth, transformer.heads, transformer.dropout)
+    assert (received, (pixelcnn.width, pixelcnn.depth, pixelcnn.dropout)) == PRIOR_MODELS[name]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_warmup(name):
+    found = list(LOADED[name].callbacks(defaults(name), 1000))
+    if name not in WARMUPS:
+        assert found == []
+        return
+    (callback,), (kind, share) = found, WARMUPS[name]
+    assert type(callback) is kind and (callback.steps, callback.start) == (1000 // share, 0.0)
+    (callback,) = LOADED[name].callbacks(defaults(name), 1)  # never none at all
+    assert callback.steps == 1

@@ -1,0 +1,73 @@
+"""The defaults of public constructors and the order of their arguments: users and saved files rely on them.
+
+An argument that is added goes behind those that are here.
+"""
+
+import inspect
+import operator
+
+import pytest
+
+import zoo
+from zoo.layers import likelihoods
+
+SIGNATURES = {
+    "VAE": "encoder, decoder, likelihood='bernoulli', free_bits=0.0, seed=None",
+    "BetaVAE": "encoder, decoder, likelihood='bernoulli', beta=4.0, capacity=None, gamma=1000.0",
+    "CVAE": "encoder, decoder, num_classes, likelihood='bernoulli'",
+    "VQVAE": "encoder, decoder, quantizer=None, likelihood='gaussian', commitment_cost=0.25, prior=None",
+    "HierarchicalVAE": (
+        "encoder, decoder, likelihood='bernoulli', free_bits=0.0, kl_balancing=False, skip_threshold=None, "
+        "max_log_var=14.0, seed=None"
+    ),
+    "layers.VectorQuantizer": (
+        "num_codes=512, code_dim=64, codebook='ema', decay=0.99, gradient='straight_through', initialization='data', "
+        "revival=0.03, seed=None"
+    ),
+    "layers.ResidualQuantizer": (
+        "num_codes=512, code_dim=64, depth=4, codebook='ema', decay=0.99, gradient='straight_through', "
+        "initialization='data', revival=0.03, seed=None"
+    ),
+    "layers.FiniteScalarQuantizer": "levels=(8, 5, 5, 5)",
+    "layers.Gaussian": "scale=0.1, momentum=0.99",
+    "layers.DiscretizedLogisticMixture": "components=10, channels=3",
+    "layers.Sampling": "seed=None",
+    "layers.TopDown": "image_shape, scales=(4, 2), layers=2, latent_dim=8, width=64, hidden=64, activation='relu'",
+    "priors.Transformer": (
+        "num_codes, grid_shape, num_classes=None, width=128, depth=4, heads=4, dropout=0.0, seed=None"
+    ),
+    "priors.PixelCNN": (
+        "num_codes, grid_shape, num_classes=None, width=64, depth=8, kernel_size=5, dropout=0.0, seed=None"
+    ),
+    "callbacks.KLWarmup": "steps, start=0.0, cycles=1, ratio=1.0",
+    "callbacks.CapacityWarmup": "steps, start=0.0",
+    "networks.mlp_encoder": "image_shape, latent_dim, hidden=(512, 512), activation='relu'",
+    "networks.mlp_decoder": "output_shape, latent_dim, hidden=(512, 512), activation='relu'",
+    "networks.conv_encoder": "image_shape, latent_dim, filters=(32, 64), blocks=0, dense=256, activation='relu'",
+    "networks.conv_decoder": "output_shape, latent_dim, filters=(64, 32), blocks=0, dense=256, activation='relu'",
+    "networks.residual_encoder": "image_shape, code_dim=64, filters=128, downsamples=2, blocks=2",
+    "networks.residual_decoder": "grid_shape, params, filters=128, upsamples=2, blocks=2",
+    "networks.bottom_up_encoder": "image_shape, scales=(4, 2), width=64, hidden=64, blocks=2, activation='relu'",
+}
+
+
+def arguments(function):
+    """The arguments as they are written, but for `**kwargs` and types."""
+    parameters = inspect.signature(function).parameters.values()
+    return [
+        parameter.name if parameter.default is parameter.empty else f"{parameter.name}={parameter.default!r}"
+        for parameter in parameters
+        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+    ]
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_arguments_and_defaults_are_the_published_ones(name):
+    received = ", ".join(arguments(operator.attrgetter(name)(zoo)))
+    assert f"{received}, ".startswith(f"{SIGNATURES[name]}, ")
+
+
+def test_a_likelihood_by_its_name_has_the_published_defaults():
+    assert likelihoods.get("gaussian").scale == 0.1
+    mixture = likelihoods.get("discretized_logistic_mixture")
+    assert (mixture.components, mixture.channels) == (10, 3)
