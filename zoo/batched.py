@@ -80,10 +80,15 @@ def _run(model, method, rows, settings, batch_size):
     (number,) = number
     step = batch_size or _rows_at_once(model, leaves)
     function = _compiled(model, method, rows, leaves, settings)
-    if number <= step:
-        return function(*map(tf.convert_to_tensor, leaves))
-    starts = range(0, number, step)
-    return _joined([function(*(tf.convert_to_tensor(leaf[i : i + step]) for leaf in leaves)) for i in starts])
+    parts = []
+    try:
+        for i in range(0, number, step):
+            part = leaves if number <= step else [leaf[i : i + step] for leaf in leaves]
+            parts.append(function(*map(tf.convert_to_tensor, part)))
+    except tf.errors.InvalidArgumentError as error:
+        shapes = [(name, value.shape) for name, value in rows.items() if hasattr(value, "shape")]
+        raise inputs.unfit(error, shapes) from error
+    return _joined(parts)
 
 
 def _rows_at_once(model, leaves):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import threading
 import warnings
 
 import keras
@@ -35,10 +36,13 @@ class GenerativeModel(keras.Model):
     num_classes = None  # how many labels there are, for a conditional model
 
     def __init__(self, **kwargs):
+        if keras.config.dtype_policy().name == "float64":  # of networks; what is drawn and judged is float32
+            kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.trackers = {name: keras.metrics.Mean(name=name) for name in self.term_names}
-        # Neither is a part of the model's state.
+        # None of these is a part of the model's state.
         object.__setattr__(self, "functions", {})  # of zoo.batched
+        object.__setattr__(self, "_added", threading.local())  # replicas are traced in threads of their own
         object.__setattr__(self, "_first_batch", inputs.FirstBatch(lambda data: self._values(self._split(data))))
 
     @property
@@ -203,18 +207,44 @@ class GenerativeModel(keras.Model):
             kind = type(self).__name__
             raise ValueError(f"Expected a {kind} with weights to train. Received: one whose weights are all frozen")
         with tf.GradientTape() as tape:
-            terms = self.compute_terms(batch.x, batch.labels, training=True, target=batch.target)
-            weighted = _times(batch.weights, terms["loss"])
+            terms, added = self._objective(batch, training=True)
             # Keras adds up the gradients of all replicas, so that each contributes its share.
-            loss = replica.share_of_mean(weighted)
-            added = self.losses  # by layers: penalties of weights, and of activities as means over the examples
+            loss = replica.share_of_mean(terms["loss"])
             if added:
-                loss = loss + sum(added) * replica.share_of_batch(weighted)
+                loss = loss + sum(added) * replica.share_of_batch(terms["loss"])
             loss = self.optimizer.scale_loss(loss)
         gradients = cores.together([_dense(gradient) for gradient in tape.gradient(loss, variables)])
         gradients = self.filter_gradients(gradients)
         self.optimizer.apply_gradients(zip(gradients, variables))
-        return self._report(terms | {"loss": sum(added, weighted)}, batch, training=True)
+        return self._report(terms | {"loss": sum(added, terms["loss"])}, batch, training=True)
+
+    def _objective(self, batch, training):
+        """The terms of a batch, "loss" with its weights; and what layers add to the loss, a list of scalars.
+
+        They are penalties of weights, and of activities, which are means over a replica's examples.
+        """
+        self._added.losses = added = []
+        try:
+            terms = self.compute_terms(batch.x, batch.labels, training=training, target=batch.target)
+        finally:
+            self._added.losses = None
+        if batch.weights is not None:
+            terms = terms | {"loss": batch.weights * terms["loss"]}
+        penalties = [weight.regularizer(weight) for weight in self.trainable_variables if weight.regularizer]
+        return terms, added + penalties
+
+    @property
+    def added(self):
+        """What layers have added to the loss since `_objective` of this replica began, a list; else None."""
+        return getattr(self._added, "losses", None)
+
+    def note_added(self, network):
+        """Takes down what layers of `network` added to the loss when it was called just now.
+
+        At once, as a replica that is traced meanwhile, or another part of the batch, would write over it.
+        """
+        if self.added is not None:
+            self.added.extend(loss for layer in network._flatten_layers() for loss in layer._losses)
 
     def filter_gradients(self, gradients):
         """The gradients of this replica's share of the loss, as the optimizer is to have them."""
@@ -222,9 +252,8 @@ class GenerativeModel(keras.Model):
 
     def test_step(self, data):
         batch = self._unpack(data)
-        terms = self.compute_terms(batch.x, batch.labels, training=False, target=batch.target)
-        loss = sum(self.losses, _times(batch.weights, terms["loss"]))
-        return self._report(terms | {"loss": loss}, batch, training=False)
+        terms, added = self._objective(batch, training=False)
+        return self._report(terms | {"loss": sum(added, terms["loss"])}, batch, training=False)
 
     def predict_step(self, data):
         batch = self._unpack(data)
@@ -294,10 +323,14 @@ class GenerativeModel(keras.Model):
         """An argument of a method in `zoo.batched`, as an array of the right type and shape, or a structure of them."""
         if name == "labels":
             return self._check_labels(value, num_rows)
+        if name in ("x", "z", "codes"):
+            if value is None:
+                checks.fail(name, "an array", None)
+            if isinstance(value, dict):  # a list is an array of rows here
+                value = inputs.single(value, self._input_names())
+            return self._check_data(name, value)
         if value is None:
             return None
-        if name in ("x", "z", "codes"):
-            return self._check_data(name, inputs.single(value, self._input_names()) if name == "x" else value)
         return keras.tree.map_structure(lambda leaf: inputs.array(name, leaf), value)
 
     def _values_of(self, name, value):
@@ -315,7 +348,9 @@ class GenerativeModel(keras.Model):
     def _split(self, data):
         """What Keras gives to a step as a `Batch` of arrays as they came, of the right structure, type and shape."""
         x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
-        if y is not None and tuple(y.shape[1:]) == _NO_TARGET if hasattr(y, "shape") else False:
+        if getattr(getattr(y, "shape", None), "rank", 0) is None:
+            y = tf.reshape(y, (-1,))  # Keras traces for [B] and [B,1] at once, when it was given both
+        if hasattr(y, "shape") and tuple(y.shape[1:]) == _NO_TARGET:
             y = None
         x, labels, target = self._roles(x, y)
         x = self._check_data("x", x)
@@ -326,7 +361,7 @@ class GenerativeModel(keras.Model):
         if weights is not None:
             weights = inputs.array("sample_weight", weights)
             if len(weights.shape) != 1 or None not in (weights.shape[0], x.shape[0]) and weights.shape != x.shape[:1]:
-                checks.fail("sample_weight", "one number for each example, [B]", f"shape {tuple(weights.shape)}")
+                checks.fail("sample_weight", "of shape [B], a number for each example", tuple(weights.shape))
         return Batch(x, labels, target, weights)
 
     def _roles(self, x, y):
@@ -401,10 +436,6 @@ def _are_arrays(values):
     """Whether all that is given, in whatever structure, are arrays, and not the source of batches."""
     leaves = [leaf for leaf in keras.tree.flatten(values) if leaf is not None]
     return all(isinstance(leaf, (np.ndarray, tf.Tensor)) for leaf in leaves)
-
-
-def _times(weights, values):
-    return values if weights is None else weights * values
 
 
 def _dense(gradient):

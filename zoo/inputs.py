@@ -24,18 +24,18 @@ def array(name, value):
     Raises:
         ValueError: if it is nothing that a tensor can be made of.
     """
-    if isinstance(value, (np.ndarray, tf.Tensor, keras.KerasTensor)):
-        return value
     if isinstance(value, (tf.Variable, keras.Variable)):
-        return tf.convert_to_tensor(value)
+        value = tf.convert_to_tensor(value)
     if isinstance(value, (tf.RaggedTensor, tf.SparseTensor)):
         checks.fail(name, "one dense array", type(value).__name__)
-    try:
-        value = np.asarray(value)
-    except (TypeError, ValueError):  # rows of different lengths
-        checks.fail(name, "one dense array", type(value).__name__)
-    if value.dtype.kind not in "biuf":
-        checks.fail(name, "an array of numbers", f"dtype={value.dtype}")
+    if not isinstance(value, (np.ndarray, tf.Tensor, keras.KerasTensor)):
+        try:
+            value = np.asarray(value)
+        except (TypeError, ValueError):  # rows of different lengths
+            checks.fail(name, "one dense array, whose rows are of one length", type(value).__name__)
+    dtype = value.dtype if isinstance(value.dtype, str) else value.dtype.name
+    if not dtype.startswith(("bool", "int", "uint", "float", "bfloat")):
+        raise ValueError(f"Expected `{name}` to be an array of numbers. Received: dtype={dtype}")
     return value
 
 
@@ -201,6 +201,20 @@ def _rows(numbers):
     return numbers if numbers.size <= _MOST_VALUES else numbers[:: math.ceil(numbers.size / _MOST_VALUES)]
 
 
+def unfit(error, arrays):
+    """The ValueError for what TensorFlow only found while it computed, most often a size that a network can't take.
+
+    Args:
+        error: `tf.errors.OpError`.
+        arrays: list of pairs of names and shapes, what the model was given.
+    """
+    given = ", ".join(f"{name} of shape {tuple(shape)}" for name, shape in arrays)
+    # TensorFlow names the operation first, then in lines of its own the place and the reason.
+    reasons = [line.strip() for line in error.message.splitlines() if line.strip() and not line.startswith("  ")]
+    reason = next((line for line in reversed(reasons) if "node" not in line), reasons[0] if reasons else "")
+    return ValueError(f"Expected data that the networks can take. Received: {given}. TensorFlow says: {reason[:300]}")
+
+
 class FirstBatch:
     """Looks at the values of the first batch after `reopen`, before anything is computed from it, and at no other.
 
@@ -213,7 +227,7 @@ class FirstBatch:
 
     def __init__(self, values_of):
         self._values_of = values_of
-        self._failure = None
+        self._failure, self._arrays = None, []
         # A resource of its own, not a variable: it is no part of the model, nor mirrored over replicas.
         with tf.init_scope(), tf.device("CPU:0"):
             self._flag = tf.raw_ops.VarHandleOp(dtype=tf.bool, shape=(), shared_name=_ANONYMOUS)
@@ -228,6 +242,7 @@ class FirstBatch:
     def __call__(self, batches):
         """`batches`, a list of what each replica is given; errors of the look come first."""
         values = [each for batch in batches for each in self._values_of(batch)]
+        self._arrays = [(each.name, each.array.shape) for each in values if isinstance(each, Values)]
         if tf.executing_eagerly():
             if tf.raw_ops.ReadVariableOp(resource=self._flag, dtype=tf.bool):
                 self._set(False)
@@ -269,9 +284,11 @@ class FirstBatch:
                 return function(*args)
             except tf.errors.OpError as error:
                 failure, self._failure = self._failure, None
-                if failure is None:
-                    raise
-                raise failure from error
+                if failure is not None:
+                    raise failure from error
+                if isinstance(error, tf.errors.InvalidArgumentError):
+                    raise unfit(error, self._arrays) from error
+                raise
 
         call.guarded = True
         return call

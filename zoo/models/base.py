@@ -78,14 +78,21 @@ class Base(GenerativeModel):
         networks = (self.encoder, self.decoder, self.likelihood)
         if training and any(network.non_trainable_weights for network in networks):
             return function(*values)
-        for network in networks:
-            _forget_losses(network)
-        return cores.spread(function, *values, whole=lambda: any(map(_adds_losses, networks)))
+        number = len(self.added or ())
+
+        def whole():
+            added = len(self.added or ()) > number
+            if added:
+                del self.added[number:]
+            return added
+
+        return cores.spread(function, *values, whole=whole)
 
     def run_network(self, name, x, training=False):
         """The encoder's or the decoder's output; what it can't take is said in words of the model."""
+        network = getattr(self, name)
         try:
-            return getattr(self, name)(x, training=training)
+            output = network(x, training=training)
         except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
             shape = tuple(getattr(x, "shape", ()))
             reason = " ".join(str(error).split())[:300]
@@ -93,6 +100,8 @@ class Base(GenerativeModel):
                 f"Expected the {name} to take an input of shape {shape}. Received from it: {type(error).__name__}: "
                 f"{reason}"
             ) from error
+        self.note_added(network)
+        return output
 
     # What follows from it.
 
@@ -335,14 +344,3 @@ def _warn_of_activation(decoder, likelihood):
             "activation out",
             stacklevel=4,
         )
-
-
-def _adds_losses(network):
-    """Whether a layer of a network added a loss in its last call."""
-    return any(layer._losses for layer in network._flatten_layers())
-
-
-def _forget_losses(network):
-    """As Keras does where a network is called, so that those of an earlier trace are not taken for new ones."""
-    for layer in network._flatten_layers():
-        layer._losses.clear()

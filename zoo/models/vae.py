@@ -98,6 +98,8 @@ class VAE(Bound):
     def latent_dim(self):
         """D, the number of latents."""
         if self._latent_dim is None:  # a network of the user's own, loaded and not called yet
+            if self.encoder_shape is None:
+                raise ValueError(f"Expected a built model. Call {self.name} on a batch of images first.")
             x = keras.KerasTensor((None, *self.encoder_shape), "float32")
             mean, _ = _halves(self.encoder.compute_output_spec(x))
             self._latent_dim = mean.shape[-1]

@@ -41,7 +41,7 @@ class Block(layers.Layer):
     def call(self, x, training=False):
         """All places at once: `[B,T,W]` to the same."""
         length = x.shape[1]
-        unseen = 1.0 - ops.tril(ops.ones((length, length)))
+        unseen = 1.0 - ops.tril(ops.ones((length, length), "float32"))
         query, key, value = self._split(x)
         return self._add(x, query, ops.transpose(key, (0, 1, 3, 2)), value, _FAR * unseen, training)
 
@@ -156,7 +156,7 @@ class Transformer(Base):
         batch_size = ops.shape(codes)[0]
         vectors = ops.reshape(vectors, (batch_size, self.length - 1, self.width))
         x = ops.concatenate([ops.expand_dims(self._first(labels, batch_size), 1), vectors], axis=1)
-        x = self.drop(x + self._positions(ops.arange(self.length)), training=training)
+        x = self.drop(x + self._positions(ops.arange(self.length, dtype="int32")), training=training)
         for block in self.blocks:
             x = block(x, training=training)
         return ops.reshape(self.head(self.norm(x)), (-1, *self.grid_shape, self.num_codes))
@@ -167,7 +167,7 @@ class Transformer(Base):
         return [tuple(ops.zeros(shape, self.compute_dtype) for shape in shapes) for _ in self.blocks]
 
     def step(self, place, codes, labels, cache):
-        places = ops.arange(self.length)
+        places = ops.arange(self.length, dtype="int32")
         here = ops.cast(ops.equal(places, place), self.compute_dtype)
         mask = _FAR * ops.cast(places > place, "float32")
         before = tf.gather(codes, tf.maximum(place - 1, 0), axis=1)
