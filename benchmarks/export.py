@@ -9,19 +9,17 @@ installed (`pip install ai-edge-quantizer`), its dynamic-range int8 stands besid
 """
 
 import argparse
-import os
 import pathlib
-import platform
 import tempfile
 import time
-
-import keras
-import numpy as np
-import tensorflow as tf
 
 import zoo
 from zoo import checks, data, files
 from zoo.export import parity, runtimes
+
+import keras
+import machine
+import numpy as np
 
 KINDS = {"float32": None, "float16": "float16", "int8": "int8"}
 
@@ -102,7 +100,7 @@ def section(name, signatures, rows, agreement):
 
 HEAD = """# Exports
 
-Made by `benchmarks/export.py` on {machine}; Python {python}, TensorFlow {tensorflow}, LiteRT on one thread.
+Made by `benchmarks/export.py` on {machine}, LiteRT on one thread.
 
 Latencies are in milliseconds for batch 1: the median, and in brackets the smallest, of {calls} calls. PSNR is in
 decibels against the Keras model in float32, of images in [0, 1]; `log prob` in nats; `kept` the share of equal codes.
@@ -127,8 +125,7 @@ def main(argv=None):
         parser.error(f"Expected as many `--dataset` as `--model`. Received: {len(flags.dataset)}, {len(flags.model)}")
     page = [
         HEAD.format(
-            machine=f"{platform.machine()}, {os.cpu_count()} CPUs", python=platform.python_version(),
-            tensorflow=tf.__version__, calls=flags.calls, images=flags.images,
+            machine=machine.line(), calls=flags.calls, images=flags.images,
             sample=" of the bundled samples" if flags.sample else "",
         )
     ]  # fmt: skip

@@ -10,10 +10,10 @@ import argparse
 import math
 import time
 
-import keras
-
 import zoo  # noqa: F401  (its classes, for loading)
 from zoo import data, evaluation
+
+import keras
 
 
 def main(argv=None):

@@ -11,12 +11,12 @@ samples are too: the mean of p(x|z).
 
 import argparse
 
+import zoo  # noqa: F401  (its classes, for loading)
+from zoo import data
+
 import keras
 import numpy as np
 import tensorflow as tf
-
-import zoo  # noqa: F401  (its classes, for loading)
-from zoo import data
 
 
 def train_classifier(images, epochs, seed):

@@ -9,11 +9,11 @@ range of --repeats later ones, each with seeds of its own.
 import argparse
 import time
 
+import zoo
+
 import keras
 import numpy as np
 import tensorflow as tf
-
-import zoo
 
 
 def main(argv=None):

@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import pathlib
-import platform
 import re
 import statistics
 import subprocess
@@ -36,10 +35,10 @@ def settings():
 
 def train(setting, data_dir, folder, blocks):
     """Trains in this process; gives its figures."""
-    import tensorflow as tf
-
     import zoo
     from zoo import data, networks
+
+    import tensorflow as tf
 
     end = QUARTER * setting["data"]
     data.SOURCES["cifar10"] = data.Source(train=f"train[:{end}]", test="test[:1000]")
@@ -100,7 +99,7 @@ def table(head, rows):
 
 PAGE = """# What training costs as it grows
 
-Made by `benchmarks/scaling.py` on {machine}; Python {python}, TensorFlow {tensorflow}.
+Made by `benchmarks/scaling.py` on {machine}.
 
 A convolutional VAE on CIFAR-10, float32; the median of {blocks} blocks of steps, without the first, which hold the
 tracing. Peaks are the largest size of the whole process, TensorFlow itself included, from its start to the end of a
@@ -135,7 +134,7 @@ CPU seconds {seconds}.
 
 def page(rows, flags):
     """`scaling.md`."""
-    import tensorflow as tf
+    import machine
 
     cached, uncached = of_axis(rows, "data"), of_axis(rows, "data", no_cache=1)
     batch, width = of_axis(rows, "batch"), of_axis(rows, "width")
@@ -168,8 +167,7 @@ def page(rows, flags):
         ],
     )  # fmt: skip
     return PAGE.format(
-        machine=f"{platform.machine()}, {os.cpu_count()} CPUs", python=platform.python_version(),
-        tensorflow=tf.__version__, blocks=flags.blocks, on_data=on_data, on_batch=on_batch, on_width=on_width,
+        machine=machine.line(), blocks=flags.blocks, on_data=on_data, on_batch=on_batch, on_width=on_width,
         epochs=times(cached, per_epoch), uncached=times(uncached, per_epoch), growth=growth,
         steps=times(batch, lambda row: row["cpu"]), operations=times(width, lambda row: row["flops"]),
         seconds=times(width, lambda row: row["cpu"]),
@@ -181,9 +179,9 @@ def draw(rows, path):
     import matplotlib
 
     matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
     from zoo import files
+
+    from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(2, 3, figsize=(11, 6), layout="constrained", sharex=True)
     for column, (axis, label) in enumerate(zip(("data", "batch", "width"), ("images", "batch", "width"))):

@@ -12,7 +12,6 @@ import importlib.util
 import json
 import os
 import pathlib
-import platform
 import statistics
 import subprocess
 import sys
@@ -39,9 +38,19 @@ class Clock:
         self._last = now
 
 
+def load(name, path):
+    """The module in a file."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def start(name, root, argv):
     """Does in this process what a recipe of a checkout does until it trains; gives the phases."""
     clock = Clock()
+    settings = load("settings", root / "zoo" / "_startup.py")
+    getattr(settings, "turn_onednn_on", lambda: None)()  # as `import zoo` does first; older checkouts do not
     import keras
     import tensorflow  # noqa: F401
 
@@ -50,11 +59,8 @@ def start(name, root, argv):
     from zoo.training import stage
 
     assert root in pathlib.Path(data.__file__).parents
-    spec = importlib.util.spec_from_file_location(name, root / "recipes" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    recipe = load(name, root / "recipes" / f"{name}.py").RECIPE
     clock.note("import zoo and the recipe")
-    recipe = module.RECIPE
     flags = recipe.parse(argv)
     keras.utils.set_random_seed(flags.seed)
     model = recipe.build_checked(flags)
@@ -113,7 +119,7 @@ def section(recipe, found):
 
 HEAD = """# Start of a recipe
 
-Made by `benchmarks/startup.py` on {machine}; Python {python}, TensorFlow {tensorflow}. Medians of {repeats} processes.
+Made by `benchmarks/startup.py` on {machine}. Medians of {repeats} processes.
 
 The first steps hold tracing and the graph's optimisation; the next ones, as many, do not.
 Seconds of the CPU are steadier than those by the clock where other work goes on.
@@ -144,14 +150,11 @@ def main(argv=None):
         for recipe, runs in found.items():
             for name, root in roots.items():
                 runs[name].append(measure(root, recipe, given))
-    import tensorflow as tf
-
     from zoo import files
 
-    head = HEAD.format(
-        machine=f"{platform.machine()}, {os.cpu_count()} CPUs", python=platform.python_version(),
-        tensorflow=tf.__version__, repeats=flags.repeats,
-    )  # fmt: skip
+    import machine
+
+    head = HEAD.format(machine=machine.line(), repeats=flags.repeats)
     files.write_text(flags.output, "\n".join([head, *(section(*pair) for pair in found.items())]))
     print(flags.output.read_text())
 

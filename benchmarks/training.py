@@ -12,18 +12,17 @@ import json
 import math
 import os
 import pathlib
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 
-import keras
-import numpy as np
-import tensorflow as tf
-from contenders import matmul, ours
-
 from zoo import checks, data, files
+
+import keras
+import machine
+import numpy as np
+from contenders import matmul, ours
 
 CONTENDERS = {
     "ours": "this project",
@@ -198,7 +197,7 @@ def matmul_peak(precision, flags, folder):
 
 HEAD = """# Training
 
-Made by `benchmarks/training.py` on {machine} ({processor}); Python {python}, TensorFlow {tensorflow}.
+Made by `benchmarks/training.py` on {machine}.
 
 {rounds} rounds of about {seconds:g} s for each contender, in turn, on {threads} threads, batch {batch_size}. Medians.
 The ratios say how many times as many images this project takes in a second, and in a second of CPU. `of peak` is the
@@ -229,12 +228,6 @@ def write(path, page):
     files.write_text(path, "\n".join([*page, by_hand]))
 
 
-def processor():
-    path = pathlib.Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    return next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), platform.processor())
-
-
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -260,9 +253,8 @@ def main(argv=None):
         peaks = {precision: matmul_peak(precision, flags, pathlib.Path(folder)) for precision in precisions}
     page = [
         HEAD.format(
-            machine=f"{platform.machine()}, {os.cpu_count()} CPUs", processor=processor(),
-            python=platform.python_version(), tensorflow=tf.__version__, rounds=flags.rounds, seconds=flags.seconds,
-            threads=flags.threads, batch_size=flags.batch_size, check=_EXECUTION, check_steps=flags.check_steps,
+            machine=machine.line(), rounds=flags.rounds, seconds=flags.seconds, threads=flags.threads,
+            batch_size=flags.batch_size, check=_EXECUTION, check_steps=flags.check_steps,
             peaks=", ".join(f"{peak / 1e9:.0f} GFLOP/s in {precision}" for precision, peak in peaks.items()),
         )
     ]  # fmt: skip

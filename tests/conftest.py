@@ -1,5 +1,8 @@
 """Two logical CPUs for the tests of replicas, one seed for all that is drawn, and TFDS datasets that nobody fetched."""
 
+import zoo  # noqa: F401  (before TensorFlow, so that oneDNN is on as it is for users)
+
+# isort: split
 import contextlib
 import gc
 import json

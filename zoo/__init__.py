@@ -3,6 +3,7 @@
 from zoo import _startup
 
 _startup.require_tensorflow_backend()
+_startup.turn_onednn_on()
 with _startup.quiet():
     import keras  # noqa: F401  (and TensorFlow under it)
 

@@ -4,12 +4,12 @@ import math
 import pathlib
 import tempfile
 
-import keras
-
 import zoo
 from zoo import cores, data, networks, training
 from zoo.training import monitors, optimizer, stage
 from zoo.training.checkpoints import Checkpoints
+
+import keras
 
 
 def mlp_vae():

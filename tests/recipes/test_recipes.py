@@ -72,6 +72,12 @@ def test_recipe_is_named_after_its_file(name):
 
 
 @pytest.mark.parametrize("name", MODULES)
+def test_defaults_under_sample_are_those_of_flags(name):
+    recipe = MODULES[name].RECIPE
+    assert recipe.sample_flags.keys() <= {action.dest for action in recipe.parser()._actions}
+
+
+@pytest.mark.parametrize("name", MODULES)
 def test_docstring_holds_the_command_line(name):
     assert f"python recipes/{name}.py" in MODULES[name].__doc__
 

@@ -168,6 +168,17 @@ def test_defaults_are_those_of_the_recipe(tiny, tmp_path, monkeypatch):
     assert flags.output == pathlib.Path("runs", "tiny")
 
 
+def test_defaults_of_its_own_under_sample(tiny, tmp_path):
+    def add_flags(parser):
+        parser.add_argument("--filters", type=int, default=128)
+
+    recipe = tiny(add_flags=add_flags, sample_flags={"filters": 64})
+    output = ["--output", str(tmp_path)]
+    assert recipe.parse(output).filters == 128
+    assert recipe.parse(["--sample", *output]).filters == 64
+    assert recipe.parse(["--sample", "--filters", "32", *output]).filters == 32
+
+
 def test_mixed_precision_alone_is_bfloat16(tiny, tmp_path):
     assert tiny().parse(["--output", str(tmp_path), "--mixed-precision"]).mixed_precision == "bfloat16"
 

@@ -17,7 +17,7 @@ def log_prob(model, batches, num_samples=1, seed=0):
         dict of floats: `log_prob`, and `standard_error`, of that mean over the images (NaN for one).
     """
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def evaluate(x, labels, seed):
         return model.log_prob(x, num_samples, seed, labels)
 

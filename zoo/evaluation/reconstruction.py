@@ -18,7 +18,7 @@ def reconstruction_error(model, batches, variance=None):
         dict of floats: `mse`, in squared units of the [0, 1] range; `mse_over_variance`, 1 for a model that
         gives the mean value everywhere; `psnr`, −10 log10 mse, in dB.
     """
-    reconstruct = tf.function(model.reconstruct, reduce_retracing=True)
+    reconstruct = tf.function(model.reconstruct, autograph=False, reduce_retracing=True)
     squared, number = 0.0, 0
     for batch in batches:
         x, labels = batch if model.conditional else (batch, None)

@@ -67,7 +67,9 @@ def _convert(name, signature):
     specs = list(signature.inputs.values())
     try:
         with _silent("tf2onnx"):  # it lists as errors what is raised below
-            file, _ = tf2onnx.convert.from_function(tf.function(call), specs, OPSET, custom_op_handlers=handlers)
+            file, _ = tf2onnx.convert.from_function(
+                tf.function(call, autograph=False), specs, OPSET, custom_op_handlers=handlers
+            )
     except Exception as error:  # of any class
         raise ValueError(f"Expected a model that converts to ONNX. Received from tf2onnx: {error}") from error
     _check(file)

@@ -40,7 +40,7 @@ class Signature:
             checked = {name: tf.ensure_shape(value, self.inputs[name].shape) for name, value in inputs.items()}
             return self.call(**checked)
 
-        return tf.function(call).get_concrete_function(**self.inputs)
+        return tf.function(call, autograph=False).get_concrete_function(**self.inputs)
 
 
 def of(model, batch_size=None):

@@ -23,7 +23,7 @@ def encode(model, datasets, sizes, disk_folder=None):
     Raises:
         zoo.disk.NoRoom: if the disk cannot hold the codes.
     """
-    encode_batch = tf.function(model.encode, reduce_retracing=True)
+    encode_batch = tf.function(model.encode, autograph=False, reduce_retracing=True)
     return [_encode(encode_batch, *pair, disk_folder) for pair in zip(datasets, sizes)]
 
 

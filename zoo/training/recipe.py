@@ -75,6 +75,7 @@ class Recipe(Regime):
         binarization: None, "static" or "dynamic": the default of `--binarization`. None: no such flag.
         add_flags: function of the parser that adds the recipe's own flags.
         callbacks: function of (flags, total steps) that gives Keras callbacks.
+        sample_flags: dict of names of flags to their defaults under `--sample`, where those differ.
         epochs, …: of a `Regime`.
     """
 
@@ -88,6 +89,7 @@ class Recipe(Regime):
     binarization: str | None = None
     add_flags: Callable = _nothing
     callbacks: Callable = _nothing
+    sample_flags: dict = dataclasses.field(default_factory=dict)
 
     def parser(self):
         parser = argparse.ArgumentParser(
@@ -134,6 +136,9 @@ class Recipe(Regime):
         parser = self.parser()
         flags = parser.parse_args(argv)
         flags.sample = getattr(flags, "sample", False)
+        if flags.sample:
+            parser.set_defaults(**self.sample_flags)
+            flags = parser.parse_args(argv)
         flags.binarization = getattr(flags, "binarization", "none")
         try:
             numbers = ("epochs", "steps_per_epoch", "batch_size", "parts", "prior_epochs", "prior_batch_size")

@@ -1,0 +1,40 @@
+"""Where figures come from: the line that each page begins with."""
+
+import os
+import platform
+import re
+
+from zoo import _startup
+
+import tensorflow as tf
+from tensorflow.python.util import _pywrap_util_port  # private, and the only one that knows whether oneDNN is on
+
+
+def line():
+    """Machine, CPU and versions, for behind "Made by … on".
+
+    As in: x86_64, 2 CPUs (AMD EPYC, AVX-512); Python 3.11.7, TensorFlow 2.21.0, oneDNN on
+    """
+    return (
+        f"{platform.machine()}, {os.cpu_count()} CPUs ({cpu()}); Python {platform.python_version()}, "
+        f"TensorFlow {tf.__version__}, oneDNN {onednn()}"
+    )
+
+
+def cpu():
+    """Model and widest vectors of the CPU, as far as they can be read."""
+    try:
+        name = re.search(r"^model name\s*: (.*)$", _startup.CPUINFO.read_text(), re.MULTILINE)
+    except OSError:
+        name = None
+    flags = _startup.cpu_flags()
+    widest = "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "no AVX2" if flags else ""
+    return ", ".join(filter(None, [name[1] if name else platform.processor(), widest])) or "unknown"
+
+
+def onednn():
+    """ "on" or "off" in this process, and the instructions that it is held to, if any."""
+    if not _pywrap_util_port.IsMklEnabled():
+        return "off"
+    held = os.environ.get("ONEDNN_MAX_CPU_ISA")
+    return f"on, held to {held}" if held else "on"
