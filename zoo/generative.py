@@ -43,7 +43,9 @@ class GenerativeModel(keras.Model):
         # None of these is a part of the model's state.
         object.__setattr__(self, "functions", {})  # of zoo.batched
         object.__setattr__(self, "_added", threading.local())  # replicas are traced in threads of their own
-        object.__setattr__(self, "_first_batch", inputs.FirstBatch(lambda data: self._values(self._split(data))))
+        object.__setattr__(
+            self, "_first_batch", inputs.FirstBatch(self._split, lambda data: self._values(self._split(data)))
+        )
 
     @property
     def conditional(self):
@@ -179,7 +181,9 @@ class GenerativeModel(keras.Model):
     def _looking(self, function):
         """Each verb of Keras asks for its function at its start: the next batch is the first."""
         self._first_batch.reopen()
-        return function if hasattr(function, "guarded") else self._first_batch.guarded(function)
+        if hasattr(function, "guarded"):
+            return function
+        return self._first_batch.guarded(function, lambda: [*self.variables, *self.optimizer.variables])
 
     def _autoconvert_optionals(self, step_function):
         # Of Keras: each batch of each verb comes by here, outside of what XLA compiles.
@@ -188,8 +192,8 @@ class GenerativeModel(keras.Model):
         def step(data):
             leaves = [strategy.experimental_local_results(leaf) for leaf in keras.tree.flatten(data)]
             replicas = [keras.tree.pack_sequence_as(data, of_replica) for of_replica in zip(*leaves)]
-            looked = self._first_batch(replicas)
-            return step_function(looked[0] if len(looked) == 1 else data)
+            with tf.control_dependencies(self._first_batch(replicas)):
+                return step_function(data)
 
         return super()._autoconvert_optionals(step)
 
@@ -348,8 +352,7 @@ class GenerativeModel(keras.Model):
     def _split(self, data):
         """What Keras gives to a step as a `Batch` of arrays as they came, of the right structure, type and shape."""
         x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
-        if getattr(getattr(y, "shape", None), "rank", 0) is None:
-            y = tf.reshape(y, (-1,))  # Keras traces for [B] and [B,1] at once, when it was given both
+        y = _ranked(y)
         if hasattr(y, "shape") and tuple(y.shape[1:]) == _NO_TARGET:
             y = None
         x, labels, target = self._roles(x, y)
@@ -413,11 +416,12 @@ class GenerativeModel(keras.Model):
             return None
         if labels is None:
             raise ValueError(f"Expected `labels`, as {kind} is conditional. Received: None")
-        labels = inputs.array("labels", labels)
+        labels = _ranked(inputs.array("labels", labels))
         dtype = keras.backend.standardize_dtype(labels.dtype)
         shape = tuple(labels.shape)
         if len(shape) == 2 and shape[1] == 1 and "int" in dtype:  # as Keras's loader of CIFAR-10 gives them
-            labels, shape = labels[:, 0], shape[:1]
+            shape = shape[:1]
+            labels = labels if isinstance(labels, tf.TensorSpec) else labels[:, 0]
         if len(shape) == 2 and shape[1] == self.num_classes:
             way = "One-hot rows become classes by np.argmax(labels, axis=-1)"
             raise ValueError(f"Expected `labels` to be int32 of shape [{num_rows}]. Received: shape {shape}. {way}")
@@ -427,6 +431,13 @@ class GenerativeModel(keras.Model):
             way = "Use labels.astype('int32')"
             raise ValueError(f"Expected `labels` to be integers. Received: dtype={dtype}. {way}")
         return labels
+
+
+def _ranked(labels):
+    """Labels of a known rank: Keras makes one graph for [B] and [B,1] when it was given both."""
+    if isinstance(labels, tf.Tensor) and labels.shape.rank is None:
+        return tf.reshape(labels, (-1,))
+    return labels
 
 
 _LABELS = ("labels", "label")

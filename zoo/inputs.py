@@ -5,6 +5,7 @@ looked at in every array that a method is given, and in the first batch that a v
 """
 
 import dataclasses
+import functools
 import math
 
 import keras
@@ -28,7 +29,7 @@ def array(name, value):
         value = tf.convert_to_tensor(value)
     if isinstance(value, (tf.RaggedTensor, tf.SparseTensor)):
         checks.fail(name, "one dense array", type(value).__name__)
-    if not isinstance(value, (np.ndarray, tf.Tensor, keras.KerasTensor)):
+    if not isinstance(value, (np.ndarray, tf.Tensor, tf.TensorSpec, keras.KerasTensor)):
         try:
             value = np.asarray(value)
         except (TypeError, ValueError):  # rows of different lengths
@@ -109,9 +110,9 @@ class Values:
         return (self.array,)
 
     def hold(self):
-        """Whether all is well, as a tensor."""
+        """Whether all is surely well, as a tensor: of few operations, as each takes as long as the numbers do."""
         numbers = self.array if self.array.dtype.is_integer else tf.cast(self.array, tf.float32)
-        return self._fit(tf.reduce_min(numbers), tf.reduce_max(numbers)) | tf.equal(tf.size(numbers), 0)
+        return self._fit(tf.reduce_min(numbers), tf.reduce_max(numbers))
 
     def require(self, values):
         """Raises ValueError unless all is well with `values`, the array as NumPy has it."""
@@ -216,23 +217,26 @@ def unfit(error, arrays):
 
 
 class FirstBatch:
-    """Looks at the values of the first batch after `reopen`, before anything is computed from it, and at no other.
+    """Looks at the first batch after `reopen`, before anything is computed from it, and at no other.
 
-    It is a part of the graph, for that is where batches of every kind of dataset pass: a condition on a flag, which
-    later batches pass in a few microseconds.
+    Structure, type and shape are those of the dataset's specs. The look at values is a part of the graph, for that is
+    where batches of every kind of dataset pass: a condition on a flag, which later batches pass in microseconds.
 
     Args:
-        values_of: function of a batch as Keras gives it to a step, that gives a list of `Values` and `Target`s.
+        split: function of a batch as Keras gives it to a step, or of its specs, that raises ValueError for one of
+            another structure, type or shape.
+        values_of: function of such a batch that gives a list of `Values` and `Target`s.
     """
 
-    def __init__(self, values_of):
-        self._values_of = values_of
-        self._failure, self._arrays = None, []
+    def __init__(self, split, values_of):
+        self._split, self._values_of = split, values_of
+        self._fresh, self._failure, self._arrays = True, None, []
         # A resource of its own, not a variable: it is no part of the model, nor mirrored over replicas.
         with tf.init_scope(), tf.device("CPU:0"):
             self._flag = tf.raw_ops.VarHandleOp(dtype=tf.bool, shape=(), shared_name=_ANONYMOUS)
 
     def reopen(self):
+        self._fresh = True
         with tf.init_scope():
             self._set(True)
 
@@ -240,23 +244,23 @@ class FirstBatch:
         tf.raw_ops.AssignVariableOp(resource=self._flag, value=tf.constant(value))
 
     def __call__(self, batches):
-        """`batches`, a list of what each replica is given; errors of the look come first."""
+        """Looks at `batches`, what each replica is given; gives what a graph must wait for, a list of tensors."""
         values = [each for batch in batches for each in self._values_of(batch)]
         self._arrays = [(each.name, each.array.shape) for each in values if isinstance(each, Values)]
         if tf.executing_eagerly():
             if tf.raw_ops.ReadVariableOp(resource=self._flag, dtype=tf.bool):
                 self._set(False)
                 look(values)
-            return batches
+            return []
+        # An error in the graph would break the collectives of several replicas for good: `guarded` raises it later.
+        stops = len(batches) == 1
         with tf.device("CPU:0"):
             unseen = tf.raw_ops.ReadVariableOp(resource=self._flag, dtype=tf.bool)
-            looked = tf.cond(unseen, lambda: self._look(values), lambda: False)
-        with tf.control_dependencies([looked]):
-            return keras.tree.map_structure(lambda leaf: leaf if leaf is None else tf.identity(leaf), batches)
+            return [tf.cond(unseen, lambda: self._look(values, stops), lambda: False)]
 
-    def _look(self, values):
+    def _look(self, values, stops):
         self._set(False)
-        good = tf.reduce_all([each.hold() for each in values]) if values else True
+        good = functools.reduce(tf.logical_and, [each.hold() for each in values])
         arrays = [array for each in values for array in each.arrays]
 
         def explain(*arrays):
@@ -271,27 +275,63 @@ class FirstBatch:
         def fail():
             passed = tf.numpy_function(explain, arrays, tf.bool)
             # In the place of an exception, whose traceback TensorFlow would print.
-            with tf.control_dependencies([tf.debugging.Assert(passed, ["the first batch was refused"])]):
+            stop = [tf.debugging.Assert(passed, ["the first batch was refused"])] if stops else []
+            with tf.control_dependencies(stop):
                 return tf.identity(passed)
 
         return tf.cond(good, lambda: True, fail)
 
-    def guarded(self, function):
-        """A function that Keras made for a step, which raises the error of the look as it was."""
+    def guarded(self, function, variables):
+        """A function that Keras made for a step, which raises what the look at its first batch finds.
 
-        def call(*args):
+        Args:
+            function: of an iterator of batches, or of a list of them.
+            variables: function without arguments that gives what the step may change. Where several replicas have made
+                the step from a batch that is refused, these are what they were before.
+        """
+
+        def call(batches):
+            kept = None
+            if self._fresh:
+                self._fresh = False
+                _check_specs(self._split, batches)
+                if isinstance(batches, tf.distribute.DistributedIterator):
+                    kept = [(variable, variable.numpy()) for variable in variables()]
             try:
-                return function(*args)
+                results = function(batches)
             except tf.errors.OpError as error:
-                failure, self._failure = self._failure, None
-                if failure is not None:
-                    raise failure from error
+                self._raise_failure(error)
                 if isinstance(error, tf.errors.InvalidArgumentError):
                     raise unfit(error, self._arrays) from error
                 raise
+            if self._failure is not None:
+                for variable, value in kept or ():
+                    variable.assign(value)
+                self._raise_failure(None)
+            return results
 
         call.guarded = True
         return call
+
+    def _raise_failure(self, cause):
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure from cause
+
+
+def _check_specs(split, batches):
+    """Splits the specs of an iterator, before TensorFlow makes one graph for these shapes and others seen before."""
+    specs = batches[0] if isinstance(batches, list) else getattr(batches, "element_spec", None)
+    if specs is not None:
+        split(keras.tree.map_structure(_of_first_replica, specs))
+
+
+def _of_first_replica(leaf):
+    if isinstance(leaf, tf.OptionalSpec):  # of Keras, for None
+        return None
+    if isinstance(leaf, tf.distribute.DistributedValues):
+        return leaf.values[0]
+    return getattr(leaf, "_value_specs", (leaf,))[0]
 
 
 # The name that makes a resource of its own of each handle (tensorflow/core/framework/resource_handle.h).

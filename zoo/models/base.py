@@ -236,7 +236,7 @@ class Base(GenerativeModel):
             return None
 
     def _input_names(self):
-        return (*getattr(self.encoder, "input_names", ()), *super()._input_names())
+        return (*(each.name for each in getattr(self.encoder, "inputs", None) or ()), *super()._input_names())
 
     def _check_data(self, name, x):
         x = inputs.array(name, x)
