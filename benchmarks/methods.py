@@ -99,7 +99,7 @@ class _NoLook:
     def reopen(self):
         pass
 
-    def __call__(self, batches):
+    def __call__(self, batches, judged):
         return []
 
     def guarded(self, function, variables):

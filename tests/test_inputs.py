@@ -230,7 +230,7 @@ def test_each_call_looks_at_its_own_first_batch_and_at_no_other():
             looked.append(self.name)
 
     # A range that nothing lies in, so that Python is called by each look.
-    model._first_batch._values_of = lambda data: [Seen("x", each.array, 2.0, 3.0) for each in values(data)]
+    model._first_batch._values_of = lambda *data: [Seen("x", each.array, 2.0, 3.0) for each in values(*data)]
     for number, verb in enumerate(("fit", "fit", "evaluate", "predict", "fit"), start=1):
         VERBS[f"{verb} tf.data"](model, GOOD)
         assert len(looked) == number

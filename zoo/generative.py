@@ -33,6 +33,7 @@ class GenerativeModel(keras.Model):
 
     term_names = ()  # the entries of `compute_terms` that are reported, "loss" among them
     training_only = ()  # the trackers that say nothing outside training, where they are left out
+    _judged = True  # whether the step that is being made shows the data to the likelihood
     num_classes = None  # how many labels there are, for a conditional model
 
     def __init__(self, **kwargs):
@@ -44,7 +45,9 @@ class GenerativeModel(keras.Model):
         object.__setattr__(self, "functions", {})  # of zoo.batched
         object.__setattr__(self, "_added", threading.local())  # replicas are traced in threads of their own
         object.__setattr__(
-            self, "_first_batch", inputs.FirstBatch(self._split, lambda data: self._values(self._split(data)))
+            self,
+            "_first_batch",
+            inputs.FirstBatch(self._split, lambda data, judged: self._values(self._split(data), judged)),
         )
 
     @property
@@ -63,8 +66,11 @@ class GenerativeModel(keras.Model):
         """The data and labels of a batch, checked and cast."""
         raise NotImplementedError
 
-    def _values(self, batch):
-        """A list of `zoo.inputs.Values`, the ranges that the arrays of a `Batch` must lie in."""
+    def _values(self, batch, judged=True):
+        """A list of `zoo.inputs.Values`, the ranges that the arrays of a `Batch` must lie in.
+
+        `judged` says whether the likelihood is to see the data, or only the encoder.
+        """
         labels = [] if batch.labels is None else [self._label_values(batch.labels)]
         weights = [] if batch.weights is None else [inputs.Values("sample_weight", batch.weights, low=0.0)]
         return labels + weights
@@ -133,7 +139,7 @@ class GenerativeModel(keras.Model):
 
     def predict(self, x, *args, **kwargs):
         """As `keras.Model.predict`: reconstructions."""
-        self._checked_arrays(x)
+        self._checked_arrays(x, judged=False)
         return super().predict(x, *args, **kwargs)
 
     def save(self, filepath, *args, **kwargs):
@@ -148,14 +154,14 @@ class GenerativeModel(keras.Model):
             checks.fail("filepath", f"a file that ends in .keras, such as {way}", str(filepath))
         return super().save(filepath, *args, **kwargs)
 
-    def _checked_arrays(self, x, y=None, sample_weight=None, class_weight=None):
+    def _checked_arrays(self, x, y=None, sample_weight=None, class_weight=None, judged=True):
         """Looks at all of what is given as arrays, the rest being seen in its first batch; gives `x` and `y`."""
         self._require_labels_for(class_weight)
         if not _are_arrays((x, y, sample_weight)):
             return x, y
         if self.conditional and y is None and isinstance(x, (tuple, list)) and len(x) == 2:
             x, y = x
-        inputs.look(self._values(self._split((x, y, sample_weight))))
+        inputs.look(self._values(self._split((x, y, sample_weight)), judged))
         if y is None and sample_weight is not None:
             y = np.zeros((len(sample_weight), *_NO_TARGET), np.float32)
         return x, y
@@ -167,6 +173,10 @@ class GenerativeModel(keras.Model):
             )
 
     def make_train_function(self, force=False):
+        if self.built and self.trainable_variables and not self.optimizer.built:
+            # Else its variables are made in the first trace of the step, which is then traced once more.
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
         super().make_train_function(force)
         self.train_function = self._looking(self.train_function)
 
@@ -175,7 +185,9 @@ class GenerativeModel(keras.Model):
         self.test_function = self._looking(self.test_function)
 
     def make_predict_function(self, force=False):
+        object.__setattr__(self, "_judged", False)
         super().make_predict_function(force)
+        object.__setattr__(self, "_judged", True)
         self.predict_function = self._looking(self.predict_function)
 
     def _looking(self, function):
@@ -187,12 +199,12 @@ class GenerativeModel(keras.Model):
 
     def _autoconvert_optionals(self, step_function):
         # Of Keras: each batch of each verb comes by here, outside of what XLA compiles.
-        strategy = self.distribute_strategy
+        strategy, judged = self.distribute_strategy, self._judged
 
         def step(data):
             leaves = [strategy.experimental_local_results(leaf) for leaf in keras.tree.flatten(data)]
             replicas = [keras.tree.pack_sequence_as(data, of_replica) for of_replica in zip(*leaves)]
-            with tf.control_dependencies(self._first_batch(replicas)):
+            with tf.control_dependencies(self._first_batch(replicas, judged)):
                 return step_function(data)
 
         return super()._autoconvert_optionals(step)

@@ -225,7 +225,8 @@ class FirstBatch:
     Args:
         split: function of a batch as Keras gives it to a step, or of its specs, that raises ValueError for one of
             another structure, type or shape.
-        values_of: function of such a batch that gives a list of `Values` and `Target`s.
+        values_of: function of such a batch, and of whether the likelihood is to see it, that gives a list of `Values`
+            and `Target`s.
     """
 
     def __init__(self, split, values_of):
@@ -243,9 +244,9 @@ class FirstBatch:
     def _set(self, value):
         tf.raw_ops.AssignVariableOp(resource=self._flag, value=tf.constant(value))
 
-    def __call__(self, batches):
+    def __call__(self, batches, judged):
         """Looks at `batches`, what each replica is given; gives what a graph must wait for, a list of tensors."""
-        values = [each for batch in batches for each in self._values_of(batch)]
+        values = [each for batch in batches for each in self._values_of(batch, judged)]
         self._arrays = [(each.name, each.array.shape) for each in values if isinstance(each, Values)]
         if tf.executing_eagerly():
             if tf.raw_ops.ReadVariableOp(resource=self._flag, dtype=tf.bool):

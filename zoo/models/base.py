@@ -258,14 +258,14 @@ class Base(GenerativeModel):
         support = self.likelihood.support
         return inputs.Values(name, x) if support is None else inputs.Values(name, x, *support)
 
-    def _values(self, batch):
+    def _values(self, batch, judged=True):
         if batch.target is None:
-            data = [self.data_values("x", batch.x)]
+            data = self._values_of("x", batch.x) if not judged else [self.data_values("x", batch.x)]
         else:
             object.__setattr__(self, "denoises", True)
             other = inputs.Target(type(self).__name__, batch.x, batch.target)
             data = [inputs.Values("x", batch.x), self.data_values("y", batch.target), other]
-        return data + super()._values(batch)
+        return data + super()._values(batch, judged)
 
     def _values_of(self, name, value):
         if name == "x":

@@ -220,8 +220,8 @@ class VQVAE(Base):
             ValueError: for an argument of another kind, shape or range.
             NotImplementedError: without a prior.
         """
-        self._require_prior().check_top_k(top_k)
         rows = self._rows(num_samples, seed, temperature)
+        self._require_prior().check_top_k(top_k)
         return self.generate(*rows, labels, top_k=top_k, batch_size=batch_size)[0]
 
     @batched

@@ -211,10 +211,10 @@ class Base(GenerativeModel):
         labels = self._check_labels(labels, codes.shape[0])
         return codes, None if labels is None else ops.cast(labels, "int32")
 
-    def _values(self, batch):
+    def _values(self, batch, judged=True):
         if batch.target is not None:
             checks.fail("y", "labels, as a prior's codes are their own target", f"shape {tuple(batch.target.shape)}")
-        return [*self._values_of("codes", batch.x), *super()._values(batch)]
+        return [*self._values_of("codes", batch.x), *super()._values(batch, judged)]
 
     def _values_of(self, name, value):
         if name == "codes":
