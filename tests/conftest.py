@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import splits as tfds_splits
+from xdist.scheduler import LoadFileScheduling
 
 gc.set_threshold(200_000, 50, 100)  # graphs are many objects that stay, to be looked through again and again
 # Possible only before TensorFlow has touched its devices, so here and not in a fixture.
@@ -22,12 +23,29 @@ tf.config.set_logical_device_configuration(
 tf.config.threading.set_intra_op_parallelism_threads(1)  # two processes of tests share two cores
 
 
-# The files that take longest: begun last, they would keep one process busy while the other has nothing left.
-LONGEST = [f"test_{name}.py" for name in ("conformance", "two_stages", "recipes", "kill", "workers", "run")]
+# Folders whose files share what takes long to make, here the exported models: one process runs all of a folder.
+TOGETHER = ["tests/export"]
+# What takes longest: begun last, it would keep one process busy while the other has nothing left.
+LONGEST = ["export", *(f"test_{name}.py" for name in ("conformance", "two_stages", "recipes", "kill", "workers", "run"))]
+
+
+class Shared(LoadFileScheduling):
+    """As `--dist loadfile`, but for the folders in `TOGETHER`."""
+
+    def _split_scope(self, nodeid):
+        file = super()._split_scope(nodeid)
+        return next((folder for folder in TOGETHER if file.startswith(f"{folder}/")), file)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Shared(config, log)
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+    def place(path):
+        return next((LONGEST.index(name) for name in (path.parent.name, path.name) if name in LONGEST), len(LONGEST))
+
+    items.sort(key=lambda item: place(item.path))
 
 
 @pytest.fixture(autouse=True)
