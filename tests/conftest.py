@@ -1,12 +1,14 @@
 """Two logical CPUs for the tests of replicas, one seed for all that is drawn, and TFDS datasets that nobody fetched."""
 
 import contextlib
+import functools
 import gc
 import json
 import os
 import pathlib
 import socket
 import subprocess
+from unittest import mock
 
 import keras
 import pytest
@@ -14,6 +16,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import splits as tfds_splits
 from xdist.scheduler import LoadFileScheduling
+
+from zoo import data
 
 gc.set_threshold(200_000, 50, 100)  # graphs are many objects that stay, to be looked through again and again
 # Possible only before TensorFlow has touched its devices, so here and not in a fixture.
@@ -58,6 +62,27 @@ def own_collectives():
     # Two strategies of one process give their collectives the same keys, and TensorFlow takes those of the second for
     # late ones of the first ("Shape mismatch in the collective instance"). Its own tests move this base as well.
     tf.distribute.MirroredStrategy._collective_key_base += 100
+
+
+@functools.cache
+def _sample(name, image_size, load=data.load):
+    splits = load(name, image_size=image_size, sample=True)
+    for part in (splits.train, splits.validation, splits.test):
+        part.images.flags.writeable = False  # whoever changed it would change it for the next test
+    return splits
+
+
+@pytest.fixture(scope="module")
+def samples_read_once():
+    """The images that ship with the package are read by the first run that takes them into memory."""
+
+    def load(name, data_dir=None, image_size=None, sample=False, disk_folder=None, load=data.load):
+        if sample and disk_folder is None and name in data.SAMPLES:
+            return _sample(name, image_size)
+        return load(name, data_dir, image_size, sample, disk_folder)
+
+    with mock.patch.object(data, "load", load):
+        yield
 
 
 @pytest.fixture
