@@ -28,9 +28,9 @@ tf.config.threading.set_intra_op_parallelism_threads(1)  # two processes of test
 
 
 # Folders whose files share what takes long to make, here the exported models: one process runs all of a folder.
-TOGETHER = ["tests/export"]
+TOGETHER = ("tests/export",)
 # What takes longest: begun last, it would keep one process busy while the other has nothing left.
-LONGEST = ["export", *(f"test_{name}.py" for name in ("conformance", "two_stages", "recipes", "kill", "workers", "run"))]
+LONGEST = ("export", "test_conformance", "test_two_stages", "test_recipes", "test_kill", "test_workers", "test_run")
 
 
 class Shared(LoadFileScheduling):
@@ -47,7 +47,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 def pytest_collection_modifyitems(items):
     def place(path):
-        return next((LONGEST.index(name) for name in (path.parent.name, path.name) if name in LONGEST), len(LONGEST))
+        return next((LONGEST.index(name) for name in (path.parent.name, path.stem) if name in LONGEST), len(LONGEST))
 
     items.sort(key=lambda item: place(item.path))
 
