@@ -4,18 +4,23 @@ import zoo  # noqa: F401  (before TensorFlow, so that oneDNN is on as it is for 
 
 # isort: split
 import contextlib
+import functools
 import gc
 import json
 import os
 import pathlib
 import socket
 import subprocess
+from unittest import mock
 
 import keras
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import splits as tfds_splits
+from xdist.scheduler import LoadFileScheduling
+
+from zoo import data
 
 gc.set_threshold(200_000, 50, 100)  # graphs are many objects that stay, to be looked through again and again
 # Possible only before TensorFlow has touched its devices, so here and not in a fixture.
@@ -25,12 +30,29 @@ tf.config.set_logical_device_configuration(
 tf.config.threading.set_intra_op_parallelism_threads(1)  # two processes of tests share two cores
 
 
-# The files that take longest: begun last, they would keep one process busy while the other has nothing left.
-LONGEST = [f"test_{name}.py" for name in ("conformance", "two_stages", "recipes", "kill", "workers", "run")]
+# Folders whose files share what takes long to make, here the exported models: one process runs all of a folder.
+TOGETHER = ("tests/export",)
+# What takes longest: begun last, it would keep one process busy while the other has nothing left.
+LONGEST = ("export", "test_conformance", "test_two_stages", "test_recipes", "test_kill", "test_workers", "test_run")
+
+
+class Shared(LoadFileScheduling):
+    """As `--dist loadfile`, but for the folders in `TOGETHER`."""
+
+    def _split_scope(self, nodeid):
+        file = super()._split_scope(nodeid)
+        return next((folder for folder in TOGETHER if file.startswith(f"{folder}/")), file)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Shared(config, log)
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+    def place(path):
+        return next((LONGEST.index(name) for name in (path.parent.name, path.stem) if name in LONGEST), len(LONGEST))
+
+    items.sort(key=lambda item: place(item.path))
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +65,27 @@ def own_collectives():
     # Two strategies of one process give their collectives the same keys, and TensorFlow takes those of the second for
     # late ones of the first ("Shape mismatch in the collective instance"). Its own tests move this base as well.
     tf.distribute.MirroredStrategy._collective_key_base += 100
+
+
+@functools.cache
+def _sample(name, image_size, load=data.load):
+    splits = load(name, image_size=image_size, sample=True)
+    for part in (splits.train, splits.validation, splits.test):
+        part.images.flags.writeable = False  # whoever changed it would change it for the next test
+    return splits
+
+
+@pytest.fixture(scope="module")
+def samples_read_once():
+    """The images that ship with the package are read by the first run that takes them into memory."""
+
+    def load(name, data_dir=None, image_size=None, sample=False, disk_folder=None, load=data.load):
+        if sample and disk_folder is None and name in data.SAMPLES:
+            return _sample(name, image_size)
+        return load(name, data_dir, image_size, sample, disk_folder)
+
+    with mock.patch.object(data, "load", load):
+        yield
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """A VQ-VAE and the prior attached to it."""
 
+import functools
 import re
+import types
 
 import conformance
 import keras
@@ -54,6 +56,12 @@ def trained(**kwargs):
     return model, images, labels
 
 
+@functools.cache
+def trained_with_prior():
+    """For all the tests that leave it as it is: most of their time would go into its first step."""
+    return trained(prior=make_prior())
+
+
 def same_weights(before, layer):
     return all(np.array_equal(old, new) for old, new in zip(before, layer.get_weights(), strict=True))
 
@@ -68,7 +76,10 @@ def test_the_message_without_a_prior_says_what_gives_one():
             call()
     lines = re.findall(r"^    (.*)$", str(error.value), re.MULTILINE)
     assert len(lines) == 5
-    exec("\n".join(lines), {"model": model, "images": images, "zoo": zoo})
+    # As a user pastes them, but that the prior is a small one: that of the defaults takes ten times as long.
+    small = types.SimpleNamespace(Transformer=functools.partial(zoo.priors.Transformer, width=8, depth=1, heads=2))
+    exec("\n".join(lines), {"model": model, "images": images, "zoo": types.SimpleNamespace(priors=small)})
+    assert isinstance(model.prior, zoo.priors.Transformer)
     assert model.can_sample and model.sample(2, seed=0).shape == (2, 8, 8, 1)
 
 
@@ -120,7 +131,7 @@ def test_both_go_on_after_loading_as_if_they_had_never_stopped(tmp_path):
 
 
 def test_log_prob_is_one_term_of_the_sum_over_all_codes():
-    model, images, _ = trained(prior=make_prior())
+    model, images, _ = trained_with_prior()
     x = images[:3]
     codes = model.encode(x)
     likelihood = zoo.distributions.normal_log_prob(x, model.reconstruct(x), np.float32(2 * np.log(0.25)))
@@ -156,7 +167,7 @@ def test_a_conditional_prior_asks_for_labels_where_it_is_used_and_nowhere_else()
 
 
 def test_samples_are_the_images_of_what_the_prior_draws():
-    model, _, _ = trained(prior=make_prior())
+    model, _, _ = trained_with_prior()
     for options in ({}, {"temperature": 0.5}, {"top_k": 2}):
         codes = model.prior.sample(5, seed=7, **options)
         np.testing.assert_allclose(model.sample(5, seed=7, **options), model.decode(codes), atol=1e-6)
@@ -168,7 +179,7 @@ def test_samples_are_the_images_of_what_the_prior_draws():
 
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
 def test_images_of_one_seed_are_the_same_in_tflite():
-    model, _, _ = trained(prior=make_prior())
+    model, _, _ = trained_with_prior()
     module = tf.Module()
     module.state = [variable.value for variable in model.variables]
     generate = tf.function(lambda seed, temperature: dict(zip(("image", "codes"), model.generate(seed, temperature))))

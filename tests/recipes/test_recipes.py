@@ -15,6 +15,8 @@ import tensorflow_datasets as tfds
 import zoo
 from zoo import data, training
 
+pytestmark = pytest.mark.usefixtures("samples_read_once")
+
 SCRIPTS = sorted((pathlib.Path(__file__).parents[2] / "recipes").glob("*.py"))
 
 

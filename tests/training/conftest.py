@@ -2,12 +2,14 @@
 
 import importlib.util
 import pathlib
+from unittest import mock
 
 import keras
 import pytest
 
 import zoo
 from zoo import callbacks, networks, training
+from zoo.training import run
 
 RECIPES = pathlib.Path(__file__).parents[2] / "recipes"
 
@@ -35,6 +37,23 @@ class At(keras.callbacks.Callback):
             self._action(self.model)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _samples(samples_read_once):
+    """Most tests here are runs on one of the samples."""
+
+
+@pytest.fixture
+def pictures():
+    """For tests that look at the pictures of their own runs."""
+
+
+@pytest.fixture(autouse=True)
+def _no_pictures(request, monkeypatch):
+    """Drawing takes a quarter of a run: only those do it that a module shares, and those of tests with `pictures`."""
+    if "pictures" not in request.fixturenames:
+        monkeypatch.setattr(run, "pictures", mock.Mock())
+
+
 @pytest.fixture(scope="session")
 def tiny():
     """Function that gives a recipe: a VAE with 2 latents on the bundled MNIST, 2 steps in one call of the graph."""
@@ -51,12 +70,12 @@ def tiny():
 def train(tiny):
     """Function that runs the tiny recipe for 2 epochs of 6 steps, unless told otherwise."""
 
-    def run(output, *argv, **changes):
+    def run_tiny(output, *argv, **changes):
         shared = ["--sample", "--epochs", "2", "--steps-per-epoch", "6", "--no-export", "--parts", "1"]
         argv = [*shared, "--output", str(output), *argv]
         return training.main(tiny(**changes), argv)
 
-    return run
+    return run_tiny
 
 
 @pytest.fixture(scope="session")

@@ -267,7 +267,7 @@ def test_interrupted_run_goes_on_as_if_nothing_had_happened(finished, train, at,
 
 
 @pytest.mark.parametrize("first, then", [(["--no-cache"], []), ([], ["--no-cache"])])
-def test_run_goes_on_with_and_without_a_cache(finished, train, at, tmp_path, capsys, first, then):
+def test_run_goes_on_with_and_without_a_cache(finished, train, at, tmp_path, capsys, pictures, first, then):
     assert exit_code(train, tmp_path, *first, callbacks=at(8, interrupt)) == 130
     metrics = train(tmp_path, *then)
     assert "going on at step 8 of 12\n" in capsys.readouterr().out

@@ -296,7 +296,7 @@ def test_fresh_starts_both_over(finished, copy, train, capsys):
     assert_same_model(copy, finished[0])
 
 
-def test_no_prior(copy, train):
+def test_no_prior(copy, train, pictures):
     metrics = train(copy, "--prior", "none", in_model=At(None, no_step))
     assert "prior" not in metrics and "elbo" not in metrics["test"]
     assert not load(copy).can_sample
@@ -335,7 +335,7 @@ def test_average_of_the_prior_is_what_is_attached(train, tmp_path):
     assert_same_model(tmp_path / "once", tmp_path / "twice")
 
 
-def test_both_stages_are_the_same_without_a_cache(finished, train, tmp_path, monkeypatch):
+def test_both_stages_are_the_same_without_a_cache(finished, train, tmp_path, monkeypatch, pictures):
     kept = []
     monkeypatch.setattr(codes, "encode", lambda *args, encode=codes.encode: kept.extend(encode(*args)) or kept)
     metrics = train(tmp_path, "--no-cache")
