@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import zoo
-from zoo import networks
 from zoo.export import signatures
 
 
@@ -101,8 +99,7 @@ def test_labels_matter_where_they_are_taken(exported):
 
 
 def test_latents_of_a_hierarchical_vae_lie_behind_one_another_top_first():
-    encoder = networks.bottom_up_encoder(conformance.SHAPE, (8, 4, 2), width=4, hidden=3, blocks=1)
-    model = zoo.HierarchicalVAE(encoder, zoo.layers.TopDown(conformance.SHAPE, (8, 4, 2), 1, (3, 2, 1), 4, 3))
+    model = exports.trained("hierarchical_vae")
     flat = np.arange(2 * 27, dtype=np.float32).reshape(2, 27)  # 1·1·3 + 2·2·2 + 4·4·1
     layers = model.unflatten(flat)
     assert [tuple(layer.shape) for layer in layers] == [(2, 1, 1, 3), (2, 2, 2, 2), (2, 4, 4, 1)]

@@ -111,11 +111,11 @@ def _hierarchical(likelihood, scales, widths, layers, latent_dim, **kwargs):
     )
 
 
-def _two_scales():
-    # A third takes half as long again in every test; test_hierarchical_vae.py has four layers in three scales.
+def _three_scales():
     return _hierarchical(
-        zoo.layers.Bernoulli(), (4, 2), (5, 4), 1, (2, 1), free_bits=0.25, kl_balancing=True, skip_threshold=1e5
-    )
+        zoo.layers.Bernoulli(), (8, 4, 2), (6, 5, 4), 1, (3, 2, 1), free_bits=0.25, kl_balancing=True,
+        skip_threshold=1e5,
+    )  # fmt: skip
 
 
 def _one_scale():
@@ -132,21 +132,21 @@ ENTRIES = {
     "capacity": Entry(_capacity, {"capacity": 4.5, "gamma": 7.0, "likelihood.scale": "optimal"}),
     "cvae": Entry(_cvae, {"num_classes": 4, "likelihood.scale": 0.3, "free_bits": 0.5}, conditional=True),
     "hierarchical_vae": Entry(
-        _two_scales,
+        _three_scales,
         {
             "free_bits": 0.25,
             "kl_balancing": True,
             "skip_threshold": 1e5,
             "seed": 3,
             "decoder.image_shape": SHAPE,
-            "decoder.scales": (4, 2),
-            "decoder.layers": (1, 1),
-            "decoder.latent_dim": (2, 1),
-            "decoder.width": (5, 4),
-            "decoder.hidden": (4, 3),
+            "decoder.scales": (8, 4, 2),
+            "decoder.layers": (1, 1, 1),
+            "decoder.latent_dim": (3, 2, 1),
+            "decoder.width": (6, 5, 4),
+            "decoder.hidden": (5, 4, 3),
             "decoder.activation": "silu",
         },
-        latents=((2, 2, 2), (4, 4, 1)),
+        latents=((1, 1, 3), (2, 2, 2), (4, 4, 1)),
     ),
     "hierarchical_vae_mixture": Entry(
         _one_scale,
