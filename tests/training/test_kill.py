@@ -69,7 +69,7 @@ def wait_for(condition, process, seconds=120):
         time.sleep(0.01)
 
 
-SHORT = ("--epochs", "2", "--steps-per-epoch", "50", "--checkpoint-seconds", "0.1")
+SHORT = ("--epochs", "2", "--steps-per-epoch", "100", "--checkpoint-seconds", "0.1")
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +88,9 @@ def test_run_stopped_within_an_epoch_ends_as_if_it_had_not_been(undisturbed, tmp
     wait_for(lambda: any((output / "checkpoints").glob("step-*")), process)
     assert stop(process, number) == status, pathlib.Path(f"{output}.log").read_text()
     step = max(int(path.name.removeprefix("step-")) for path in (output / "checkpoints").glob("step-*"))
-    assert 0 < step < 100 and step != 50
+    assert 0 < step < 200 and step != 100
     run(output, "mnist_vae", *SHORT)
-    assert f"going on at step {step} of 100" in pathlib.Path(f"{output}.log").read_text()
+    assert f"going on at step {step} of 200" in pathlib.Path(f"{output}.log").read_text()
     assert_same(output, undisturbed)
     assert not leftovers(output)
 
@@ -109,7 +109,7 @@ def test_full_disk_stops_a_run_with_the_last_checkpoint_kept(undisturbed, tmp_pa
     assert f"kept: {kept}. Make room on the disk and run the same command again" in printed
     run(output, "mnist_vae", *SHORT)
     assert (
-        f"going on at step {int(kept.name.removeprefix('step-'))} of 100" in pathlib.Path(f"{output}.log").read_text()
+        f"going on at step {int(kept.name.removeprefix('step-'))} of 200" in pathlib.Path(f"{output}.log").read_text()
     )
     assert_same(output, undisturbed)
 
