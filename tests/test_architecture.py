@@ -79,3 +79,10 @@ def test_another_keras_backend_is_refused_with_the_way_on(monkeypatch):
     done = subprocess.run([sys.executable, "-c", "import zoo"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "Expected the Keras backend to be 'tensorflow'. Received: KERAS_BACKEND='jax'" in done.stderr
+
+
+def test_parts_of_zoo_that_wait_are_there_when_they_are_asked_for():
+    for name in ("applications", "data", "evaluation", "training"):
+        assert getattr(zoo, name).__name__ == f"zoo.{name}"
+    with pytest.raises(AttributeError, match="module 'zoo' has no attribute 'vae'"):
+        _ = zoo.vae
