@@ -20,7 +20,7 @@ class VAE(Bound):
     `zoo.callbacks.KLWarmup` moves it; `elbo` is the same whatever it is.
 
     Args:
-        encoder: layer from images `[B,H,W,C]` to `[B,2D]`: means, then log-variances.
+        encoder: layer from images `[B,H,W,C]` to `[B,2D]`, means, then log-variances; or to both, two outputs `[B,D]`.
         decoder: layer from latents `[B,D]` to `[B,H,W,likelihood.params_size(C)]`.
         likelihood: a `zoo.layers.Likelihood` or its name: "bernoulli", "gaussian", "discretized_logistic",
             "discretized_logistic_mixture".
@@ -30,13 +30,15 @@ class VAE(Bound):
         seed: int or None, of the noise in training.
 
     Call arguments:
-        x: float `[B,H,W,C]` in [0, 1].
+        x: float `[B,H,W,C]` within the likelihood's support: [0, 1], or the `range` of a `zoo.layers.Gaussian`.
+            Data of any other rank `[B,…]` will do where the networks take them.
 
     Returns:
-        reconstructions, float32 `[B,H,W,C]` in [0, 1].
+        reconstructions, float32 `[B,H,W,C]` within the support.
 
     Raises:
-        ValueError: for arguments out of range; for an encoder whose output cannot be halved.
+        ValueError: for arguments out of range; for an encoder whose output cannot be halved; for data of another
+            structure, type, shape or range.
 
     Example:
         >>> encoder = zoo.networks.mlp_encoder((28, 28, 1), latent_dim=20)
