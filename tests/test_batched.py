@@ -72,6 +72,22 @@ def test_batches_of_any_size_and_datasets_give_the_same(name):
     assert_close(model.log_prob(data, 3, seed=7), calls["log_prob"]())
 
 
+class Batches(keras.utils.PyDataset):
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, number):
+        rows = slice(5 * number, 5 * number + 5)
+        return X[rows], LABELS[rows]
+
+
+def test_batches_may_come_from_python():
+    model = make("cvae")
+    expected = model.encode(X, LABELS)
+    assert_close(model.encode(Batches()), expected)
+    assert_close(model.encode(Batches()[number] for number in range(5)), expected)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_they_are_traced_once_for_any_number_of_rows_and_plain_within_a_graph(name):
     model, given = make(name), labels(name)
@@ -138,6 +154,14 @@ def test_the_number_of_rows_at_once_follows_their_size(monkeypatch):
     monkeypatch.setattr(zoo.batched, "_MOST_VALUES", 64 * 50)
     counted.clear()
     model.encode(np.repeat(X, 5, 0))
+    assert counted == [50, 50, 5]
+    model.functions.clear()
+    latents = np.zeros((105, 3), "float32")
+    model.decode(latents)  # small, but not what comes of them
+    ((key, of_latents),) = model.functions.items()
+    model.functions[key] = lambda rows: counted.append(len(rows)) or of_latents(rows)
+    counted.clear()
+    model.decode(latents)
     assert counted == [50, 50, 5]
 
 

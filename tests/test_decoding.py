@@ -346,7 +346,7 @@ def test_16_bit_colours_keep_their_upper_bytes(tmp_path):
 def test_floats_and_long_integers_are_refused_with_the_reason(tmp_path):
     Image.fromarray(np.float32([[0, 0.5, 1]])).save(tmp_path / "a.tif")
     assert reason(tmp_path / "a.tif") == "its pixels are floats, whose range is unknown"
-    for levels in ([[0, 70_000]], [[-1, 5]]):
+    for levels in ([[0, 70_000]], [[0, 2**16]], [[-1, 5]]):
         Image.fromarray(np.int32(levels)).save(tmp_path / "b.tif")
         assert reason(tmp_path / "b.tif") == "its pixels are integers of more than 16 bits, whose range is unknown"
 
@@ -474,14 +474,15 @@ def test_a_reason_is_one_line(tmp_path, monkeypatch, error, expected):
 
 def test_warnings_of_pillow_come_back_and_do_not_leave_the_reader(tmp_path, monkeypatch):
     def warn(image):
-        warnings.warn("odd", stacklevel=1)
+        for category in (UserWarning, RuntimeWarning, Image.DecompressionBombWarning):
+            warnings.warn(f"odd {category.__name__}", category, stacklevel=1)
         return image
 
     monkeypatch.setattr(decoding.ImageOps, "exif_transpose", warn)
     Image.fromarray(CORNERS).save(tmp_path / "a.png")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        assert decoding.read(tmp_path / "a.png", (2, 3), BEHIND)[1] == ["odd"]
+        assert decoding.read(tmp_path / "a.png", (2, 3), BEHIND)[1] == ["odd UserWarning", "odd RuntimeWarning"]
     assert not caught
 
 

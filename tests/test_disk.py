@@ -84,6 +84,8 @@ def test_keys_of_another_kind_are_an_error(array, key):
 def test_a_row_is_written_whole(array):
     with pytest.raises(ValueError, match="Expected 2 rows to write"):
         array[:2] = np.zeros((2, 3, 1), np.uint8)
+    with pytest.raises(ValueError, match="Expected 10 rows to write"):
+        array[0:10:2] = np.zeros((10, *array.shape[1:]), np.uint8)
 
 
 def test_rows_that_were_never_written_are_an_error(tmp_path):

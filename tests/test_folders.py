@@ -198,6 +198,21 @@ def test_file_systems_without_numbers_of_files(tmp_path, monkeypatch):
     assert names == ["a.png", "x/b.png"] and messages == ["left out 2 × linked, counted already: c.png, y"]
 
 
+def test_files_of_one_number_on_two_disks_are_two(tmp_path, monkeypatch):
+    touch(tmp_path, "a.png", "b.png")
+    stat = os.stat
+
+    def of_its_own_disk(path, **kwargs):
+        status = list(stat(path, **kwargs))
+        if os.fspath(path).endswith(".png"):
+            status[1:3] = 7, ord(pathlib.Path(path).stem)
+        return os.stat_result(status)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", of_its_own_disk)
+        assert found(tmp_path) == (["a.png", "b.png"], [])
+
+
 # What cannot be read.
 
 

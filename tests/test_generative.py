@@ -106,6 +106,7 @@ def test_weights_that_mean_nothing_are_refused_by_name():
     model = make()
     for weights, message in (
         (-WEIGHTS, "Expected `sample_weight` to be numbers >= 0. Received: sample_weight=-"),
+        (WEIGHTS - WEIGHTS.min() - 5e-4, "Expected `sample_weight` to be numbers >= 0. Received: sample_weight=-0.000"),
         (WEIGHTS * np.nan, "Expected `sample_weight` to be finite numbers. Received: 30 of 30"),
         (WEIGHTS[:, None], r"Expected `sample_weight` to be of shape \[B\].* Received: sample_weight=\(30, 1\)"),
         (WEIGHTS[:7], r"Expected `sample_weight` to be of shape \[B\].* Received: sample_weight=\(7,\)"),
@@ -345,7 +346,10 @@ def test_samples_without_a_seed_differ_at_each_call_of_a_graph():
     np.testing.assert_array_equal(seeded(), seeded())
 
 
-@pytest.mark.parametrize("seed", [2**32, 2**32 + 7, -(2**31) - 1, np.int64(2**40), np.array([1, 2**33]), True, 0.5])
+@pytest.mark.parametrize(
+    "seed",
+    [2**32, 2**32 + 7, -(2**31) - 1, np.int64(2**40), np.array([1, 2**33]), np.array([1, -(2**31) - 1]), True, 0.5],
+)
 def test_a_seed_of_more_than_32_bits_or_of_another_kind_is_refused(seed):
     model = make()
     for call in (

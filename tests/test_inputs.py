@@ -351,6 +351,18 @@ def test_a_size_that_the_users_own_network_cannot_take_is_said_in_the_models_wor
         plain().decode(np.zeros((2, 4), "float32"))
 
 
+@pytest.mark.parametrize("error", [ValueError, TypeError])
+def test_what_the_users_own_network_raises_is_said_with_its_shape(error):
+    class Own(keras.Model):
+        def call(self, x):
+            raise error("not\n  this")
+
+    model = zoo.VAE(Own(), networks.mlp_decoder(SHAPE, 3, hidden=(8,)))
+    shape = r"Expected the encoder to take an input of shape \(.*, 8, 8, 1\)"
+    with pytest.raises(ValueError, match=rf"{shape}. Received from it: {error.__name__}: .*not this"):
+        model.encode(GOOD)
+
+
 @pytest.mark.parametrize(
     ("likelihood", "channels", "message"),
     [

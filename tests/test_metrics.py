@@ -39,6 +39,14 @@ def test_both_count_over_all_updates_until_they_are_reset():
     np.testing.assert_allclose(usage.result(), 0.25)
 
 
+def test_a_code_counts_with_the_weight_of_its_example():
+    perplexity, usage = Perplexity(4), CodebookUsage(4)
+    for metric in (perplexity, usage):
+        metric.update_state(np.array([[0, 0], [1, 3], [2, 2]], "int32"), np.float32([1, 2, 0]))
+    np.testing.assert_allclose(perplexity.result(), 3.0, rtol=1e-5)  # 2, 2, 0, 2
+    np.testing.assert_allclose(usage.result(), 0.75)
+
+
 @pytest.mark.parametrize(("codes", "share"), [([[2]], 0.2), ([[0, 4], [4, 4]], 0.4), ([[0, 1, 2, 3, 4]], 1.0)])
 def test_usage_is_the_share_of_codes_that_occurred(codes, share):
     metric = CodebookUsage(5)

@@ -130,6 +130,13 @@ def test_bottom_up_encoder_has_as_many_residual_blocks_at_each_scale_as_it_is_to
     assert sums == [(4, 4, 5), (2, 2, 6), (2, 2, 6), (2, 2, 6)]
 
 
+def test_bottom_up_encoder_sees_images_about_zero():
+    network = networks.bottom_up_encoder((2, 3, 1), (1,), 4, 4, 1)
+    (scaled,) = (layer for layer in network.layers if isinstance(layer, keras.layers.Rescaling))
+    assert network.layers[1] is scaled
+    np.testing.assert_allclose(scaled(np.float32([0.0, 0.5, 1.0])), [-1.0, 0.0, 1.0])
+
+
 def test_bottom_up_encoder_fits_the_decoder_of_the_same_arguments():
     arguments = {"scales": (8, 4, 2), "width": (6, 5, 4), "hidden": (3, 2, 1)}
     decoder = zoo.layers.TopDown((8, 16, 1), layers=1, latent_dim=2, **arguments)

@@ -97,6 +97,11 @@ def test_mean_and_standard_error_are_over_all_images():
     np.testing.assert_allclose(result["standard_error"], values.std(ddof=1) / math.sqrt(6), rtol=1e-4)
 
 
+def test_one_image_has_no_standard_error():
+    result = log_prob(model(0.4), [IMAGES[:1]])
+    assert np.isfinite(result["log_prob"]) and np.isnan(result["standard_error"])
+
+
 def test_the_seed_decides_and_batches_do_not_share_their_noise():
     network, batch = model(0.4), IMAGES[:2]
     alone = log_prob(network, [batch], seed=1)["log_prob"]

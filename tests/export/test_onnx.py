@@ -241,3 +241,33 @@ def test_operator_that_onnx_has_not_is_named_with_its_layer(tmp_path, capfd):
     ):
         model.export(tmp_path / "m", format="onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def file_of(node, taken, given):
+    """A file of one operator, from an input `x` to an output `y`, of ONNX's types."""
+    ends = [onnx.helper.make_tensor_value_info(name, of, ("batch",)) for name, of in (("x", taken), ("y", given))]
+    graph = onnx.helper.make_graph([node], "one", ends[:1], ends[1:])
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", onnx_files.OPSET)], ir_version=8)
+
+
+def test_operator_that_onnx_has_not_is_found_within_loops():
+    node = onnx.helper.make_node("Odd", ["x"], ["y"], name="odd_one")
+    for _ in range(3):
+        with pytest.raises(ValueError, match="operators that ONNX has. Received: Odd of odd_one"):
+            onnx_files._check(file_of(node, onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT))
+        y = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)
+        branches = [onnx.helper.make_graph([node], name, [], [y]) for name in ("then", "else")]
+        node = onnx.helper.make_node("If", ["x"], ["y"], then_branch=branches[0], else_branch=branches[1])
+
+
+def test_inputs_and_outputs_of_other_types_than_the_contracts_are_refused():
+    types = onnx.TensorProto
+    for taken, given, wrong in (
+        (types.FLOAT, types.INT32, None), (types.FLOAT, types.INT64, "y"), (types.INT64, types.FLOAT, "x"),
+    ):  # fmt: skip
+        file = file_of(onnx.helper.make_node("Cast", ["x"], ["y"], to=given), taken, given)
+        if wrong is None:
+            onnx_files._check(file)
+            continue
+        with pytest.raises(ValueError, match=f"Expected float32 or int32. Received: another type of {wrong} in one"):
+            onnx_files._check(file)

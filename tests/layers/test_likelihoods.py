@@ -108,6 +108,17 @@ def test_gaussian_mean_is_cut_to_the_range_of_images():
     np.testing.assert_allclose(Gaussian().mean(tf.constant([[-3.0, -0.25, 0.0, 0.9]])), [[0.0, 0.25, 0.5, 1.0]])
 
 
+@pytest.mark.parametrize(("ends", "middle"), [((-1, 1), 0.0), ((0, 255), 127.5), ((2, 3), 2.5), (None, 0.0)], ids=str)
+def test_gaussian_is_about_params_plus_the_middle_of_its_range_and_its_mean_is_cut_to_that(ends, middle):
+    params, layer = normal(4, 3, 2, 3, scale=100.0), Gaussian(scale=50.0, range=ends)
+    np.testing.assert_allclose(
+        layer.log_prob(IMAGES, params), gaussian_by_hand(IMAGES, params + middle, 2500.0), rtol=1e-4
+    )
+    expected = params + middle if ends is None else np.clip(params + middle, *ends)
+    np.testing.assert_allclose(layer.mean(params), expected, rtol=1e-6)
+    assert layer.support == ends
+
+
 def test_gaussian_learns_one_log_variance_for_all_pixels():
     params, layer = normal(4, 3, 2, 3, scale=0.1), Gaussian(scale="learned")
     layer.log_var.assign(math.log(0.09))
@@ -189,6 +200,10 @@ def test_optimal_gaussian_takes_the_variance_of_all_replicas():
         ({"scale": -1}, "Expected `scale` to be a finite number > 0. Received: scale=-1"),
         ({"momentum": -0.1}, "Expected `momentum` to be a finite number .* Received: momentum=-0.1"),
         ({"momentum": 1.0}, "Expected `momentum` to be a finite number .* Received: momentum=1.0"),
+        ({"range": (1, 1)}, r"Expected `range` to be a pair of numbers, the first below .* Received: range=\(1, 1\)"),
+        ({"range": (0, math.inf)}, r"Expected `range` to be a pair of finite numbers .* Received: range=\(0, inf\)"),
+        ({"range": (0, 1, 2)}, r"Expected `range` to be a pair of finite numbers .* Received: range=\(0, 1, 2\)"),
+        ({"range": 255}, "Expected `range` to be a pair of finite numbers .* Received: range=255"),
     ],
 )
 def test_gaussian_refuses_arguments_out_of_range(arguments, message):

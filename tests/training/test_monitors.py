@@ -4,6 +4,7 @@ import io
 import math
 import re
 import sys
+import types
 
 import keras
 import numpy as np
@@ -100,6 +101,18 @@ def test_checkpoints_come_at_each_epochs_end_and_whenever_it_is_time(model, imag
     assert [(row["epoch"], row["step"]) for row in history] == [(1, 6), (2, 12)]
     assert all(math.isfinite(row["val_loss"]) for row in history)
     assert checkpoints.restore(model) == (12, history)
+
+
+def test_seconds_until_a_checkpoint_count_from_the_one_before(model, monkeypatch):
+    position, saved = monitors.Position(0), []
+    monkeypatch.setattr(monitors, "time", types.SimpleNamespace(monotonic=lambda: float(position.step)))
+    checkpoints = types.SimpleNamespace(save=lambda model, step, *_: saved.append(step))
+    saver = monitors.SaveCheckpoints(position, checkpoints, [], 3, ALONE, chief=True)
+    saver.set_model(model)
+    for batch in range(10):
+        position.on_train_batch_end(batch)
+        saver.on_train_batch_end(batch)
+    assert saved == [4, 8]
 
 
 def test_worker_that_is_not_the_chief_keeps_the_history_and_writes_nothing(model, images, tmp_path):
