@@ -348,7 +348,17 @@ def test_samples_without_a_seed_differ_at_each_call_of_a_graph():
 
 @pytest.mark.parametrize(
     "seed",
-    [2**32, 2**32 + 7, -(2**31) - 1, np.int64(2**40), np.array([1, 2**33]), np.array([1, -(2**31) - 1]), True, 0.5],
+    [
+        2**32,
+        2**32 + 7,
+        -(2**31) - 1,
+        np.int64(2**40),
+        np.array([1, 2**33]),
+        np.array([1, -(2**31) - 1]),
+        [1, 2**33],
+        True,
+        0.5,
+    ],
 )
 def test_a_seed_of_more_than_32_bits_or_of_another_kind_is_refused(seed):
     model = make()
@@ -358,7 +368,7 @@ def test_a_seed_of_more_than_32_bits_or_of_another_kind_is_refused(seed):
     ):  # fmt: skip
         with pytest.raises(ValueError, match="Expected `seed`"):
             call()
-    if not isinstance(seed, np.ndarray):
+    if not isinstance(seed, (np.ndarray, list)):
         for layer in (zoo.layers.Sampling, zoo.layers.VectorQuantizer, zoo.layers.ResidualQuantizer):
             with pytest.raises(ValueError, match="Expected `seed` to be None or an integer of 32 bits"):
                 layer(seed=seed)

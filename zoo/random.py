@@ -33,16 +33,18 @@ def _uint32(value):
     """`value` modulo 2**32, as a uint32 tensor; an int, or an array, must have no more than 32 bits."""
     if isinstance(value, numbers.Integral):
         return ops.convert_to_tensor(checks.seed("seed", value) % 2**32, "uint32")
-    _require_32_bits(value)
+    value = _of_32_bits(value)
     return ops.cast(value, "uint32")
 
 
-def _require_32_bits(value):
-    """Raises ValueError for an integer array whose numbers would lose their upper bits; in a graph none is known."""
+def _of_32_bits(value):
+    """`value`, a list as an array; ValueError where numbers would lose their upper bits, unless a graph hides them."""
+    value = np.asarray(value) if isinstance(value, (list, tuple)) else value
     wide = getattr(value, "dtype", None) in (np.int64, np.uint64, tf.int64, tf.uint64)
     if wide and (isinstance(value, np.ndarray) or tf.executing_eagerly()) and np.size(value):
         for extreme in (np.min(value), np.max(value)):
             checks.seed("seed", int(extreme))
+    return value
 
 
 def _xor_shift(x, bits):
@@ -94,8 +96,7 @@ def row_seeds(seed, num_rows):
         seed = tf.random.uniform((), -(2**31), 2**31 - 1, tf.int32) if tf.inside_function() else fresh_seed()
     if isinstance(seed, numbers.Integral):
         return fold_in(seed, ops.arange(num_rows, dtype="int32"))
-    _require_32_bits(seed)
-    seed = ops.convert_to_tensor(seed)
+    seed = ops.convert_to_tensor(_of_32_bits(seed))
     is_integer = "int" in seed.dtype.name
     if len(seed.shape) == 0 and is_integer:
         return fold_in(ops.cast(seed, "int32"), ops.arange(num_rows, dtype="int32"))

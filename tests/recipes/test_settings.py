@@ -45,7 +45,7 @@ RECIPES = {
 }  # fmt: skip
 PRIORS = {
     "cifar10_vqvae": {
-        "epochs": 8, "sample_epochs": 15, "batch_size": 64, "learning_rate": 2e-3, "warmup_steps": 500,
+        "epochs": 8, "sample_epochs": 10, "batch_size": 64, "learning_rate": 2e-3, "warmup_steps": 500,
     },
     "image_folder_vqvae": {"epochs": 20, "minimum_steps": 1000, "batch_size": 16, "warmup_steps": 100},
     "mnist_vqvae": {"epochs": 4, "sample_epochs": 15, "batch_size": 64, "learning_rate": 2e-3, "warmup_steps": 200},
