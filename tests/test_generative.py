@@ -375,7 +375,7 @@ def test_a_seed_of_more_than_32_bits_or_of_another_kind_is_refused(seed):
 
 
 @keras.saving.register_keras_serializable("tests")
-class OwnEncoder(keras.Model):
+class LateEncoder(keras.Model):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.out = keras.layers.Dense(6)
@@ -385,7 +385,7 @@ class OwnEncoder(keras.Model):
 
 
 @keras.saving.register_keras_serializable("tests")
-class OwnDecoder(keras.Model):
+class LateDecoder(keras.Model):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.out = keras.layers.Dense(64)
@@ -395,7 +395,7 @@ class OwnDecoder(keras.Model):
 
 
 def test_a_model_of_the_users_own_networks_samples_right_after_it_is_loaded(tmp_path):
-    model = zoo.VAE(OwnEncoder(), OwnDecoder(), seed=3)
+    model = zoo.VAE(LateEncoder(), LateDecoder(), seed=3)
     with pytest.raises(ValueError, match="Expected a built model"):
         model.sample(2)
     model.compile("sgd")
