@@ -231,7 +231,7 @@ class FirstBatch:
 
     def __init__(self, split, values_of):
         self._split, self._values_of = split, values_of
-        self._fresh, self._failure, self._arrays = True, None, []
+        self._fresh, self._failure, self._arrays, self._specs = True, None, [], None
         # A resource of its own, not a variable: it is no part of the model, nor mirrored over replicas.
         with tf.init_scope(), tf.device("CPU:0"):
             self._flag = tf.raw_ops.VarHandleOp(dtype=tf.bool, shape=(), shared_name=_ANONYMOUS)
@@ -255,9 +255,15 @@ class FirstBatch:
             return []
         # An error in the graph would break the collectives of several replicas for good: `guarded` raises it later.
         stops = len(batches) == 1
-        with tf.device("CPU:0"):
-            unseen = tf.raw_ops.ReadVariableOp(resource=self._flag, dtype=tf.bool)
-            return [tf.cond(unseen, lambda: self._look(values, stops), lambda: False)]
+
+        # A graph of its own, for one with a condition in it is run the slower as a whole.
+        @tf.function(autograph=False, experimental_attributes={"_noinline": True})
+        def looked():
+            with tf.device("CPU:0"):
+                unseen = tf.raw_ops.ReadVariableOp(resource=self._flag, dtype=tf.bool)
+                return tf.cond(unseen, lambda: self._look(values, stops), lambda: False)
+
+        return [looked()]
 
     def _look(self, values, stops):
         self._set(False)
@@ -295,7 +301,7 @@ class FirstBatch:
             kept = None
             if self._fresh:
                 self._fresh = False
-                _check_specs(self._split, batches)
+                self._check_specs(batches)
                 if isinstance(batches, tf.distribute.DistributedIterator):
                     kept = [(variable, variable.numpy()) for variable in variables()]
             try:
@@ -314,17 +320,20 @@ class FirstBatch:
         call.guarded = True
         return call
 
+    def _check_specs(self, batches):
+        """Splits an iterator's specs, before TensorFlow makes one graph for these shapes and others seen before."""
+        if isinstance(batches, list):  # of tensors, in `predict`
+            self._split(keras.tree.map_structure(_of_first_replica, batches[0]))
+            return
+        specs = getattr(batches, "element_spec", None)  # none of what `train_on_batch` is given
+        if specs is not None and specs != self._specs:
+            self._split(keras.tree.map_structure(_of_first_replica, specs))
+            self._specs = specs  # those of the next call are mostly the same
+
     def _raise_failure(self, cause):
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure from cause
-
-
-def _check_specs(split, batches):
-    """Splits the specs of an iterator, before TensorFlow makes one graph for these shapes and others seen before."""
-    specs = batches[0] if isinstance(batches, list) else getattr(batches, "element_spec", None)
-    if specs is not None:
-        split(keras.tree.map_structure(_of_first_replica, specs))
 
 
 def _of_first_replica(leaf):
