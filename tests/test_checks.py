@@ -5,7 +5,6 @@ import re
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from zoo import checks
 
@@ -80,15 +79,6 @@ def test_one_of_gives_the_value_or_names_the_choices():
     assert checks.one_of("size", "big", ("small", "big")) == "big"
     with pytest.raises(ValueError, match=message("one of 'small', 'big'", "huge")):
         checks.one_of("size", "huge", ("small", "big"))
-
-
-def test_integers_below_names_the_first_end_that_is_passed_and_lets_graphs_go():
-    checks.integers_below("size", tf.constant([0, 3]), 4)
-    checks.integers_below("size", tf.zeros((0,), tf.int32), 4)
-    tf.function(lambda: checks.integers_below("size", tf.constant([9]), 4))()
-    for values, wrong in (([0, 4, 5], 5), ([-1, 9], -1)):
-        with pytest.raises(ValueError, match=message("from 0 to 3", wrong)):
-            checks.integers_below("size", tf.constant(values), 4)
 
 
 def test_fail_names_the_argument_what_was_expected_and_what_came():

@@ -202,6 +202,17 @@ def test_data_given_as_their_own_target_are_told_so():
         model.fit(X, X[:, :, :7], verbose=0)
 
 
+def test_a_target_that_was_refused_leaves_the_range_of_the_input_as_it_was():
+    model = make()
+    for call in (lambda: model.fit(X, X, verbose=0), lambda: model.fit(X, 255 * X, verbose=0)):
+        with pytest.raises(ValueError, match="Expected `y`"):
+            call()
+    model.evaluate(np.clip(X + 0.1, 0, 1), X, verbose=0)
+    for call in (model.reconstruct, lambda x: model.predict(x, verbose=0)):
+        with pytest.raises(ValueError, match=r"Expected `x` to lie in \[0, 1\]"):
+            call(255 * X)
+
+
 def test_a_conditional_model_has_labels_and_a_target():
     model = make(cls=zoo.CVAE, conditions=4, num_classes=4)
     labels = (np.arange(30) % 4).astype("int32")

@@ -5,7 +5,6 @@ import math
 import numbers
 
 import numpy as np
-import tensorflow as tf
 
 
 def fail(name, expected, received):
@@ -73,14 +72,6 @@ def one_of(name, value, choices):
     if value not in choices:
         fail(name, "one of " + ", ".join(repr(choice) for choice in choices), value)
     return value
-
-
-def integers_below(name, values, number):
-    """Raises ValueError unless all of an integer tensor are from 0 to `number` − 1; in a graph nothing is known."""
-    if tf.executing_eagerly() and tf.size(values):
-        low, high = int(tf.reduce_min(values)), int(tf.reduce_max(values))
-        if low < 0 or high >= number:
-            fail(name, f"from 0 to {number - 1}", low if low < 0 else high)
 
 
 def extra(name, *packages):

@@ -33,6 +33,7 @@ class GenerativeModel(keras.Model):
 
     term_names = ()  # the entries of `compute_terms` that are reported, "loss" among them
     training_only = ()  # the trackers that say nothing outside training, where they are left out
+    denoises = False  # whether it was trained on targets: then its input need not lie in the likelihood's support
     _judged = True  # whether the step that is being made shows the data to the likelihood
     num_classes = None  # how many labels there are, for a conditional model
 
@@ -218,6 +219,8 @@ class GenerativeModel(keras.Model):
 
     def train_step(self, data):
         batch = self._unpack(data)
+        if batch.target is not None:
+            object.__setattr__(self, "denoises", True)
         variables = self.trainable_variables
         if not variables:
             kind = type(self).__name__

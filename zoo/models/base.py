@@ -24,7 +24,6 @@ class Base(GenerativeModel):
     """
 
     can_sample = True
-    denoises = False  # whether it was trained on targets: then its input need not lie in the likelihood's support
 
     def __init__(self, encoder, decoder, likelihood, **kwargs):
         super().__init__(**kwargs)
@@ -262,7 +261,6 @@ class Base(GenerativeModel):
         if batch.target is None:
             data = self._values_of("x", batch.x) if not judged else [self.data_values("x", batch.x)]
         else:
-            object.__setattr__(self, "denoises", True)
             other = inputs.Target(type(self).__name__, batch.x, batch.target)
             data = [inputs.Values("x", batch.x), self.data_values("y", batch.target), other]
         return data + super()._values(batch, judged)
