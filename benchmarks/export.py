@@ -14,8 +14,9 @@ import tempfile
 import time
 
 import zoo
-from zoo import checks, data, files
+from zoo import data
 from zoo.export import parity, runtimes
+from zoo.runtime import checks, files
 
 import keras
 import machine

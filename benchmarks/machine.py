@@ -4,7 +4,7 @@ import os
 import platform
 import re
 
-from zoo import _startup
+from zoo.runtime import startup
 
 import tensorflow as tf
 from tensorflow.python.util import _pywrap_util_port  # private, and the only one that knows whether oneDNN is on
@@ -24,10 +24,10 @@ def line():
 def cpu():
     """Model and widest vectors of the CPU, as far as they can be read."""
     try:
-        name = re.search(r"^model name\s*: (.*)$", _startup.CPUINFO.read_text(), re.MULTILINE)
+        name = re.search(r"^model name\s*: (.*)$", startup.CPUINFO.read_text(), re.MULTILINE)
     except OSError:
         name = None
-    flags = _startup.cpu_flags()
+    flags = startup.cpu_flags()
     widest = "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "no AVX2" if flags else ""
     return ", ".join(filter(None, [name[1] if name else platform.processor(), widest])) or "unknown"
 

@@ -28,7 +28,7 @@ import tensorflow as tf
 
 def vq_vae():
     encoder = networks.residual_encoder((32, 32, 3), 64, 128)
-    return zoo.VQVAE(encoder, networks.residual_decoder((8, 8, 64), 3, 128), zoo.layers.VectorQuantizer(512, 64))
+    return zoo.VQVAE(encoder, networks.residual_decoder((8, 8, 64), 3, 128), zoo.quantizers.VectorQuantizer(512, 64))
 
 
 def encode(number):

@@ -179,7 +179,7 @@ def draw(rows, path):
     import matplotlib
 
     matplotlib.use("Agg")
-    from zoo import files
+    from zoo.runtime import files
 
     from matplotlib import pyplot as plt
 
@@ -246,7 +246,7 @@ def main(argv=None):
         print(json.dumps(train(flags.child, flags.data_dir, flags.scratch, flags.blocks)))
         return
     rows = [measure(setting, flags) for setting in settings()]
-    from zoo import files
+    from zoo.runtime import files
 
     draw(rows, flags.picture)
     files.write_text(flags.output, page(rows, flags))

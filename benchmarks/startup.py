@@ -49,7 +49,7 @@ def load(name, path):
 def start(name, root, argv):
     """Does in this process what a recipe of a checkout does until it trains; gives the phases."""
     clock = Clock()
-    settings = load("settings", root / "zoo" / "_startup.py")
+    settings = load("settings", root / "zoo" / "startup.py")
     getattr(settings, "turn_onednn_on", lambda: None)()  # as `import zoo` does first; older checkouts do not
     import keras
     import tensorflow  # noqa: F401
@@ -150,7 +150,7 @@ def main(argv=None):
         for recipe, runs in found.items():
             for name, root in roots.items():
                 runs[name].append(measure(root, recipe, given))
-    from zoo import files
+    from zoo.runtime import files
 
     import machine
 

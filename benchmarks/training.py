@@ -17,7 +17,8 @@ import subprocess
 import sys
 import tempfile
 
-from zoo import checks, data, files
+from zoo import data
+from zoo.runtime import checks, files
 
 import keras
 import machine

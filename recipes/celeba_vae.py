@@ -7,7 +7,8 @@ where this was written, and the recipe was run on made-up images of its shape on
 """
 
 import zoo
-from zoo import checks, networks, training
+from zoo import networks, training
+from zoo.runtime import checks
 
 
 def add_flags(parser):
@@ -17,7 +18,7 @@ def add_flags(parser):
 
 def build(flags, image_shape):
     checks.multiple("--image-size", flags.image_size, 16)
-    likelihood = zoo.layers.DiscretizedLogisticMixture(components=5, channels=3)
+    likelihood = zoo.likelihoods.DiscretizedLogisticMixture(components=5, channels=3)
     encoder = networks.conv_encoder(image_shape, flags.latent_dim, filters=(32, 64, 128, 256), blocks=1, dense=512)
     params = (*image_shape[:2], likelihood.params_size(3))
     decoder = networks.conv_decoder(params, flags.latent_dim, filters=(256, 128, 64, 32), blocks=1, dense=512)

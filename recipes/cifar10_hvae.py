@@ -20,9 +20,9 @@ def add_flags(parser):
 
 
 def build(flags, image_shape):
-    likelihood = zoo.layers.DiscretizedLogisticMixture(flags.components, image_shape[-1])
+    likelihood = zoo.likelihoods.DiscretizedLogisticMixture(flags.components, image_shape[-1])
     encoder = networks.bottom_up_encoder(image_shape, SCALES, WIDTH, HIDDEN, blocks=(1, 1, 2, 2), activation="silu")
-    decoder = zoo.layers.TopDown(
+    decoder = zoo.networks.TopDown(
         (*image_shape[:2], likelihood.params_size(image_shape[-1])),
         SCALES, layers=(1, 1, 2, 3), latent_dim=(32, 16, 16, 8), width=WIDTH, hidden=HIDDEN, activation="silu",
     )  # fmt: skip

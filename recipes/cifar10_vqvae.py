@@ -38,7 +38,7 @@ def build(flags, image_shape):
     encoder = networks.residual_encoder(image_shape, quantizer.code_dim, flags.filters)
     decoder = networks.residual_decoder(encoder.output_shape[1:], image_shape[-1], flags.filters)
     # σ² is half the variance of CIFAR-10, 0.0632: the squared error counts in units of it, as in the paper's code.
-    return zoo.VQVAE(encoder, decoder, quantizer, zoo.layers.Gaussian(0.178), flags.commitment_cost)
+    return zoo.VQVAE(encoder, decoder, quantizer, zoo.likelihoods.Gaussian(0.178), flags.commitment_cost)
 
 
 PRIOR = training.Prior(

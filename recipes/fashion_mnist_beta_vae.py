@@ -17,7 +17,7 @@ def add_flags(parser):
 
 def build(flags, image_shape):
     encoder = networks.conv_encoder(image_shape, flags.latent_dim, filters=(32, 64), blocks=1)
-    likelihood = zoo.layers.DiscretizedLogistic()
+    likelihood = zoo.likelihoods.DiscretizedLogistic()
     size = likelihood.params_size(image_shape[-1])
     decoder = networks.conv_decoder((*image_shape[:2], size), flags.latent_dim, filters=(64, 32), blocks=1)
     return zoo.BetaVAE(encoder, decoder, likelihood, beta=flags.beta, seed=flags.seed)

@@ -16,7 +16,8 @@ times their variance, on 30 that were held out.
 import pathlib
 
 import zoo
-from zoo import checks, data, networks, training
+from zoo import data, networks, training
+from zoo.runtime import checks
 
 
 def add_flags(parser):
@@ -37,8 +38,8 @@ def build(flags, image_shape):
     checks.multiple("--image-size", flags.image_size, 2 ** checks.positive_int("--downsamples", flags.downsamples))
     encoder = networks.residual_encoder(image_shape, flags.code_dim, flags.filters, flags.downsamples)
     decoder = networks.residual_decoder(encoder.output_shape[1:], image_shape[-1], flags.filters, flags.downsamples)
-    quantizer = zoo.layers.VectorQuantizer(flags.num_codes, flags.code_dim, seed=flags.seed)
-    return zoo.VQVAE(encoder, decoder, quantizer, zoo.layers.Gaussian(0.178), commitment_cost=0.19)
+    quantizer = zoo.quantizers.VectorQuantizer(flags.num_codes, flags.code_dim, seed=flags.seed)
+    return zoo.VQVAE(encoder, decoder, quantizer, zoo.likelihoods.Gaussian(0.178), commitment_cost=0.19)
 
 
 PRIOR = training.Prior(

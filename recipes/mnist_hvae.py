@@ -16,7 +16,7 @@ SCALES, WIDTH, HIDDEN = (28, 4, 2), (128, 96, 48), (128, 64, 48)
 
 def build(flags, image_shape):
     encoder = networks.bottom_up_encoder(image_shape, SCALES, WIDTH, HIDDEN, blocks=(1, 2, 2), activation="silu")
-    decoder = zoo.layers.TopDown(
+    decoder = zoo.networks.TopDown(
         image_shape, SCALES, layers=(2, 3, 2), latent_dim=(32, 8, 4), width=WIDTH, hidden=HIDDEN, activation="silu"
     )
     return zoo.HierarchicalVAE(encoder, decoder, "bernoulli", skip_threshold=1e4, seed=flags.seed)

@@ -31,7 +31,7 @@ def build(flags, image_shape):
     encoder = networks.residual_encoder(image_shape, quantizer.code_dim, flags.filters, blocks=0)
     decoder = networks.residual_decoder(encoder.output_shape[1:], image_shape[-1], flags.filters, blocks=0)
     # σ² is half the variance of MNIST, 0.0949: the squared error counts in units of it.
-    return zoo.VQVAE(encoder, decoder, quantizer, zoo.layers.Gaussian(0.218), commitment_cost=0.25)
+    return zoo.VQVAE(encoder, decoder, quantizer, zoo.likelihoods.Gaussian(0.218), commitment_cost=0.25)
 
 
 PRIOR = training.Prior(

@@ -15,7 +15,7 @@ def add_flags(parser):
 
 
 def build(flags, image_shape):
-    likelihood = zoo.layers.DiscretizedLogisticMixture(components=5, channels=3)
+    likelihood = zoo.likelihoods.DiscretizedLogisticMixture(components=5, channels=3)
     encoder = networks.conv_encoder(image_shape, flags.latent_dim, filters=(32, 64, 128), blocks=1)
     params = (*image_shape[:2], likelihood.params_size(3))
     decoder = networks.conv_decoder(params, flags.latent_dim, filters=(128, 64, 32), blocks=1)

@@ -9,7 +9,7 @@ import operator
 import pytest
 
 import zoo
-from zoo.layers import likelihoods
+from zoo import likelihoods
 
 SIGNATURES = {
     "VAE": "encoder, decoder, likelihood='bernoulli', free_bits=0.0, seed=None",
@@ -20,19 +20,19 @@ SIGNATURES = {
         "encoder, decoder, likelihood='bernoulli', free_bits=0.0, kl_balancing=False, skip_threshold=None, "
         "max_log_var=14.0, seed=None"
     ),
-    "layers.VectorQuantizer": (
+    "quantizers.VectorQuantizer": (
         "num_codes=512, code_dim=64, codebook='ema', decay=0.99, gradient='straight_through', initialization='data', "
         "revival=0.03, seed=None"
     ),
-    "layers.ResidualQuantizer": (
+    "quantizers.ResidualQuantizer": (
         "num_codes=512, code_dim=64, depth=4, codebook='ema', decay=0.99, gradient='straight_through', "
         "initialization='data', revival=0.03, seed=None"
     ),
-    "layers.FiniteScalarQuantizer": "levels=(8, 5, 5, 5)",
-    "layers.Gaussian": "scale=0.1, momentum=0.99",
-    "layers.DiscretizedLogisticMixture": "components=10, channels=3",
+    "quantizers.FiniteScalarQuantizer": "levels=(8, 5, 5, 5)",
+    "likelihoods.Gaussian": "scale=0.1, momentum=0.99",
+    "likelihoods.DiscretizedLogisticMixture": "components=10, channels=3",
     "layers.Sampling": "seed=None",
-    "layers.TopDown": "image_shape, scales=(4, 2), layers=2, latent_dim=8, width=64, hidden=64, activation='relu'",
+    "networks.TopDown": "image_shape, scales=(4, 2), layers=2, latent_dim=8, width=64, hidden=64, activation='relu'",
     "priors.Transformer": (
         "num_codes, grid_shape, num_classes=None, width=128, depth=4, heads=4, dropout=0.0, seed=None"
     ),

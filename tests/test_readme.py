@@ -32,7 +32,7 @@ def taken_for_granted():
     encoder = networks.residual_encoder((32, 32, 3), 64, 8, blocks=1)
     decoder = networks.residual_decoder((8, 8, 64), 3, 8, blocks=1)
     images = data.load("cifar10", sample=True).test.images[:NUMBER] / np.float32(255)
-    return {"images": images, "vq_vae": zoo.VQVAE(encoder, decoder, zoo.layers.VectorQuantizer(512, 64, seed=0))}
+    return {"images": images, "vq_vae": zoo.VQVAE(encoder, decoder, zoo.quantizers.VectorQuantizer(512, 64, seed=0))}
 
 
 def statements(block):

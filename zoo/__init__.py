@@ -1,18 +1,20 @@
 """Variational autoencoders for Keras: train them, trust them, ship them."""
 
+__version__ = "0.2.0.dev0"
+
 import importlib
 
-from zoo import _startup
+from zoo.runtime import startup
 
-_startup.require_tensorflow_backend()
-_startup.turn_onednn_on()
-with _startup.quiet():
+startup.require_tensorflow_backend()
+startup.turn_onednn_on()
+with startup.quiet():
     import keras  # noqa: F401  (and TensorFlow under it)
 
-from zoo import callbacks, cores, distributions, export, layers, networks, optimizers, priors, random  # noqa: E402
+from zoo import callbacks, distributions, export, layers, likelihoods, networks, priors, quantizers, random  # noqa: E402
 from zoo.models import CVAE, VAE, VQVAE, BetaVAE, HierarchicalVAE  # noqa: E402
+from zoo.runtime import cores, optimizers  # noqa: E402
 
-__version__ = "0.1.0"
 _LAZY = ("applications", "data", "evaluation", "training")  # imported where they are used first
 
 
@@ -33,8 +35,10 @@ __all__ = [
     "distributions",
     "export",
     "layers",
+    "likelihoods",
     "networks",
     "optimizers",
     "priors",
+    "quantizers",
     "random",
 ]

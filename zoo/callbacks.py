@@ -2,7 +2,7 @@
 
 import keras
 
-from zoo import checks
+from zoo.runtime import checks
 
 
 class _Schedule(keras.callbacks.Callback):

@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from zoo import checks
+from zoo.runtime import checks
 
 _BITS = (0x3C6EF372, 0x9E3779B9)  # added to seed and counter where numbers are drawn
 _FOLD = (0x1B873593, 0xCC9E2D51)  # and where seeds are derived, so that the two never meet

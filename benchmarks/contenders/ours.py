@@ -5,7 +5,8 @@ import pathlib
 import tempfile
 
 import zoo
-from zoo import cores, data, networks, training
+from zoo import data, networks, training
+from zoo.runtime import cores
 from zoo.training import monitors, optimizer, stage
 from zoo.training.checkpoints import Checkpoints
 
@@ -29,8 +30,8 @@ def vq_vae():
     """The model of recipes/cifar10_vqvae.py."""
     encoder = networks.residual_encoder((32, 32, 3), 64, filters=128)
     decoder = networks.residual_decoder((8, 8, 64), 3, filters=128)
-    quantizer = zoo.layers.VectorQuantizer(512, 64, seed=0)
-    return zoo.VQVAE(encoder, decoder, quantizer, zoo.layers.Gaussian(0.178), commitment_cost=0.19)
+    quantizer = zoo.quantizers.VectorQuantizer(512, 64, seed=0)
+    return zoo.VQVAE(encoder, decoder, quantizer, zoo.likelihoods.Gaussian(0.178), commitment_cost=0.19)
 
 
 MODELS = {"mlp_vae": mlp_vae, "conv_vae": conv_vae, "vq_vae": vq_vae}

@@ -19,14 +19,14 @@ def vae(cls=zoo.VAE, classes=0, **kwargs):
 def vq_vae():
     encoder = zoo.networks.residual_encoder((4, 4, 1), 3, filters=4, downsamples=1, blocks=0)
     decoder = zoo.networks.residual_decoder((2, 2, 3), 1, filters=4, upsamples=1, blocks=0)
-    quantizer = zoo.layers.VectorQuantizer(16, 3, seed=0)
+    quantizer = zoo.quantizers.VectorQuantizer(16, 3, seed=0)
     quantizer.embeddings.assign(0.3 * RNG.normal(size=(16, 3)))
     return zoo.VQVAE(encoder, decoder, quantizer)
 
 
 def hierarchical_vae():
     encoder = zoo.networks.bottom_up_encoder((4, 4, 1), (4, 2), 5, 4, blocks=1)
-    model = zoo.HierarchicalVAE(encoder, zoo.layers.TopDown((4, 4, 1), (4, 2), 1, 2, 5, 4))
+    model = zoo.HierarchicalVAE(encoder, zoo.networks.TopDown((4, 4, 1), (4, 2), 1, 2, 5, 4))
     for weight in model.trainable_weights:  # at first its latents say nothing of the image
         weight.assign_add(RNG.normal(0, 0.3, weight.shape))
     return model
@@ -66,7 +66,7 @@ def test_a_linear_decoder_gives_a_straight_line_of_images():
     z = keras.Input((2,))
     dense = keras.layers.Dense(16, kernel_initializer=keras.initializers.RandomUniform(-0.01, 0.01, seed=0))
     decoder = keras.Model(z, keras.layers.Reshape((4, 4, 1))(dense(z)))
-    model = zoo.VAE(encoder, decoder, zoo.layers.Gaussian())
+    model = zoo.VAE(encoder, decoder, zoo.likelihoods.Gaussian())
     frames = interpolate(model, START, END, num_steps=3)
     np.testing.assert_allclose(frames[:, 1], (frames[:, 0] + frames[:, 2]) / 2, atol=1e-6)
 

@@ -22,7 +22,7 @@ import numpy as np
 import zoo
 
 HERE = pathlib.Path(__file__).parent
-sys.path += [str(HERE.parent / folder) for folder in ("models", "export")]
+sys.path += [str(HERE.parent / folder) for folder in ("conformance", "export")]
 import conformance  # noqa: E402  (registers the networks of the tests' own)
 import exports  # noqa: E402
 

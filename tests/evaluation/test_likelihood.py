@@ -35,7 +35,7 @@ def model(shift=0.0, stretch=1.0):
     dense = keras.layers.Dense(4)
     decoder = keras.Model(z, keras.layers.Reshape((2, 2, 1))(dense(z)))
     dense.set_weights([W.T, CENTRE])
-    return zoo.VAE(encoder, decoder, zoo.layers.Gaussian(scale=SIGMA, range=None))
+    return zoo.VAE(encoder, decoder, zoo.likelihoods.Gaussian(scale=SIGMA, range=None))
 
 
 def exact_log_prob(images):

@@ -15,7 +15,7 @@ def constant_model(value):
     encoder = zoo.networks.mlp_encoder((2, 2, 1), 1, hidden=())
     z = keras.Input((1,))
     dense = keras.layers.Dense(4, kernel_initializer="zeros", bias_initializer=keras.initializers.Constant(value - 0.5))
-    return zoo.VAE(encoder, keras.Model(z, keras.layers.Reshape((2, 2, 1))(dense(z))), zoo.layers.Gaussian())
+    return zoo.VAE(encoder, keras.Model(z, keras.layers.Reshape((2, 2, 1))(dense(z))), zoo.likelihoods.Gaussian())
 
 
 def images(*values):
@@ -48,7 +48,7 @@ def test_a_model_that_gives_the_mean_everywhere_has_an_error_of_the_variance():
 def test_it_is_the_error_of_reconstruct(cls):
     data = np.random.default_rng(0).uniform(size=(5, 4, 4, 1)).astype("float32")
     if cls is zoo.VQVAE:
-        quantizer = zoo.layers.VectorQuantizer(4, 3, initialization="uniform", seed=0)
+        quantizer = zoo.quantizers.VectorQuantizer(4, 3, initialization="uniform", seed=0)
         encoder = zoo.networks.residual_encoder((4, 4, 1), 3, filters=4, downsamples=1, blocks=0)
         decoder = zoo.networks.residual_decoder((2, 2, 3), 1, filters=4, upsamples=1, blocks=0)
         model = zoo.VQVAE(encoder, decoder, quantizer)

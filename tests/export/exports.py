@@ -15,7 +15,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 import zoo
 from zoo import networks
 
-sys.path.append(str(pathlib.Path(__file__).parents[1] / "models"))
+sys.path.append(str(pathlib.Path(__file__).parents[1] / "conformance"))
 import conformance  # noqa: E402
 
 FORMATS = ("tf_saved_model", "litert")
@@ -28,12 +28,12 @@ CLASSES = 3  # of the conditional prior
 
 def _labelled_prior():
     prior = zoo.priors.PixelCNN(12, (2, 2), CLASSES, width=6, depth=1, kernel_size=3)
-    quantizer = zoo.layers.VectorQuantizer(12, 6)
+    quantizer = zoo.quantizers.VectorQuantizer(12, 6)
     return zoo.VQVAE(
         networks.residual_encoder(conformance.SHAPE, 6, 8, blocks=1),
         networks.residual_decoder((2, 2, 6), 1, 8, blocks=1),
         quantizer,
-        zoo.layers.Bernoulli(),
+        zoo.likelihoods.Bernoulli(),
         prior=prior,
     )
 

@@ -20,7 +20,7 @@ def make(shaken=0.2, shape=SHAPE, scales=(8, 4, 2), per_scale=(1, 2, 1), latent_
     """A small model with weights far enough from the initial ones that no layer is silent."""
     keras.utils.set_random_seed(0)
     encoder = encoder or networks.bottom_up_encoder(shape, scales, width, 4, blocks=1, activation="silu")
-    decoder = zoo.layers.TopDown(shape, scales, per_scale, latent_dim, width, hidden=4, activation="silu")
+    decoder = zoo.networks.TopDown(shape, scales, per_scale, latent_dim, width, hidden=4, activation="silu")
     model = zoo.HierarchicalVAE(encoder, decoder, **{"seed": 3, **kwargs})
     draw = np.random.default_rng(1)
     for weight in model.trainable_weights:
@@ -573,7 +573,7 @@ def test_arguments_out_of_range_are_refused(arguments, message):
 
 
 def test_a_decoder_of_another_kind_is_refused():
-    with pytest.raises(ValueError, match="Expected `decoder` to be a zoo.layers.TopDown. Received: decoder=<"):
+    with pytest.raises(ValueError, match="Expected `decoder` to be a zoo.networks.TopDown. Received: decoder=<"):
         zoo.HierarchicalVAE(dense_encoder(), networks.mlp_decoder(SHAPE, 2, hidden=()))
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import layers
 
 import zoo
-from zoo import replica
+from zoo.runtime import replicas
 
 STRENGTH, RATE = 0.3, 0.1
 
@@ -33,7 +33,7 @@ def step(strength, strategy=None, kind=zoo.VAE):
         replicas = 1 if context is None else context.num_replicas_in_sync
         return tf.data.Dataset.from_tensor_slices(x).batch(8 // replicas)
 
-    model.fit(replica.distribute(strategy, batches), steps_per_epoch=1, shuffle=False, verbose=0)
+    model.fit(replicas.distribute(strategy, batches), steps_per_epoch=1, shuffle=False, verbose=0)
     return before, model.encoder.get_weights()[0]
 
 

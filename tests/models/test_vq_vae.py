@@ -15,12 +15,12 @@ DIM, CODES, SCALE = 2, 5, 0.25
 def make(quantizer=None, **kwargs):
     """A model whose encoder takes each pixel to a vector, and whose decoder takes each vector to a pixel."""
     kwargs.setdefault("commitment_cost", 0.75)
-    quantizer = quantizer or zoo.layers.VectorQuantizer(CODES, DIM, initialization="uniform", revival=0.0, seed=0)
+    quantizer = quantizer or zoo.quantizers.VectorQuantizer(CODES, DIM, initialization="uniform", revival=0.0, seed=0)
     model = zoo.VQVAE(
         keras.Sequential([layers.Input(SHAPE), layers.Conv2D(quantizer.code_dim, 1)]),
         keras.Sequential([layers.Input((*SHAPE[:2], quantizer.code_dim)), layers.Conv2D(1, 1)]),
         quantizer,
-        zoo.layers.Gaussian(SCALE),
+        zoo.likelihoods.Gaussian(SCALE),
         **kwargs,
     )
     draw = np.random.default_rng(0)
@@ -30,7 +30,7 @@ def make(quantizer=None, **kwargs):
 
 
 def with_codebook(codebook, **kwargs):
-    quantizer = zoo.layers.VectorQuantizer(
+    quantizer = zoo.quantizers.VectorQuantizer(
         CODES, DIM, codebook=codebook, initialization="uniform", revival=0.0, decay=0.9, seed=0
     )
     return make(quantizer, **kwargs)
@@ -70,13 +70,13 @@ def test_the_loss_has_the_commitment_and_under_gradient_alone_the_codebook(codeb
 
 
 def test_what_is_not_learned_costs_nothing():
-    model, x = make(zoo.layers.FiniteScalarQuantizer((5, 4))), by_hand.images(shape=SHAPE)
+    model, x = make(zoo.quantizers.FiniteScalarQuantizer((5, 4))), by_hand.images(shape=SHAPE)
     terms = model.compute_terms(x)
     np.testing.assert_array_equal(terms["loss"], terms["reconstruction"])
 
 
 def test_the_residual_quantizer_pays_for_what_each_level_leaves_over():
-    quantizer = zoo.layers.ResidualQuantizer(
+    quantizer = zoo.quantizers.ResidualQuantizer(
         CODES, DIM, depth=2, codebook="gradient", initialization="uniform", revival=0.0, seed=0
     )
     model, x = make(quantizer), by_hand.images(shape=SHAPE)

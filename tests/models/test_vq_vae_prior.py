@@ -33,8 +33,8 @@ def make_model(encoder=None, quantizer=None, prior=None):
     return zoo.VQVAE(
         encoder or networks.residual_encoder(conformance.SHAPE, 6, 8, blocks=1),
         networks.residual_decoder((2, 2, 6), 1, 8, blocks=1),
-        quantizer or zoo.layers.VectorQuantizer(CODES, 6, seed=3),
-        zoo.layers.Gaussian(0.25),
+        quantizer or zoo.quantizers.VectorQuantizer(CODES, 6, seed=3),
+        zoo.likelihoods.Gaussian(0.25),
         prior=prior,
     )
 
@@ -195,7 +195,7 @@ def test_images_of_one_seed_are_the_same_in_tflite():
 
 
 def test_a_residual_quantizers_codes_have_a_prior_over_their_own_grid():
-    quantizer = zoo.layers.ResidualQuantizer(CODES, 6, depth=3, seed=3)
+    quantizer = zoo.quantizers.ResidualQuantizer(CODES, 6, depth=3, seed=3)
     model, images, _ = trained(quantizer=quantizer, prior=make_prior((2, 6)))
     assert model.sample(2, seed=0).shape == (2, 8, 8, 1) and model.log_prob(images).shape == (32,)
     with pytest.raises(
@@ -208,7 +208,7 @@ def test_a_prior_that_does_not_fit_is_refused_and_the_one_before_stays():
     model = make_model(prior=make_prior())
     kept = model.prior
     for prior, message in (
-        (layers.Dense(1), "Expected `prior` to be a zoo.priors.Base, or None. Received: prior=<Dense"),
+        (layers.Dense(1), "Expected `prior` to be a zoo.priors.CodePrior, or None. Received: prior=<Dense"),
         (make_prior(num_codes=4), "Expected `prior` to be over the quantizer's 3 codes. Received: num_codes=4"),
         (make_prior((4, 1)), r"Expected `prior` to be over codes of the grid \(2, 2\). Received: grid_shape=\(4, 1\)"),
     ):

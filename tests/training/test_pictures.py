@@ -25,9 +25,9 @@ def cvae(classes=10):
 
 def vq_vae():
     encoder = networks.residual_encoder((8, 8, 3), 4, filters=8, blocks=0)
-    quantizer = zoo.layers.VectorQuantizer(6, 4, seed=0, initialization="uniform")
+    quantizer = zoo.quantizers.VectorQuantizer(6, 4, seed=0, initialization="uniform")
     return zoo.VQVAE(
-        encoder, networks.residual_decoder((2, 2, 4), 3, filters=8, blocks=0), quantizer, zoo.layers.Gaussian(0.2)
+        encoder, networks.residual_decoder((2, 2, 4), 3, filters=8, blocks=0), quantizer, zoo.likelihoods.Gaussian(0.2)
     )
 
 

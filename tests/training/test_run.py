@@ -20,7 +20,8 @@ import pytest
 import tensorflow as tf
 from matplotlib import pyplot as plt
 
-from zoo import cores, data, evaluation
+from zoo import data, evaluation
+from zoo.runtime import cores
 from zoo.training import optimizer, run, stage
 
 ROOT = pathlib.Path(__file__).parents[2]

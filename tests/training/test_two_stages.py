@@ -11,15 +11,16 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from zoo import data, disk, networks, training
+from zoo import data, networks, training
+from zoo.runtime import disk
 from zoo.training import codes, run
 
 
 def build_tiny(flags, image_shape):
     encoder = networks.residual_encoder(image_shape, 4, filters=8, blocks=0)
     decoder = networks.residual_decoder((7, 7, 4), 1, filters=8, blocks=0)
-    quantizer = zoo.layers.VectorQuantizer(flags.num_codes, 4, seed=flags.seed)
-    return zoo.VQVAE(encoder, decoder, quantizer, zoo.layers.Gaussian(0.2))
+    quantizer = zoo.quantizers.VectorQuantizer(flags.num_codes, 4, seed=flags.seed)
+    return zoo.VQVAE(encoder, decoder, quantizer, zoo.likelihoods.Gaussian(0.2))
 
 
 def build_prior(flags, model, grid_shape):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from zoo import checks
+from zoo.runtime import checks
 
 
 def interpolate(model, start, end, num_steps=8, labels=None):

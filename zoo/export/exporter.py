@@ -3,8 +3,9 @@
 import json
 import pathlib
 
-from zoo import _startup, _version, checks, cores, files
+import zoo
 from zoo.export import flatbuffer, golden, litert, onnx, parity, runtimes, saved_model
+from zoo.runtime import checks, cores, files, startup
 
 FORMATS = ("tf_saved_model", "litert", "onnx")
 # Endings that no folder should have, and what to do instead.
@@ -74,12 +75,12 @@ def export(model, path, format=None, quantization=None, batch_size=1, images=Non
     reference = runtimes.Keras(model)
     cases = parity.cases(model, reference, images, labels)
     metadata = {"name": model.name, "model": type(model).__name__, **_ranges(model), **(metadata or {})}
-    metadata["producer"] = f"vae-zoo {_version.__version__}"
+    metadata["producer"] = f"vae-zoo {zoo.__version__}"
     try:
         json.dumps(metadata)
     except (TypeError, ValueError) as error:
         raise ValueError(f"Expected `metadata` to be what JSON can hold. Received: {error}") from error
-    with _startup.quiet():
+    with startup.quiet():
         return writer(model, path, reference, cases, metadata, quantization, batch_size)
 
 

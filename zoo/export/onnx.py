@@ -13,8 +13,8 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from zoo import checks, files
 from zoo.export import signatures
+from zoo.runtime import checks, files
 
 OPSET = 18  # the first with the bitwise operators of `zoo.random`, and the newest that tf2onnx writes
 REPORT, GOLDEN = "export.json", "golden.json"

@@ -5,9 +5,10 @@ import pathlib
 
 import numpy as np
 
-from zoo import checks, random
+from zoo import random
 from zoo.export import flatbuffer, onnx, runtimes, saved_model
-from zoo.inputs import look
+from zoo.fitting.inputs import look
+from zoo.runtime import checks
 
 TOLERANCE = 1e-4
 ROWS = 8

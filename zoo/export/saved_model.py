@@ -6,8 +6,8 @@ import pathlib
 
 import tensorflow as tf
 
-from zoo import checks
 from zoo.export import signatures
+from zoo.runtime import checks
 
 
 def write(model, folder, batch_size=None):

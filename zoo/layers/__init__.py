@@ -1,27 +1,24 @@
-"""The layers under the models."""
+"""Layers that draw random numbers in training: seeded, restored on loading, and different on each replica."""
 
-from zoo.layers.finite_scalar_quantizer import FiniteScalarQuantizer
-from zoo.layers.likelihoods import (
-    Bernoulli,
-    DiscretizedLogistic,
-    DiscretizedLogisticMixture,
-    Gaussian,
-    Likelihood,
-)
-from zoo.layers.quantizer import VectorQuantizer
-from zoo.layers.residual_quantizer import ResidualQuantizer
+import importlib
+import warnings
+
+from zoo.layers.dropout import Dropout
+from zoo.layers.noise import Noise
 from zoo.layers.sampling import Sampling
-from zoo.layers.top_down import TopDown
 
-__all__ = [
-    "Bernoulli",
-    "DiscretizedLogistic",
-    "DiscretizedLogisticMixture",
-    "FiniteScalarQuantizer",
-    "Gaussian",
-    "Likelihood",
-    "ResidualQuantizer",
-    "Sampling",
-    "TopDown",
-    "VectorQuantizer",
-]
+__all__ = ["Dropout", "Noise", "Sampling"]
+
+_MOVED = {
+    "zoo.likelihoods": ("Bernoulli", "DiscretizedLogistic", "DiscretizedLogisticMixture", "Gaussian", "Likelihood"),
+    "zoo.quantizers": ("FiniteScalarQuantizer", "ResidualQuantizer", "VectorQuantizer"),
+    "zoo.networks": ("TopDown",),
+}
+
+
+def __getattr__(name):
+    for module, names in _MOVED.items():
+        if name in names:
+            warnings.warn(f"zoo.layers.{name} is now {module}.{name}", DeprecationWarning, stacklevel=2)
+            return getattr(importlib.import_module(module), name)
+    raise AttributeError(f"module 'zoo.layers' has no attribute {name!r}")

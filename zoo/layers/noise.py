@@ -3,7 +3,8 @@
 import tensorflow as tf
 from keras import layers
 
-from zoo import checks, random, replica
+from zoo import random
+from zoo.runtime import checks, replicas
 
 
 class Noise(layers.Layer):
@@ -29,7 +30,7 @@ class Noise(layers.Layer):
     def draw(self, generator, shape):
         """Numbers of `shape` from one of TensorFlow's stateless generators, and one draw more on the counter."""
         # TensorFlow's, as training noise need not agree between runtimes and they are faster.
-        stream = random.fold_in(self._key, replica.replica_id())
+        stream = random.fold_in(self._key, replicas.replica_id())
         noise = generator(shape, seed=tf.stack([stream, self.draws.value]))
         self.draws.assign_add(1)
         return noise

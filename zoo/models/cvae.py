@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from zoo import checks
 from zoo.models.vae import VAE
+from zoo.runtime import checks
 
 
 @keras.saving.register_keras_serializable("zoo")

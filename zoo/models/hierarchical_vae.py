@@ -6,13 +6,14 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from zoo import checks, cores, distributions, layers, random, replica
-from zoo.batched import batched
-from zoo.models.bound import Bound
+from zoo import distributions, networks, random
+from zoo.fitting.batched import batched
+from zoo.models._elbo import ElboVAE
+from zoo.runtime import checks, cores, replicas
 
 
 @keras.saving.register_keras_serializable("zoo")
-class HierarchicalVAE(Bound):
+class HierarchicalVAE(ElboVAE):
     """A VAE with latents z_1 (top) to z_L at several resolutions.
 
         p(x, z) = p(z_1) Π p(z_l | z_<l) p(x | z),   q(z | x) = q(z_1 | x) Π q(z_l | z_<l, x)
@@ -20,13 +21,13 @@ class HierarchicalVAE(Bound):
 
     (Sønderby et al. 2016, "Ladder Variational Autoencoders", eqs. (1), (2) and (9); Child 2021, "Very Deep VAEs",
     section 3.) The encoder runs from fine to coarse, then inference and generation go down the one path of the decoder,
-    a `zoo.layers.TopDown`. `w` is `kl_weight`, 1 unless a callback such as `zoo.callbacks.KLWarmup` moves it, λ is
+    a `zoo.networks.TopDown`. `w` is `kl_weight`, 1 unless a callback such as `zoo.callbacks.KLWarmup` moves it, λ is
     `free_bits`, and γ balances the layers while w < 1; `elbo` is the same whatever they are.
 
     Args:
         encoder: layer from images `[B,H,W,C]` to a list of features, one for each scale of the decoder, coarse first.
-        decoder: a `zoo.layers.TopDown`, whose output has `likelihood.params_size(C)` channels.
-        likelihood: a `zoo.layers.Likelihood` or its name.
+        decoder: a `zoo.networks.TopDown`, whose output has `likelihood.params_size(C)` channels.
+        likelihood: a `zoo.likelihoods.Likelihood` or its name.
         free_bits: float >= 0, λ, nats a stochastic layer below which its KL costs nothing more (Kingma et al. 2016,
             IAF, eq. (15); deviation: by example, as in `zoo.VAE`).
         kl_balancing: bool, whether γ_l ∝ E[KL_l] / s_l, of mean 1 over the layers, while `kl_weight` < 1, and 1 from
@@ -57,7 +58,7 @@ class HierarchicalVAE(Bound):
 
     Example:
         >>> encoder = zoo.networks.bottom_up_encoder((28, 28, 1), scales=(28, 4, 2))
-        >>> decoder = zoo.layers.TopDown((28, 28, 1), scales=(28, 4, 2), layers=(1, 2, 2))
+        >>> decoder = zoo.networks.TopDown((28, 28, 1), scales=(28, 4, 2), layers=(1, 2, 2))
         >>> model = zoo.HierarchicalVAE(encoder, decoder)
         >>> [layer["mean"].shape for layer in model.encode(images)]
         [TensorShape([32, 1, 1, 8]), TensorShape([32, 7, 7, 8]), …, TensorShape([32, 14, 14, 8])]
@@ -70,8 +71,8 @@ class HierarchicalVAE(Bound):
         max_log_var=distributions.LOG_VAR_RANGE[1], seed=None, **kwargs,
     ):  # fmt: skip
         super().__init__(encoder, decoder, likelihood, free_bits, seed, **kwargs)
-        if not isinstance(decoder, layers.TopDown):
-            checks.fail("decoder", "a zoo.layers.TopDown", decoder)
+        if not isinstance(decoder, networks.TopDown):
+            checks.fail("decoder", "a zoo.networks.TopDown", decoder)
         self.kl_balancing = bool(kl_balancing)
         self.skip_threshold = skip_threshold
         if skip_threshold is not None:
@@ -104,7 +105,7 @@ class HierarchicalVAE(Bound):
         if not self.kl_balancing:
             return sum(costs)
         # The 0.01 keeps a layer of no KL in play.
-        means = ops.stack([replica.mean_over_batch(ops.stop_gradient(kl)) + 0.01 for kl in kls])
+        means = ops.stack([replicas.mean_over_batch(ops.stop_gradient(kl)) + 0.01 for kl in kls])
         sizes = [ops.prod(block.latent_shape) for block in self.decoder.blocks]
         weights = means / ops.cast(ops.stack(sizes), "float32")
         weights = ops.where(self.kl_weight < 1.0, weights / ops.mean(weights), 1.0)
@@ -114,7 +115,7 @@ class HierarchicalVAE(Bound):
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             return gradients  # it skips the steps that overflow itself, and must see them
         known = [gradient for gradient in gradients if gradient is not None]  # a user's network may hold idle weights
-        squared = sum(ops.sum(ops.square(replica.all_sum(gradient))) for gradient in known)
+        squared = sum(ops.sum(ops.square(replicas.all_sum(gradient))) for gradient in known)
         largest = float("inf") if self.skip_threshold is None else self.skip_threshold
         keep = ops.isfinite(squared) & (ops.sqrt(squared) < largest)
         self.trackers["skipped"].update_state(1.0 - ops.cast(keep, "float32"))

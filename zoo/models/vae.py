@@ -6,12 +6,12 @@ import keras
 from keras import ops
 
 from zoo import distributions, random
-from zoo.batched import batched
-from zoo.models.bound import Bound
+from zoo.fitting.batched import batched
+from zoo.models._elbo import ElboVAE
 
 
 @keras.saving.register_keras_serializable("zoo")
-class VAE(Bound):
+class VAE(ElboVAE):
     """The variational autoencoder with a diagonal Gaussian posterior and a standard normal prior.
 
         loss = −log p(x|z) + w · KL( q(z|x) ‖ p(z) ),   z ~ q(z|x),   elbo = log p(x|z) − KL
@@ -22,7 +22,7 @@ class VAE(Bound):
     Args:
         encoder: layer from images `[B,H,W,C]` to `[B,2D]`, means, then log-variances; or to both, two outputs `[B,D]`.
         decoder: layer from latents `[B,D]` to `[B,H,W,likelihood.params_size(C)]`.
-        likelihood: a `zoo.layers.Likelihood` or its name: "bernoulli", "gaussian", "discretized_logistic",
+        likelihood: a `zoo.likelihoods.Likelihood` or its name: "bernoulli", "gaussian", "discretized_logistic",
             "discretized_logistic_mixture".
         free_bits: float >= 0, nats a latent dimension below which its KL costs nothing more (Kingma et al. 2016, IAF,
             eq. (15); deviation: by example, not by the mean over the batch, so that it does not depend on how a batch
@@ -30,7 +30,7 @@ class VAE(Bound):
         seed: int or None, of the noise in training.
 
     Call arguments:
-        x: float `[B,H,W,C]` within the likelihood's support: [0, 1], or the `range` of a `zoo.layers.Gaussian`.
+        x: float `[B,H,W,C]` within the likelihood's support: [0, 1], or the `range` of a `zoo.likelihoods.Gaussian`.
             Data of any other rank `[B,…]` will do where the networks take them.
 
     Returns:

@@ -5,14 +5,16 @@ import functools
 import keras
 from keras import ops
 
-from zoo import checks, inputs, layers, metrics, priors
-from zoo.batched import batched
-from zoo.layers import likelihoods
-from zoo.models.base import Base
+from zoo import likelihoods, priors, quantizers
+from zoo.fitting import inputs
+from zoo.fitting.batched import batched
+from zoo.models._base import BaseVAE
+from zoo.quantizers import metrics
+from zoo.runtime import checks
 
 
 @keras.saving.register_keras_serializable("zoo")
-class VQVAE(Base):
+class VQVAE(BaseVAE):
     """The vector-quantised VAE: its latents are integer codes on a grid.
 
         loss = −log p(x|z_q) + ‖sg[z_e] − e‖² + β ‖z_e − sg[e]‖²
@@ -27,11 +29,11 @@ class VQVAE(Base):
     Args:
         encoder: layer from images `[B,H,W,C]` to `[B,h,w,code_dim]`.
         decoder: layer from `[B,h,w,code_dim]` to `[B,H,W,likelihood.params_size(C)]`.
-        quantizer: a `zoo.layers.VectorQuantizer`, `ResidualQuantizer` or `FiniteScalarQuantizer` (which has neither of
-            the last two terms); None gives the first, of 512 codes of 64 numbers.
-        likelihood: a `zoo.layers.Likelihood` or its name.
+        quantizer: a `zoo.quantizers.VectorQuantizer`, `ResidualQuantizer` or `FiniteScalarQuantizer` (which has
+            neither of the last two terms); None gives the first, of 512 codes of 64 numbers.
+        likelihood: a `zoo.likelihoods.Likelihood` or its name.
         commitment_cost: float >= 0, β.
-        prior: a `zoo.priors.Base` over the codes, or None; `model.prior = prior` attaches one later.
+        prior: a `zoo.priors.CodePrior` over the codes, or None; `model.prior = prior` attaches one later.
 
     Call arguments:
         x: float `[B,H,W,C]` in [0, 1].
@@ -50,7 +52,7 @@ class VQVAE(Base):
     Example:
         >>> encoder = zoo.networks.residual_encoder((32, 32, 3), code_dim=64)
         >>> decoder = zoo.networks.residual_decoder((8, 8, 64), params=3)
-        >>> model = zoo.VQVAE(encoder, decoder, zoo.layers.VectorQuantizer(512, 64))
+        >>> model = zoo.VQVAE(encoder, decoder, zoo.quantizers.VectorQuantizer(512, 64))
         >>> model.encode(images).shape
         TensorShape([32, 8, 8])
 
@@ -68,9 +70,9 @@ class VQVAE(Base):
         self, encoder, decoder, quantizer=None, likelihood="gaussian", commitment_cost=0.25, prior=None, **kwargs
     ):
         super().__init__(encoder, decoder, likelihoods.get(likelihood), **kwargs)
-        self.quantizer = layers.VectorQuantizer() if quantizer is None else quantizer
+        self.quantizer = quantizers.VectorQuantizer() if quantizer is None else quantizer
         if not isinstance(self.quantizer, keras.layers.Layer):
-            checks.fail("quantizer", "a zoo.layers.VectorQuantizer", quantizer)
+            checks.fail("quantizer", "a zoo.quantizers.VectorQuantizer", quantizer)
         self.commitment_cost = checks.number("commitment_cost", commitment_cost, 0.0)
         self.trackers["perplexity"] = metrics.Perplexity(self.quantizer.num_codes, name="perplexity")
         self.trackers["codebook_usage"] = metrics.CodebookUsage(self.quantizer.num_codes, name="codebook_usage")
@@ -92,8 +94,8 @@ class VQVAE(Base):
 
     def _attach(self, prior):
         if prior is not None:
-            if not isinstance(prior, priors.Base):
-                checks.fail("prior", "a zoo.priors.Base, or None", prior)
+            if not isinstance(prior, priors.CodePrior):
+                checks.fail("prior", "a zoo.priors.CodePrior, or None", prior)
             if prior.num_codes != self.quantizer.num_codes:
                 expected = f"over the quantizer's {self.quantizer.num_codes} codes"
                 raise ValueError(f"Expected `prior` to be {expected}. Received: num_codes={prior.num_codes}")

@@ -1,7 +1,5 @@
-"""Autoregressive priors over the codes of a VQ-VAE."""
+"""p(z), and distributions over codes."""
 
-from zoo.priors.base import Base
-from zoo.priors.pixelcnn import PixelCNN
-from zoo.priors.transformer import Transformer
+from zoo.priors.codes import CodePrior, PixelCNN, Transformer
 
-__all__ = ["Base", "PixelCNN", "Transformer"]
+__all__ = ["CodePrior", "PixelCNN", "Transformer"]

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-from zoo import files
+from zoo.runtime import files
 
 _MEASURED_ON = 32  # test images on which the exports are checked, and quantisation is measured
 

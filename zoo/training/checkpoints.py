@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-from zoo import files
+from zoo.runtime import files
 
 # Keras writes this one in memory first; a file of weights alone it leaves to the HDF5 library, which crashes on a full
 # disk.

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import tensorflow as tf
 
-from zoo import disk
+from zoo.runtime import disk
 
 
 def encode(model, datasets, sizes, disk_folder=None):
@@ -21,7 +21,7 @@ def encode(model, datasets, sizes, disk_folder=None):
         list of int32 `[N,h,w]`.
 
     Raises:
-        zoo.disk.NoRoom: if the disk cannot hold the codes.
+        zoo.runtime.disk.NoRoom: if the disk cannot hold the codes.
     """
     encode_batch = tf.function(model.encode, autograph=False, reduce_retracing=True)
     return [_encode(encode_batch, *pair, disk_folder) for pair in zip(datasets, sizes)]
@@ -42,7 +42,7 @@ def unigram_nats_per_code(training, test, num_codes):
     """The cross entropy of codes under the frequencies of the training codes, one added to each: nats a code.
 
     Args:
-        training, test: ints of any shape, from 0 to `num_codes` − 1; in memory or a `zoo.disk.DiskArray`.
+        training, test: ints of any shape, from 0 to `num_codes` − 1; in memory or a `zoo.runtime.disk.DiskArray`.
         num_codes: int >= 1, K.
     """
     counts = _count(training, num_codes) + 1.0

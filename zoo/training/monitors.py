@@ -8,7 +8,7 @@ import time
 
 import keras
 
-from zoo import replica
+from zoo.runtime import replicas
 from zoo.training.checkpoints import all_finite
 
 
@@ -89,9 +89,9 @@ class Agreement:
         self._strategy = strategy
 
     def __call__(self, step, wanted):
-        if not replica.has_workers(self._strategy):
+        if not replicas.has_workers(self._strategy):
             return wanted
-        return max(replica.gather(self._strategy, wanted)) if step % 10 == 0 else 0
+        return max(replicas.gather(self._strategy, wanted)) if step % 10 == 0 else 0
 
 
 class StopOnSignal(keras.callbacks.Callback):

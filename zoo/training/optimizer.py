@@ -2,7 +2,7 @@
 
 import keras
 
-from zoo import optimizers
+from zoo.runtime import optimizers
 
 _SHARE = 10  # what takes time at a run's begin, or reaches back in time, has a tenth of its steps at most
 

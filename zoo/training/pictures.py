@@ -7,8 +7,8 @@ matplotlib.use("Agg")
 import numpy as np  # noqa: E402
 from matplotlib import pyplot as plt  # noqa: E402
 
-from zoo import files  # noqa: E402
 from zoo.applications import interpolate  # noqa: E402
+from zoo.runtime import files  # noqa: E402
 
 _GAP = 1  # pixels between the images of a grid
 

@@ -1,6 +1,6 @@
 """The choice of a quantizer, which the recipes of VQ-VAEs share."""
 
-from zoo import layers
+from zoo import quantizers
 
 QUANTIZERS = ("vq", "fsq", "residual")
 
@@ -18,7 +18,7 @@ def add_flags(parser, num_codes, code_dim, levels):
 def build(flags, **kwargs):
     """The quantizer that the flags ask for; `kwargs` go to the codebooks of those that have any."""
     if flags.quantizer == "fsq":
-        return layers.FiniteScalarQuantizer(flags.levels)
+        return quantizers.FiniteScalarQuantizer(flags.levels)
     if flags.quantizer == "residual":
-        return layers.ResidualQuantizer(flags.num_codes, flags.code_dim, flags.depth, seed=flags.seed, **kwargs)
-    return layers.VectorQuantizer(flags.num_codes, flags.code_dim, seed=flags.seed, **kwargs)
+        return quantizers.ResidualQuantizer(flags.num_codes, flags.code_dim, flags.depth, seed=flags.seed, **kwargs)
+    return quantizers.VectorQuantizer(flags.num_codes, flags.code_dim, seed=flags.seed, **kwargs)

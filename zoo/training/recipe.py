@@ -5,7 +5,8 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
-from zoo import checks, data, files
+from zoo import data
+from zoo.runtime import checks, files
 
 STRATEGIES = ("auto", "none", "mirrored", "multiworker", "tpu")
 

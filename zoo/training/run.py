@@ -12,7 +12,8 @@ import sys
 import keras
 import tensorflow as tf
 
-from zoo import _startup, cores, data, disk, distributions, evaluation, files, replica
+from zoo import data, distributions, evaluation
+from zoo.runtime import cores, disk, files, replicas, startup
 from zoo.training import card, codes, monitors, pictures, stage
 from zoo.training.checkpoints import NotWritten, OtherRun
 from zoo.training.recipe import disk_folder, option
@@ -48,7 +49,7 @@ def main(recipe, argv=None):
         with cores.parts(flags.parts or _parts(flags)):  # before the devices wake up
             strategy = _strategy(recipe, flags)
             _require_whole_shares(recipe, flags, strategy)
-            with _heard(replica.is_chief(strategy)):
+            with _heard(replicas.is_chief(strategy)):
                 return _run(recipe, flags, strategy)
     except (data.DataError, disk.NoRoom, monitors.NonFiniteLoss, NotWritten, OtherRun) as error:
         print(f"{recipe.name}: {error}", file=sys.stderr)
@@ -87,7 +88,7 @@ def _run(recipe, flags, strategy):
     before = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_dtype_policy(policy)
     try:
-        chief = replica.is_chief(strategy)
+        chief = replicas.is_chief(strategy)
         with strategy.scope():
             model = recipe.build_checked(flags)
         if chief:
@@ -107,7 +108,7 @@ def _run(recipe, flags, strategy):
     metrics = None
     if chief:
         metrics = _finish(recipe, flags, model, splits, history, parameters, test, about_prior)
-    replica.gather(strategy, 0)  # the chief has what the others' connections hang on
+    replicas.gather(strategy, 0)  # the chief has what the others' connections hang on
     return metrics
 
 
@@ -129,7 +130,7 @@ def make_strategy(name):
 
 def _parts(flags):
     """In how many parts a batch is best computed, in either stage."""
-    with _startup.quiet():
+    with startup.quiet():
         gpus = tf.config.list_physical_devices("GPU")
     if gpus or flags.strategy not in ("auto", "none"):
         return 1
@@ -150,7 +151,7 @@ def _strategy(recipe, flags):
     if number > 1:
         print(f"{recipe.name}: waiting for {number} workers", flush=True)
     try:
-        with _startup.quiet():
+        with startup.quiet():
             strategy = make_strategy(flags.strategy)  # before the devices wake up, or workers cannot join
             tf.config.list_logical_devices()  # they do here, and talk
         return strategy
@@ -192,7 +193,7 @@ def _batches(flags, model, images, context=None, **kwargs):
 
 def _evaluate(model, batches):
     """The model's figures of what `batches(context)` gives; each replica does its share."""
-    return model.evaluate(replica.distribute(model.distribute_strategy, batches), verbose=0, return_dict=True)
+    return model.evaluate(replicas.distribute(model.distribute_strategy, batches), verbose=0, return_dict=True)
 
 
 def _settings(recipe, flags, **also):
@@ -274,7 +275,7 @@ def _train_prior(recipe, flags, strategy, model, splits):
     history = stage.train(second, flags.fresh)
     model.prior = prior
     test = {"prior_nats_per_code": _evaluate(prior, functools.partial(batches, "test"))["nats_per_code"]}
-    if not replica.is_chief(strategy):
+    if not replicas.is_chief(strategy):
         return test, {}
     pictures.draw_curves(history, second.folder, ["nats_per_code"], "nats per code")
     figures = evaluation.log_prob(model, _batches(flags, model, splits.test))

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import keras
 
-from zoo import data, files, replica
+from zoo import data
+from zoo.runtime import files, replicas
 from zoo.training import monitors, optimizer
 from zoo.training.checkpoints import Checkpoints, OtherRun, OutOfDate
 
@@ -80,7 +81,7 @@ def compile_model(model, regime, learning_rate, plan):
     settings = (regime.warmup_steps, regime.gradient_clip, regime.ema)
     adam = optimizer.make(learning_rate, plan.total_steps, *settings)
     # Several in one call end in "You must feed a value for placeholder tensor" under a strategy of more replicas.
-    steps = plan.steps_per_execution if replica.num_replicas() == 1 else 1
+    steps = plan.steps_per_execution if replicas.num_replicas() == 1 else 1
     model.compile(adam, jit_compile=regime.jit_compile, steps_per_execution=steps)
     model.optimizer.build(model.trainable_variables)
 
@@ -91,14 +92,14 @@ def train(stage, fresh=False):
     Of several workers each does so, and the chief alone writes.
     """
     model, plan, strategy = stage.model, stage.plan, stage.model.distribute_strategy
-    chief = replica.is_chief(strategy)
+    chief = replicas.is_chief(strategy)
     checkpoints = Checkpoints(stage.folder / "checkpoints", stage.settings, stage.defaults, stage.trained_on)
     if fresh and chief:
         _clear(stage.folder)
-    replica.gather(strategy, 0)  # before that is done, no other worker may look for a checkpoint
+    replicas.gather(strategy, 0)  # before that is done, no other worker may look for a checkpoint
     step, history = _restore(stage, checkpoints)
-    _require_agreement(stage, replica.gather(strategy, step))
-    validation = replica.distribute(strategy, stage.validation)
+    _require_agreement(stage, replicas.gather(strategy, step))
+    validation = replicas.distribute(strategy, stage.validation)
     position = monitors.Position(step)
     agree = monitors.Agreement(strategy)
     saver = monitors.SaveCheckpoints(position, checkpoints, history, stage.checkpoint_seconds, agree, chief)
@@ -132,7 +133,7 @@ def train(stage, fresh=False):
                 # A run that stopped within an epoch first makes that epoch whole.
                 epoch, done = divmod(position.step, plan.steps_per_epoch)
                 model.fit(
-                    replica.distribute(strategy, functools.partial(stage.training, position.step)),
+                    replicas.distribute(strategy, functools.partial(stage.training, position.step)),
                     steps_per_epoch=plan.steps_per_epoch - done,
                     initial_epoch=epoch,
                     epochs=epoch + 1 if done else plan.epochs,

@@ -1,0 +1,259 @@
+"""The models that the conformance suite checks: one entry each, every argument at a non-default value."""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import zoo
+from zoo import data, networks
+from zoo.runtime import replicas
+
+LATENTS = 3
+SHAPE = (8, 8, 1)
+
+
+@keras.saving.register_keras_serializable("tests")
+class OwnEncoder(keras.Model):
+    """A user's network: subclassed, with an argument of its own, built by its first call."""
+
+    def __init__(self, units, outputs, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.outputs = units, outputs
+        self.hidden = layers.Dense(units, "tanh")
+        self.out = layers.Dense(outputs)
+
+    def call(self, x):
+        return self.out(self.hidden(layers.Flatten()(x)))
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units, "outputs": self.outputs}
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """How to make a model, the attributes that must survive saving, and the shapes of its latents, or codes."""
+
+    make: Callable
+    attributes: dict
+    conditional: bool = False
+    eight_bit: bool = False
+    latents: tuple = ((LATENTS,),)  # a shape for each layer, top first
+    codes_shape: tuple = (2, 2)
+
+
+def _mlp(inputs=SHAPE, conditions=0, params=1):
+    return {
+        "encoder": networks.mlp_encoder((*inputs[:2], inputs[2] + conditions), LATENTS, hidden=(16,)),
+        "decoder": networks.mlp_decoder((*inputs[:2], params), LATENTS + conditions, hidden=(16,)),
+    }
+
+
+def _vae():
+    return zoo.VAE(**_mlp(params=2), likelihood="discretized_logistic", free_bits=0.25, seed=3, name="other")
+
+
+def _own_networks():
+    decoder = networks.mlp_decoder(SHAPE, LATENTS, hidden=(16,))
+    return zoo.VAE(OwnEncoder(9, 2 * LATENTS), decoder, zoo.likelihoods.Gaussian("learned", momentum=0.5), seed=3)
+
+
+def _beta_vae():
+    return zoo.BetaVAE(**_mlp(), likelihood="bernoulli", beta=2.5, free_bits=0.125, seed=3)
+
+
+def _capacity():
+    return zoo.BetaVAE(**_mlp(), likelihood=zoo.likelihoods.Gaussian("optimal", 0.9), capacity=4.5, gamma=7.0, seed=3)
+
+
+def _cvae():
+    return zoo.CVAE(
+        **_mlp(conditions=4), num_classes=4, likelihood=zoo.likelihoods.Gaussian(0.3), free_bits=0.5, seed=3
+    )
+
+
+def _quantizer(**kwargs):
+    return zoo.quantizers.VectorQuantizer(12, 6, decay=0.9, gradient="rotation", revival=0.1, seed=3, **kwargs)
+
+
+def _residual():
+    return zoo.quantizers.ResidualQuantizer(
+        12, 6, depth=3, codebook="gradient", decay=0.9, gradient="rotation", initialization="uniform", revival=0.1,
+        seed=3,
+    )  # fmt: skip
+
+
+def _vq_vae(quantizer, likelihood, prior=None):
+    return zoo.VQVAE(
+        networks.residual_encoder(SHAPE, quantizer.code_dim, 8, blocks=1),
+        networks.residual_decoder((2, 2, quantizer.code_dim), likelihood.params_size(1), 8, blocks=1),
+        quantizer,
+        likelihood,
+        commitment_cost=0.75,
+        prior=prior,
+    )
+
+
+def _prior():
+    return zoo.priors.Transformer(12, (2, 2), width=12, depth=1, heads=3, dropout=0.25, seed=3)
+
+
+def _hierarchical(likelihood, scales, widths, layers, latent_dim, **kwargs):
+    hidden = tuple(width - 1 for width in widths)
+    shape = (*SHAPE[:2], likelihood.params_size(1))
+    return zoo.HierarchicalVAE(
+        networks.bottom_up_encoder(SHAPE, scales, widths, hidden, blocks=1, activation="silu"),
+        zoo.networks.TopDown(shape, scales, layers, latent_dim, widths, hidden, activation="silu"),
+        likelihood,
+        seed=3,
+        **kwargs,
+    )
+
+
+def _three_scales():
+    return _hierarchical(
+        zoo.likelihoods.Bernoulli(), (8, 4, 2), (6, 5, 4), 1, (3, 2, 1), free_bits=0.25, kl_balancing=True,
+        skip_threshold=1e5,
+    )  # fmt: skip
+
+
+def _one_scale():
+    mixture = zoo.likelihoods.DiscretizedLogisticMixture(components=2, channels=1)
+    return _hierarchical(mixture, (4,), (6,), (1,), (2,), free_bits=0.125, name="other")
+
+
+ENTRIES = {
+    "vae": Entry(_vae, {"free_bits": 0.25, "seed": 3, "name": "other"}, eight_bit=True),
+    "own_networks": Entry(
+        _own_networks, {"encoder.units": 9, "likelihood.scale": "learned", "likelihood.momentum": 0.5}
+    ),
+    "beta_vae": Entry(_beta_vae, {"beta": 2.5, "free_bits": 0.125, "seed": 3}),
+    "capacity": Entry(_capacity, {"capacity": 4.5, "gamma": 7.0, "likelihood.scale": "optimal"}),
+    "cvae": Entry(_cvae, {"num_classes": 4, "likelihood.scale": 0.3, "free_bits": 0.5}, conditional=True),
+    "hierarchical_vae": Entry(
+        _three_scales,
+        {
+            "free_bits": 0.25,
+            "kl_balancing": True,
+            "skip_threshold": 1e5,
+            "seed": 3,
+            "decoder.image_shape": SHAPE,
+            "decoder.scales": (8, 4, 2),
+            "decoder.layers": (1, 1, 1),
+            "decoder.latent_dim": (3, 2, 1),
+            "decoder.width": (6, 5, 4),
+            "decoder.hidden": (5, 4, 3),
+            "decoder.activation": "silu",
+        },
+        latents=((1, 1, 3), (2, 2, 2), (4, 4, 1)),
+    ),
+    "hierarchical_vae_mixture": Entry(
+        _one_scale,
+        {"free_bits": 0.125, "name": "other", "likelihood.components": 2, "likelihood.channels": 1},
+        eight_bit=True,
+        latents=((2, 2, 2),),
+    ),
+    "vq_vae": Entry(
+        lambda: _vq_vae(_quantizer(), zoo.likelihoods.Gaussian(0.25)),
+        {
+            "commitment_cost": 0.75,
+            "likelihood.scale": 0.25,
+            "quantizer.num_codes": 12,
+            "quantizer.code_dim": 6,
+            "quantizer.decay": 0.9,
+            "quantizer.gradient": "rotation",
+            "quantizer.revival": 0.1,
+            "quantizer.seed": 3,
+        },
+    ),
+    "vq_vae_gradient": Entry(
+        lambda: _vq_vae(
+            _quantizer(codebook="gradient", initialization="uniform"),
+            zoo.likelihoods.DiscretizedLogisticMixture(components=2, channels=1),
+        ),
+        {"quantizer.codebook": "gradient", "quantizer.initialization": "uniform", "likelihood.components": 2},
+    ),
+    "vq_vae_prior": Entry(
+        lambda: _vq_vae(_quantizer(), zoo.likelihoods.Gaussian(0.25), _prior()),
+        {
+            "prior.num_codes": 12,
+            "prior.grid_shape": (2, 2),
+            "prior.width": 12,
+            "prior.depth": 1,
+            "prior.heads": 3,
+            "prior.dropout": 0.25,
+            "prior.seed": 3,
+        },
+    ),
+    "vq_vae_fsq": Entry(
+        lambda: _vq_vae(zoo.quantizers.FiniteScalarQuantizer((4, 3, 5)), zoo.likelihoods.Gaussian(0.25)),
+        {"quantizer.levels": (4, 3, 5), "quantizer.num_codes": 60, "quantizer.code_dim": 3},
+    ),
+    "vq_vae_residual": Entry(
+        lambda: _vq_vae(_residual(), zoo.likelihoods.Gaussian(0.25)),
+        {
+            "quantizer.num_codes": 12,
+            "quantizer.code_dim": 6,
+            "quantizer.depth": 3,
+            "quantizer.codebook": "gradient",
+            "quantizer.decay": 0.9,
+            "quantizer.gradient": "rotation",
+            "quantizer.initialization": "uniform",
+            "quantizer.revival": 0.1,
+            "quantizer.seed": 3,
+        },
+        codes_shape=(2, 6),
+    ),
+}
+
+
+# Each is another entry but for one part: what takes long is done with them in the slow tests.
+VARIANTS = ("hierarchical_vae_mixture", "vq_vae_gradient", "vq_vae_fsq", "vq_vae_residual")
+
+
+def params(names, quick=None):
+    """Names as parameters of a test that takes long: all but `quick` ones, or variants, are slow tests."""
+    names = list(names)
+    quick = set(names) - set(VARIANTS) if quick is None else quick
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+def images(number=32, seed=0):
+    """Blobs of two kinds on the 8-bit grid, so that there is something to learn: `[N,8,8,1]`, labels `[N]`."""
+    draw = np.random.default_rng(seed)
+    labels = draw.integers(0, 4, number).astype(np.int32)
+    rows, columns = np.mgrid[:8, :8]
+    centre = np.stack([2 + 3 * (labels // 2), 2 + 3 * (labels % 2)], axis=-1) + draw.normal(0, 0.3, (number, 2))
+    squared = (rows - centre[:, :1, None]) ** 2 + (columns - centre[:, 1:, None]) ** 2
+    return (np.rint(255 * np.exp(-squared / 4)) / 255).astype(np.float32)[..., None], labels
+
+
+def train_spread(name, strategy, number):
+    """A model trained in the scope of a strategy on `number` images, in batches of 8, and its history of two epochs.
+
+    The noise of each training step is the same for every example, so that how a batch is spread cannot matter.
+    """
+    x, labels = images(number)
+    split = data.Images(np.rint(255 * x).astype(np.uint8), labels)
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        model = ENTRIES[name].make()
+        model.compile(keras.optimizers.Adam(1e-2))
+    if hasattr(model, "sampling"):
+        model.sampling.noise = lambda shape: tf.fill(shape, 0.7)
+    if hasattr(model, "capacity_in_force"):  # at C the derivative of |KL − C| jumps, which rounding decides
+        model.capacity_in_force.assign(100.0)
+
+    def batches(context, **kwargs):
+        how = {"seed": 3, "dynamic": True, "labels": model.conditional}
+        return data.batches(split, 8, context=context, **how, **kwargs)
+
+    training = replicas.distribute(strategy, lambda context: batches(context, shuffle=True, epochs=None))
+    validation = replicas.distribute(strategy, batches)
+    steps = data.steps_per_epoch(number, 8)
+    history = model.fit(training, validation_data=validation, steps_per_epoch=steps, epochs=2, verbose=0, shuffle=False)
+    return model, history.history

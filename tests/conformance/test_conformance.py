@@ -1,0 +1,300 @@
+"""What holds for every model of the zoo."""
+
+import functools
+import math
+import operator
+
+import conformance
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+from zoo.runtime import cores
+
+NAMES = list(conformance.ENTRIES)
+BOUNDED = [name for name in NAMES if not name.startswith("vq")]  # those whose objective is a bound
+SAMPLERS = [*BOUNDED, "vq_vae_prior"]
+
+
+@pytest.fixture(params=NAMES)
+def name(request):
+    return request.param
+
+
+def make(name, **compile_kwargs):
+    keras.utils.set_random_seed(0)
+    model = conformance.ENTRIES[name].make()
+    model.compile(keras.optimizers.Adam(1e-2), **compile_kwargs)
+    return model
+
+
+def inputs(name, number=32, seed=0):
+    x, labels = conformance.images(number, seed)
+    return (x, labels) if conformance.ENTRIES[name].conditional else (x,)
+
+
+def keywords(name, labels):
+    return {"labels": labels} if conformance.ENTRIES[name].conditional else {}
+
+
+def dataset(name, batch_size=8, number=32):
+    data = inputs(name, number)
+    data = tf.data.Dataset.from_tensor_slices(data if len(data) > 1 else data[0])
+    return data.batch(batch_size)
+
+
+def fit(model, name, epochs=2, **kwargs):
+    return model.fit(dataset(name, **kwargs), epochs=epochs, verbose=0, shuffle=False).history
+
+
+@functools.cache
+def trained(name):
+    """A model for all the tests that leave it as it is: most of their time would go into its first step."""
+    model = make(name)
+    fit(model, name, epochs=15)
+    return model
+
+
+def test_training_lowers_the_loss_and_reports_every_term_as_a_finite_number(name):
+    model = trained(name)
+    history = model.history.history
+    assert set(history) == set(model.trackers) and set(model.term_names) <= set(history)
+    in_evaluation = model.evaluate(dataset(name), verbose=0, return_dict=True)
+    assert set(in_evaluation) == set(history) - set(model.training_only)
+    assert all(math.isfinite(value) for values in history.values() for value in values)
+    assert history["loss"][-1] < history["loss"][0]
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_elbo_is_minus_reconstruction_minus_kl_whatever_the_loss_weighs(name):
+    model = trained(name)
+    for weight in (0.0, 3.0):
+        model.kl_weight.assign(weight)
+        terms = model.compute_terms(*inputs(name))
+        model.kl_weight.assign(1.0)
+        np.testing.assert_allclose(terms["elbo"], -(terms["reconstruction"] + terms["kl"]), rtol=1e-6)
+        assert terms["loss"].shape == terms["kl"].shape == (32,)
+        assert np.all(terms["kl"].numpy() >= 0)
+
+
+def test_bits_per_dim_are_reported_for_8_bit_likelihoods_alone(name):
+    model = trained(name)
+    figures = model.evaluate(dataset(name), verbose=0, return_dict=True)
+    assert ("bits_per_dim" in figures) == conformance.ENTRIES[name].eight_bit
+    if "bits_per_dim" in figures:
+        assert figures["bits_per_dim"] == pytest.approx(-figures["elbo"] / (64 * math.log(2)), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_evaluate_reports_the_mean_of_one_sample_bounds(name):
+    model = trained(name)
+    x, *labels = inputs(name, 32)
+    log_prob = tf.function(
+        lambda seed: model.log_prob(x, seed=seed, labels=labels[0] if labels else None), autograph=False
+    )
+    means = np.mean([log_prob(tf.constant(seed)) for seed in range(200)], axis=1)
+    reported = [model.evaluate(dataset(name), verbose=0, return_dict=True)["elbo"] for _ in range(20)]
+    error = math.hypot(means.std() / math.sqrt(len(means)), np.std(reported) / math.sqrt(len(reported)))
+    assert abs(means.mean() - np.mean(reported)) < 5 * error
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_more_importance_samples_tighten_the_bound(name):
+    model = trained(name)
+    x, *labels = inputs(name)
+    log_prob = tf.function(
+        lambda number, seed: model.log_prob(x, number, seed, labels[0] if labels else None), autograph=False
+    )
+    one = np.mean([log_prob(1, tf.constant(seed)) for seed in range(64)])
+    assert np.mean(log_prob(64, tf.constant(0))) > one
+
+
+def test_images_have_the_inputs_shape_and_lie_in_zero_to_one(name):
+    model = trained(name)
+    x, *labels = inputs(name, 5)
+    for images in (model(x, *labels), model.reconstruct(x, *labels), model.predict(dataset(name), verbose=0)[:5]):
+        assert images.shape == x.shape and images.dtype in (tf.float32, np.float32)
+        assert np.min(images) >= 0 and np.max(images) <= 1
+
+
+def test_reconstruct_is_decode_of_encode_and_deterministic(name):
+    model = trained(name)
+    x, *labels = inputs(name, 5)
+    latents = model.encode(x, *labels)
+    if isinstance(latents, (dict, list)):
+        several = isinstance(latents, list)
+        layers = latents if several else [latents]
+        for layer, shape in zip(layers, conformance.ENTRIES[name].latents, strict=True):
+            assert layer["mean"].shape == layer["log_var"].shape == (5, *shape)
+        latents = [layer["mean"] for layer in layers] if several else latents["mean"]
+    else:
+        assert latents.shape == (5, *conformance.ENTRIES[name].codes_shape) and latents.dtype == tf.int32
+    np.testing.assert_allclose(model.decode(latents, *labels), model.reconstruct(x, *labels), atol=1e-6)
+    np.testing.assert_array_equal(model.reconstruct(x, *labels), model.reconstruct(x, *labels))
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_sample_depends_on_its_own_seed_alone(name):
+    model = trained(name)
+    labels = np.arange(6) % 4
+    samples = model.sample(6, seed=11, **keywords(name, labels)).numpy()
+    seeds = zoo.random.fold_in(11, np.arange(6, dtype=np.int32)).numpy()
+    one = model.sample(1, seed=seeds[4:5], **keywords(name, labels[4:5])).numpy()
+    np.testing.assert_allclose(one[0], samples[4], atol=1e-6)
+    turned = model.sample(6, seed=seeds[::-1].copy(), **keywords(name, labels[::-1].copy())).numpy()
+    np.testing.assert_allclose(turned[::-1], samples, atol=1e-6)
+    assert np.abs(samples[0] - samples[4]).max() > 1e-3  # the labels are the same
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_without_a_seed_each_sample_is_another_and_at_temperature_zero_all_are_one(name):
+    model = trained(name)
+    same = keywords(name, np.zeros(2, np.int32))
+    assert np.abs(model.sample(2, **same) - model.sample(2, **same)).max() > 1e-3
+    cold = model.sample(2, temperature=0.0, **same).numpy()
+    np.testing.assert_allclose(cold[0], cold[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_temperature_zero_is_the_mean(name):
+    model = trained(name)
+    same = keywords(name, np.zeros(2, np.int32))
+    cold = model.sample(2, temperature=0.0, **same)
+    np.testing.assert_allclose(cold, model.decode(prior_mean(model, 2), **same), atol=1e-6)
+
+
+def prior_mean(model, number):
+    """The prior's mean; of a hierarchical VAE that of the top layer, below which `decode` takes the means itself."""
+    if not isinstance(model, zoo.HierarchicalVAE):
+        return np.zeros((number, conformance.LATENTS), np.float32)
+    top = model.decoder.blocks[0]
+    return [top.prior(top.enter(model.decoder.begin(number)))[1]]
+
+
+def test_every_argument_survives_saving(name, tmp_path):
+    model = trained(name)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    for path, value in conformance.ENTRIES[name].attributes.items():
+        assert operator.attrgetter(path)(loaded) == value, path
+    for before, after in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+    x, *labels = inputs(name, 5)
+    np.testing.assert_array_equal(model(x, *labels), loaded(x, *labels))
+
+
+@pytest.mark.parametrize("name", conformance.params(NAMES))
+def test_training_goes_on_after_loading_as_if_it_had_never_stopped(name, tmp_path):
+    model = make(name)
+    fit(model, name)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    histories = [fit(either, name) for either in (model, loaded)]
+    assert histories[0]["loss"] == pytest.approx(histories[1]["loss"], rel=1e-6)
+    for before, after in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_allclose(before, after, rtol=1e-5, atol=1e-6)
+
+
+@functools.cache
+def train_alone(name, number):
+    return conformance.train_spread(name, tf.distribute.get_strategy(), number)
+
+
+# One of each kind: what adds up over a batch, what is drawn, and what the codebook and the likelihood learn from it.
+KINDS = ("vae", "cvae", "capacity", "hierarchical_vae", "vq_vae")
+
+
+# Whole batches, and a last one of three on two replicas; the second has whole ones too.
+@pytest.mark.parametrize("name", conformance.params(NAMES, quick=KINDS))
+@pytest.mark.parametrize("number", (pytest.param(32, marks=pytest.mark.slow), 27))
+def test_two_replicas_end_with_the_weights_of_one(name, number):
+    alone, alone_history = train_alone(name, number)
+    spread, spread_history = conformance.train_spread(
+        name, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), number
+    )  # fmt: skip
+    for one, two in zip(alone.weights, spread.weights, strict=True):
+        np.testing.assert_allclose(one.numpy(), two.numpy(), rtol=0, atol=1e-5, err_msg=one.path)
+    assert set(spread_history) == set(alone_history) and "val_loss" in alone_history
+    for key, values in alone_history.items():
+        assert spread_history[key] == pytest.approx(values, rel=1e-5), key
+
+
+# Parts of half a batch, one and two for the last one; or more parts than that has images.
+@pytest.mark.parametrize("name", conformance.params(NAMES, quick=KINDS))
+@pytest.mark.parametrize("number", (2, pytest.param(4, marks=pytest.mark.slow)))
+def test_parts_of_a_batch_end_with_the_weights_of_the_whole(name, number):
+    whole, whole_history = train_alone(name, 27)
+    with cores.parts(number):
+        parts, parts_history = conformance.train_spread(name, tf.distribute.get_strategy(), 27)
+    for one, other in zip(whole.weights, parts.weights, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=0, atol=1e-5, err_msg=one.path)
+    for key, values in whole_history.items():
+        assert parts_history[key] == pytest.approx(values, rel=1e-5), key
+
+
+@pytest.mark.parametrize("name", conformance.params(SAMPLERS, quick=(*KINDS, "vq_vae_prior")))
+def test_parts_of_a_batch_have_the_log_probabilities_of_the_whole(name):
+    model, given = make(name), inputs(name, 5)
+    expected = model.log_prob(*given[:1], 2, 3, *given[1:])
+    with cores.parts(2):
+        np.testing.assert_allclose(model.log_prob(*given[:1], 2, 3, *given[1:]), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", conformance.params(NAMES))
+def test_bfloat16_trains_and_reports_in_float32(name):
+    check_mixed_precision(name, "mixed_bfloat16")
+
+
+@pytest.mark.parametrize("name", conformance.params(NAMES, quick=("vae", "vq_vae")))
+def test_float16_trains_and_reports_in_float32(name):
+    check_mixed_precision(name, "mixed_float16")
+
+
+def check_mixed_precision(name, policy):
+    keras.mixed_precision.set_dtype_policy(policy)
+    try:
+        model = make(name)
+        history = fit(model, name, epochs=12)
+        terms = model.compute_terms(*inputs(name))
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")
+    assert {str(terms[key].dtype) for key in model.term_names} == {"<dtype: 'float32'>"}
+    assert all(math.isfinite(value) for value in history["loss"]) and history["loss"][-1] < history["loss"][0]
+
+
+@pytest.mark.parametrize("name", conformance.params(NAMES))
+def test_steps_per_execution_changes_nothing(name):
+    together = fit(make(name, steps_per_execution=4), name)
+    assert trained(name).history.history["loss"][:2] == pytest.approx(together["loss"], rel=1e-5)
+
+
+def test_bad_input_is_refused_with_what_was_expected_and_what_came(name):
+    model = make(name)
+    x, *labels = inputs(name, 4)
+    with pytest.raises(ValueError, match="Expected `x` to be floating-point. Received: dtype=uint8"):
+        model.encode((x * 255).astype(np.uint8), *labels)
+    if not isinstance(model.likelihood, zoo.likelihoods.Gaussian):
+        with pytest.raises(ValueError, match=r"Expected `x` to lie in \[0, 1\]. Received: values from .* to 25[0-5]"):
+            model.encode(255 * x, *labels)
+    with pytest.raises(ValueError, match="Expected `loss` to be None.* Received: loss='mse'"):
+        model.compile(loss="mse")
+    with pytest.raises(ValueError, match="Expected `num_samples` to be an integer >= 1. Received: num_samples=0"):
+        model.sample(0)
+    with pytest.raises(ValueError, match="Expected `temperature` to be .*>= 0. Received: temperature=-1"):
+        model.sample(1, temperature=-1)
+    if conformance.ENTRIES[name].conditional:
+        with pytest.raises(ValueError, match="Expected `labels`.* Received: None"):
+            model.encode(x)
+        with pytest.raises(ValueError, match="Expected `labels` to be from 0 to 3. Received: labels=4"):
+            model.encode(x, np.array([0, 1, 2, 4]))
+    else:
+        with pytest.raises(ValueError, match="Expected no `labels`"):
+            model.encode(x, np.zeros(4, np.int32))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in SAMPLERS])
+def test_a_vq_vae_without_a_prior_says_so_when_asked_to_sample(name):
+    with pytest.raises(NotImplementedError, match="prior"):
+        make(name).sample(2)

@@ -1,0 +1,25 @@
+"""Images by dataset name, from a folder, or as arrays; and the batches that a model is fed."""
+
+from zoo.data.batches import batches, code_batches, steps_per_epoch
+from zoo.data.errors import DataError
+from zoo.data.pictures import load_folder
+from zoo.data.sources import SAMPLES, SOURCES, Source, load
+from zoo.data.splits import Images, Splits, binarize, cut, pixel_variance, validation_size
+
+__all__ = [
+    "SAMPLES",
+    "SOURCES",
+    "DataError",
+    "Images",
+    "Source",
+    "Splits",
+    "batches",
+    "binarize",
+    "code_batches",
+    "cut",
+    "load",
+    "load_folder",
+    "pixel_variance",
+    "steps_per_epoch",
+    "validation_size",
+]

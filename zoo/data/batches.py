@@ -1,0 +1,132 @@
+"""The batches that a model is fed.
+
+Images are uint8 and become float32 in [0, 1] in the batch. What a batch holds is a function of the seed and of the
+number of the training step alone, so that a run can start in the middle of an epoch with what it would have seen.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.runtime import checks, disk
+
+
+def batches(
+    images, batch_size, *, seed=0, shuffle=False, dynamic=False, labels=False, first_step=0, epochs=1, context=None
+):
+    """A `tf.data.Dataset` of float32 images in [0, 1], with int32 labels where asked for.
+
+    Args:
+        images: `Images`.
+        batch_size: int >= 1; the last batch of an epoch may be smaller.
+        seed: int, of the order and of the binarisation.
+        shuffle: bool, whether each epoch has an order of its own, over the whole set.
+        dynamic: bool, whether pixels are drawn as 0 or 1 with the probability of their grey level, anew at each step.
+        labels: bool, whether to give pairs.
+        first_step: int >= 0, the number of batches to leave out.
+        epochs: int >= 1, counted from step 0, or None for no end.
+        context: the `tf.distribute.InputContext` of a worker, whose dataset has, in the place of each batch, the shares
+            of that worker's replicas, one after the other; see `zoo.runtime.replicas.distribute`. Or None.
+
+    Returns:
+        dataset of `[B,H,W,C]`, or of (`[B,H,W,C]`, `[B]`).
+
+    Raises:
+        ValueError: for arguments out of range, and for labels of images that have none.
+    """
+    batch_size = checks.positive_int("batch_size", batch_size)
+    if not len(images):
+        raise ValueError("Expected `images` to hold at least one. Received: none")
+    if labels and images.labels is None:
+        raise ValueError("Expected labelled images, as labels=True. Received: images without labels")
+    pixels = _reader(images.images, tf.uint8)
+    with tf.device("CPU"):
+        classes = tf.constant(images.labels, tf.int32) if labels else None
+
+    def batch(rows, step, places, size):
+        x = tf.cast(pixels(rows), tf.float32) / 255.0
+        if dynamic:
+            key = tf.stack([tf.cast(seed, tf.int64), step])
+            # Of the whole batch, so that it does not matter how that is spread.
+            draws = tf.random.stateless_uniform(tf.concat([[size], tf.shape(x)[1:]], axis=0), seed=key)
+            x = tf.cast(draws[places[0] : places[1]] < x, tf.float32)
+        x = tf.ensure_shape(x, (None, *images.images.shape[1:]))
+        return (x, tf.gather(classes, rows)) if labels else x
+
+    return _by_step(batch, len(images), batch_size, seed, shuffle, first_step, epochs, context)
+
+
+def code_batches(codes, batch_size, *, seed=0, shuffle=False, first_step=0, epochs=1, context=None):
+    """A `tf.data.Dataset` of codes.
+
+    Args:
+        codes: integers `[N,h,w]`, in memory or a `zoo.runtime.disk.DiskArray`.
+        batch_size, seed, shuffle, first_step, epochs, context: as in `batches`.
+
+    Returns:
+        dataset of int32 `[B,h,w]`.
+
+    Raises:
+        ValueError: for arguments out of range.
+    """
+    batch_size = checks.positive_int("batch_size", batch_size)
+    if not len(codes):
+        raise ValueError("Expected `codes` to hold at least those of one image. Received: none")
+    table = _reader(codes, tf.int32)
+
+    def batch(rows, *_):
+        return tf.ensure_shape(table(rows), (None, *codes.shape[1:]))
+
+    return _by_step(batch, len(codes), batch_size, seed, shuffle, first_step, epochs, context)
+
+
+def _reader(array, dtype):
+    """Function of the numbers of rows, int64 `[B]`, that gives these rows of an array in a graph."""
+    if isinstance(array, disk.DiskArray):
+        return lambda rows: tf.cast(tf.numpy_function(array.__getitem__, [rows], array.dtype, stateful=False), dtype)
+    with tf.device("CPU"):
+        # A variable, for tf.data copies a captured constant several times over.
+        table = tf.Variable(array, trainable=False, dtype=dtype)
+    return lambda rows: tf.gather(table, rows)
+
+
+def _by_step(batch, number, batch_size, seed, shuffle, first_step, epochs, context):
+    """The dataset of `batch(rows, step, places, size)`.
+
+    The rows are those of a step among `number`, or a replica's share of them: those from places[0] to places[1] of the
+    `size` that the whole batch has.
+    """
+    per_epoch = steps_per_epoch(number, batch_size)
+    replicas, first_replica, local_replicas = _replicas(context)
+
+    def of_share(share):
+        step, replica = share // local_replicas, first_replica + share % local_replicas
+        epoch, position = step // per_epoch, step % per_epoch * batch_size
+        size = tf.minimum(tf.cast(batch_size, tf.int64), number - position)
+        places = size * replica // replicas, size * (replica + 1) // replicas
+        rows = tf.range(position, position + size)
+        if shuffle:
+            key = tf.stack([tf.cast(seed, tf.int64), epoch])
+            rows = tf.random.experimental.index_shuffle(rows, seed=key, max_index=number - 1)
+        return batch(rows[places[0] : places[1]], step, places, tf.cast(size, tf.int32))
+
+    end = np.iinfo(np.int64).max // local_replicas if epochs is None else epochs * per_epoch
+    shares = tf.data.Dataset.range(first_step * local_replicas, end * local_replicas)
+    dataset = shares.map(of_share, num_parallel_calls=2, deterministic=True)
+    options = tf.data.Options()
+    # The numbers of steps are no examples: a strategy must split the batches, not the range.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    # There is nothing to tune, and the thread that would do it can hold up the end of a `fit` for a second.
+    options.autotune.enabled = False
+    return dataset.with_options(options).prefetch(4)
+
+
+def _replicas(context):
+    """How many replicas there are, the first of them that a worker has, and how many it has."""
+    if context is None:
+        return 1, 0, 1
+    local = context.num_replicas_in_sync // context.num_input_pipelines
+    return context.num_replicas_in_sync, context.input_pipeline_id * local, local
+
+
+def steps_per_epoch(number, batch_size):
+    return -(-number // batch_size)

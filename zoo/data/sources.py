@@ -1,0 +1,165 @@
+"""Datasets of TFDS by name, and the samples of three of them that ship with the package."""
+
+import dataclasses
+import logging
+import os
+import pathlib
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.data.errors import DataError
+from zoo.data.splits import Images, Splits, cut, validation_size
+from zoo.runtime import checks, disk, startup
+
+SAMPLE_DIR = pathlib.Path(__file__).parent / "sample_data"
+SAMPLES = ("mnist", "fashion_mnist", "cifar10")
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """How a TFDS dataset becomes images: its splits, and what its pixels need."""
+
+    train: str = "train"
+    test: str = "test"
+    top: int = 255  # the largest pixel value
+    crop: int | None = None  # side of the central square that is kept
+    label: str | None = "label"
+
+
+SOURCES = {
+    # dSprites has one split and binary pixels; its test images are the last tenth of a fixed shuffle.
+    "dsprites": Source(test="", top=1, label="label_shape"),
+    # The usual central square (Larsen et al. 2016) leaves out most of the background.
+    "celeb_a": Source(crop=148, label=None),
+}
+
+
+def load(name, data_dir=None, image_size=None, sample=False, disk_folder=None):
+    """A TFDS dataset by name, split.
+
+    Args:
+        name: str, of TFDS: "mnist", "cifar10", "svhn_cropped", …
+        data_dir: path where TFDS looks for the dataset, and puts it. None: the environment variable TFDS_DATA_DIR,
+            else TFDS's default.
+        image_size: (H, W), or an int for squares, or None to leave the size.
+        sample: bool, whether to read the small subset that ships with the package instead.
+        disk_folder: path of a folder on whose disk the images are kept, while they are used, rather than in memory.
+
+    Returns:
+        `Splits`.
+
+    Raises:
+        ValueError: for an `image_size` of another form.
+        DataError: if the dataset cannot be had.
+        zoo.runtime.disk.NoRoom: if the disk cannot hold the images.
+    """
+    if image_size is not None:
+        image_size = checks.image_size("image_size", image_size)
+    if sample:
+        if name not in SAMPLES:
+            raise DataError(f"There is no bundled sample of {name!r}; there is one of {', '.join(SAMPLES)}.")
+        data_dir = SAMPLE_DIR
+    source = SOURCES.get(name, Source())
+    builder = _prepared(name, data_dir)
+    train = _read(builder, source.train, source, image_size, disk_folder)
+    if source.test:
+        test = _read(builder, source.test, source, image_size, disk_folder)
+    else:
+        train, test = cut(train, len(train) // 10)
+    return Splits(*cut(train, validation_size(len(train))), test)
+
+
+def _prepared(name, data_dir):
+    """The TFDS builder of a dataset that lies prepared on disk, after a download where it must be."""
+    import tensorflow_datasets as tfds
+
+    where = data_dir or os.environ.get("TFDS_DATA_DIR") or None
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    # It would print each of its ten attempts; the last one's error says all.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+    try:
+        builder = tfds.builder(name, data_dir=where)
+        if not builder.is_prepared():
+            print(
+                f"{name} is not in {builder.data_dir_root} yet: fetching it; without a network, TFDS tries for minutes"
+            )
+        builder.download_and_prepare()
+    except Exception as error:  # whatever the network, the disk or a server far away may bring
+        ways = "pass --data-dir (or set TFDS_DATA_DIR) to a folder that holds it, prepared by TFDS"
+        if name in SAMPLES:
+            ways += ", or pass --sample for the small real subset that ships with the package"
+        reason = " ".join(str(error).split())[:300]
+        raise DataError(
+            f"The dataset {name!r} cannot be had: it is not prepared in {where or 'the default TFDS folder'}, and "
+            f"fetching it failed ({type(error).__name__}: {reason}). Ways on: try again with a network, {ways}."
+        ) from error
+    return builder
+
+
+def _read(builder, split, source, image_size, disk_folder):
+    """A whole split, each image written once into its place."""
+    import tensorflow_datasets as tfds
+
+    info = builder.info
+    keep_labels = source.label is not None and source.label in info.features
+
+    def picture(example):
+        image = example["image"] * (255 // source.top)
+        if source.crop:
+            image = tf.image.resize_with_crop_or_pad(image, source.crop, source.crop)
+        if image_size and image_size != tuple(image.shape[:2]):
+            image = tf.image.resize(image, image_size, method="area" if source.crop else "bilinear", antialias=True)
+            image = tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
+        label = example[source.label] if keep_labels else tf.constant(0, tf.int64)
+        return image, tf.cast(label, tf.int32)
+
+    dataset = _pictures_of_records(builder, split, picture, source.label if keep_labels else None)
+    if dataset is None:
+        once = tfds.ReadConfig(try_autocache=False)  # TFDS would keep small datasets in memory
+        dataset = builder.as_dataset(split=split, shuffle_files=False, read_config=once)
+        dataset = dataset.map(picture, num_parallel_calls=2)
+        image_shape = dataset.element_spec[0].shape
+        if None in image_shape:
+            checks.fail("image_size", f"(H, W), as the images of {builder.name} are of several sizes", image_size)
+        dataset = dataset.batch(disk.rows_at_once((0, *image_shape), np.uint8))
+    number = info.splits[split].num_examples
+    shape = (number, *dataset.element_spec[0].shape[1:])
+    images, labels = disk.empty(shape, np.uint8, disk_folder), np.empty(number, np.int32)
+    start = 0
+    with startup.quiet():
+        for chunk, chunk_labels in dataset.as_numpy_iterator():
+            images[start : start + len(chunk)] = chunk
+            labels[start : start + len(chunk)] = chunk_labels
+            start += len(chunk)
+    return Images(images, labels if keep_labels else None).take(slice(start))
+
+
+def _pictures_of_records(builder, split, picture, label):
+    """Batches of what `picture` makes of a split's examples, in the order of TFDS, at a third of its time.
+
+    TFDS passes examples from thread to thread one by one, which takes longer than to decode a small image. A single
+    file of records holds them in their order, and can be read in batches. None for any other split.
+    """
+    import tensorflow_datasets as tfds
+
+    info, feature = builder.info, builder.info.features["image"]
+    if split not in info.splits or type(feature) is not tfds.features.Image or None in feature.shape:
+        return None
+    files, tfrecord = info.splits[split].filepaths, tfds.core.FileFormat.TFRECORD
+    if len(files) != 1 or info.file_format is not tfrecord or feature.np_dtype != np.uint8 or not files[0].exists():
+        return None
+    columns = {"image": tf.io.FixedLenFeature((), tf.string)}
+    columns |= {label: tf.io.FixedLenFeature((), tf.int64)} if label else {}
+
+    def decoded(example):
+        image = tf.io.decode_image(example["image"], feature.shape[-1], expand_animations=False)
+        return picture(example | {"image": tf.ensure_shape(image, feature.shape)})
+
+    def batch(records):
+        return tf.map_fn(decoded, tf.io.parse_example(records, columns), fn_output_signature=(tf.uint8, tf.int32))
+
+    records = tf.data.TFRecordDataset(str(files[0]))
+    return records.batch(disk.rows_at_once((0, *feature.shape), np.uint8)).map(batch, num_parallel_calls=2)

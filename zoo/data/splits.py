@@ -1,0 +1,69 @@
+"""Images in memory or on disk, and their division into training, validation and test."""
+
+import dataclasses
+
+import numpy as np
+
+from zoo.runtime import checks, disk
+
+_SPLIT_SEED = 20140514  # what is validation does not depend on a run's seed, so that runs compare
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """uint8 images `[N,H,W,C]`, in memory or a `zoo.runtime.disk.DiskArray`, and int32 labels `[N]` or None."""
+
+    images: np.ndarray | disk.DiskArray
+    labels: np.ndarray | None = None
+
+    def __post_init__(self):
+        if self.images.dtype != np.uint8 or self.images.ndim != 4:
+            received = f"{self.images.dtype} of shape {self.images.shape}"
+            checks.fail("images", "a uint8 array of shape [N,H,W,C]", received)
+        if self.labels is not None and self.labels.shape != self.images.shape[:1]:
+            checks.fail("labels", f"an array of shape [{len(self.images)}]", self.labels.shape)
+
+    def __len__(self):
+        return len(self.images)
+
+    def take(self, indices):
+        return Images(disk.take(self.images, indices), None if self.labels is None else self.labels[indices])
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """The three parts of a dataset. `validation` is cut from the training images; `test` is for the end."""
+
+    train: Images
+    validation: Images
+    test: Images
+
+
+def validation_size(number):
+    """How many of `number` training images are held out: a tenth, at least 1, at most 5,000."""
+    return min(max(1, number // 10), 5000)
+
+
+def cut(images, number):
+    """Splits off `number` images, the same ones at each call: (rest, cut)."""
+    order = np.random.default_rng(_SPLIT_SEED).permutation(len(images))
+    return images.take(np.sort(order[number:])), images.take(np.sort(order[:number]))
+
+
+def binarize(images, seed):
+    """Static binarisation: each pixel becomes 0 or 255 for good, 255 with the probability of its grey level."""
+    binary = disk.empty_like(images.images)
+    for number, part in enumerate(disk.parts(images.images)):
+        grey = images.images[part]
+        draws = np.random.default_rng((seed, number)).integers(0, 255, grey.shape, dtype=np.uint8)
+        binary[part] = np.where(draws < grey, np.uint8(255), np.uint8(0))
+    return Images(binary, images.labels)
+
+
+def pixel_variance(images):
+    """The variance of all values of `images`, scaled to [0, 1]: float."""
+    pixels = images.images
+    counts = sum(np.bincount(pixels[part].ravel(), minlength=256) for part in disk.parts(pixels))
+    levels = np.arange(256) / 255.0
+    mean = np.average(levels, weights=counts)
+    return float(np.average(np.square(levels - mean), weights=counts))

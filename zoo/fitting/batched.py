@@ -1,0 +1,120 @@
+"""Methods on arrays of any length, compiled and batch by batch."""
+
+import functools
+import inspect
+import numbers
+import types
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from zoo.fitting import inputs
+from zoo.runtime import checks, cores
+
+_MOST_VALUES = 2**19  # in the examples of a batch: 128 images of 32×32 in colour, and fewer larger ones
+_MOST_ROWS = 128
+
+
+def batched(method):
+    """A method of a model that takes rows, as one that runs compiled, and in batches, where it is given arrays.
+
+    Its arguments are arrays `[B, …]`, structures of them, or None, but for Python's numbers, which are settings. The
+    method itself is a plain function of tensors, and is called as it is within a graph or with symbolic tensors. It
+    declares a keyword `batch_size`, which it need not look at: int >= 1, rows at once, or None for a number that suits
+    their size. In the place of the first argument a `tf.data.Dataset`, a generator or a `keras.utils.PyDataset` gives
+    the batches itself, of `x`, of `(x, labels)` for a conditional model.
+
+    The model looks at all values of what it is given (`_values_of`) before it computes any.
+    """
+    signature = inspect.signature(method)
+
+    @functools.wraps(method)
+    def call(self, *args, **kwargs):
+        bound = signature.bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        batch_size = bound.arguments.pop("batch_size")
+        if batch_size is not None:
+            checks.positive_int("batch_size", batch_size)
+        _, *given = bound.arguments.items()
+        settings = {name: value for name, value in given if isinstance(value, numbers.Number)}
+        rows = {name: value for name, value in given if name not in settings}
+        first = next(iter(rows))
+        if gives_batches(rows[first]):
+            parts = [call(self, *batch, batch_size=batch_size, **settings) for batch in of_dataset(self, rows[first])]
+            if not parts:
+                raise ValueError("Expected a dataset of at least one batch. Received: an empty one")
+            return _joined(parts)
+        number = None
+        for name, value in rows.items():
+            rows[name] = self._row_argument(name, value, number)
+            if name == first:
+                number = keras.tree.flatten(rows[name])[0].shape[0]
+        if not tf.executing_eagerly() or any(map(keras.utils.is_keras_tensor, keras.tree.flatten(rows))):
+            return method(self, **rows, **settings)
+        inputs.look([each for name, value in rows.items() for each in self._values_of(name, value)])
+        return _run(self, method, rows, settings, batch_size)
+
+    return call
+
+
+def gives_batches(value):
+    """Whether `value` is a source of batches, not an array."""
+    return isinstance(value, (tf.data.Dataset, types.GeneratorType, keras.utils.PyDataset))
+
+
+def of_dataset(model, dataset):
+    """The batches of a source as the leading arguments of a method: (x,) or (x, labels)."""
+    numbers = range(len(dataset)) if isinstance(dataset, keras.utils.PyDataset) else None
+    for data in dataset if numbers is None else map(dataset.__getitem__, numbers):
+        batch = model._split(data)
+        yield (batch.x,) if batch.labels is None else (batch.x, batch.labels)
+
+
+def _run(model, method, rows, settings, batch_size):
+    leaves = [leaf for leaf in keras.tree.flatten(rows) if leaf is not None]
+    number = {leaf.shape[0] for leaf in leaves}
+    if number == {0}:
+        raise ValueError("Expected at least one example. Received: none")
+    if len(number) > 1:
+        raise ValueError(f"Expected arrays of as many examples each. Received: {sorted(number)}")
+    (number,) = number
+    step = batch_size or _rows_at_once(model, leaves)
+    function = _compiled(model, method, rows, leaves, settings)
+    parts = []
+    try:
+        for i in range(0, number, step):
+            part = leaves if number <= step else [leaf[i : i + step] for leaf in leaves]
+            parts.append(function(*map(tf.convert_to_tensor, part)))
+    except tf.errors.InvalidArgumentError as error:
+        shapes = [(name, value.shape) for name, value in rows.items() if hasattr(value, "shape")]
+        raise inputs.unfit(error, shapes) from error
+    return _joined(parts)
+
+
+def _rows_at_once(model, leaves):
+    sizes = [np.prod(leaf.shape[1:], dtype=int) for leaf in leaves]
+    if model.example_shape is not None:  # as large as what comes of it
+        sizes.append(np.prod(model.example_shape, dtype=int))
+    return max(1, min(_MOST_ROWS, _MOST_VALUES // max(1, *sizes)))
+
+
+def _compiled(model, method, rows, leaves, settings):
+    """The concrete function of a method for rows of these shapes and types, and any number of them."""
+    specs = [tf.TensorSpec((None, *leaf.shape[1:]), leaf.dtype) for leaf in leaves]
+    # Where no array is, None stays; parts of a batch are a matter of tracing.
+    marks = keras.tree.map_structure(lambda leaf: leaf is not None, rows)
+    key = (method.__qualname__, str(marks), tuple(specs), tuple(settings.items()), cores.number())
+    if key not in model.functions:
+
+        def call(*tensors):
+            tensors = iter(tensors)
+            given = keras.tree.map_structure(lambda there: next(tensors) if there else None, marks)
+            return method(model, **given, **settings)
+
+        model.functions[key] = tf.function(call, autograph=False).get_concrete_function(*specs)
+    return model.functions[key]
+
+
+def _joined(parts):
+    return parts[0] if len(parts) == 1 else keras.tree.map_structure(lambda *each: tf.concat(each, 0), *parts)

@@ -1,0 +1,33 @@
+"""p(x|z): what a decoder's output says of the data."""
+
+from keras import saving
+
+from zoo.likelihoods._base import Likelihood
+from zoo.likelihoods.bernoulli import Bernoulli
+from zoo.likelihoods.discretized_logistic import DiscretizedLogistic, DiscretizedLogisticMixture
+from zoo.likelihoods.gaussian import Gaussian
+from zoo.runtime import checks
+
+__all__ = ["Bernoulli", "DiscretizedLogistic", "DiscretizedLogisticMixture", "Gaussian", "Likelihood", "get"]
+
+_BY_NAME = {
+    "bernoulli": Bernoulli,
+    "gaussian": Gaussian,
+    "discretized_logistic": DiscretizedLogistic,
+    "discretized_logistic_mixture": DiscretizedLogisticMixture,
+}
+
+
+def get(identifier):
+    """A likelihood from its name, its serialised form, or itself.
+
+    Raises:
+        ValueError: if `identifier` is none of these.
+    """
+    if isinstance(identifier, dict):
+        identifier = saving.deserialize_keras_object(identifier)
+    if isinstance(identifier, Likelihood):
+        return identifier
+    if isinstance(identifier, str) and identifier in _BY_NAME:
+        return _BY_NAME[identifier]()
+    checks.fail("likelihood", f"a zoo.likelihoods.Likelihood or one of {list(_BY_NAME)}", identifier)

@@ -1,0 +1,17 @@
+"""The Bernoulli likelihood, for binary data."""
+
+from keras import ops, saving
+
+from zoo import distributions
+from zoo.likelihoods._base import Likelihood
+
+
+@saving.register_keras_serializable("zoo")
+class Bernoulli(Likelihood):
+    """Each value is 1 with probability σ(logit). See `zoo.distributions.bernoulli_log_prob`."""
+
+    def log_prob(self, x, params, training=False):
+        return distributions.bernoulli_log_prob(x, params)
+
+    def mean(self, params):
+        return ops.sigmoid(params)

@@ -1,0 +1,56 @@
+"""Likelihoods of 8-bit values: a logistic cut into 256 bins, and a mixture of them."""
+
+from keras import ops, saving
+
+from zoo import distributions
+from zoo.likelihoods._base import Likelihood
+from zoo.runtime import checks
+
+
+@saving.register_keras_serializable("zoo")
+class DiscretizedLogistic(Likelihood):
+    """A logistic over the 256 values, its location and scale for each value from the decoder."""
+
+    eight_bit = True
+
+    def params_size(self, channels):
+        return 2 * channels
+
+    def log_prob(self, x, params, training=False):
+        mean, log_scale = ops.split(params, 2, axis=-1)
+        log_scale = distributions.bound_log_scale(log_scale)
+        return distributions.discretized_logistic_log_prob(x, 0.5 + 0.5 * mean, log_scale)
+
+    def mean(self, params):
+        return ops.clip(0.5 + 0.5 * ops.split(params, 2, axis=-1)[0], 0.0, 1.0)
+
+
+@saving.register_keras_serializable("zoo")
+class DiscretizedLogisticMixture(Likelihood):
+    """A mixture of logistics over the 256 values. See `zoo.distributions.discretized_logistic_mixture_log_prob`.
+
+    Args:
+        components: int >= 1.
+        channels: int >= 1, of the image: 1 for grey, 3 for colour.
+    """
+
+    eight_bit = True
+
+    def __init__(self, components=10, channels=3, **kwargs):
+        super().__init__(**kwargs)
+        self.components = checks.positive_int("components", components)
+        self.channels = checks.positive_int("channels", channels)
+
+    def params_size(self, channels):
+        if channels != self.channels:
+            raise ValueError(f"Expected images of {self.channels} channels. Received: channels={channels}")
+        return distributions.mixture_size(channels, self.components)
+
+    def log_prob(self, x, params, training=False):
+        return distributions.discretized_logistic_mixture_log_prob(x, params, self.components)
+
+    def mean(self, params):
+        return distributions.discretized_logistic_mixture_mean(params, self.channels, self.components)
+
+    def get_config(self):
+        return {**super().get_config(), "components": self.components, "channels": self.channels}

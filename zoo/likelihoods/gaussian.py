@@ -1,0 +1,97 @@
+"""The Gaussian likelihood, with one scale for all values."""
+
+import math
+
+from keras import ops, saving
+
+from zoo import distributions
+from zoo.likelihoods._base import Likelihood
+from zoo.runtime import checks, replicas
+
+
+@saving.register_keras_serializable("zoo")
+class Gaussian(Likelihood):
+    """N(x; params + m, σ²), one σ for all values, m the middle of `range`. A density: its nats can have any sign.
+
+    Args:
+        scale: how σ comes about.
+            A float > 0: fixed, in units of `x`.
+            "learned": one trainable weight.
+            "optimal": in training, the value that maximises the likelihood of the batch (Rybkin et al. 2021,
+            eq. 6). Outside training a moving average of it: a scale computed from the very
+            images that it judges would give no density and no ELBO.
+        momentum: float in [0, 1), of that moving average.
+        range: pair of floats (low, high), between which the data lie: (0, 1) for images, (-1, 1) where they are scaled
+            like that. What the model gives is clipped to it. None for the real line: m is 0, and nothing is clipped, as
+            for tables, series and standardised data.
+
+    Raises:
+        ValueError: if `scale` or `range` is none of these.
+    """
+
+    def __init__(self, scale=0.1, momentum=0.99, range=(0.0, 1.0), **kwargs):
+        super().__init__(**kwargs)
+        self.range = None if range is None else _pair("range", range)
+        if not isinstance(scale, str):
+            scale = checks.number("scale", scale, 0.0, open_low=True)
+        elif scale not in ("learned", "optimal"):
+            checks.fail("scale", "a number > 0, 'learned' or 'optimal'", scale)
+        self.scale = scale
+        self.momentum = checks.number("momentum", momentum, 0.0, 1.0, open_high=True)
+        if isinstance(scale, str):
+            self.log_var = self.add_weight(
+                shape=(), initializer="zeros", trainable=scale == "learned", name="log_var",
+                aggregation="mean" if scale == "learned" else "only_first_replica",
+            )  # fmt: skip
+        if scale == "optimal":
+            self.updates = self.add_weight(
+                shape=(), initializer="zeros", trainable=False, name="updates", aggregation="only_first_replica"
+            )
+
+    @property
+    def support(self):
+        return self.range
+
+    @property
+    def unbounded(self):
+        return self.range is not None  # on the real line a network may know better what its data are
+
+    def log_prob(self, x, params, training=False):
+        mean = self._location(params)
+        return distributions.normal_log_prob(x, mean, self._log_var(x, mean, training))
+
+    def _location(self, params):
+        return params if self.range is None else params + 0.5 * (self.range[0] + self.range[1])
+
+    def _log_var(self, x, mean, training):
+        if not isinstance(self.scale, str):
+            return ops.convert_to_tensor(2.0 * math.log(self.scale), "float32")
+        if self.scale == "optimal" and training:
+            # At the optimum the derivative by the scale is zero, so that no gradient need pass here.
+            x, mean = ops.stop_gradient(x), ops.stop_gradient(mean)
+            squared = ops.mean(ops.square(x - mean), axis=tuple(range(1, len(x.shape))))
+            optimal = distributions.bound_log_var(ops.log(replicas.mean_over_batch(squared) + 1e-12))
+            # A plain mean at first, so that the zero it starts from never counts.
+            rate = ops.maximum(1.0 - self.momentum, 1.0 / (self.updates + 1.0))
+            self.log_var.assign(self.log_var + rate * (optimal - self.log_var))
+            self.updates.assign_add(1.0)
+            return optimal
+        return distributions.bound_log_var(ops.convert_to_tensor(self.log_var))
+
+    def mean(self, params):
+        location = self._location(params)
+        return location if self.range is None else ops.clip(location, *self.range)
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale, "momentum": self.momentum, "range": self.range}
+
+
+def _pair(name, value):
+    """`value` as a pair of floats, the first below the second."""
+    try:
+        low, high = (checks.number(name, each) for each in value)
+    except (TypeError, ValueError):
+        checks.fail(name, "a pair of finite numbers (low, high), or None for the real line", value)
+    if low >= high:
+        checks.fail(name, "a pair of numbers, the first below the second", value)
+    return low, high

@@ -1,0 +1,54 @@
+"""What the VAEs share whose objective is a bound of log p(x), with a weight on its KL."""
+
+import keras
+
+from zoo import distributions, layers, likelihoods
+from zoo.models._base import BaseVAE
+from zoo.runtime import checks
+
+
+class ElboVAE(BaseVAE):
+    """A VAE with a reparameterised posterior.
+
+        loss = −log p(x|z) + w · penalty(KL),   elbo = log p(x|z) − KL
+
+    `w` is `kl_weight`, 1 unless a callback such as `zoo.callbacks.KLWarmup` moves it; `elbo` is the same whatever it
+    and the penalty are.
+
+    Args:
+        encoder, decoder: keras layers or models. What they take and give, the model says.
+        likelihood: a `zoo.likelihoods.Likelihood` or its name.
+        free_bits: float >= 0, nats below which a KL costs nothing more; the model says which.
+        seed: int or None, of the noise in training.
+    """
+
+    term_names = ("loss", "reconstruction", "kl", "elbo")
+
+    def __init__(self, encoder, decoder, likelihood, free_bits, seed, **kwargs):
+        super().__init__(encoder, decoder, likelihoods.get(likelihood), **kwargs)
+        self.free_bits = checks.number("free_bits", free_bits, 0.0)
+        self.seed = checks.seed("seed", seed)
+        self.sampling = layers.Sampling(seed, dtype="float32")
+        self.kl_weight = self.add_weight(
+            name="kl_weight", shape=(), dtype="float32", initializer="ones", trainable=False,
+            aggregation="only_first_replica",
+        )  # fmt: skip
+        if self.likelihood.eight_bit:
+            self.trackers["bits_per_dim"] = keras.metrics.Mean(name="bits_per_dim")
+
+    def terms_of(self, x, log_likelihood, kl, penalty):
+        """The terms of the objective, from log p(x|z), the KL and what the loss asks for it: `[B]`."""
+        reconstruction = -log_likelihood
+        elbo = log_likelihood - kl
+        terms = {
+            "loss": reconstruction + self.kl_weight * penalty,
+            "reconstruction": reconstruction,
+            "kl": kl,
+            "elbo": elbo,
+        }
+        if self.likelihood.eight_bit:
+            terms["bits_per_dim"] = distributions.bits_per_dim(elbo, x.shape[1:])
+        return terms
+
+    def get_config(self):
+        return {**super().get_config(), "free_bits": self.free_bits, "seed": self.seed}

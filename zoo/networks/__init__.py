@@ -1,0 +1,23 @@
+"""Builders of the usual encoders and decoders: functional Keras models.
+
+Any Keras model of the same shapes can take their place. An encoder for Gaussian latents gives `[B, 2·latent_dim]`:
+means, then log-variances; a decoder gives the likelihood's parameters, `params_size(channels)` a pixel, without an
+activation. No network normalises over the batch, so that an example's result does not depend on its neighbours or on
+replicas.
+"""
+
+from zoo.networks.conv import conv_decoder, conv_encoder
+from zoo.networks.mlp import mlp_decoder, mlp_encoder
+from zoo.networks.residual import residual_decoder, residual_encoder
+from zoo.networks.top_down import TopDown, bottom_up_encoder
+
+__all__ = [
+    "TopDown",
+    "bottom_up_encoder",
+    "conv_decoder",
+    "conv_encoder",
+    "mlp_decoder",
+    "mlp_encoder",
+    "residual_decoder",
+    "residual_encoder",
+]

@@ -1,0 +1,35 @@
+"""What several networks are made of."""
+
+from keras import layers
+
+from zoo.runtime import checks
+
+
+def check_divisible(image_shape, halvings, name="image_shape"):
+    """Raises ValueError unless height and width can be halved `halvings` times."""
+    checks.positive_int("downsamples", halvings)
+    if len(image_shape) != 3 or any(size % 2**halvings for size in image_shape[:2]):
+        checks.fail(name, f"(H, W, C) with H and W divisible by {2**halvings}", tuple(image_shape))
+
+
+def widths(filters, resolutions):
+    checks.positive_int("filters", filters)
+    return [max(1, filters // 2)] * (resolutions - 1) + [filters]
+
+
+def posterior(x, latent_dim):
+    return layers.Dense(2 * checks.positive_int("latent_dim", latent_dim), name="posterior")(x)
+
+
+def residual(x, channels, activation, hidden=None):
+    y = layers.Activation(activation)(x)
+    y = layers.Conv2D(hidden or max(1, channels // 2), 3, padding="same", activation=activation)(y)
+    # Without a bias, which the next layer has: TensorFlow 2.21's fusion of convolution, bias, sum and ReLU fails here,
+    # and takes all other fusions of the graph with it.
+    return layers.Add()([x, layers.Conv2D(channels, 1, use_bias=False)(y)])
+
+
+def residual_stack(x, channels, blocks):
+    for _ in range(blocks):
+        x = residual(x, channels, "relu")
+    return layers.Activation("relu")(x)

@@ -1,0 +1,65 @@
+"""Convolutional encoder and decoder of Gaussian latents."""
+
+import keras
+from keras import layers
+
+from zoo.networks import _blocks
+
+
+def conv_encoder(image_shape, latent_dim, filters=(32, 64), blocks=0, dense=256, activation="relu"):
+    """Strided convolutions, one for each entry of `filters`, then a dense layer.
+
+    Args:
+        image_shape: (H, W, C); H and W divisible by 2 ** len(filters).
+        latent_dim: int >= 1.
+        filters: channels after each halving of the image: (32, 64) takes 28×28×1 to 14×14×32 to 7×7×64.
+        blocks: int >= 0, residual blocks after each halving.
+        dense: int >= 1, units of the last layer before the posterior.
+
+    Returns:
+        keras.Model from `[B,H,W,C]` to `[B, 2·latent_dim]`.
+
+    Raises:
+        ValueError: if the image cannot be halved that often.
+    """
+    _blocks.check_divisible(image_shape, len(filters))
+    x = inputs = keras.Input(image_shape)
+    for width in filters:
+        x = layers.Conv2D(width, 4, strides=2, padding="same", activation=activation)(x)
+        for _ in range(blocks):
+            x = _blocks.residual(x, width, activation)
+    x = layers.Dense(dense, activation=activation)(layers.Flatten()(x))
+    return keras.Model(inputs, _blocks.posterior(x, latent_dim), name="encoder")
+
+
+def conv_decoder(output_shape, latent_dim, filters=(64, 32), blocks=0, dense=256, activation="relu"):
+    """A dense layer, then transposed convolutions, one for each entry of `filters`.
+
+    Args:
+        output_shape: (H, W, parameters a pixel); H and W divisible by 2 ** len(filters).
+        latent_dim: int >= 1.
+        filters: channels before each doubling: (64, 32) goes 7×7×64, 14×14×32, 28×28×32.
+        blocks: int >= 0, residual blocks before each doubling and after the last.
+        dense: int >= 1, units of the first layer.
+
+    Returns:
+        keras.Model from `[B,latent_dim]` to `[B,*output_shape]`.
+
+    Raises:
+        ValueError: if the image cannot be halved that often.
+    """
+    _blocks.check_divisible(output_shape, len(filters), "output_shape")
+    height, width = (size // 2 ** len(filters) for size in output_shape[:2])
+    x = inputs = keras.Input((latent_dim,))
+    x = layers.Dense(dense, activation=activation)(x)
+    x = layers.Dense(height * width * filters[0], activation=activation)(x)
+    x = layers.Reshape((height, width, filters[0]))(x)
+    for channels, following in zip(filters, (*filters[1:], filters[-1])):
+        for _ in range(blocks):
+            x = _blocks.residual(x, channels, activation)
+        x = layers.Conv2DTranspose(following, 4, strides=2, padding="same")(x)
+        x = layers.Activation(activation)(x)
+    for _ in range(blocks):
+        x = _blocks.residual(x, filters[-1], activation)
+    x = layers.Conv2D(output_shape[-1], 3, padding="same")(x)
+    return keras.Model(inputs, x, name="decoder")

@@ -1,0 +1,26 @@
+"""Dense encoder and decoder."""
+
+import math
+
+import keras
+from keras import layers
+
+from zoo.networks import _blocks
+
+
+def mlp_encoder(image_shape, latent_dim, hidden=(512, 512), activation="relu"):
+    """Dense layers: `[B,H,W,C]` to `[B, 2·latent_dim]`. Any shape of image, or of table, will do."""
+    x = inputs = keras.Input(image_shape)
+    x = layers.Flatten()(x)
+    for units in hidden:
+        x = layers.Dense(units, activation=activation)(x)
+    return keras.Model(inputs, _blocks.posterior(x, latent_dim), name="encoder")
+
+
+def mlp_decoder(output_shape, latent_dim, hidden=(512, 512), activation="relu"):
+    """Dense layers: `[B,latent_dim]` to `[B,*output_shape]`."""
+    x = inputs = keras.Input((latent_dim,))
+    for units in hidden:
+        x = layers.Dense(units, activation=activation)(x)
+    x = layers.Dense(math.prod(output_shape))(x)
+    return keras.Model(inputs, layers.Reshape(output_shape)(x), name="decoder")

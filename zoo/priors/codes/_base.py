@@ -1,0 +1,230 @@
+"""What all priors over codes share: their objective, and the loop that draws from them."""
+
+import functools
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from zoo import random
+from zoo.fitting import inputs
+from zoo.fitting.batched import batched
+from zoo.fitting.model import ObjectiveModel
+from zoo.layers.dropout import Dropout
+from zoo.runtime import checks, cores
+
+
+class CodePrior(ObjectiveModel):
+    """An autoregressive distribution over a grid of codes, read row by row:
+
+        log p(c) = Σ_t log p(c_t | c_0, …, c_{t−1}),   p(c_t = k | …) = softmax(logits_t)_k,   loss = −log p(c)
+
+    A prior says in `call` what its logits are for a whole grid, and in `step` for one place after the other; `fit`,
+    `log_prob` and `sample` are here.
+
+    Args:
+        num_codes: int >= 1, K.
+        grid_shape: pair of ints (h, w), the codes of an image. T = h·w.
+        num_classes: int >= 1 for a prior of log p(c|y), whose labels `fit` takes as `y`; or None.
+        dropout: float in [0, 1), in training.
+        seed: int or None, of the dropout.
+    """
+
+    term_names = ("loss", "nats_per_code")
+
+    def __init__(self, num_codes, grid_shape, num_classes=None, dropout=0.0, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.num_codes = checks.positive_int("num_codes", num_codes)
+        self.grid_shape = tuple(checks.positive_int("grid_shape", size) for size in grid_shape)
+        if len(self.grid_shape) != 2:
+            checks.fail("grid_shape", "a pair of integers (h, w)", grid_shape)
+        self.num_classes = None if num_classes is None else checks.positive_int("num_classes", num_classes)
+        self.dropout = checks.number("dropout", dropout, 0.0, 1.0, open_high=True)
+        self.seed = checks.seed("seed", seed)
+        self.drop = Dropout(dropout, seed, dtype=self.dtype_policy)
+
+    @property
+    def length(self):
+        """T, the number of codes of an image."""
+        return self.grid_shape[0] * self.grid_shape[1]
+
+    # What a prior defines.
+
+    def call(self, codes, labels=None, training=False):
+        """`logits` without its checks."""
+        raise NotImplementedError
+
+    def start(self, batch_size):
+        """What `step` is given at place 0 as its `cache`: a structure of tensors whose shapes do not change."""
+        return ()
+
+    def step(self, place, codes, labels, cache):
+        """The logits of one place, as sampling computes them.
+
+        Args:
+            place: int32 scalar t, from 0 to T − 1; each follows on the one before.
+            codes: int32 `[B,T]`, of which those before t count and the others are not looked at.
+            labels: int32 `[B]`, or None for a prior that is not conditional.
+            cache: of `start` at place 0, then of the step before.
+
+        Returns:
+            logits of place t, float32 `[B,K]`, the same as those of `logits` but for rounding; the cache of the next
+            step.
+        """
+        raise NotImplementedError
+
+    # What follows from it.
+
+    @batched
+    def logits(self, codes, labels=None, training=False, batch_size=None):
+        """The logits of every place, given the codes before it in the order of rows.
+
+        Args:
+            codes: int32 `[B,h,w]`.
+            labels: int32 `[B]`, for a conditional prior.
+            training: bool, whether there is dropout.
+            batch_size: int >= 1, rows at once; None for a number that suits their size.
+
+        Returns:
+            float32 `[B,h,w,K]`.
+
+        Raises:
+            ValueError: for codes or labels of another kind, shape or range.
+        """
+        return self(*self._inputs(codes, labels), training=training)
+
+    @batched
+    def log_prob(self, codes, labels=None, batch_size=None):
+        """log p(codes), or log p(codes|labels) where the prior is conditional: exact.
+
+        Args:
+            codes: int32 `[B,h,w]`.
+            labels: int32 `[B]`, for a conditional prior.
+            batch_size: int >= 1, rows at once; None for a number that suits their size.
+
+        Returns:
+            float32 `[B]`, nats.
+
+        Raises:
+            ValueError: for codes or labels of another kind, shape or range.
+        """
+        return -self.compute_terms(*self._inputs(codes, labels))["loss"]
+
+    def compute_terms(self, x, labels=None, training=False, target=None):
+        loss = cores.spread(functools.partial(self._cross_entropy, training=training), x, labels)
+        return {"loss": loss, "nats_per_code": loss / self.length}
+
+    def _cross_entropy(self, codes, labels, training):
+        logits = self(codes, labels, training=training)
+        # Of operators that TFLite has, for the log-probability that a VQ-VAE exports.
+        chosen = ops.sum(logits * ops.one_hot(codes, self.num_codes, dtype="float32"), axis=-1)
+        return ops.sum(ops.logsumexp(logits, axis=-1) - chosen, axis=(1, 2))
+
+    def sample(self, num_samples, seed=None, temperature=1.0, top_k=None, labels=None, batch_size=None):
+        """Codes drawn from the prior, one place after the other.
+
+        Args:
+            num_samples: int >= 1.
+            seed: int: row i has the seed `zoo.random.fold_in(seed, i)`. An int32 array `[num_samples]`: the rows' own
+                seeds. None: drawn afresh.
+            temperature: float >= 0, a draw is from softmax(logits / temperature); 0 takes the likeliest code at each
+                place.
+            top_k: int from 1 to K: only the k likeliest codes of a place are drawn, and those that tie with the last
+                of them; or None, for all.
+            labels: int32 `[num_samples]`, for a conditional prior.
+            batch_size: int >= 1, rows at once; None for a number that suits their size.
+
+        Returns:
+            int32 `[num_samples,h,w]`. A row depends on its own seed, and label, alone.
+
+        Raises:
+            ValueError: for an argument of another kind, shape or range.
+        """
+        self.check_top_k(top_k)
+        return self.draw(*self._rows(num_samples, seed, temperature), labels, top_k=top_k, batch_size=batch_size)
+
+    @batched
+    def draw(self, seeds, temperature, labels=None, top_k=None, batch_size=None):
+        """What `sample` computes, for a graph: a loop inside it, not unrolled, that converts to TFLite's operators.
+
+        The code of place t is argmax(logits + temperature · Gumbel noise), the noise that of the seed
+        `zoo.random.fold_in(seed, t)`.
+
+        Args:
+            seeds: int32 `[B]`.
+            temperature: float32 `[B]`, not below 0.
+            labels, top_k: as in `sample`.
+
+        Returns:
+            int32 `[B,h,w]`.
+        """
+        self.check_top_k(top_k)
+        seeds, temperature = ops.convert_to_tensor(seeds, "int32"), ops.convert_to_tensor(temperature, "float32")
+        labels = self._check_labels(labels, seeds.shape[0])
+        labels = None if labels is None else ops.cast(labels, "int32")
+        batch_size = ops.shape(seeds)[0]
+        places = tf.range(self.length)
+        # Of all places at once: on a device the loop's time is the number of its operators.
+        seeds = random.fold_in(seeds, places[:, None])  # [T,B]
+
+        def body(place, codes, cache):
+            logits, cache = self.step(place, codes, labels, cache)
+            noise = random.gumbel(seeds[place], (self.num_codes,))
+            noisy = logits + temperature[:, None] * noise
+            if top_k is not None:
+                least = tf.math.top_k(logits, top_k).values[:, -1:]
+                noisy = tf.where(logits < least, noisy.dtype.min, noisy)
+            chosen = tf.argmax(noisy, axis=-1, output_type=tf.int32)  # the one in keras.ops does not convert
+            return place + 1, tf.where(tf.equal(places, place), chosen[:, None], codes), cache
+
+        codes = tf.zeros((batch_size, self.length), tf.int32)
+        _, codes, _ = tf.while_loop(
+            lambda place, codes, cache: place < self.length,
+            body,
+            (tf.constant(0), codes, self.start(batch_size)),
+            maximum_iterations=self.length,
+        )
+        return ops.reshape(codes, (-1, *self.grid_shape))
+
+    def check_top_k(self, top_k):
+        if top_k is not None and checks.positive_int("top_k", top_k) > self.num_codes:
+            checks.fail("top_k", f"at most num_codes={self.num_codes}", top_k)
+
+    # What comes in.
+
+    @property
+    def example_shape(self):
+        return (*self.grid_shape, self.num_codes)  # the logits
+
+    def _check_data(self, name, x):
+        codes = inputs.array("codes", x)
+        dtype = keras.backend.standardize_dtype(codes.dtype)
+        if "int" not in dtype:
+            raise ValueError(f"Expected `codes` to be int32. Received: dtype={dtype}")
+        if tuple(codes.shape[1:]) != self.grid_shape:
+            height, width = self.grid_shape
+            raise ValueError(
+                f"Expected `codes` to have the shape [B, {height}, {width}]. Received: shape {tuple(codes.shape)}"
+            )
+        return codes
+
+    def _inputs(self, x, labels=None):
+        codes = ops.cast(ops.convert_to_tensor(self._check_data("codes", x)), "int32")
+        labels = self._check_labels(labels, codes.shape[0])
+        return codes, None if labels is None else ops.cast(labels, "int32")
+
+    def _values(self, batch, judged=True):
+        if batch.target is not None:
+            checks.fail("y", "labels, as a prior's codes are their own target", f"shape {tuple(batch.target.shape)}")
+        return [*self._values_of("codes", batch.x), *super()._values(batch, judged)]
+
+    def _values_of(self, name, value):
+        if name == "codes":
+            return [inputs.Values("codes", value, 0, self.num_codes - 1)]
+        return super()._values_of(name, value)
+
+    def get_config(self):
+        names = ("num_codes", "grid_shape", "num_classes", "dropout", "seed")
+        policy = keras.saving.serialize_keras_object(self.dtype_policy)
+        arguments = {name: getattr(self, name) for name in names}
+        return {"name": self.name, "trainable": self.trainable, "dtype": policy, **arguments}

@@ -1,0 +1,194 @@
+"""The transformer as a prior over codes."""
+
+import keras
+import tensorflow as tf
+from keras import layers, ops
+
+from zoo.priors.codes._base import CodePrior
+from zoo.runtime import checks
+
+_FAR = -1e9  # added to the score of a place that must not be seen
+
+
+class Block(layers.Layer):
+    """x + attention(norm(x)), then x + mlp(norm(x)): a block of GPT-2, to which a place sees itself and those before.
+
+    Args:
+        width: int, W, the numbers of a place.
+        heads: int, H, a divisor of the width; d = W/H.
+        depth: int, how many blocks there are: what each adds to the sum starts the smaller, the more they are.
+        drop: layer, the dropout of what is added.
+    """
+
+    def __init__(self, width, heads, depth, drop, **kwargs):
+        super().__init__(**kwargs)
+        self.heads, self.drop = heads, drop
+        start, added = (keras.initializers.RandomNormal(stddev=0.02 * scale) for scale in (1.0, (2 * depth) ** -0.5))
+        self.norm = layers.LayerNormalization(epsilon=1e-5, dtype=self.dtype_policy)
+        self.norm_mlp = layers.LayerNormalization(epsilon=1e-5, dtype=self.dtype_policy)
+        # Without biases: a key's would add the same to all scores of a place.
+        self.query_key_value = layers.Dense(
+            3 * width, use_bias=False, kernel_initializer=start, dtype=self.dtype_policy
+        )
+        self.attention_out = layers.Dense(width, kernel_initializer=added, dtype=self.dtype_policy)
+        self.hidden = layers.Dense(4 * width, kernel_initializer=start, dtype=self.dtype_policy)
+        self.mlp_out = layers.Dense(width, kernel_initializer=added, dtype=self.dtype_policy)
+        for layer in (self.norm, self.norm_mlp, self.query_key_value, self.attention_out, self.hidden):
+            layer.build((None, None, width))
+        self.mlp_out.build((None, None, 4 * width))
+        self.built = True
+
+    def call(self, x, training=False):
+        """All places at once: `[B,T,W]` to the same."""
+        length = x.shape[1]
+        unseen = 1.0 - ops.tril(ops.ones((length, length), "float32"))
+        query, key, value = self._split(x)
+        return self._add(x, query, ops.transpose(key, (0, 1, 3, 2)), value, _FAR * unseen, training)
+
+    def step(self, x, here, mask, cache):
+        """Place t alone: `[B,1,W]`, with keys `[B,H,d,T]` and values `[B,H,T,d]` of those before it.
+
+        `here` `[T]` is 1 at t and 0 elsewhere; with it the place adds its own key and value, which it gives as well.
+        """
+        query, key, value = self._split(x)
+        # A sum with zeros, as TFLite has no update in place.
+        keys = cache[0] + ops.reshape(key, (-1, *cache[0].shape[1:3], 1)) * here
+        values = cache[1] + value * ops.expand_dims(here, 1)
+        return self._add(x, query, keys, values, mask, training=False), (keys, values)
+
+    def _split(self, x):
+        """Queries, keys and values `[B,H,n,d]` of `[B,n,W]`."""
+        width, length = x.shape[-1], x.shape[1]
+        x = ops.reshape(self.query_key_value(self.norm(x)), (-1, length, 3 * self.heads, width // self.heads))
+        return ops.split(ops.transpose(x, (0, 2, 1, 3)), 3, axis=1)
+
+    def _add(self, x, query, keys, values, mask, training):
+        scores = ops.cast(ops.matmul(query, keys), "float32")  # [B,H,n,T]
+        weights = ops.softmax(scores * query.shape[-1] ** -0.5 + mask, axis=-1)
+        mixed = ops.matmul(ops.cast(weights, values.dtype), values)
+        mixed = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, *x.shape[1:]))
+        x = x + self.drop(self.attention_out(mixed), training=training)
+        hidden = ops.gelu(self.hidden(self.norm_mlp(x)), approximate=True)
+        return x + self.drop(self.mlp_out(hidden), training=training)
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Transformer(CodePrior):
+    """A causal transformer over a grid of codes.
+
+        x_t = code(c_{t−1}) + row(t div w) + column(t mod w),   logits_t = head(norm(blocks(x_0, …, x_t)))
+
+    with learned vectors for codes, rows and columns, and in the place of a code before the first one more, or that of
+    the label. (Vaswani et al. 2017, "Attention Is All You Need", eq. (1), for the attention; Radford et al. 2019,
+    "Language Models are Unsupervised Multitask Learners", section 2.3, for norms before each part and for the initial
+    weights; deviation: queries, keys and values have no biases. Child et al. 2019, "Generating Long Sequences with
+    Sparse Transformers", section 5.3, for positions by row and column.)
+
+    With 64 codes out of 512, width 192, 4 blocks and 6 heads: 2.0 million parameters, and in sampling a cache of
+    keys `[B,6,32,64]` and values `[B,6,64,32]` a block.
+
+    Args:
+        num_codes: int >= 1, K.
+        grid_shape: pair of ints (h, w), the codes of an image.
+        num_classes: int >= 1 for a prior of log p(c|y), whose labels `fit` takes as `y`; or None.
+        width: int, the numbers of a place; a multiple of `heads`.
+        depth: int >= 1, blocks.
+        heads: int >= 1, of the attention.
+        dropout: float in [0, 1), of the sum of vectors and of all that a block adds to it, in training.
+        seed: int or None, of the dropout.
+
+    Call arguments:
+        codes: int32 `[B,h,w]`.
+        labels: int32 `[B]`, for a conditional prior.
+        training: bool.
+
+    Returns:
+        logits, float32 `[B,h,w,K]`.
+
+    Reports:
+        `loss`, −log p(codes) in nats per example, and `nats_per_code`.
+
+    Raises:
+        ValueError: for arguments out of range.
+
+    Example:
+        >>> codes = model.encode(images)  # of a trained VQ-VAE: int32 [N,8,8]
+        >>> prior = zoo.priors.Transformer(num_codes=512, grid_shape=(8, 8))
+        >>> prior.compile("adam")
+        >>> prior.fit(codes, batch_size=64, epochs=20)
+        >>> prior.sample(16, seed=0).shape
+        TensorShape([16, 8, 8])
+    """
+
+    def __init__(
+        self, num_codes, grid_shape, num_classes=None, width=128, depth=4, heads=4, dropout=0.0, seed=None, **kwargs
+    ):
+        super().__init__(num_codes, grid_shape, num_classes, dropout, seed, **kwargs)
+        self.heads = checks.positive_int("heads", heads)
+        self.width = checks.multiple("width", checks.positive_int("width", width), self.heads)
+        self.depth = checks.positive_int("depth", depth)
+
+        def vectors(number, name):
+            initializer = keras.initializers.RandomNormal(stddev=0.02)
+            layer = layers.Embedding(number, width, initializer, dtype=self.dtype_policy, name=name)
+            layer.build()
+            return layer
+
+        self.code_vectors = vectors(self.num_codes, "codes")
+        self.first_vectors = vectors(self.num_classes or 1, "first")
+        self.row_vectors = vectors(self.grid_shape[0], "rows")
+        self.column_vectors = vectors(self.grid_shape[1], "columns")
+        self.blocks = [
+            Block(width, heads, depth, self.drop, dtype=self.dtype_policy, name=f"block_{i}") for i in range(depth)
+        ]
+        self.norm = layers.LayerNormalization(epsilon=1e-5, dtype=self.dtype_policy)
+        self.norm.build((None, None, width))
+        # Logits of eight bits, as bfloat16 would give, are too coarse to choose by.
+        self.head = layers.Dense(
+            self.num_codes, kernel_initializer=keras.initializers.RandomNormal(stddev=0.02), dtype="float32"
+        )
+        self.head.build((None, None, width))
+        self.built = True
+
+    def call(self, codes, labels=None, training=False):
+        before = ops.reshape(codes, (-1, self.length))[:, :-1]
+        vectors = self.code_vectors(ops.reshape(before, (-1,)))  # by way of one axis, as TFLite's GATHER wants it
+        batch_size = ops.shape(codes)[0]
+        vectors = ops.reshape(vectors, (batch_size, self.length - 1, self.width))
+        x = ops.concatenate([ops.expand_dims(self._first(labels, batch_size), 1), vectors], axis=1)
+        x = self.drop(x + self._positions(ops.arange(self.length, dtype="int32")), training=training)
+        for block in self.blocks:
+            x = block(x, training=training)
+        return ops.reshape(self.head(self.norm(x)), (-1, *self.grid_shape, self.num_codes))
+
+    def start(self, batch_size):
+        heads, size = (batch_size, self.heads), self.width // self.heads
+        shapes = ((*heads, size, self.length), (*heads, self.length, size))
+        return [tuple(ops.zeros(shape, self.compute_dtype) for shape in shapes) for _ in self.blocks]
+
+    def step(self, place, codes, labels, cache):
+        places = ops.arange(self.length, dtype="int32")
+        here = ops.cast(ops.equal(places, place), self.compute_dtype)
+        mask = _FAR * ops.cast(places > place, "float32")
+        before = tf.gather(codes, tf.maximum(place - 1, 0), axis=1)
+        first = self._first(labels, ops.shape(codes)[0])
+        positions = tf.gather(self._positions(places), ops.reshape(place, (1,)))
+        x = ops.where(ops.equal(place, 0), first, self.code_vectors(before)) + positions
+        x = ops.expand_dims(x, 1)
+        following = []
+        for block, kept in zip(self.blocks, cache):
+            x, kept = block.step(x, here, mask, kept)
+            following.append(kept)
+        return self.head(self.norm(x))[:, 0], following
+
+    def _first(self, labels, batch_size):
+        """The vectors in the place of a code before the first, `[B,W]`."""
+        return self.first_vectors(ops.zeros((batch_size,), "int32") if labels is None else labels)
+
+    def _positions(self, places):
+        """The vectors of rows and columns, `[n,W]`, of places `[n]`."""
+        width = self.grid_shape[1]
+        return self.row_vectors(places // width) + self.column_vectors(places % width)
+
+    def get_config(self):
+        return {**super().get_config(), "width": self.width, "depth": self.depth, "heads": self.heads}
