@@ -14,7 +14,7 @@ from zoo import likelihoods
 SIGNATURES = {
     "VAE": "encoder, decoder, likelihood='bernoulli', free_bits=0.0, seed=None",
     "BetaVAE": "encoder, decoder, likelihood='bernoulli', beta=4.0, capacity=None, gamma=1000.0",
-    "CVAE": "encoder, decoder, num_classes, likelihood='bernoulli'",
+    "CVAE": "encoder, decoder, num_classes=None, likelihood='bernoulli'",
     "VQVAE": "encoder, decoder, quantizer=None, likelihood='gaussian', commitment_cost=0.25, prior=None",
     "HierarchicalVAE": (
         "encoder, decoder, likelihood='bernoulli', free_bits=0.0, kl_balancing=False, skip_threshold=None, "

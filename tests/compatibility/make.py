@@ -89,7 +89,7 @@ def outputs(model, x, labels, seeds, temperature):
     z, encoded = latents(model, model.encode(x, **own))
     found |= {**encoded, "decode": model.decode(z, **own), "reconstruct": model.reconstruct(x, **own)}
     if model.can_sample:
-        drawn = {"labels": labels} if model.sampling_classes else {}
+        drawn = {"labels": labels} if model.label_source else {}
         number = len(seeds)
         found |= {
             "sample": model.sample(number, seed=seeds, temperature=float(temperature), **drawn),
@@ -103,9 +103,8 @@ def outputs(model, x, labels, seeds, temperature):
 def next_losses(model, x, labels):
     """The losses of the steps with which training goes on, and those of the prior's training."""
     given = (x, labels) if model.conditional else (x,)
-    prior, codes = getattr(model, "prior", None), None
-    if prior is not None:
-        codes = model.encode(x)
+    prior = model.prior if model.num_codes is not None else None  # that of latents is trained with the model
+    codes = None if prior is None else model.encode(x)
     found = {"next_losses": losses(model, given)}
     if prior is not None:
         found["next_losses_of_prior"] = losses(prior, (codes, labels) if prior.conditional else (codes,))

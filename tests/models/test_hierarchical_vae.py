@@ -193,7 +193,7 @@ def paid(model, kls):
     kls = [tf.constant(values, tf.float32) for values in kls]
     with tf.GradientTape() as tape:
         tape.watch(kls)
-        penalty = model.kl_penalty(kls)
+        penalty = model.penalty(kls)
     return penalty.numpy(), np.array(tape.gradient(penalty, kls))
 
 
@@ -274,7 +274,7 @@ def test_balancing_on_two_replicas_goes_by_the_whole_batch_also_where_its_parts_
         model.kl_weight.assign(0.5)
         return model
 
-    run = lambda model, part: model.kl_penalty(tf.unstack(part, axis=1, num=4))  # noqa: E731
+    run = lambda model, part: model.penalty(tf.unstack(part, axis=1, num=4))  # noqa: E731
     parts, _ = on_two_replicas(make_model, run, [kls.T[:5], kls.T[5:]])
     assert [len(part) for part in parts] == [5, 3]
     np.testing.assert_allclose(np.concatenate(parts), balance(kls) @ kls, rtol=1e-5)

@@ -1,6 +1,5 @@
 """From one image to another through the latent space."""
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -8,10 +7,10 @@ from zoo.runtime import checks
 
 
 def interpolate(model, start, end, num_steps=8, labels=None):
-    """Images on the straight line between two images' latents.
+    """Images on the straight line between two images' embeddings.
 
-    The line runs between posterior means, for a hierarchical VAE in all layers at once; for a VQ-VAE between encoder
-    outputs, which are then quantised.
+    An embedding is the posterior mean, for a hierarchical VAE of all layers. For a VQ-VAE it is the encoder's output,
+    and each point of the line is quantised.
 
     Args:
         model: a model of the zoo.
@@ -29,19 +28,7 @@ def interpolate(model, start, end, num_steps=8, labels=None):
         checks.fail("num_steps", "an integer >= 2", num_steps)
     if tuple(start.shape) != tuple(end.shape):
         checks.fail("end", f"of start's shape {tuple(start.shape)}", tuple(end.shape))
-    a, b = _point(model, start, labels), _point(model, end, labels)
-    frames = []
-    for weight in np.linspace(0.0, 1.0, num_steps, dtype=np.float32):
-        point = keras.tree.map_structure(lambda a, b, weight=weight: (1.0 - weight) * a + weight * b, a, b)
-        if hasattr(model, "quantizer"):
-            frames.append(model.decode(model.quantizer(point)["codes"]))
-        else:
-            frames.append(model.decode(point, labels))
+    a, b = model.embed(start, labels), model.embed(end, labels)
+    weights = np.linspace(0.0, 1.0, num_steps, dtype=np.float32)
+    frames = [model.decode_embedding((1.0 - weight) * a + weight * b, labels) for weight in weights]
     return ops.convert_to_numpy(ops.stack(frames, axis=1))
-
-
-def _point(model, x, labels):
-    if hasattr(model, "quantizer"):
-        return model.features(ops.convert_to_tensor(x))
-    posterior = model.encode(x, labels)
-    return [layer["mean"] for layer in posterior] if isinstance(posterior, list) else posterior["mean"]

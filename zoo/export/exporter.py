@@ -41,7 +41,8 @@ def export(model, path, format=None, quantization=None, batch_size=1, images=Non
             the model in float32, decibels, and the change of `log_prob`, nats.
         batch_size: int >= 1, of a TFLite file's signatures; the others take any.
         images: float `[N,H,W,C]` in [0, 1], to check and measure with; None for images of the model's own.
-        labels: int32 `[N]`, for a conditional model; None for all its labels in turn.
+        labels: int32 `[N]` or float32 `[N,d]`, for a conditional model; None for all its classes in turn, or for
+            attributes between 0 and 1.
         metadata: dict with any of `name`, `version`, `description`, `author`, `license`, `training_data`, put into
             TFLite and ONNX files; what else it has is kept too, so long as JSON can hold it.
 
@@ -152,9 +153,10 @@ def _ranges(model):
     """What values the inputs may have, where their types do not say it."""
     support = model.likelihood.support
     ranges = {} if support is None else {"value_range": {"image": list(support)}}
-    classes = model.num_classes or model.sampling_classes
-    if classes is not None:
-        ranges["num_classes"] = classes
-    if hasattr(model, "quantizer"):
-        ranges["num_codes"] = model.quantizer.num_codes
+    source = model.label_source
+    for name in ("num_classes", "num_attributes"):
+        if source is not None and getattr(source, name) is not None:
+            ranges[name] = getattr(source, name)
+    if model.num_codes is not None:
+        ranges["num_codes"] = model.num_codes
     return ranges

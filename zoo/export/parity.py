@@ -33,7 +33,8 @@ def check(path, model, images=None, labels=None):
             files.
         model: the model that it was exported from.
         images: float `[N,H,W,C]` in [0, 1], or None for images of the model's own.
-        labels: int32 `[N]`, for a conditional model; None for all its labels in turn.
+        labels: int32 `[N]` or float32 `[N,d]`, for a conditional model; None for all its classes in turn, or for
+            attributes between 0 and 1.
 
     Returns:
         list of dicts, one for each output: `signature`, `output`, `rows`, `largest`, `allowed` and `passed`; and for
@@ -96,13 +97,14 @@ def cases(model, reference, images=None, labels=None):
     number = len(images)
     given["seed"] = np.concatenate([np.int32(_SEEDS), random.row_seeds(0, number)])[:number]
     given["temperature"] = np.resize(np.float32(_TEMPERATURES), number)
-    classes = model.num_classes or model.sampling_classes
-    if classes is None and labels is not None:
+    if model.label_source is None and labels is not None:
         raise ValueError(f"Expected no `labels`, as {type(model).__name__} is not conditional. Received: {labels!r}")
-    if classes is not None:
-        given["labels"] = np.resize(np.arange(classes, dtype=np.int32), number) if labels is None else np.int32(labels)
-        if given["labels"].shape != (number,):
-            checks.fail("labels", f"of the shape [{number}], as `images` are", given["labels"].shape)
+    if model.label_source is not None:
+        dtype, shape = model.label_source.label_spec
+        labels = _own_labels(model.label_source, number) if labels is None else np.asarray(labels, dtype)
+        if labels.shape != (number, *shape):
+            checks.fail("labels", f"of the shape {[number, *shape]}, as `images` are", labels.shape)
+        given["labels"] = labels
     latents = next(name for name in reference.signatures["decode"].inputs if name != "labels")
     source = "sample" if "sample" in reference.signatures else "encode"
     output = latents if source == "sample" or latents == "codes" else "mean"
@@ -119,8 +121,15 @@ def _own_images(model):
     noise = random.uniform(random.row_seeds(0, ROWS), model.image_shape)
     if not model.can_sample:
         return model.reconstruct(noise)
-    classes = model.sampling_classes
-    return model.sample(ROWS, seed=0, labels=None if classes is None else np.arange(ROWS) % classes)
+    source = model.label_source
+    return model.sample(ROWS, seed=0, labels=None if source is None else _own_labels(source, ROWS))
+
+
+def _own_labels(source, number):
+    """All classes in turn, or attributes between 0 and 1."""
+    if source.num_classes is not None:
+        return np.resize(np.arange(source.num_classes, dtype=np.int32), number)
+    return np.asarray(random.uniform(random.row_seeds(1, number), (source.num_attributes,)))
 
 
 def compare(reference, runtime, cases, tolerance=TOLERANCE):

@@ -8,8 +8,9 @@
 | `sample` | `seed` i32 `[B]`, `temperature` f32 `[B]` | `image`, and `z` or `codes` |
 | `log_prob` | `image`, `seed` | `log_prob` f32 `[B]`, nats |
 
-and `labels` i32 `[B]` where the model, or the prior of a VQ-VAE, is conditional. The latents of a hierarchical VAE lie
-behind one another in one row, top layer first. A VQ-VAE without a prior has neither `sample` nor `log_prob`.
+and `labels`, i32 `[B]` classes or f32 `[B,d]` attributes, where the model, or the prior of a VQ-VAE, is conditional.
+The latents of a hierarchical VAE lie behind one another in one row, top layer first. A VQ-VAE without a prior has
+neither `sample` nor `log_prob`.
 """
 
 import dataclasses
@@ -58,10 +59,10 @@ def of(model, batch_size=None):
         return tf.TensorSpec((batch_size, *shape), dtype, name)
 
     image, seed = spec("image", "float32", model.image_shape), spec("seed", "int32")
-    temperature, labels = spec("temperature", "float32"), spec("labels", "int32")
+    temperature = spec("temperature", "float32")
 
-    def signature(call, *inputs, conditional=model.conditional):
-        inputs = (*inputs, labels) if conditional else inputs
+    def signature(call, *inputs, label_source=model if model.conditional else None):
+        inputs = inputs if label_source is None else (*inputs, spec("labels", *label_source.label_spec))
         return Signature(call, {spec.name: spec for spec in inputs})
 
     def reconstruct(image, labels=None):
@@ -90,9 +91,8 @@ def of(model, batch_size=None):
         "decode": signature(decode, spec(latents.name, latents.dtype, latents.shape[1:])),
     }
     if model.can_sample:
-        conditional = model.sampling_classes is not None
-        found["sample"] = signature(sample, seed, temperature, conditional=conditional)
-        found["log_prob"] = signature(log_prob, image, seed, conditional=conditional)
+        found["sample"] = signature(sample, seed, temperature, label_source=model.label_source)
+        found["log_prob"] = signature(log_prob, image, seed, label_source=model.label_source)
     return found
 
 

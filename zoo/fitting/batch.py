@@ -30,12 +30,43 @@ class BatchReader:
     A model checks its data in `_check_data`, casts them in `_inputs`, and gives the range of their values in `_values`.
     """
 
-    num_classes = None  # how many labels there are, for a conditional model
+    num_classes = None  # how many classes there are, for a model that is conditional on one
+    num_attributes = None  # how many numbers there are, for a model that is conditional on attributes
 
     @property
     def conditional(self):
-        """Whether the model takes labels beside its data."""
-        return self.num_classes is not None
+        """Whether the model takes labels beside its data: int32 `[B]` classes, or float32 `[B,d]` attributes."""
+        return self.num_conditions > 0
+
+    @property
+    def num_conditions(self):
+        """The length of `condition`: the number of classes, or of attributes; 0 for a model that takes no labels."""
+        return self.num_classes or self.num_attributes or 0
+
+    def condition(self, labels):
+        """Labels as the networks take them, float32 `[B,num_conditions]`: classes one-hot, attributes as they are."""
+        if self.num_attributes is not None:
+            return ops.cast(labels, "float32")
+        return ops.one_hot(labels, self.num_classes, dtype="float32")
+
+    @property
+    def label_spec(self):
+        """Type and shape of an example's label: ("int32", ()) for a class, ("float32", (d,)) for attributes."""
+        return ("int32", ()) if self.num_attributes is None else ("float32", (self.num_attributes,))
+
+    def _set_conditions(self, num_classes, num_attributes=None):
+        """Sets what the labels are; None and None for a model that takes none."""
+        if num_classes is not None and num_attributes is not None:
+            checks.fail("num_attributes", "None beside num_classes, as labels are one of both", num_attributes)
+        if num_classes is not None:
+            self.num_classes = checks.positive_int("num_classes", num_classes)
+        if num_attributes is not None:
+            self.num_attributes = checks.positive_int("num_attributes", num_attributes)
+
+    def _cast_labels(self, labels):
+        if labels is None:
+            return None
+        return ops.cast(labels, "int32" if self.num_attributes is None else "float32")
 
     def _inputs(self, x, labels):
         """The data and labels of a batch, checked and cast."""
@@ -51,6 +82,8 @@ class BatchReader:
         return labels + weights
 
     def _label_values(self, labels):
+        if self.num_attributes is not None:
+            return inputs.Values("labels", labels)
         return inputs.Values("labels", labels, 0, self.num_classes - 1)
 
     @property
@@ -87,7 +120,7 @@ class BatchReader:
     def _split(self, data):
         """What Keras gives to a step as a `Batch` of arrays as they came, of the right structure, type and shape."""
         x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
-        y = _ranked(y)
+        y = y if self.num_attributes else _ranked(y)
         if hasattr(y, "shape") and tuple(y.shape[1:]) == NO_TARGET:
             y = None
         x, labels, target = self._roles(x, y)
@@ -142,7 +175,7 @@ class BatchReader:
         return Batch(x, labels, target, weights)
 
     def _check_labels(self, labels, num_rows):
-        """Labels int32 `[num_rows]`, checked where they can be read; None where the model takes none."""
+        """Labels of `num_rows` examples, of the right type and shape; None where the model takes none."""
         kind = type(self).__name__
         if not self.conditional:
             if labels is not None:
@@ -151,6 +184,8 @@ class BatchReader:
             return None
         if labels is None:
             raise ValueError(f"Expected `labels`, as {kind} is conditional. Received: None")
+        if self.num_attributes is not None:
+            return self._check_attributes(inputs.array("labels", labels), num_rows)
         labels = _ranked(inputs.array("labels", labels))
         dtype = keras.backend.standardize_dtype(labels.dtype)
         shape = tuple(labels.shape)
@@ -165,6 +200,20 @@ class BatchReader:
         if "int" not in dtype:
             way = "Use labels.astype('int32')"
             raise ValueError(f"Expected `labels` to be integers. Received: dtype={dtype}. {way}")
+        return labels
+
+    def _check_attributes(self, labels, num_rows):
+        shape, dtype = tuple(labels.shape), keras.backend.standardize_dtype(labels.dtype)
+        fits = (
+            len(shape) == 2
+            and shape[1] == self.num_attributes
+            and (None in (num_rows, shape[0]) or num_rows == shape[0])
+        )
+        if not fits or "float" not in dtype:
+            raise ValueError(
+                f"Expected `labels` to be float32 of shape [{num_rows}, {self.num_attributes}], the attributes. "
+                f"Received: {dtype} of shape {list(shape)}"
+            )
         return labels
 
 

@@ -109,9 +109,9 @@ class Verbs(BatchReader, keras.Model):
         return x, y
 
     def _require_labels_for(self, class_weight):
-        if class_weight is not None and not self.conditional:
+        if class_weight is not None and self.num_classes is None:
             checks.fail(
-                "class_weight", f"None, as {type(self).__name__} has no labels; use sample_weight", class_weight
+                "class_weight", f"None, as {type(self).__name__} has no classes; use sample_weight", class_weight
             )
 
     def make_train_function(self, force=False):

@@ -2,7 +2,7 @@
 
 from keras import saving
 
-from zoo.likelihoods._base import Likelihood
+from zoo.likelihoods._base import Likelihood, require
 from zoo.likelihoods.bernoulli import Bernoulli
 from zoo.likelihoods.discretized_logistic import DiscretizedLogistic, DiscretizedLogisticMixture
 from zoo.likelihoods.gaussian import Gaussian
@@ -27,7 +27,7 @@ def get(identifier):
     if isinstance(identifier, dict):
         identifier = saving.deserialize_keras_object(identifier)
     if isinstance(identifier, Likelihood):
-        return identifier
+        return require(identifier)
     if isinstance(identifier, str) and identifier in _BY_NAME:
         return _BY_NAME[identifier]()
     checks.fail("likelihood", f"a zoo.likelihoods.Likelihood or one of {list(_BY_NAME)}", identifier)

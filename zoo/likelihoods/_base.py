@@ -6,6 +6,8 @@ data.
 
 from keras import layers
 
+from zoo.runtime import checks
+
 
 class Likelihood(layers.Layer):
     """Base of the likelihoods. They compute in float32 under any dtype policy.
@@ -52,3 +54,8 @@ class Likelihood(layers.Layer):
                 f"for the {channels} values of a place. Received: an output of shape [B, "
                 f"{', '.join(map(str, params_shape))}]"
             )
+
+
+def require(likelihood):
+    """`likelihood`, or ValueError that names what it lacks."""
+    return checks.implements("likelihood", likelihood, Likelihood, ("log_prob", "mean"))

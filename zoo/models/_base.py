@@ -1,7 +1,6 @@
 """What all VAEs share: the methods of the contract."""
 
 import functools
-import warnings
 
 import keras
 import tensorflow as tf
@@ -11,10 +10,38 @@ from zoo import export, random
 from zoo.fitting import inputs
 from zoo.fitting.batched import batched, gives_batches, of_dataset
 from zoo.fitting.model import ObjectiveModel
+from zoo.models._activation import warn_of_activation
+from zoo.models._prior import HoldsApart
 from zoo.runtime import checks, cores
 
 
-class BaseVAE(ObjectiveModel):
+def sub_batched(method):
+    """A method of examples, computed in sub-batches side by side where `zoo.cores.parts` says so.
+
+    Not in training of layers that see the whole batch: those that keep batch statistics, a likelihood whose scale
+    follows the batch, and layers that add a loss, which may be a sum or a mean over their examples.
+    """
+
+    @functools.wraps(method)
+    def call(self, *values, training=False):
+        number = len(self.added or ())
+
+        def whole():
+            added = len(self.added or ()) > number
+            if added:
+                del self.added[number:]
+            return added
+
+        function = functools.partial(method, self, training=training)
+        networks = (self.encoder, self.decoder, self.likelihood)
+        if training and any(network.non_trainable_weights for network in networks):
+            return function(*values)
+        return cores.spread(function, *values, whole=whole)
+
+    return call
+
+
+class BaseVAE(HoldsApart, ObjectiveModel):
     """A variational autoencoder: an encoder, a decoder, a likelihood, and terms of an objective.
 
     A model says in `compute_terms` what its objective is, per example and in nats; the rest is here. All terms are
@@ -26,6 +53,8 @@ class BaseVAE(ObjectiveModel):
     """
 
     can_sample = True
+    num_codes = None  # K, of a model whose latents are codes
+    num_layers = 1  # of latents, of which a hierarchical model has more
 
     def __init__(self, encoder, decoder, likelihood, **kwargs):
         super().__init__(**kwargs)
@@ -39,7 +68,7 @@ class BaseVAE(ObjectiveModel):
         self.decoder = decoder
         self.likelihood = likelihood
         if likelihood.unbounded:
-            _warn_of_activation(decoder, likelihood)
+            warn_of_activation(decoder, likelihood)
         # Everything else is made here, so that a model of built networks needs no first call.
         self.built = encoder.built and decoder.built
 
@@ -57,8 +86,12 @@ class BaseVAE(ObjectiveModel):
         """Images from the posterior mean of images, `[B,H,W,C]` in [0, 1]; deterministic."""
         raise NotImplementedError
 
-    def latents(self, seeds, temperature):
-        """Draws from the prior, a row for each of `seeds` `[B]`, its scale times `temperature` `[B]`."""
+    def posterior_mean(self, x, labels=None):
+        """The latents that `reconstruct` decodes."""
+        raise NotImplementedError
+
+    def latents(self, seeds, temperature, labels=None):
+        """Samples of the prior, a row for each of `seeds` `[B]`, its scale times `temperature` `[B]`."""
         raise NotImplementedError
 
     def posterior(self, x, labels=None, training=False):
@@ -68,26 +101,6 @@ class BaseVAE(ObjectiveModel):
     def log_weights(self, x, posterior, seeds, labels=None):
         """One importance weight an image, log p(x, z) − log q(z|x) with z drawn by `seeds`: `[B]`."""
         raise NotImplementedError
-
-    def spread(self, function, *values, training=False):
-        """`function(*values, training)` by `zoo.cores.spread`, but in training of what notes a whole batch.
-
-        Batch normalisation does, and a likelihood whose scale follows the batch; and a layer that adds a loss, which
-        may be a sum or a mean over its examples.
-        """
-        function = functools.partial(function, training=training)
-        networks = (self.encoder, self.decoder, self.likelihood)
-        if training and any(network.non_trainable_weights for network in networks):
-            return function(*values)
-        number = len(self.added or ())
-
-        def whole():
-            added = len(self.added or ()) > number
-            if added:
-                del self.added[number:]
-            return added
-
-        return cores.spread(function, *values, whole=whole)
 
     def run_network(self, name, x, training=False):
         """The encoder's or the decoder's output; what it can't take is said in words of the model."""
@@ -103,6 +116,21 @@ class BaseVAE(ObjectiveModel):
             ) from error
         self.note_added(network)
         return output
+
+    @sub_batched
+    def run_encoder(self, x, training=False):
+        """The encoder's output."""
+        return self.run_network("encoder", x, training)
+
+    @sub_batched
+    def likelihood_params(self, inputs, training=False):
+        """The decoder's output for its inputs, float32 `[B,H,W,params_size]`."""
+        return ops.cast(self.run_network("decoder", inputs, training), "float32")
+
+    @sub_batched
+    def log_likelihood(self, x, inputs, training=False):
+        """log p(x|z) with the decoder's inputs for z: float32 `[B]`, nats."""
+        return self.judge(x, self.likelihood_params(inputs, training=training), training)
 
     # What follows from it.
 
@@ -131,8 +159,41 @@ class BaseVAE(ObjectiveModel):
     @batched
     def generate(self, seeds, temperature, labels=None, batch_size=None):
         """What `sample` computes: seeds int32 and temperature float32 `[B]` to images `[B,H,W,C]` and their latents."""
-        z = self.latents(seeds, temperature)
+        z = self.latents(seeds, temperature, labels)
         return self.decode(z, labels), z
+
+    @batched
+    def embed(self, x, labels=None, batch_size=None):
+        """One vector for each example: the posterior mean, flattened.
+
+        Args:
+            x: float `[B,H,W,C]` in [0, 1].
+            labels: for a conditional model.
+            batch_size: int >= 1, images at once; None for a number that suits their size.
+
+        Returns:
+            float32 `[B,E]`.
+
+        Raises:
+            ValueError: for an argument of another kind, shape or range.
+        """
+        return self.flatten(self.posterior_mean(*self._inputs(x, labels)))
+
+    @batched
+    def decode_embedding(self, e, labels=None, batch_size=None):
+        """Images of what `embed` gives: `decode_embedding(embed(x))` is `reconstruct(x)`.
+
+        Args:
+            e: float `[B,E]`.
+            labels, batch_size: as in `embed`.
+
+        Returns:
+            float32 `[B,H,W,C]` in [0, 1].
+
+        Raises:
+            ValueError: for an argument of another kind, shape or range.
+        """
+        return self.decode(self.unflatten(ops.cast(e, "float32")), labels)
 
     def log_prob(self, x, num_samples=1, seed=0, labels=None, batch_size=None):
         """A lower bound of log p(x): log (1/K) Σ_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x).
@@ -207,9 +268,9 @@ class BaseVAE(ObjectiveModel):
         return encoder_shape
 
     @property
-    def sampling_classes(self):
-        """How many labels `sample` and `log_prob` take, or None where they take none."""
-        return self.num_classes
+    def label_source(self):
+        """Whose labels `sample` and `log_prob` take, the model's or its prior's; None where they take none."""
+        return self if self.conditional else None
 
     def flat_posterior(self, x, labels=None):
         """What `encode` gives as a dict of arrays, one of each name."""
@@ -238,6 +299,15 @@ class BaseVAE(ObjectiveModel):
 
     def _input_names(self):
         return (*(each.name for each in getattr(self.encoder, "inputs", None) or ()), *super()._input_names())
+
+    def _row_argument(self, name, value, num_rows=None):
+        if name != "e":
+            return super()._row_argument(name, value, num_rows)
+        e = inputs.array("e", value)
+        inputs.require_floating("e", e)
+        if len(e.shape) != 2:
+            checks.fail("e", "of shape [B, E], as `embed` gives it", tuple(e.shape))
+        return e
 
     def _check_data(self, name, x):
         x = inputs.array(name, x)
@@ -270,15 +340,14 @@ class BaseVAE(ObjectiveModel):
     def _values_of(self, name, value):
         if name == "x":
             return [inputs.Values("x", value) if self.denoises else self.data_values("x", value)]
-        if name in ("z", "given"):
+        if name in ("z", "e", "given"):
             return [inputs.Values(name, leaf) for leaf in keras.tree.flatten(value)]
         return super()._values_of(name, value)
 
     def _inputs(self, x, labels, name="x"):
-        """Checked and cast: float32 images or latents, and int32 labels where the model takes any."""
+        """Checked and cast: float32 images or latents, and labels where the model takes any."""
         x = ops.cast(ops.convert_to_tensor(self._check_data(name, x)), "float32")
-        labels = self._check_labels(labels, x.shape[0])
-        return x, None if labels is None else ops.cast(labels, "int32")
+        return x, self._cast_labels(self._check_labels(labels, x.shape[0]))
 
     def judge(self, x, params, training=False):
         """log p(x|z) of the decoder's output: float32 `[B]`, nats.
@@ -313,34 +382,3 @@ class BaseVAE(ObjectiveModel):
 
 def _is_object(value):
     return isinstance(value, dict) and "class_name" in value
-
-
-# What a likelihood that takes any number does not expect of a decoder: with an end.
-_ACTIVATIONS = (
-    "sigmoid", "hard_sigmoid", "log_sigmoid", "softplus", "softmax", "log_softmax", "softsign", "tanh", "hard_tanh",
-    "relu", "relu6", "exponential",
-)  # fmt: skip
-# Layers that pass values on as they are.
-_SHAPING = (
-    keras.layers.Reshape, keras.layers.Flatten, keras.layers.Permute, keras.layers.Cropping1D, keras.layers.Cropping2D,
-    keras.layers.Cropping3D, keras.layers.Identity,
-)  # fmt: skip
-
-
-def _warn_of_activation(decoder, likelihood):
-    """Warns where a decoder ends in an activation that keeps it from giving what the likelihood takes."""
-    last = decoder
-    while layers := getattr(last, "layers", None):
-        layers = [layer for layer in layers if not isinstance(layer, _SHAPING)]
-        if not layers:
-            return
-        last = layers[-1]
-    kind = type(last).__name__.lower()
-    name = getattr(getattr(last, "activation", None), "__name__", {"relu": "relu", "softmax": "softmax"}.get(kind))
-    if name in _ACTIVATIONS:
-        warnings.warn(
-            f"The decoder ends in {name}, but {type(likelihood).__name__} takes any numbers (logits, or locations) and "
-            "makes what it needs of them itself, so that images cannot become what they should. Leave the last "
-            "activation out",
-            stacklevel=4,
-        )

@@ -1,24 +1,41 @@
-"""What the VAEs share whose objective is a bound of log p(x), with a weight on its KL."""
+"""What the VAEs share whose loss is a negative ELBO, with a weight on its KL."""
+
+from typing import NamedTuple
 
 import keras
+import tensorflow as tf
 
 from zoo import distributions, layers, likelihoods
 from zoo.models._base import BaseVAE
 from zoo.runtime import checks
 
 
+class Latents(NamedTuple):
+    """The posterior of a batch and a sample of it.
+
+    Attributes:
+        mean, log_var, z: float32 `[B,D]`.
+        kl: float32 `[B,G]`, nats, whose sum over G is KL( q(z|x) ‖ p(z) ), as `zoo.priors.LatentPrior.kl` gives it.
+    """
+
+    mean: tf.Tensor
+    log_var: tf.Tensor
+    z: tf.Tensor
+    kl: tf.Tensor
+
+
 class ElboVAE(BaseVAE):
     """A VAE with a reparameterised posterior.
 
-        loss = −log p(x|z) + w · penalty(KL),   elbo = log p(x|z) − KL
+        loss = −log p(x|z) + w · penalty,   elbo = log p(x|z) − KL
 
-    `w` is `kl_weight`, 1 unless a callback such as `zoo.callbacks.KLWarmup` moves it; `elbo` is the same whatever it
-    and the penalty are.
+    The penalty is the KL unless a model overrides it. `w` is `kl_weight`, 1 unless a callback such as
+    `zoo.callbacks.KLWarmup` moves it. `elbo` depends on neither.
 
     Args:
-        encoder, decoder: keras layers or models. What they take and give, the model says.
+        encoder, decoder: keras layers or models, whose inputs and outputs the model's own docstring gives.
         likelihood: a `zoo.likelihoods.Likelihood` or its name.
-        free_bits: float >= 0, nats below which a KL costs nothing more; the model says which.
+        free_bits: float >= 0, nats below which a KL costs nothing more.
         seed: int or None, of the noise in training.
     """
 
@@ -37,7 +54,7 @@ class ElboVAE(BaseVAE):
             self.trackers["bits_per_dim"] = keras.metrics.Mean(name="bits_per_dim")
 
     def terms_of(self, x, log_likelihood, kl, penalty):
-        """The terms of the objective, from log p(x|z), the KL and what the loss asks for it: `[B]`."""
+        """The terms of the objective, from log p(x|z), the KL and the penalty: `[B]`, nats."""
         reconstruction = -log_likelihood
         elbo = log_likelihood - kl
         terms = {

@@ -11,13 +11,14 @@ from zoo.runtime import checks
 class BetaVAE(VAE):
     """A VAE that pays β for its KL, or keeps it at a capacity.
 
-        loss = −log p(x|z) + β · KL             (Higgins et al. 2017, eq. (4))
-        loss = −log p(x|z) + γ · |KL − C|       (Burgess et al. 2018, eq. (8)), where `capacity` is given
+        loss = −log p(x|z) + w · β · KL             (Higgins et al. 2017, eq. (4))
+        loss = −log p(x|z) + w · γ · |KL − C|       (Burgess et al. 2018, eq. (8)), where `capacity` is given
 
-    `elbo` is that of the VAE, whatever β, γ and C are.
+    `w` is `kl_weight`, 1 unless a callback such as `zoo.callbacks.KLWarmup` moves it. `elbo` is that of the VAE,
+    whatever w, β, γ and C are.
 
     Args:
-        encoder, decoder, likelihood, free_bits, seed: as in `zoo.VAE`.
+        encoder, decoder, likelihood, free_bits, seed, prior: as in `zoo.VAE`.
         beta: float >= 0.
         capacity: float >= 0, C in nats, or None for the first form. `zoo.callbacks.CapacityWarmup` raises it.
         gamma: float >= 0.
@@ -40,8 +41,8 @@ class BetaVAE(VAE):
                 initializer=keras.initializers.Constant(self.capacity),
             )  # fmt: skip
 
-    def kl_penalty(self, kl):
-        penalty = super().kl_penalty(kl)
+    def penalty(self, latents):
+        penalty = super().penalty(latents)
         if self.capacity is None:
             return self.beta * penalty
         return self.gamma * ops.abs(penalty - self.capacity_in_force)

@@ -9,22 +9,27 @@ from zoo.runtime import checks
 
 @keras.saving.register_keras_serializable("zoo")
 class CVAE(VAE):
-    """A VAE whose encoder and decoder are told the label: a bound of log p(x|y).
+    """A VAE whose encoder and decoder take a label y: a bound of log p(x|y).
 
-        loss = −log p(x|z, y) + KL( q(z|x, y) ‖ p(z) )
+        loss = −log p(x|z, y) + w · KL( q(z|x, y) ‖ p(z|y) )
 
-    (Sohn et al. 2015, eq. (4); deviation: the prior does not depend on y.) The label reaches the encoder as one
-    constant plane for each class beside the image's channels, and the decoder as a one-hot vector behind the latents.
+    (Sohn et al. 2015, eq. (4).) The prior depends on y only where a conditional one is given; the default, as in most
+    implementations, is the standard normal. The label is a class, or a vector of attributes. It reaches the encoder as
+    constant planes beside the image's channels, and the decoder as numbers behind the latents: one for each class, 1
+    for the label's and 0 for the others, or one for each attribute. `w` is `kl_weight`, as in `zoo.VAE`.
 
     Args:
-        encoder: layer from `[B,H,W,C + num_classes]` to `[B,2D]`.
-        decoder: layer from `[B,D + num_classes]` to `[B,H,W,likelihood.params_size(C)]`.
-        num_classes: int >= 1.
+        encoder: layer from `[B,H,W,C + n]` to `[B,2D]`, where n is `num_classes` or `num_attributes`.
+        decoder: layer from `[B,D + n]` to `[B,H,W,likelihood.params_size(C)]`.
+        num_classes: int >= 1, for labels that are classes; or None.
         likelihood, free_bits, seed: as in `zoo.VAE`.
+        num_attributes: int >= 1, for labels that are that many attributes, such as the 40 of a face; or None.
+        prior: a `zoo.priors.LatentPrior`, p(z) or, with the same `num_classes` or `num_attributes`, p(z|y); None for
+            the standard normal.
 
     Call arguments:
         x: float `[B,H,W,C]` in [0, 1].
-        labels: int32 `[B]`, from 0 to `num_classes` − 1. `fit` takes them as `y`.
+        labels: int32 `[B]`, from 0 to `num_classes` − 1; or float32 `[B,num_attributes]`. `fit` takes them as `y`.
 
     Raises:
         ValueError: for arguments out of range, labels among them where they can be read.
@@ -36,25 +41,27 @@ class CVAE(VAE):
         >>> model.sample(3, seed=0, labels=[7, 7, 7])
     """
 
-    def __init__(self, encoder, decoder, num_classes, likelihood="bernoulli", **kwargs):
+    def __init__(
+        self, encoder, decoder, num_classes=None, likelihood="bernoulli", num_attributes=None, prior=None, **kwargs
+    ):
         super().__init__(encoder, decoder, likelihood, **kwargs)
-        self.num_classes = checks.positive_int("num_classes", num_classes)
+        self._set_conditions(num_classes, num_attributes)
+        if not self.conditional:
+            checks.fail("num_classes", "an integer >= 1, unless num_attributes is one", None)
+        self.prior = prior
 
     def data_shape(self, encoder_shape):
         if encoder_shape is None:
             return None
         *size, channels = encoder_shape
-        return (*size, None if channels is None else channels - self.num_classes)
+        return (*size, None if channels is None else channels - self.num_conditions)
 
     def encoder_inputs(self, x, labels):
-        planes = ops.reshape(self._one_hot(labels), (-1, *[1] * (len(x.shape) - 2), self.num_classes))
+        planes = ops.reshape(self.condition(labels), (-1, *[1] * (len(x.shape) - 2), self.num_conditions))
         return ops.concatenate([x, ops.ones_like(x[..., :1]) * planes], axis=-1)
 
     def decoder_inputs(self, z, labels):
-        return ops.concatenate([z, self._one_hot(labels)], axis=-1)
-
-    def _one_hot(self, labels):
-        return ops.one_hot(labels, self.num_classes, dtype="float32")
+        return ops.concatenate([z, self.condition(labels)], axis=-1)
 
     def get_config(self):
-        return {**super().get_config(), "num_classes": self.num_classes}
+        return {**super().get_config(), "num_classes": self.num_classes, "num_attributes": self.num_attributes}

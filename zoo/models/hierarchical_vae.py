@@ -8,8 +8,9 @@ from keras import ops
 
 from zoo import distributions, networks, random
 from zoo.fitting.batched import batched
+from zoo.models._base import sub_batched
 from zoo.models._elbo import ElboVAE
-from zoo.runtime import checks, cores, replicas
+from zoo.runtime import checks, replicas
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -84,11 +85,12 @@ class HierarchicalVAE(ElboVAE):
     # The objective.
 
     def compute_terms(self, x, labels=None, training=False, target=None):
-        log_likelihood, kls = self.spread(self._log_likelihood_and_kls, x, target, training=training)
-        terms = self.terms_of(x, log_likelihood, sum(kls), self.kl_penalty(kls))
+        log_likelihood, kls = self.log_likelihood_and_kls(x, target, training=training)
+        terms = self.terms_of(x, log_likelihood, sum(kls), self.penalty(kls))
         return terms | dict(zip(self.kl_names, kls))
 
-    def _log_likelihood_and_kls(self, x, target, training):
+    @sub_batched
+    def log_likelihood_and_kls(self, x, target, training=False):
         """log p(x|z) with z drawn from the posterior, and each layer's KL: `[B]` each."""
         kls = []
 
@@ -99,7 +101,7 @@ class HierarchicalVAE(ElboVAE):
         params, _ = self.top_down(draw, self.features(x, training), training=training)
         return self.judge(x if target is None else target, params, training), kls
 
-    def kl_penalty(self, kls):
+    def penalty(self, kls):
         """What the loss asks for the layers' KLs, each `[B]`: `[B]`."""
         costs = [ops.maximum(kl, self.free_bits) for kl in kls]
         if not self.kl_balancing:
@@ -174,6 +176,11 @@ class HierarchicalVAE(ElboVAE):
         return ops.cast(self.decoder.end(h, training), "float32"), latents
 
     @property
+    def prior(self):
+        """p(z) of all layers, a `TopDownPrior`: a part of the decoder, trained with it, that cannot be exchanged."""
+        return TopDownPrior(self)
+
+    @property
     def num_layers(self):
         """L, the number of stochastic layers."""
         return len(self.decoder.blocks)
@@ -219,6 +226,10 @@ class HierarchicalVAE(ElboVAE):
         params, _ = self.top_down(lambda block, prior, posterior: posterior[0], self.features(x))
         return self.likelihood.mean(params)
 
+    def posterior_mean(self, x, labels=None):
+        _, means = self.top_down(lambda block, prior, posterior: posterior[0], self.features(x))
+        return means
+
     def sample(self, num_samples, seed=None, temperature=1.0, labels=None, given=(), batch_size=None):
         """As `zoo.VAE.sample`; `temperature` multiplies the standard deviation of every layer's prior.
 
@@ -244,13 +255,12 @@ class HierarchicalVAE(ElboVAE):
         params, latents = self.top_down(draw, batch_size=ops.shape(seeds)[0])
         return self.likelihood.mean(params), latents
 
+    @sub_batched
     def posterior(self, x, labels=None, training=False):
-        return self.spread(self.features, x, training=training)
+        return self.features(x, training)
 
-    def log_weights(self, x, posterior, seeds, labels=None):
-        return cores.spread(self._log_weights, x, posterior, seeds)
-
-    def _log_weights(self, x, posterior, seeds):
+    @sub_batched
+    def log_weights(self, x, posterior, seeds, labels=None, training=False):
         ratios = []
 
         def draw(block, prior, posterior):
@@ -307,3 +317,32 @@ class HierarchicalVAE(ElboVAE):
     def get_config(self):
         names = ("kl_balancing", "skip_threshold", "max_log_var")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+class TopDownPrior:
+    """The prior of a hierarchical VAE: p(z) = Π_l p(z_l | z_1, …, z_{l−1}), as the decoder's path computes it.
+
+    Args:
+        model: the `zoo.HierarchicalVAE`.
+    """
+
+    def __init__(self, model):
+        self._model = model
+
+    def log_prob(self, z):
+        """log p(z): latents of all layers, a list of float `[B,h,w,D]`, top first, to float32 `[B]`, nats."""
+        z = self._model._check_latents("z", z)
+        if len(z) < self._model.num_layers:
+            checks.fail("z", f"the latents of all {self._model.num_layers} layers", f"those of {len(z)}")
+        given, log_probs = iter(z), []
+
+        def draw(block, prior, _):
+            log_probs.append(distributions.normal_log_prob(values := ops.cast(next(given), "float32"), *prior))
+            return values
+
+        self._model.top_down(draw, batch_size=ops.shape(z[0])[0])
+        return sum(log_probs)
+
+    def sample(self, num_samples, seed=None, temperature=1.0):
+        """Samples latents: a list of float32 `[num_samples,h,w,D]`, top first; arguments as in `zoo.VAE.sample`."""
+        return self._model.generate(*self._model._rows(num_samples, seed, temperature))[1]

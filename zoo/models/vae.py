@@ -1,18 +1,20 @@
 """The variational autoencoder."""
 
-import functools
-
 import keras
 from keras import ops
 
 from zoo import distributions, random
 from zoo.fitting.batched import batched
-from zoo.models._elbo import ElboVAE
+from zoo.models._elbo import ElboVAE, Latents
+from zoo.models._prior import HasPrior, PriorSlot
+from zoo.priors import StandardNormal
+from zoo.priors import latents as priors
+from zoo.runtime import checks
 
 
 @keras.saving.register_keras_serializable("zoo")
-class VAE(ElboVAE):
-    """The variational autoencoder with a diagonal Gaussian posterior and a standard normal prior.
+class VAE(HasPrior, ElboVAE):
+    """The variational autoencoder with a diagonal Gaussian posterior.
 
         loss = −log p(x|z) + w · KL( q(z|x) ‖ p(z) ),   z ~ q(z|x),   elbo = log p(x|z) − KL
 
@@ -24,10 +26,13 @@ class VAE(ElboVAE):
         decoder: layer from latents `[B,D]` to `[B,H,W,likelihood.params_size(C)]`.
         likelihood: a `zoo.likelihoods.Likelihood` or its name: "bernoulli", "gaussian", "discretized_logistic",
             "discretized_logistic_mixture".
-        free_bits: float >= 0, nats a latent dimension below which its KL costs nothing more (Kingma et al. 2016, IAF,
-            eq. (15); deviation: by example, not by the mean over the batch, so that it does not depend on how a batch
-            is spread over replicas).
+        free_bits: float >= 0, nats a latent dimension below which its KL costs nothing more, or all latents together
+            where the prior's dimensions are not independent (Kingma et al. 2016, IAF, eq. (15); deviation: by example,
+            not by the mean over the batch, so that it does not depend on how a batch is spread over replicas).
         seed: int or None, of the noise in training.
+        prior: a `zoo.priors.LatentPrior`, p(z), trained with the model unless `prior.trainable` is False; None for
+            `zoo.priors.StandardNormal`. `model.prior = prior` exchanges it later, and `compile` is then due once more.
+            Where a prior has no closed form for the KL, `kl` and `elbo` are estimates at the z that was sampled.
 
     Call arguments:
         x: float `[B,H,W,C]` within the likelihood's support: [0, 1], or the `range` of a `zoo.likelihoods.Gaussian`.
@@ -50,45 +55,34 @@ class VAE(ElboVAE):
         TensorShape([16, 28, 28, 1])
     """
 
-    def __init__(self, encoder, decoder, likelihood="bernoulli", free_bits=0.0, seed=None, **kwargs):
+    def __init__(self, encoder, decoder, likelihood="bernoulli", free_bits=0.0, seed=None, prior=None, **kwargs):
         super().__init__(encoder, decoder, likelihood, free_bits, seed, **kwargs)
         self._latent_dim = _latent_dim_of(encoder)
+        self.prior_slot = PriorSlot()
+        self.prior = prior
 
     # The objective.
 
     def compute_terms(self, x, labels=None, training=False, target=None):
         mean, log_var = self.posterior(x, labels, training=training)
         z = self.sampling(mean, log_var)
-        log_likelihood = self.log_likelihood(x if target is None else target, z, labels, training)
-        kl_by_dimension = distributions.normal_kl(mean, log_var)
-        kl = distributions.sum_per_example(kl_by_dimension)
-        return self.terms_of(x, log_likelihood, kl, self.kl_penalty(kl_by_dimension))
+        inputs = self.decoder_inputs(z, labels)
+        log_likelihood = self.log_likelihood(x if target is None else target, inputs, training=training)
+        latents = Latents(mean, log_var, z, self.prior.kl(mean, log_var, z, self.prior_labels(labels)))
+        kl = distributions.sum_per_example(latents.kl)
+        return self.terms_of(x, log_likelihood, kl, self.penalty(latents))
 
-    def kl_penalty(self, kl):
-        """What the loss asks for the KL, `[B,D]` nats a dimension: `[B]`."""
-        return distributions.sum_per_example(ops.maximum(kl, self.free_bits))
+    def penalty(self, latents):
+        """The term of the loss that keeps q(z|x) near p(z): `Latents` to `[B]`, nats."""
+        return distributions.sum_per_example(ops.maximum(latents.kl, self.free_bits))
 
     # The networks.
 
     def posterior(self, x, labels=None, training=False):
         """Mean and log-variance of q(z|x), float32 `[B,D]` each."""
-        encode = functools.partial(self.run_network, "encoder")
-        mean, log_var = _halves(self.spread(encode, self.encoder_inputs(x, labels), training=training))
+        mean, log_var = _halves(self.run_encoder(self.encoder_inputs(x, labels), training=training))
         self._latent_dim = mean.shape[-1]
         return ops.cast(mean, "float32"), distributions.bound_log_var(ops.cast(log_var, "float32"))
-
-    def likelihood_params(self, z, labels=None, training=False):
-        """The decoder's output, float32 `[B,H,W,params_size]`."""
-        decode = functools.partial(self.run_network, "decoder")
-        return ops.cast(self.spread(decode, self.decoder_inputs(z, labels), training=training), "float32")
-
-    def log_likelihood(self, x, z, labels=None, training=False):
-        """log p(x|z): float32 `[B]`, nats."""
-
-        def of_part(x, z, labels, training):
-            return self.judge(x, self.likelihood_params(z, labels, training), training)
-
-        return self.spread(of_part, x, z, labels, training=training)
 
     def encoder_inputs(self, x, labels):
         return x
@@ -107,6 +101,29 @@ class VAE(ElboVAE):
             self._latent_dim = mean.shape[-1]
         return self._latent_dim
 
+    # The prior.
+
+    @property
+    def prior(self):
+        """p(z), a `zoo.priors.LatentPrior`; settable at any time."""
+        if self.prior_slot.prior is None:  # the encoder may not have known its output before it was called
+            self.prior_slot.exchange(StandardNormal(self.latent_dim))
+        return self.prior_slot.prior
+
+    def check_prior(self, prior):
+        priors.require(prior)
+        if self._latent_dim not in (None, prior.latent_dim):
+            checks.fail("prior", f"over {self._latent_dim} latents", f"one over {prior.latent_dim}")
+        labels, own = ((each.num_classes, each.num_attributes) for each in (prior, self))
+        if prior.conditional and labels != own:
+            names = "num_classes={}, num_attributes={}"
+            checks.fail("prior", f"one without labels, or with {names.format(*own)}", names.format(*labels))
+        prior.attach(self)
+
+    def prior_labels(self, labels):
+        """The labels that the prior takes, or None."""
+        return labels if self.prior.conditional else None
+
     # The methods of the contract.
 
     @batched
@@ -119,26 +136,33 @@ class VAE(ElboVAE):
     def decode(self, z, labels=None, batch_size=None):
         """The mean of p(x|z): latents float `[B,D]` to images float32 `[B,H,W,C]` in [0, 1]."""
         z, labels = self._inputs(z, labels, name="z")
-        return self.likelihood.mean(self.likelihood_params(z, labels))
+        return self.likelihood.mean(self.likelihood_params(self.decoder_inputs(z, labels)))
 
     @batched
     def reconstruct(self, x, labels=None, batch_size=None):
         """Images from the posterior mean of images: float32 `[B,H,W,C]` in [0, 1]; deterministic."""
         x, labels = self._inputs(x, labels)
-        mean, _ = self.posterior(x, labels)
-        return self.decode(mean, labels)
+        return self.decode(self.posterior_mean(x, labels), labels)
 
-    def latents(self, seeds, temperature):
-        noise = random.normal(seeds, (self.latent_dim,))
-        return noise * ops.expand_dims(temperature, 1)
+    def posterior_mean(self, x, labels=None):
+        mean, _ = self.posterior(x, labels)
+        return mean
+
+    def latents(self, seeds, temperature, labels=None):
+        labels = None if labels is None else self._cast_labels(labels)
+        return self.prior.draw(seeds, temperature, self.prior_labels(labels))
 
     def log_weights(self, x, posterior, seeds, labels=None):
         mean, log_var = posterior
-        noise = random.normal(seeds, (mean.shape[-1],))
-        z = distributions.normal_draw(mean, log_var, noise)
-        log_likelihood = self.log_likelihood(x, z, labels)
-        log_prior = distributions.normal_log_prob(z, 0.0, ops.zeros_like(z))
+        z = distributions.normal_draw(mean, log_var, random.normal(seeds, (mean.shape[-1],)))
+        log_likelihood = self.log_likelihood(x, self.decoder_inputs(z, labels))
+        log_prior = self.prior.log_density(z, self.prior_labels(labels))
         return log_likelihood + log_prior - distributions.normal_log_prob(z, mean, log_var)
+
+    def get_config(self):
+        standard = type(self.prior_slot.prior) in (type(None), StandardNormal)
+        prior = None if standard else keras.saving.serialize_keras_object(self.prior)
+        return {**super().get_config(), "prior": prior}
 
 
 def _halves(output):

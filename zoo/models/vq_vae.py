@@ -1,20 +1,23 @@
 """The VQ-VAE."""
 
-import functools
+import math
 
 import keras
 from keras import ops
 
-from zoo import likelihoods, priors, quantizers
+from zoo import likelihoods, quantizers
 from zoo.fitting import inputs
 from zoo.fitting.batched import batched
 from zoo.models._base import BaseVAE
+from zoo.models._prior import HasPrior, PriorSlot
+from zoo.priors import codes
 from zoo.quantizers import metrics
+from zoo.quantizers._base import require
 from zoo.runtime import checks
 
 
 @keras.saving.register_keras_serializable("zoo")
-class VQVAE(BaseVAE):
+class VQVAE(HasPrior, BaseVAE):
     """The vector-quantised VAE: its latents are integer codes on a grid.
 
         loss = −log p(x|z_q) + ‖sg[z_e] − e‖² + β ‖z_e − sg[e]‖²
@@ -70,41 +73,29 @@ class VQVAE(BaseVAE):
         self, encoder, decoder, quantizer=None, likelihood="gaussian", commitment_cost=0.25, prior=None, **kwargs
     ):
         super().__init__(encoder, decoder, likelihoods.get(likelihood), **kwargs)
-        self.quantizer = quantizers.VectorQuantizer() if quantizer is None else quantizer
-        if not isinstance(self.quantizer, keras.layers.Layer):
-            checks.fail("quantizer", "a zoo.quantizers.VectorQuantizer", quantizer)
+        self.quantizer = require(quantizers.VectorQuantizer() if quantizer is None else quantizer)
         self.commitment_cost = checks.number("commitment_cost", commitment_cost, 0.0)
-        self.trackers["perplexity"] = metrics.Perplexity(self.quantizer.num_codes, name="perplexity")
-        self.trackers["codebook_usage"] = metrics.CodebookUsage(self.quantizer.num_codes, name="codebook_usage")
+        self.num_codes = self.quantizer.num_codes
+        self.trackers["perplexity"] = metrics.Perplexity(self.num_codes, name="perplexity")
+        self.trackers["codebook_usage"] = metrics.CodebookUsage(self.num_codes, name="codebook_usage")
         self.prior_slot = PriorSlot()
         self.prior = prior
 
     # The prior.
 
-    def __setattr__(self, name, value):
-        if name == "prior":
-            self._attach(value)
-        else:
-            super().__setattr__(name, value)
+    def check_prior(self, prior):
+        codes.require(prior)
+        if prior.num_codes != self.num_codes:
+            expected = f"over the quantizer's {self.num_codes} codes"
+            raise ValueError(f"Expected `prior` to be {expected}. Received: num_codes={prior.num_codes}")
+        grid_shape = self._grid_shape()
+        if grid_shape is not None and prior.grid_shape != grid_shape:
+            expected = f"over codes of the grid {grid_shape}"
+            raise ValueError(f"Expected `prior` to be {expected}. Received: grid_shape={prior.grid_shape}")
 
-    @property
-    def prior(self):
-        """The attached prior over codes, or None; settable at any time."""
-        return self.prior_slot.prior
-
-    def _attach(self, prior):
-        if prior is not None:
-            if not isinstance(prior, priors.CodePrior):
-                checks.fail("prior", "a zoo.priors.CodePrior, or None", prior)
-            if prior.num_codes != self.quantizer.num_codes:
-                expected = f"over the quantizer's {self.quantizer.num_codes} codes"
-                raise ValueError(f"Expected `prior` to be {expected}. Received: num_codes={prior.num_codes}")
-            grid_shape = self._grid_shape()
-            if grid_shape is not None and prior.grid_shape != grid_shape:
-                expected = f"over codes of the grid {grid_shape}"
-                raise ValueError(f"Expected `prior` to be {expected}. Received: grid_shape={prior.grid_shape}")
-        self.prior_slot.exchange(prior)
-        self.functions.clear()  # they hold the one before
+    def apart(self):
+        # The prior's own `fit` trains it.
+        return () if self.prior is None else (self.prior,)
 
     def _grid_shape(self):
         """The shape of an image's codes where the encoder knows its output before it is called, else None."""
@@ -123,32 +114,11 @@ class VQVAE(BaseVAE):
             raise NotImplementedError(NO_PRIOR)
         return self.prior
 
-    # For the training of a VQ-VAE its prior's weights are constants, though not for the prior's own.
-
-    @property
-    def trainable_weights(self):
-        constant = set() if self.prior is None else {id(weight) for weight in self.prior.weights}
-        return [weight for weight in super().trainable_weights if id(weight) not in constant]
-
-    @property
-    def non_trainable_weights(self):
-        trainable = {id(weight) for weight in self.trainable_weights}
-        return [weight for weight in self.weights if id(weight) not in trainable]
-
-    @property
-    def trainable_variables(self):
-        return self.trainable_weights
-
-    @property
-    def non_trainable_variables(self):
-        trainable = {id(variable) for variable in self.trainable_weights}
-        return [variable for variable in self.variables if id(variable) not in trainable]
-
     # The objective.
 
     def compute_terms(self, x, labels=None, training=False, target=None):
         quantized = self.quantizer(self.features(x, training=training), training=training)
-        reconstruction = -self.log_likelihood(x if target is None else target, quantized["z_q"], training)
+        reconstruction = -self.log_likelihood(x if target is None else target, quantized["z_q"], training=training)
         loss = reconstruction + self.commitment_cost * quantized["commitment"]
         if self.quantizer.codebook == "gradient":
             loss = loss + quantized["codebook"]
@@ -162,26 +132,13 @@ class VQVAE(BaseVAE):
 
     def update_trackers(self, terms, weights=None):
         super().update_trackers(terms, weights)
+        self.num_codes = self.quantizer.num_codes
         self.trackers["perplexity"].update_state(terms["codes"], weights)
         self.trackers["codebook_usage"].update_state(terms["codes"], weights)
 
     def features(self, x, training=False):
         """The encoder's output before quantisation, float32 `[B,h,w,code_dim]`."""
-        encode = functools.partial(self.run_network, "encoder")
-        return ops.cast(self.spread(encode, x, training=training), "float32")
-
-    def likelihood_params(self, z_q, training=False):
-        """The decoder's output, float32 `[B,H,W,params_size]`."""
-        decode = functools.partial(self.run_network, "decoder")
-        return ops.cast(self.spread(decode, z_q, training=training), "float32")
-
-    def log_likelihood(self, x, z_q, training=False):
-        """log p(x|z_q): float32 `[B]`, nats."""
-
-        def of_part(x, z_q, training):
-            return self.judge(x, self.likelihood_params(z_q, training), training)
-
-        return self.spread(of_part, x, z_q, training=training)
+        return ops.cast(self.run_encoder(x, training=training), "float32")
 
     @batched
     def encode(self, x, labels=None, batch_size=None):
@@ -204,6 +161,29 @@ class VQVAE(BaseVAE):
     def reconstruct(self, x, labels=None, batch_size=None):
         """Images from the codes of images: float32 `[B,H,W,C]` in [0, 1]; deterministic."""
         return self.decode(self.encode(x, labels))
+
+    @batched
+    def embed(self, x, labels=None, batch_size=None):
+        """The encoder's output before quantisation, flattened: float32 `[B, h·w·code_dim]`."""
+        x, _ = self._inputs(x, labels)
+        z_e = self.features(x)
+        return ops.reshape(z_e, (-1, math.prod(z_e.shape[1:])))
+
+    @batched
+    def decode_embedding(self, e, labels=None, batch_size=None):
+        """Images of embeddings, quantised: float `[B, h·w·code_dim]` to float32 `[B,H,W,C]` in [0, 1]."""
+        self._check_labels(labels, None)
+        z_e = ops.reshape(ops.cast(e, "float32"), (-1, *self.features_shape))
+        return self.likelihood.mean(self.likelihood_params(self.quantizer(z_e)["z_q"]))
+
+    @property
+    def features_shape(self):
+        """(h, w, code_dim), of the encoder's output."""
+        shape = getattr(self.encoder, "output_shape", None)
+        if shape is None:
+            x = keras.KerasTensor((None, *self.image_shape), "float32")
+            shape = self.encoder.compute_output_spec(x).shape
+        return tuple(shape[1:])
 
     def sample(self, num_samples, seed=None, temperature=1.0, labels=None, top_k=None, batch_size=None):
         """Images of codes that the prior draws: the mean of p(x|codes) for codes ~ p(codes).
@@ -271,7 +251,7 @@ class VQVAE(BaseVAE):
         if value is not None and name == "prior_labels":
             return [self.prior._label_values(value)]
         if name == "codes":
-            return [inputs.Values("codes", value, 0, self.quantizer.num_codes - 1)]
+            return [inputs.Values("codes", value, 0, self.num_codes - 1)]
         return super()._values_of(name, value)
 
     def _check_data(self, name, x):
@@ -283,8 +263,8 @@ class VQVAE(BaseVAE):
         return codes
 
     @property
-    def sampling_classes(self):
-        return None if self.prior is None else self.prior.num_classes
+    def label_source(self):
+        return self.prior if self.prior is not None and self.prior.conditional else None
 
     def flat_posterior(self, x, labels=None):
         return {"codes": self.encode(x, labels)}
@@ -293,24 +273,6 @@ class VQVAE(BaseVAE):
         objects = {"quantizer": self.quantizer, "prior": self.prior}
         serialized = {name: keras.saving.serialize_keras_object(value) for name, value in objects.items()}
         return {**super().get_config(), **serialized, "commitment_cost": self.commitment_cost}
-
-
-class PriorSlot(keras.layers.Layer):
-    """Holds a prior that can be exchanged at any time, where a model's own layers are fixed once it is built."""
-
-    def __init__(self):
-        super().__init__()
-        self.built = True
-        self.held = []  # a list, as Keras forgets what leaves one
-
-    @property
-    def prior(self):
-        return self.held[0] if self.held else None
-
-    def exchange(self, prior):
-        self.held.clear()
-        if prior is not None:
-            self.held.append(prior)
 
 
 NO_PRIOR = (

@@ -1,7 +1,8 @@
 """Discrete bottlenecks: what turns a feature map into codes, and codes into vectors."""
 
+from zoo.quantizers._base import Quantizer
 from zoo.quantizers.finite_scalar import FiniteScalarQuantizer
 from zoo.quantizers.residual import ResidualQuantizer
 from zoo.quantizers.vector import VectorQuantizer
 
-__all__ = ["FiniteScalarQuantizer", "ResidualQuantizer", "VectorQuantizer"]
+__all__ = ["FiniteScalarQuantizer", "Quantizer", "ResidualQuantizer", "VectorQuantizer"]

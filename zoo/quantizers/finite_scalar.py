@@ -4,8 +4,9 @@ import math
 import numbers
 
 import numpy as np
-from keras import layers, ops, saving
+from keras import ops, saving
 
+from zoo.quantizers._base import Quantizer
 from zoo.quantizers.vector import straight_through
 from zoo.runtime import checks
 
@@ -14,7 +15,7 @@ _MOST_LEVELS = 1000  # with more, that margin would be over half a level, and th
 
 
 @saving.register_keras_serializable("zoo")
-class FiniteScalarQuantizer(layers.Layer):
+class FiniteScalarQuantizer(Quantizer):
     """A codebook that is a fixed grid: number i of a vector takes one of L_i evenly spaced values in [−1, 1].
 
         z_q = round(f(z_e)) / ⌊L/2⌋,   f(z) = h tanh(z + tan(o/h)) − o,   h = (L − 1)(1 − ε)/2
@@ -58,7 +59,6 @@ class FiniteScalarQuantizer(layers.Layer):
     codebook = "fixed"
 
     def __init__(self, levels=(8, 5, 5, 5), **kwargs):
-        kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.levels = _checked(levels)
         self.num_codes = math.prod(self.levels)

@@ -1,14 +1,15 @@
 """Residual vector quantisation: each codebook quantises what the ones before it left over."""
 
-from keras import layers, ops, saving
+from keras import ops, saving
 
 from zoo import random
+from zoo.quantizers._base import Quantizer
 from zoo.quantizers.vector import GRADIENTS, VectorQuantizer
 from zoo.runtime import checks
 
 
 @saving.register_keras_serializable("zoo")
-class ResidualQuantizer(layers.Layer):
+class ResidualQuantizer(Quantizer):
     """A vector quantizer of several levels, so that K codes a level make K^depth vectors.
 
         r_0 = z_e,   k_d = argmin_k ‖r_{d−1} − e_k^d‖²,   r_d = r_{d−1} − e_{k_d}^d,   z_q = Σ_d e_{k_d}^d
@@ -55,7 +56,6 @@ class ResidualQuantizer(layers.Layer):
         self, num_codes=512, code_dim=64, depth=4, codebook="ema", decay=0.99, gradient="straight_through",
         initialization="data", revival=0.03, seed=None, **kwargs,
     ):  # fmt: skip
-        kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.depth = checks.positive_int("depth", depth)
         self.gradient = checks.one_of("gradient", gradient, tuple(GRADIENTS))

@@ -1,11 +1,12 @@
 """Vector quantisation: each vector of a feature map becomes the nearest of K learned ones."""
 
 import tensorflow as tf
-from keras import layers, ops, saving
+from keras import ops, saving
 
 from zoo import random
 from zoo.distributions import sum_per_example
 from zoo.quantizers import metrics
+from zoo.quantizers._base import Quantizer
 from zoo.runtime import checks, cores, replicas
 
 
@@ -40,7 +41,7 @@ GRADIENTS = {"straight_through": straight_through, "rotation": rotation_trick}
 
 
 @saving.register_keras_serializable("zoo")
-class VectorQuantizer(layers.Layer):
+class VectorQuantizer(Quantizer):
     """The discrete bottleneck of a VQ-VAE: codes, and the vectors that they stand for.
 
         codes = argmin_k ‖z_e − e_k‖²,   z_q = e_codes
@@ -85,7 +86,6 @@ class VectorQuantizer(layers.Layer):
         self, num_codes=512, code_dim=64, codebook="ema", decay=0.99, gradient="straight_through",
         initialization="data", revival=0.03, seed=None, **kwargs,
     ):  # fmt: skip
-        kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.num_codes = checks.positive_int("num_codes", num_codes)
         self.code_dim = checks.positive_int("code_dim", code_dim)

@@ -74,6 +74,29 @@ def one_of(name, value, choices):
     return value
 
 
+def implements(name, value, base, members):
+    """`value`, an instance of `base` that has all `members`: methods that `base` leaves open, and attributes.
+
+    Raises:
+        ValueError: that names what `value` lacks.
+    """
+    expected = f"a {'.'.join(base.__module__.split('.')[:2])}.{base.__name__} that defines {', '.join(members)}"
+    if not isinstance(value, base):
+        fail(name, expected, value)
+    kind = type(value)
+    lacking = [
+        member
+        for member in members
+        if getattr(value, member, None) is None
+        or (callable(getattr(base, member, None)) and getattr(kind, member) is getattr(base, member))
+    ]
+    if lacking:
+        raise ValueError(
+            f"Expected `{name}` to be {expected}. Received: a {kind.__name__}, without {', '.join(lacking)}"
+        )
+    return value
+
+
 def extra(name, *packages):
     """Raises ImportError unless all packages of an optional part are installed; they are not imported yet.
 

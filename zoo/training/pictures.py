@@ -27,11 +27,11 @@ def draw_all(model, images, history, folder, seed=0, classes=None):
         grid["samples.png"] = _samples(model, seed, classes)
     else:
         (folder / "samples.png").unlink(missing_ok=True)  # of a run that had a prior
-    if hasattr(model, "num_layers"):
+    if model.num_layers > 1:
         grid["layers.png"] = _layers(model, images, seed)
     for name, rows in grid.items():
         save_grid(folder / name, rows)
-    if hasattr(model, "quantizer"):
+    if model.num_codes is not None:
         _save(folder / "codebook.png", _codebook, model, images)
     else:
         _save(folder / "latents.png", _latents, model, images)
@@ -119,7 +119,7 @@ def _save(path, draw, *arguments):
 
 def _latents(axes, model, images, number=2000):
     labels = None if images.labels is None else images.labels[:number]
-    mean = np.concatenate([_means(model, *_given(model, images, part)) for part in _parts(images, number)])
+    mean = np.concatenate([model.embed(*_given(model, images, part)) for part in _parts(images, number)])
     if mean.shape[1] == 1:
         mean = np.pad(mean, ((0, 0), (0, 1)))
     centred = mean - mean.mean(axis=0)
@@ -134,15 +134,8 @@ def _latents(axes, model, images, number=2000):
     axes.set_title(f"posterior means{of}")
 
 
-def _means(model, x, labels):
-    """Posterior means `[B,D]`, of the top layer where there are more."""
-    posterior = model.encode(x, labels)
-    mean = (posterior[0] if isinstance(posterior, list) else posterior)["mean"]
-    return np.asarray(mean).reshape(len(x), -1)
-
-
 def _codebook(axes, model, images, number=1000):
-    number_codes = model.quantizer.num_codes
+    number_codes = model.num_codes
     parts = [_given(model, images, part)[0] for part in _parts(images, number)]
     codes = np.concatenate([np.asarray(model.encode(part)).ravel() for part in parts])
     counts = np.sort(np.bincount(codes, minlength=number_codes))[::-1]

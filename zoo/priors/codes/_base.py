@@ -38,7 +38,7 @@ class CodePrior(ObjectiveModel):
         self.grid_shape = tuple(checks.positive_int("grid_shape", size) for size in grid_shape)
         if len(self.grid_shape) != 2:
             checks.fail("grid_shape", "a pair of integers (h, w)", grid_shape)
-        self.num_classes = None if num_classes is None else checks.positive_int("num_classes", num_classes)
+        self._set_conditions(num_classes)
         self.dropout = checks.number("dropout", dropout, 0.0, 1.0, open_high=True)
         self.seed = checks.seed("seed", seed)
         self.drop = Dropout(dropout, seed, dtype=self.dtype_policy)
@@ -160,8 +160,7 @@ class CodePrior(ObjectiveModel):
         """
         self.check_top_k(top_k)
         seeds, temperature = ops.convert_to_tensor(seeds, "int32"), ops.convert_to_tensor(temperature, "float32")
-        labels = self._check_labels(labels, seeds.shape[0])
-        labels = None if labels is None else ops.cast(labels, "int32")
+        labels = self._cast_labels(self._check_labels(labels, seeds.shape[0]))
         batch_size = ops.shape(seeds)[0]
         places = tf.range(self.length)
         # Of all places at once: on a device the loop's time is the number of its operators.
@@ -210,8 +209,7 @@ class CodePrior(ObjectiveModel):
 
     def _inputs(self, x, labels=None):
         codes = ops.cast(ops.convert_to_tensor(self._check_data("codes", x)), "int32")
-        labels = self._check_labels(labels, codes.shape[0])
-        return codes, None if labels is None else ops.cast(labels, "int32")
+        return codes, self._cast_labels(self._check_labels(labels, codes.shape[0]))
 
     def _values(self, batch, judged=True):
         if batch.target is not None:
@@ -228,3 +226,8 @@ class CodePrior(ObjectiveModel):
         policy = keras.saving.serialize_keras_object(self.dtype_policy)
         arguments = {name: getattr(self, name) for name in names}
         return {"name": self.name, "trainable": self.trainable, "dtype": policy, **arguments}
+
+
+def require(prior):
+    """`prior`, or ValueError that names what it lacks."""
+    return checks.implements("prior", prior, CodePrior, ("call", "step"))

@@ -1,0 +1,187 @@
+"""The protocol of priors over latents."""
+
+import keras
+from keras import ops
+
+from zoo import distributions, layers
+from zoo.fitting import inputs
+from zoo.fitting.batched import batched
+from zoo.fitting.model import ObjectiveModel
+from zoo.runtime import checks
+
+
+class LatentPrior(ObjectiveModel):
+    """Base of the priors p(z) over latents `[B,D]`.
+
+    A prior defines `log_density` and `draw`, and `kl` where a closed form exists. `zoo.VAE(…, prior=prior)` trains it
+    with the model; `prior.trainable = False` keeps it as it is.
+
+    Args:
+        latent_dim: int >= 1, D.
+        num_classes: int >= 1, for a prior p(z|y) of a `zoo.CVAE` whose labels are classes; or None.
+        num_attributes: int >= 1, for one whose labels are that many attributes; or None.
+
+    Raises:
+        ValueError: for arguments out of range.
+    """
+
+    def __init__(self, latent_dim, num_classes=None, num_attributes=None, **kwargs):
+        super().__init__(**kwargs)
+        self.latent_dim = checks.positive_int("latent_dim", latent_dim)
+        self._set_conditions(num_classes, num_attributes)
+
+    # A prior defines these.
+
+    def log_density(self, z, labels=None):
+        """log p(z), or log p(z|labels): float32 `[B,D]` to `[B]`, nats. `log_prob` checks its arguments first."""
+        raise NotImplementedError
+
+    def draw(self, seeds, temperature, labels=None):
+        """A sample for each row.
+
+        Args:
+            seeds: int32 `[B]`. A row must depend on its own seed alone (`zoo.random`), and be made of operators that
+                TFLite has built in, or the model cannot be exported.
+            temperature: float32 `[B]`, >= 0; it multiplies a standard deviation.
+            labels: as in `log_density`.
+
+        Returns:
+            float32 `[B,D]`.
+        """
+        raise NotImplementedError
+
+    def kl(self, mean, log_var, z, labels=None):
+        """KL( q(z|x) ‖ p(z) ) of a diagonal Gaussian posterior.
+
+        Without a closed form it is the estimate log q(z|x) − log p(z) at one sample, whose mean is the KL.
+
+        Args:
+            mean, log_var: float32 `[B,D]`, of the posterior.
+            z: float32 `[B,D]`, a sample of it.
+            labels: as in `log_density`.
+
+        Returns:
+            float32 `[B,G]`, nats, whose sum over G is the KL: G is D where the prior's dimensions are independent, and
+            1 elsewhere.
+        """
+        log_ratio = distributions.normal_log_prob(z, mean, log_var) - self.log_density(z, labels)
+        return ops.expand_dims(log_ratio, 1)
+
+    def attach(self, model):
+        """Called when the prior becomes `model.prior`; for a prior that needs the model's networks."""
+
+    # These follow.
+
+    @batched
+    def log_prob(self, z, labels=None, batch_size=None):
+        """log p(z), or log p(z|labels) for a conditional prior.
+
+        Args:
+            z: float `[B,D]`.
+            labels: int32 `[B]` classes, or float32 `[B,d]` attributes, for a conditional prior.
+            batch_size: int >= 1, rows at once; None for a number that suits their size.
+
+        Returns:
+            float32 `[B]`, nats.
+
+        Raises:
+            ValueError: for an argument of another kind, shape or range.
+        """
+        return self.log_density(*self._inputs(z, labels))
+
+    def sample(self, num_samples, seed=None, temperature=1.0, labels=None):
+        """Samples latents; the arguments are those of `zoo.VAE.sample`. Returns float32 `[num_samples,D]`."""
+        seeds, temperature = self._rows(num_samples, seed, temperature)
+        labels = self._cast_labels(self._check_labels(labels, num_samples))
+        return self.draw(seeds, temperature, labels)
+
+    def call(self, z, labels=None):
+        return self.log_density(z, labels)
+
+    # Inputs.
+
+    @property
+    def example_shape(self):
+        return (self.latent_dim,)
+
+    def _check_data(self, name, x):
+        z = inputs.array("z", x)
+        inputs.require_floating("z", z)
+        if len(z.shape) != 2 or z.shape[1] != self.latent_dim:
+            checks.fail("z", f"of shape [B, {self.latent_dim}]", f"shape {tuple(z.shape)}")
+        return z
+
+    def _inputs(self, x, labels=None):
+        z = ops.cast(ops.convert_to_tensor(self._check_data("z", x)), "float32")
+        return z, self._cast_labels(self._check_labels(labels, z.shape[0]))
+
+    def _values(self, batch, judged=True):
+        if batch.target is not None:
+            checks.fail("y", "labels, as latents are their own target", f"shape {tuple(batch.target.shape)}")
+        return [*self._values_of("z", batch.x), *super()._values(batch, judged)]
+
+    def _values_of(self, name, value):
+        return [inputs.Values("z", value)] if name == "z" else super()._values_of(name, value)
+
+    def get_config(self):
+        names = ("name", "trainable", "latent_dim", "num_classes", "num_attributes")
+        policy = keras.saving.serialize_keras_object(self.dtype_policy)
+        return {"dtype": policy, **{name: getattr(self, name) for name in names}}
+
+
+class LearnedPrior(LatentPrior):
+    """A prior with weights: trained as a part of a model, or by its own `fit` on the latents of a trained one.
+
+        loss = −log p(z),   z ~ q(z|x)
+
+    The minimum over p is the average of the posteriors (Tomczak & Welling 2018, eq. (8)).
+
+    Args:
+        latent_dim, num_classes, num_attributes: as in `LatentPrior`.
+        seed: int or None, of the first weights, and of the samples of z in `fit`.
+
+    Example:
+        >>> prior = zoo.priors.MixtureOfGaussians(latent_dim=4, components=8, seed=0)
+        >>> prior.compile("adam")
+        >>> history = prior.fit(vae.encode(images), epochs=2, verbose=0)
+        >>> vae.prior = prior
+    """
+
+    term_names = ("loss",)
+
+    def __init__(self, latent_dim, num_classes=None, num_attributes=None, seed=None, **kwargs):
+        super().__init__(latent_dim, num_classes, num_attributes, **kwargs)
+        self.seed = checks.seed("seed", seed)
+        self.sampling = layers.Sampling(seed, dtype="float32")
+
+    def compute_terms(self, x, labels=None, training=False, target=None):
+        """The term `loss`, −log p(z), float32 `[B]`, nats.
+
+        `x` is z `[B,D]`, or the means and log-variances that z is drawn from, side by side, `[B,2D]`.
+        """
+        if x.shape[-1] == 2 * self.latent_dim:
+            x = self.sampling(*ops.split(x, 2, axis=-1))
+        return {"loss": -self.log_density(x, labels)}
+
+    def _roles(self, x, y):
+        if isinstance(x, dict) and set(x) == {"mean", "log_var"}:  # what `encode` gives
+            x = ops.concatenate([x["mean"], x["log_var"]], axis=-1)
+        return super()._roles(x, y)
+
+    def _check_data(self, name, x):
+        z = inputs.array("z", x)
+        if name == "x" and len(z.shape) == 2 and z.shape[1] == 2 * self.latent_dim:
+            inputs.require_floating("z", z)
+            return z
+        return super()._check_data(name, x)
+
+    def _inputs(self, x, labels=None):
+        return ops.cast(ops.convert_to_tensor(x), "float32"), self._cast_labels(self._check_labels(labels, x.shape[0]))
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}
+
+
+def require(prior):
+    """`prior`, or ValueError that names what it lacks."""
+    return checks.implements("prior", prior, LatentPrior, ("log_density", "draw"))

@@ -1,0 +1,63 @@
+"""The protocol of quantizers, the discrete bottleneck of a VQ-VAE."""
+
+from keras import layers
+
+from zoo.runtime import checks
+
+
+class Quantizer(layers.Layer):
+    """Base of the quantizers: the encoder's vectors become integer codes, and codes become vectors.
+
+    A quantizer sets `num_codes` and `code_dim`, and defines `call` and `lookup`. It computes in float32 under any dtype
+    policy.
+
+    Attributes:
+        num_codes: int >= 1, K.
+        code_dim: int >= 1, the length of a vector.
+        codebook: str, how the code vectors are learned: "gradient" adds the term `codebook` to the loss; any other
+            value, such as "ema" or "fixed", does not.
+
+    Example:
+        >>> class Sign(zoo.quantizers.Quantizer):
+        ...     num_codes, code_dim = 2, 1
+        ...     def call(self, z_e, training=False):
+        ...         codes = keras.ops.cast(z_e[..., 0] > 0, "int32")
+        ...         z_q = z_e + keras.ops.stop_gradient(self.lookup(codes) - z_e)
+        ...         none = keras.ops.zeros(keras.ops.shape(z_e)[:1])
+        ...         return {"z_q": z_q, "codes": codes, "codebook": none, "commitment": none}
+        ...     def lookup(self, codes):
+        ...         return 2.0 * keras.ops.cast(codes, "float32")[..., None] - 1.0
+        >>> Sign()(np.float32([[[0.3], [-2.0]]]))["codes"].numpy()
+        array([[1, 0]], dtype=int32)
+    """
+
+    codebook = "fixed"
+    num_codes = None
+    code_dim = None
+
+    def __init__(self, **kwargs):
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+
+    def call(self, z_e, training=False):
+        """Quantises vectors.
+
+        Args:
+            z_e: float `[B, …, code_dim]`, the encoder's output.
+            training: bool, whether the codebook may move.
+
+        Returns:
+            dict of `z_q` float32 of `z_e`'s shape, through which the gradient passes to `z_e`; `codes` int32 with one
+            entry for each vector, or several along the last axis; `codebook` and `commitment` float32 `[B]`, the terms
+            of the loss, in squared units of the latent space.
+        """
+        raise NotImplementedError
+
+    def lookup(self, codes):
+        """The vectors that `codes` stand for: int32 as `call` gives them to float32 `[B, …, code_dim]`."""
+        raise NotImplementedError
+
+
+def require(quantizer):
+    """`quantizer`, or ValueError that names what it lacks."""
+    return checks.implements("quantizer", quantizer, Quantizer, ("call", "lookup", "num_codes", "code_dim"))
