@@ -89,7 +89,7 @@ def outputs(model, x, labels, seeds, temperature):
     z, encoded = latents(model, model.encode(x, **own))
     found |= {**encoded, "decode": model.decode(z, **own), "reconstruct": model.reconstruct(x, **own)}
     if model.can_sample:
-        drawn = {"labels": labels} if model.label_source else {}
+        drawn = {"labels": labels} if model.label_source() else {}
         number = len(seeds)
         found |= {
             "sample": model.sample(number, seed=seeds, temperature=float(temperature), **drawn),

@@ -153,7 +153,7 @@ def _ranges(model):
     """What values the inputs may have, where their types do not say it."""
     support = model.likelihood.support
     ranges = {} if support is None else {"value_range": {"image": list(support)}}
-    source = model.label_source
+    source = model.label_source()
     for name in ("num_classes", "num_attributes"):
         if source is not None and getattr(source, name) is not None:
             ranges[name] = getattr(source, name)

@@ -97,11 +97,11 @@ def cases(model, reference, images=None, labels=None):
     number = len(images)
     given["seed"] = np.concatenate([np.int32(_SEEDS), random.row_seeds(0, number)])[:number]
     given["temperature"] = np.resize(np.float32(_TEMPERATURES), number)
-    if model.label_source is None and labels is not None:
+    if model.label_source() is None and labels is not None:
         raise ValueError(f"Expected no `labels`, as {type(model).__name__} is not conditional. Received: {labels!r}")
-    if model.label_source is not None:
-        dtype, shape = model.label_source.label_spec
-        labels = _own_labels(model.label_source, number) if labels is None else np.asarray(labels, dtype)
+    if model.label_source() is not None:
+        dtype, shape = model.label_source().label_spec
+        labels = _own_labels(model.label_source(), number) if labels is None else np.asarray(labels, dtype)
         if labels.shape != (number, *shape):
             checks.fail("labels", f"of the shape {[number, *shape]}, as `images` are", labels.shape)
         given["labels"] = labels
@@ -121,7 +121,7 @@ def _own_images(model):
     noise = random.uniform(random.row_seeds(0, ROWS), model.image_shape)
     if not model.can_sample:
         return model.reconstruct(noise)
-    source = model.label_source
+    source = model.label_source()
     return model.sample(ROWS, seed=0, labels=None if source is None else _own_labels(source, ROWS))
 
 

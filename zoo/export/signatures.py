@@ -91,8 +91,8 @@ def of(model, batch_size=None):
         "decode": signature(decode, spec(latents.name, latents.dtype, latents.shape[1:])),
     }
     if model.can_sample:
-        found["sample"] = signature(sample, seed, temperature, label_source=model.label_source)
-        found["log_prob"] = signature(log_prob, image, seed, label_source=model.label_source)
+        found["sample"] = signature(sample, seed, temperature, label_source=model.label_source())
+        found["log_prob"] = signature(log_prob, image, seed, label_source=model.label_source())
     return found
 
 

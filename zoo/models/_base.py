@@ -267,8 +267,7 @@ class BaseVAE(HoldsApart, ObjectiveModel):
         """The shape of an example of the data, from that of the encoder's input; None for None."""
         return encoder_shape
 
-    @property
-    def label_source(self):
+    def label_source(self):  # no property: Keras would save what it gives a second time
         """Whose labels `sample` and `log_prob` take, the model's or its prior's; None where they take none."""
         return self if self.conditional else None
 

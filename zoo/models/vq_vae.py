@@ -262,7 +262,6 @@ class VQVAE(HasPrior, BaseVAE):
             raise ValueError(f"Expected `codes` to be int32. Received: dtype={codes.dtype}")
         return codes
 
-    @property
     def label_source(self):
         return self.prior if self.prior is not None and self.prior.conditional else None
 
