@@ -12,7 +12,17 @@ with startup.quiet():
     import keras  # noqa: F401  (and TensorFlow under it)
 
 from zoo import callbacks, distributions, export, layers, likelihoods, networks, priors, quantizers, random  # noqa: E402
-from zoo.models import CVAE, VAE, VQVAE, BetaVAE, HierarchicalVAE  # noqa: E402
+from zoo.models import (  # noqa: E402
+    CVAE,
+    IWAE,
+    VAE,
+    VQVAE,
+    BetaTCVAE,
+    BetaVAE,
+    FactorVAE,
+    HierarchicalVAE,
+    InfoVAE,
+)
 from zoo.runtime import cores, optimizers  # noqa: E402
 
 _LAZY = ("applications", "data", "evaluation", "training")  # imported where they are used first
@@ -26,10 +36,14 @@ def __getattr__(name):
 
 __all__ = [
     "VAE",
+    "BetaTCVAE",
     "BetaVAE",
     "CVAE",
-    "VQVAE",
+    "FactorVAE",
     "HierarchicalVAE",
+    "IWAE",
+    "InfoVAE",
+    "VQVAE",
     "callbacks",
     "cores",
     "distributions",

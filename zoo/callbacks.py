@@ -1,5 +1,8 @@
 """Keras callbacks that move a weight in the objective, and log the value in force."""
 
+import math
+import warnings
+
 import keras
 
 from zoo.runtime import checks
@@ -61,8 +64,7 @@ class KLWarmup(_Schedule):
         self.ratio = checks.number("ratio", ratio, 0.0, 1.0, open_low=True)
 
     def target(self):
-        if not hasattr(self.model, "kl_weight"):
-            raise ValueError(f"Expected a model with a KL to weigh. Received: {self.model.name}, which has none")
+        _require_kl_weight(self.model)
         return self.model.kl_weight
 
     def value(self, step):
@@ -98,3 +100,85 @@ class CapacityWarmup(_Schedule):
 
     def value(self, step):
         return self.start + (self.model.capacity - self.start) * min(1.0, step / self.steps)
+
+
+class GECO(keras.callbacks.Callback):
+    """Moves `model.kl_weight` until a term of the objective meets a target; logs `kl_weight`.
+
+        reconstruction:  log w ← log w − step · (reconstruction − target) / scale
+        kl:              log w ← log w + step · (kl − target) / scale
+
+    after each training step, w being the weight and the term the mean of the step's batch. Rezende & Viola 2018,
+    "Taming VAEs", algorithm 1, minimises KL + λ (reconstruction − target): the loss of a VAE with w = 1/λ, times λ.
+    Deviations: no moving average of the term, as a run that is resumed would have lost it; and the target of a rate.
+
+    |log w| stays below `bound`. A weight that is there at the end of training could not reach the target, and is warned
+    about. Under `steps_per_execution` the weight moves once an execution, by as many steps.
+
+    Args:
+        target: float, nats per example.
+        term: "reconstruction" or "kl", the distortion or the rate.
+        step: float > 0.
+        scale: float > 0, nats, or None for the larger of |target| and 1.
+        warmup: int >= 0, training steps before the weight begins to move.
+        bound: float > 0.
+
+    Raises:
+        ValueError: for arguments out of range, and at the start of training for a model without a `kl_weight`.
+
+    Example:
+        >>> history = model.fit(images, epochs=2, callbacks=[zoo.callbacks.GECO(target=20.0)], verbose=0)
+        >>> len(history.history["kl_weight"])
+        2
+    """
+
+    def __init__(self, target, term="reconstruction", step=0.01, scale=None, warmup=500, bound=8.0):
+        super().__init__()
+        self.target = checks.number("target", target)
+        self.term = checks.one_of("term", term, ("reconstruction", "kl"))
+        self.step = checks.number("step", step, 0.0, open_low=True)
+        self.scale = max(abs(self.target), 1.0) if scale is None else checks.number("scale", scale, 0.0, open_low=True)
+        self.warmup = checks.integer("warmup", warmup, 0)
+        self.bound = checks.number("bound", bound, 0.0, open_low=True)
+
+    def on_train_begin(self, logs=None):
+        _require_kl_weight(self.model)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._before = (self._taken(), *self._sums())
+
+    def on_train_batch_end(self, batch, logs=None):
+        taken, total, count = (now - before for now, before in zip((self._taken(), *self._sums()), self._before))
+        if self._taken() <= self.warmup or not count:
+            return
+        excess = (total / count - self.target) / self.scale
+        change = taken * self.step * (excess if self.term == "kl" else -excess)
+        self.model.kl_weight.assign(math.exp(min(max(self._log_weight() + change, -self.bound), self.bound)))
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is not None:
+            logs["kl_weight"] = math.exp(self._log_weight())
+
+    def on_train_end(self, logs=None):
+        if abs(self._log_weight()) > self.bound - 1e-3:
+            warnings.warn(
+                f"GECO's target of {self.target:g} nats for {self.term} was not reached: kl_weight is at its bound, "
+                f"{math.exp(self._log_weight()):.3g}. Choose another target, or a larger network",
+                stacklevel=2,
+            )
+
+    def _taken(self):
+        return int(self.model.optimizer.iterations.value.numpy())
+
+    def _sums(self):
+        """The sum of the term and the number of examples that it was taken of, since the epoch began."""
+        tracker = self.model.trackers[self.term]
+        return float(tracker.total.value.numpy()), float(tracker.count.value.numpy())
+
+    def _log_weight(self):
+        return math.log(max(float(self.model.kl_weight.value.numpy()), 1e-30))
+
+
+def _require_kl_weight(model):
+    if not hasattr(model, "kl_weight"):
+        raise ValueError(f"Expected a model with a KL to weigh. Received: {model.name}, which has none")

@@ -56,7 +56,24 @@ class ObjectiveModel(Verbs):
         gradients = cores.together([_dense(gradient) for gradient in tape.gradient(loss, variables)])
         gradients = self.filter_gradients(gradients)
         self.optimizer.apply_gradients(zip(gradients, variables))
-        return self._report(terms | {"loss": sum(added, terms["loss"])}, batch, training=True)
+        terms = terms | {"loss": sum(added, terms["loss"])} | self.after_step(terms)
+        return self._report(terms, batch, training=True)
+
+    def after_step(self, terms):
+        """Called at the end of each training step, with its terms: for a model that has another network to train.
+
+        Returns:
+            dict of further terms that are reported, `[B]` or scalars.
+        """
+        return {}
+
+    def build_optimizers(self):
+        """Makes the variables of the model's optimizer, and of others that it has."""
+        self.optimizer.build(self.trainable_variables)
+
+    def optimizers(self):
+        """All optimizers of the model, a list."""
+        return [self.optimizer]
 
     def _objective(self, batch, training):
         """The terms of a batch, "loss" with its weights; and what layers add to the loss, a list of scalars.

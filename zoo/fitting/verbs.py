@@ -39,7 +39,7 @@ class Verbs(BatchReader, keras.Model):
         # Keras leaves a model with a compile of its own uncompiled on loading, unless it says how.
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.built:
-            self.optimizer.build(self.trainable_variables)
+            self.build_optimizers()
 
     def fit(
         self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, validation_split=0.0,
@@ -118,7 +118,7 @@ class Verbs(BatchReader, keras.Model):
         if self.built and self.trainable_variables and not self.optimizer.built:
             # Else its variables are made in the first trace of the step, which is then traced once more.
             with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_variables)
+                self.build_optimizers()
         super().make_train_function(force)
         self.train_function = self._looking(self.train_function)
 

@@ -6,6 +6,8 @@ from keras import layers
 from zoo import random
 from zoo.runtime import checks, replicas
 
+_SHARED = -1  # in the place of a replica's number
+
 
 class Noise(layers.Layer):
     """A layer with random numbers of its own, which depend on a seed, on how many draws it made, and on the replica.
@@ -34,6 +36,12 @@ class Noise(layers.Layer):
         noise = generator(shape, seed=tf.stack([stream, self.draws.value]))
         self.draws.assign_add(1)
         return noise
+
+    def row_seeds(self, number):
+        """Seeds int32 `[number]`, the same on every replica, and one draw more on the counter."""
+        seeds = random.row_seeds(random.fold_in(random.fold_in(self._key, _SHARED), self.draws.value), number)
+        self.draws.assign_add(1)
+        return seeds
 
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}

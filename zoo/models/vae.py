@@ -70,7 +70,12 @@ class VAE(HasPrior, ElboVAE):
         log_likelihood = self.log_likelihood(x if target is None else target, inputs, training=training)
         latents = Latents(mean, log_var, z, self.prior.kl(mean, log_var, z, self.prior_labels(labels)))
         kl = distributions.sum_per_example(latents.kl)
-        return self.terms_of(x, log_likelihood, kl, self.penalty(latents))
+        terms = self.penalty_terms(latents)
+        return terms | self.terms_of(x, log_likelihood, kl, terms.pop("penalty"))
+
+    def penalty_terms(self, latents):
+        """A dict of `penalty`, and of what else a model reports of it, `[B]` each."""
+        return {"penalty": self.penalty(latents)}
 
     def penalty(self, latents):
         """The term of the loss that keeps q(z|x) near p(z): `Latents` to `[B]`, nats."""

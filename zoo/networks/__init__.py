@@ -7,7 +7,7 @@ replicas.
 """
 
 from zoo.networks.conv import conv_decoder, conv_encoder
-from zoo.networks.mlp import mlp_decoder, mlp_encoder
+from zoo.networks.mlp import mlp_critic, mlp_decoder, mlp_encoder
 from zoo.networks.residual import residual_decoder, residual_encoder
 from zoo.networks.top_down import TopDown, bottom_up_encoder
 
@@ -16,6 +16,7 @@ __all__ = [
     "bottom_up_encoder",
     "conv_decoder",
     "conv_encoder",
+    "mlp_critic",
     "mlp_decoder",
     "mlp_encoder",
     "residual_decoder",

@@ -24,3 +24,16 @@ def mlp_decoder(output_shape, latent_dim, hidden=(512, 512), activation="relu"):
         x = layers.Dense(units, activation=activation)(x)
     x = layers.Dense(math.prod(output_shape))(x)
     return keras.Model(inputs, layers.Reshape(output_shape)(x), name="decoder")
+
+
+def mlp_critic(latent_dim, hidden=(256, 256, 256)):
+    """The critic of a `zoo.FactorVAE`: dense layers with leaky ReLUs, `[B,latent_dim]` to logits `[B,1]`.
+
+    Kim & Mnih 2018, appendix A, have six layers of 1,000 units, `hidden=(1000,) * 6`, which take longer on a CPU than a
+    small VAE does. It computes in float32 under any dtype policy.
+    """
+    x = inputs = keras.Input((latent_dim,))
+    for units in hidden:
+        x = layers.Dense(units, dtype="float32")(x)
+        x = layers.LeakyReLU(0.2, dtype="float32")(x)
+    return keras.Model(inputs, layers.Dense(1, dtype="float32")(x), name="critic")

@@ -13,8 +13,13 @@ def fail(name, expected, received):
 
 
 def positive_int(name, value):
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-        fail(name, "an integer >= 1", value)
+    return integer(name, value, 1)
+
+
+def integer(name, value, low):
+    """`value` as an int of at least `low`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < low:
+        fail(name, f"an integer >= {low}", value)
     return int(value)
 
 

@@ -1,0 +1,105 @@
+"""The β-TCVAE."""
+
+import math
+
+import keras
+from keras import ops
+
+from zoo import distributions
+from zoo.models.vae import VAE
+from zoo.priors import StandardNormal
+from zoo.runtime import checks, replicas
+
+
+@keras.saving.register_keras_serializable("zoo")
+class BetaTCVAE(VAE):
+    """A VAE that pays β for the total correlation of its latents alone, where a β-VAE pays for the whole KL.
+
+        loss = −log p(x|z) + w · ( α I(z; x) + β TC(z) + γ Σ_j KL( q(z_j) ‖ p(z_j) ) )
+        TC(z) = KL( q(z) ‖ Π_j q(z_j) )
+
+    (Chen et al. 2018, "Isolating Sources of Disentanglement in Variational Autoencoders", eq. (4).) For
+    α = β = γ = 1 the three terms add up to the KL, in the mean. `w` is `kl_weight`, 1 unless a callback moves it. `kl`
+    and `elbo` are those of the VAE, whatever w, α, β and γ are.
+
+    q(z) = (1/N) Σ_n q(z|x_n) is estimated from the batch, over all replicas: the example of z itself weighs 1/N, and
+    the M − 1 others share the rest. This is the paper's minibatch stratified sampling (appendix C.2) in the mean over
+    the example that it singles out; its own estimate takes one of them at random. The estimate of q(z) is unbiased,
+    that of log q(z) too low, the less so the larger the batch.
+
+    Args:
+        encoder, decoder, likelihood, free_bits, seed: as in `zoo.VAE`. The prior is the standard normal, whose
+            dimensions are independent. `free_bits` must be 0.
+        dataset_size: int >= 1, N, the number of training examples.
+        beta: float >= 0.
+        alpha, gamma: float >= 0.
+
+    Reports:
+        beside the terms of a VAE `mutual_information`, `total_correlation` and `dimension_kl`, the three terms above
+        without their weights, nats per example. They are estimates, and can be negative.
+
+    Raises:
+        ValueError: for arguments out of range.
+
+    Example:
+        >>> model = zoo.BetaTCVAE(encoder, decoder, dataset_size=len(images), beta=6.0)
+    """
+
+    term_names = (*VAE.term_names, "mutual_information", "total_correlation", "dimension_kl")
+
+    def __init__(
+        self, encoder, decoder, likelihood="bernoulli", dataset_size=None, beta=6.0, alpha=1.0, gamma=1.0, **kwargs
+    ):  # fmt: skip
+        super().__init__(encoder, decoder, likelihood, **kwargs)
+        self.dataset_size = checks.positive_int("dataset_size", dataset_size)
+        self.beta = checks.number("beta", beta, 0.0)
+        self.alpha = checks.number("alpha", alpha, 0.0)
+        self.gamma = checks.number("gamma", gamma, 0.0)
+        if self.free_bits:
+            checks.fail("free_bits", "0, as a BetaTCVAE has no KL of single latents in its loss", self.free_bits)
+
+    def check_prior(self, prior):
+        super().check_prior(prior)
+        if type(prior) is not StandardNormal:
+            checks.fail("prior", "a zoo.priors.StandardNormal, as its dimensions must be independent", prior)
+
+    def penalty_terms(self, latents):
+        log_q, log_q_by_dimension = aggregate_log_prob(*latents[:3], self.dataset_size)
+        log_posterior = distributions.normal_log_prob(latents.z, latents.mean, latents.log_var)
+        log_product = ops.sum(log_q_by_dimension, axis=1)
+        terms = {
+            "mutual_information": log_posterior - log_q,
+            "total_correlation": log_q - log_product,
+            "dimension_kl": log_product - self.prior.log_density(latents.z),
+        }
+        weights = (self.alpha, self.beta, self.gamma)
+        return {"penalty": sum(weight * term for weight, term in zip(weights, terms.values())), **terms}
+
+    def get_config(self):
+        names = ("dataset_size", "beta", "alpha", "gamma")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def aggregate_log_prob(mean, log_var, z, dataset_size):
+    """log q(z) of the average of all examples' posteriors, estimated from a batch; and log q(z_j) of each dimension.
+
+    Args:
+        mean, log_var, z: float32 `[b,D]`, of this replica's examples and a sample of each.
+        dataset_size: int, N.
+
+    Returns:
+        float32 `[b]` and `[b,D]`, nats.
+    """
+    sizes = replicas.concat(ops.shape(mean)[:1] + ops.zeros((1,), "int32"))
+    means, log_vars = replicas.concat(mean), replicas.concat(log_var)
+    number = ops.shape(means)[0]
+    first = ops.sum(ops.where(ops.arange(ops.shape(sizes)[0]) < replicas.replica_id(), sizes, 0))
+    own = ops.arange(ops.shape(mean)[0]) + first  # the place of each example in the batch of all replicas
+    others = ops.cast(ops.maximum(number - 1, 1), "float32")
+    log_share = math.log(max(dataset_size - 1, 1) / dataset_size) - ops.log(others)
+    is_own = ops.equal(own[:, None], ops.arange(number))
+    log_weights = ops.where(is_own, -math.log(dataset_size), log_share)  # [b,M]
+    difference = z[:, None] - means  # [b,M,D]
+    by_dimension = -0.5 * (math.log(2 * math.pi) + log_vars + ops.square(difference) * ops.exp(-log_vars))
+    log_q = ops.logsumexp(log_weights + ops.sum(by_dimension, axis=2), axis=1)
+    return log_q, ops.logsumexp(log_weights[:, :, None] + by_dimension, axis=1)
