@@ -83,7 +83,7 @@ def is_validation(arguments):
 
     Private: the argument `_use_cached_eval_dataset`, as of Keras 3.15.1 (src/backend/tensorflow/trainer.py).
     Why: `fit` has looked at its validation data already, and would look at them again after each epoch.
-    Upstream: no upstream issue found (2026-11-26).
+    Upstream: https://github.com/keras-team/keras/issues/16958 (open), on models that override `evaluate`.
     Once mended: tell it by the public argument, if there is one.
     """
     return bool(arguments.get("_use_cached_eval_dataset"))

@@ -96,7 +96,8 @@ def rows_for(parts, size):
         [0, 4, 4, 8], and the gradient of an activation after it fails: "Inputs to operation … of type ReluGrad must
         have the same size and shape" (TensorFlow 2.21.0; core/kernels/mkl/mkl_conv_ops.cc, `MklConvOp::Compute`
         allocates `src_tf_shape` under "Corner cases: output with 0 elements and 0 batch size").
-    Upstream: no upstream issue found (2026-11-26); https://github.com/tensorflow/tensorflow/issues/14657 is on cuDNN.
+    Upstream: https://github.com/tensorflow/tensorflow/pull/112639 would mend it (closed);
+        https://github.com/tensorflow/tensorflow/issues/14657 is on cuDNN (closed).
     Once mended: take `size`; the caller is `zoo.runtime.cores.spread`. The command line's check in
         `zoo.training.run` stands for cuDNN as well.
     """
