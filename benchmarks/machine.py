@@ -4,10 +4,10 @@ import os
 import platform
 import re
 
+from zoo._compat import tensorflow as tf_compat
 from zoo.runtime import startup
 
 import tensorflow as tf
-from tensorflow.python.util import _pywrap_util_port  # private, and the only one that knows whether oneDNN is on
 
 
 def line():
@@ -34,7 +34,7 @@ def cpu():
 
 def onednn():
     """ "on" or "off" in this process, and the instructions that it is held to, if any."""
-    if not _pywrap_util_port.IsMklEnabled():
+    if not tf_compat.onednn_is_on():
         return "off"
     held = os.environ.get("ONEDNN_MAX_CPU_ISA")
     return f"on, held to {held}" if held else "on"

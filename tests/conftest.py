@@ -21,6 +21,7 @@ from tensorflow_datasets.core import splits as tfds_splits
 from xdist.scheduler import LoadFileScheduling
 
 from zoo import data
+from zoo._compat import tensorflow as tf_compat
 
 gc.set_threshold(200_000, 50, 100)  # graphs are many objects that stay, to be looked through again and again
 # Possible only before TensorFlow has touched its devices, so here and not in a fixture.
@@ -62,9 +63,7 @@ def fixed_seed():
 
 @pytest.fixture(autouse=True)
 def own_collectives():
-    # Two strategies of one process give their collectives the same keys, and TensorFlow takes those of the second for
-    # late ones of the first ("Shape mismatch in the collective instance"). Its own tests move this base as well.
-    tf.distribute.MirroredStrategy._collective_key_base += 100
+    tf_compat.separate_collectives()
 
 
 @functools.cache

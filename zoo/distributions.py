@@ -9,6 +9,8 @@ import math
 
 from keras import ops
 
+from zoo._compat.tflite import softplus
+
 LOG_VAR_RANGE = (-14.0, 14.0)
 LOG_SCALE_RANGE = (-8.0, 4.0)
 _HALF_BIN = 0.5 / 255
@@ -22,19 +24,6 @@ def sum_per_example(values):
 def bits_per_dim(elbo, shape):
     """−elbo / (ln 2 · number of dims), for likelihoods over 8-bit values: nats `[B]` to bits `[B]`."""
     return -elbo / (math.log(2.0) * math.prod(shape))
-
-
-@ops.custom_gradient
-def softplus(x):
-    """log(1 + e^x), elementwise, in a form that stays finite in every runtime.
-
-    TFLite's converter writes the operator of this name as log(e^x + 1), which overflows from 89 on.
-    """
-
-    def gradient(upstream):
-        return upstream * ops.sigmoid(x)  # in one operation, not by way of each of those below
-
-    return ops.relu(x) + ops.log1p(ops.exp(-ops.abs(x))), gradient
 
 
 def soft_bound(value, low, high):

@@ -10,10 +10,10 @@ import onnxruntime
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from keras import layers
-from tensorflow.lite.tools import flatbuffer_utils
 
 import zoo
 from zoo import networks
+from zoo._compat import flatbuffer
 
 sys.path.append(str(pathlib.Path(__file__).parents[1] / "conformance"))
 import conformance  # noqa: E402
@@ -194,10 +194,10 @@ def assert_agree(received, wanted, message=""):
 
 def read(path):
     """A TFLite file as objects, by TensorFlow's own reader."""
-    return flatbuffer_utils.read_model(str(path))
+    return flatbuffer.read(pathlib.Path(path).read_bytes())
 
 
 def operators(path):
     """The name, version and custom name of every operator, and which place has which."""
-    names = {number: name for name, number in vars(flatbuffer_utils.schema_fb.BuiltinOperator).items()}
+    names = {number: name for name, number in vars(flatbuffer.schema.BuiltinOperator).items()}
     return [(names[code.builtinCode], code.version, code.customCode) for code in read(path).operatorCodes]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from flatbuffers import encode, packer, table
 
+from zoo._compat import flatbuffer as files
 from zoo.export import flatbuffer
 
 METADATA = {
@@ -26,7 +27,7 @@ def described(tmp_path_factory):
 
 @pytest.fixture
 def file(exported):
-    return flatbuffer.read(exported("vae", "litert").read_bytes())
+    return files.read(exported("vae", "litert").read_bytes())
 
 
 def buffer(path, name):
@@ -73,7 +74,7 @@ def test_without_metadata_a_file_has_the_name_of_its_model_and_version_1(exporte
 
 def test_file_of_another_producer_has_no_metadata(file, tmp_path):
     file.metadata = None
-    (tmp_path / "other.tflite").write_bytes(flatbuffer.write(file))
+    (tmp_path / "other.tflite").write_bytes(files.write(file))
     assert flatbuffer.read_metadata(tmp_path / "other.tflite") == {}
 
 
@@ -113,7 +114,7 @@ def test_unknown_shape(file):
 def test_input_of_another_type(file):
     signature = next(one for one in file.signatureDefs if one.signatureKey == b"sample")
     end = next(end for end in signature.inputs if end.name == b"seed")
-    file.subgraphs[signature.subgraphIndex].tensors[end.tensorIndex].type = flatbuffer.schema.TensorType.INT64
+    file.subgraphs[signature.subgraphIndex].tensors[end.tensorIndex].type = files.schema.TensorType.INT64
     with pytest.raises(ValueError, match="Expected float32 or int32. Received: another type of seed in sample"):
         flatbuffer.check(file)
 
@@ -126,6 +127,6 @@ def test_aliases_share_the_graph_and_the_rest_stays(file):
 
 
 def test_a_file_that_is_read_and_written_is_the_same(file):
-    again = flatbuffer.read(flatbuffer.write(file))
+    again = files.read(files.write(file))
     assert flatbuffer.describe(again) == flatbuffer.describe(file)
     assert [len(graph.operators) for graph in again.subgraphs] == [len(graph.operators) for graph in file.subgraphs]

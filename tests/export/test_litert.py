@@ -18,7 +18,8 @@ from keras import layers
 
 import zoo
 from zoo import networks
-from zoo.export import flatbuffer, litert
+from zoo._compat import flatbuffer as files
+from zoo.export import litert
 
 ALONE = """
     import json, sys
@@ -70,7 +71,7 @@ def convolutions(file):
     for graph in file.subgraphs:
         for operator in graph.operators:
             code = file.operatorCodes[operator.opcodeIndex]
-            if code.builtinCode == flatbuffer.schema.BuiltinOperator.TRANSPOSE_CONV:
+            if code.builtinCode == files.schema.BuiltinOperator.TRANSPOSE_CONV:
                 _, weights, _, *biases = [graph.tensors[i] for i in operator.inputs if i >= 0]
                 fused = operator.builtinOptions.fusedActivationFunction
                 found.append((math.prod(biases[0].shape) if biases else None, weights.shape[0], fused))
@@ -80,14 +81,14 @@ def convolutions(file):
 @pytest.fixture
 def raw(monkeypatch):
     """A list of the files as the converter made them."""
-    files, split = [], flatbuffer.split_activations
+    made, split = [], files.split_activations
 
     def record(file):
-        files.append(copy.deepcopy(file))
+        made.append(copy.deepcopy(file))
         split(file)
 
-    monkeypatch.setattr(flatbuffer, "split_activations", record)
-    return files
+    monkeypatch.setattr(files, "split_activations", record)
+    return made
 
 
 def check_decode(model, path, tolerance=1e-4):
@@ -122,7 +123,7 @@ def test_relu_is_taken_out_of_transposed_convolutions(exported):
 
 
 def test_fused_relu_makes_a_version_that_is_refused(monkeypatch):
-    monkeypatch.setattr(flatbuffer, "split_activations", lambda file: None)
+    monkeypatch.setattr(files, "split_activations", lambda file: None)
     with pytest.raises(ValueError, match="Expected version 3 at most. Received: version 4 of TRANSPOSE_CONV of "):
         litert.convert(exports.trained("transposed"))
 

@@ -46,7 +46,7 @@ def test_adam_has_no_amsgrad():
 
 def test_gradients_are_clipped_together():
     adam = optimizers.Adam(global_clipnorm=0.25)
-    gradients = adam._clip_gradients([tf.constant([3.0]), tf.constant([4.0])])
+    gradients = adam.clip_gradients([tf.constant([3.0]), tf.constant([4.0])])
     np.testing.assert_allclose(gradients, [[0.15], [0.2]], rtol=1e-6)
 
 
@@ -58,7 +58,7 @@ def test_replicas_are_clipped_together():
 
     def shares():
         first = replicas.replica_id() == 0
-        return adam._clip_gradients([None, tf.where(first, 5.0, -2.0), tf.where(first, -3.0, 7.0)])[1:]
+        return adam.clip_gradients([None, tf.where(first, 5.0, -2.0), tf.where(first, -3.0, 7.0)])[1:]
 
     whole = [strategy.reduce("SUM", share, axis=None) for share in tf.function(lambda: strategy.run(shares))()]
     np.testing.assert_allclose(whole, [0.15, 0.2], rtol=1e-6)

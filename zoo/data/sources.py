@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import tensorflow as tf
 
+from zoo._compat import tfds as tfds_compat
 from zoo.data.errors import DataError
 from zoo.data.splits import Images, Splits, cut, validation_size
 from zoo.runtime import checks, disk, startup
@@ -140,16 +141,10 @@ def _read(builder, split, source, image_size, disk_folder):
 def _pictures_of_records(builder, split, picture, label):
     """Batches of what `picture` makes of a split's examples, in the order of TFDS, at a third of its time.
 
-    TFDS passes examples from thread to thread one by one, which takes longer than to decode a small image. A single
-    file of records holds them in their order, and can be read in batches. None for any other split.
+    None for a split that is not one file of records of 8-bit images.
     """
-    import tensorflow_datasets as tfds
-
-    info, feature = builder.info, builder.info.features["image"]
-    if split not in info.splits or type(feature) is not tfds.features.Image or None in feature.shape:
-        return None
-    files, tfrecord = info.splits[split].filepaths, tfds.core.FileFormat.TFRECORD
-    if len(files) != 1 or info.file_format is not tfrecord or feature.np_dtype != np.uint8 or not files[0].exists():
+    feature, path = builder.info.features["image"], tfds_compat.single_record_file(builder, split)
+    if path is None or feature.np_dtype != np.uint8:
         return None
     columns = {"image": tf.io.FixedLenFeature((), tf.string)}
     columns |= {label: tf.io.FixedLenFeature((), tf.int64)} if label else {}
@@ -161,5 +156,5 @@ def _pictures_of_records(builder, split, picture, label):
     def batch(records):
         return tf.map_fn(decoded, tf.io.parse_example(records, columns), fn_output_signature=(tf.uint8, tf.int32))
 
-    records = tf.data.TFRecordDataset(str(files[0]))
+    records = tf.data.TFRecordDataset(path)
     return records.batch(disk.rows_at_once((0, *feature.shape), np.uint8)).map(batch, num_parallel_calls=2)

@@ -1,10 +1,11 @@
 """TFLite files of builtin operators alone, which any runtime of LiteRT reads."""
 
-import re
 import tempfile
 
 import tensorflow as tf
 
+from zoo._compat import flatbuffer as files
+from zoo._compat import tflite
 from zoo.export import flatbuffer, saved_model, signatures
 
 QUANTIZATIONS = (None, "float16", "int8")
@@ -37,30 +38,18 @@ def convert(model, quantization=None, batch_size=1, metadata=None):
             content = converter.convert()
         except Exception as error:  # the converter's own class is private
             raise ValueError(_explain(str(error))) from error
-    file = flatbuffer.read(content)
+    file = files.read(content)
     flatbuffer.add_aliases(file, signatures.ALIASES)
-    flatbuffer.split_activations(file)
-    flatbuffer.widen_biases(file)
+    files.split_activations(file)
+    files.widen_biases(file)
     flatbuffer.check(file)
     flatbuffer.add_metadata(file, metadata or {})
-    return flatbuffer.write(file)
-
-
-# As in: loc(fused["Inv:", "decoder/lambda/Inv@__inference_decode_12"]): error: 'tf.Inv' op is neither a custom op nor …
-_FAILURE = re.compile(r"'tfl?\.(\w+)' op ([^\n]{0,120})")
-_PLACE = re.compile(r'fused\["(\w+):", (?:callsite\()?"([^"@]+)')
-_WRAPPERS = {"StatefulPartitionedCall", "PartitionedCall"}
+    return files.write(file)
 
 
 def _explain(message):
     """The operators that a failed conversion names, and where they come from."""
-    found = []
-    for line in message.splitlines():
-        failure = _FAILURE.search(line)
-        if failure:
-            places = [place for operator, place in _PLACE.findall(line) if operator not in _WRAPPERS]
-            found.append(f"{failure[1]} of {places[0] if places else 'an unnamed layer'}")
-    if not found:
+    listed = ", ".join(tflite.unsupported_operators(message))
+    if not listed:
         return f"Expected a model that converts to TFLite. Received from the converter: {message.strip()[:500]}"
-    listed = ", ".join(dict.fromkeys(found))
     return f"Expected a model of operators that TFLite has built in. Received: {listed}"

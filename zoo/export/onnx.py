@@ -4,15 +4,13 @@ Inputs and outputs have the names of `zoo.export.signatures`, but for one: as a 
 graph, an output with the name of an input has `_out` behind it. That is `image_out` of `reconstruct`.
 """
 
-import contextlib
 import json
-import logging
 import os
 import pathlib
 
-import numpy as np
 import tensorflow as tf
 
+from zoo._compat import onnx as onnx_compat
 from zoo.export import signatures
 from zoo.runtime import checks, files
 
@@ -57,19 +55,13 @@ def write(model, folder, metadata=None):
 
 
 def _convert(name, signature):
-    import tf2onnx.convert  # here, as are the others, as they need not be installed
-
     def call(*values):
         outputs = signature.call(**dict(zip(signature.inputs, values, strict=True)))
         return {output_name(output, signature.inputs): value for output, value in outputs.items()}
 
-    handlers = {operator: (handler, []) for operator, handler in (("Log1p", _log1p), ("Expm1", _expm1))}
     specs = list(signature.inputs.values())
     try:
-        with _silent("tf2onnx"):  # it lists as errors what is raised below
-            file, _ = tf2onnx.convert.from_function(
-                tf.function(call, autograph=False), specs, OPSET, custom_op_handlers=handlers
-            )
+        file = onnx_compat.convert(tf.function(call, autograph=False), specs, OPSET)
     except Exception as error:  # of any class
         raise ValueError(f"Expected a model that converts to ONNX. Received from tf2onnx: {error}") from error
     _check(file)
@@ -79,72 +71,9 @@ def _convert(name, signature):
     return file
 
 
-@contextlib.contextmanager
-def _silent(name):
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-# Operators that tf2onnx does not know. Their formulas are W. Kahan's, as Goldberg 1991 gives that of log1p ("What Every
-# Computer Scientist Should Know About Floating-Point Arithmetic", theorem 4): the rounding of u = 1 + x, or of u = e^x,
-# cancels in the quotient, which leaves a few units in the last place at any x, where log(1 + x) would keep no digit.
-
-
-def _log1p(graph, node, *_):
-    """log(1 + x): x where u is 1, else log(u) · x / (u − 1); of large x log(u), where that quotient may be ∞ / ∞."""
-    place = _Place(graph, node)
-    x, one = place.x, place.number(1)
-    u = place.add("Add", x, one)
-    log = place.add("Log", u)
-    quotient = place.add("Div", place.add("Mul", log, x), place.add("Sub", u, one))
-    accurate = place.add("Where", place.add("Greater", x, one), log, quotient)
-    place.finish("Where", place.add("Equal", u, one), x, accurate)
-
-
-def _expm1(graph, node, *_):
-    """e^x − 1: x where u is 1, else (u − 1) · x / log(u); of large |x| u − 1, where log(u) may be infinite."""
-    place = _Place(graph, node)
-    x, one = place.x, place.number(1)
-    u = place.add("Exp", x)
-    difference = place.add("Sub", u, one)
-    quotient = place.add("Div", place.add("Mul", difference, x), place.add("Log", u))
-    is_large = place.add("Greater", place.add("Abs", x), place.number(0.5))
-    accurate = place.add("Where", is_large, difference, quotient)
-    place.finish("Where", place.add("Equal", u, one), x, accurate)
-
-
-class _Place:
-    """The place of a node of one input `x`, which is taken out of tf2onnx's graph, for other operators to fill."""
-
-    def __init__(self, graph, node):
-        self._graph, self._name = graph, node.name
-        (self.x,), (self._output,) = node.input, node.output
-        self._shape, self._dtype = graph.get_shape(self._output), graph.get_dtype(self._output)
-        graph.remove_node(node.name)
-
-    def number(self, value):
-        from tf2onnx import utils
-
-        value = np.array(value, utils.map_onnx_to_numpy_type(self._dtype))
-        return self._graph.make_const(utils.make_name(self._name), value).output[0]
-
-    def add(self, operator, *inputs):
-        return self._graph.make_node(operator, list(inputs), op_name_scope=self._name).output[0]
-
-    def finish(self, operator, *inputs):
-        """Adds the operator whose output is that of the node."""
-        kept = {"shapes": [self._shape], "dtypes": [self._dtype]}
-        self._graph.make_node(operator, list(inputs), outputs=[self._output], name=self._name, **kept)
-
-
 def _check(file):
     """Raises ValueError for an operator that ONNX has not, with its place, and for other types than the contract's."""
-    import onnx
+    import onnx  # here, as it need not be installed
 
     for node in _nodes(file.graph):
         if node.domain or not onnx.defs.has(node.op_type, OPSET):

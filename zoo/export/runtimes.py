@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from zoo._compat import keras as keras_compat
 from zoo.export import onnx, signatures
 
 
@@ -82,7 +83,7 @@ class ONNX:
 def in_float32(model):
     """The model itself, or a copy of it that computes in float32 where a part of it has another policy."""
     # Of float32 throughout it need not be one that Keras can save.
-    if all(layer.compute_dtype == "float32" for layer in model._flatten_layers()):
+    if all(layer.compute_dtype == "float32" for layer in keras_compat.layers_of(model)):
         return model
     changed = _in_float32(keras.saving.serialize_keras_object(model))
     changed.pop("compile_config", None)

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from zoo._compat import tensorflow as tf_compat
 from zoo.runtime import checks
 
 TOLERANCE = 1e-3  # of a range of values: resizing and JPEG go a little beyond
@@ -232,41 +233,35 @@ class FirstBatch:
     def __init__(self, split, values_of):
         self._split, self._values_of = split, values_of
         self._fresh, self._failure, self._arrays, self._specs = True, None, [], None
-        # A resource of its own, not a variable: it is no part of the model, nor mirrored over replicas.
-        with tf.init_scope(), tf.device("CPU:0"):
-            self._flag = tf.raw_ops.VarHandleOp(dtype=tf.bool, shape=(), shared_name=_ANONYMOUS)
+        self._unseen = tf_compat.Flag()
 
     def reopen(self):
         self._fresh = True
         with tf.init_scope():
-            self._set(True)
-
-    def _set(self, value):
-        tf.raw_ops.AssignVariableOp(resource=self._flag, value=tf.constant(value))
+            self._unseen.set(True)
 
     def __call__(self, batches, judged):
         """Looks at `batches`, what each replica is given; gives what a graph must wait for, a list of tensors."""
         values = [each for batch in batches for each in self._values_of(batch, judged)]
         self._arrays = [(each.name, each.array.shape) for each in values if isinstance(each, Values)]
         if tf.executing_eagerly():
-            if tf.raw_ops.ReadVariableOp(resource=self._flag, dtype=tf.bool):
-                self._set(False)
+            if self._unseen.get():
+                self._unseen.set(False)
                 look(values)
             return []
         # An error in the graph would break the collectives of several replicas for good: `guarded` raises it later.
         stops = len(batches) == 1
 
-        # A graph of its own, for one with a condition in it is run the slower as a whole.
-        @tf.function(autograph=False, experimental_attributes={"_noinline": True})
+        # With a condition in it, the step's own graph would run the slower as a whole.
+        @tf_compat.graph_of_its_own
         def looked():
             with tf.device("CPU:0"):
-                unseen = tf.raw_ops.ReadVariableOp(resource=self._flag, dtype=tf.bool)
-                return tf.cond(unseen, lambda: self._look(values, stops), lambda: False)
+                return tf.cond(self._unseen.get(), lambda: self._look(values, stops), lambda: False)
 
         return [looked()]
 
     def _look(self, values, stops):
-        self._set(False)
+        self._unseen.set(False)
         good = functools.reduce(tf.logical_and, [each.hold() for each in values])
         arrays = [array for each in values for array in each.arrays]
 
@@ -341,8 +336,4 @@ def _of_first_replica(leaf):
         return None
     if isinstance(leaf, tf.distribute.DistributedValues):
         return leaf.values[0]
-    return getattr(leaf, "_value_specs", (leaf,))[0]
-
-
-# The name that makes a resource of its own of each handle (tensorflow/core/framework/resource_handle.h).
-_ANONYMOUS = "cd2c89b7-88b7-44c8-ad83-06c2a9158347"
+    return tf_compat.spec_of_first_replica(leaf)

@@ -4,8 +4,8 @@ import threading
 
 import keras
 import tensorflow as tf
-from keras import ops
 
+from zoo._compat import keras as keras_compat
 from zoo.fitting.verbs import Verbs
 from zoo.runtime import cores, replicas
 
@@ -35,8 +35,8 @@ class ObjectiveModel(Verbs):
 
     @property
     def metrics(self):
-        compiled = [] if self._compile_metrics is None else [self._compile_metrics]
-        return [*self.trackers.values(), *compiled]
+        compiled = keras_compat.compiled_metrics(self)
+        return [*self.trackers.values(), *([] if compiled is None else [compiled])]
 
     def train_step(self, data):
         batch = self._unpack(data)
@@ -53,7 +53,7 @@ class ObjectiveModel(Verbs):
             if added:
                 loss = loss + sum(added) * replicas.share_of_batch(terms["loss"])
             loss = self.optimizer.scale_loss(loss)
-        gradients = cores.together([_dense(gradient) for gradient in tape.gradient(loss, variables)])
+        gradients = cores.together([keras_compat.dense(gradient) for gradient in tape.gradient(loss, variables)])
         gradients = self.filter_gradients(gradients)
         self.optimizer.apply_gradients(zip(gradients, variables))
         terms = terms | {"loss": sum(added, terms["loss"])} | self.after_step(terms)
@@ -101,7 +101,7 @@ class ObjectiveModel(Verbs):
         At once, as a replica that is traced meanwhile, or another part of the batch, would write over it.
         """
         if self.added is not None:
-            self.added.extend(loss for layer in network._flatten_layers() for loss in layer._losses)
+            self.added.extend(keras_compat.losses_of_call(network))
 
     def filter_gradients(self, gradients):
         """The gradients of this replica's share of the loss, as the optimizer is to have them."""
@@ -129,20 +129,14 @@ class ObjectiveModel(Verbs):
         results |= self._compare(batch)
         strategy = tf.distribute.get_strategy()
         if replicas.has_workers(strategy) and strategy.num_replicas_in_sync > 1:
-            # Keras averages over the first axis there (keras issue 20585), so that there must be one.
-            results = {name: ops.expand_dims(value, 0) for name, value in results.items()}
+            results = keras_compat.reducible_by_workers(results)
         return results
 
     def _compare(self, batch):
         """The metrics that `compile` was given, of the data and their reconstructions: a dict of scalars."""
-        metrics = self._compile_metrics
+        metrics = keras_compat.compiled_metrics(self)
         if metrics is None:
             return {}
         target = batch.x if batch.target is None else batch.target
         metrics.update_state(target, self(batch.x, batch.labels), batch.weights)
         return metrics.result()
-
-
-def _dense(gradient):
-    """One number for each weight: Adam, given several for a row of an embedding, adds up the squares of each."""
-    return tf.convert_to_tensor(gradient) if isinstance(gradient, tf.IndexedSlices) else gradient

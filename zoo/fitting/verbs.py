@@ -7,12 +7,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from zoo._compat import keras as keras_compat
 from zoo.fitting import inputs
 from zoo.fitting.batch import NO_TARGET, BatchReader
-from zoo.runtime import checks, replicas
+from zoo.runtime import checks
 
 
-class Verbs(BatchReader, keras.Model):
+class Verbs(BatchReader, keras_compat.PrivateHooks):
     """A Keras model without a loss of Keras's, whose data are looked at before a step is made from them."""
 
     _judged = True  # whether the step that is being made shows the data to the likelihood
@@ -70,7 +71,7 @@ class Verbs(BatchReader, keras.Model):
 
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs):
         """As `keras.Model.evaluate`; the arguments are those of `fit`."""
-        if not kwargs.get("_use_cached_eval_dataset"):
+        if not keras_compat.is_validation(kwargs):
             x, y = self._checked_arrays(x, y, sample_weight)
         return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
 
@@ -139,8 +140,7 @@ class Verbs(BatchReader, keras.Model):
             return function
         return self._first_batch.guarded(function, lambda: [*self.variables, *self.optimizer.variables])
 
-    def _autoconvert_optionals(self, step_function):
-        # Of Keras: each batch of each verb comes by here, outside of what XLA compiles.
+    def around_step(self, step_function):
         strategy, judged = self.distribute_strategy, self._judged
 
         def step(data):
@@ -149,26 +149,12 @@ class Verbs(BatchReader, keras.Model):
             with tf.control_dependencies(self._first_batch(replicas, judged)):
                 return step_function(data)
 
-        return super()._autoconvert_optionals(step)
+        return step
 
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        # Keras builds from a batch that it first reduces over the replicas, which fails for pairs over several workers.
-        if iterator is not None and replicas.has_workers(self.distribute_strategy):
-            _, _, batches = next(iter(iterator))
-            local = self.distribute_strategy.experimental_local_results
-            data_batch = keras.tree.map_structure(lambda value: local(value)[0], next(batches))
-            iterator = None
-        metrics = self._compile_metrics
-        if metrics is not None and not metrics.built and self._distribute_strategy is not None:
-            # Keras would call the model for it as one that takes neither labels nor targets.
-            image = keras.KerasTensor((None, *self.image_shape), "float32")
-            with self._distribute_strategy.scope():
-                metrics.build(image, image)
-        super()._maybe_symbolic_build(iterator, data_batch)
+    def example_spec(self):
+        return keras.KerasTensor((None, *self.image_shape), "float32")
 
-    def _get_metrics_result_or_logs(self, logs):
-        # Keras falls back on the last step's report where a tracker is left out of it; of several replicas that is the
-        # mean of their means, in which an example of a smaller share counts for more.
+    def epoch_logs(self, logs):
         results = {name: value for name, value in self.get_metrics_result().items() if name in logs}
         if not np.all(np.isfinite(results.get("loss", 0.0))):
             warnings.warn(

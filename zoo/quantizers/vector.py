@@ -4,6 +4,7 @@ import tensorflow as tf
 from keras import ops, saving
 
 from zoo import random
+from zoo._compat import tflite
 from zoo.distributions import sum_per_example
 from zoo.quantizers import metrics
 from zoo.quantizers._base import Quantizer
@@ -157,10 +158,10 @@ class VectorQuantizer(Quantizer):
         return ops.reshape(vectors, (*ops.shape(codes), self.code_dim))
 
     def _nearest(self, vectors):
-        # ‖z‖² is the same for all codes. tf.argmin, as the one in keras.ops does not convert to TFLite.
+        # ‖z‖² is the same for all codes.
         products = ops.matmul(vectors, ops.transpose(self.embeddings))
         distances = ops.sum(ops.square(self.embeddings), axis=1) - 2.0 * products  # [N, K]
-        return tf.argmin(distances, axis=1, output_type=tf.int32)
+        return tflite.argmin(distances, axis=1)
 
     def _revive(self, vectors):
         vectors = replicas.concat(vectors)  # so that all replicas choose alike, and as one alone would

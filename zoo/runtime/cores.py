@@ -10,6 +10,7 @@ import threading
 
 import tensorflow as tf
 
+from zoo._compat import tensorflow as tf_compat
 from zoo.runtime import checks
 
 _LEAST = 8  # images in a part
@@ -76,7 +77,7 @@ def spread(function, *values, whole=lambda: False):
     if _number == 1 or getattr(_current, "in_part", False):
         return function(*values)
     size = tf.shape(tf.nest.flatten(values)[0])[0]
-    rows = tf.maximum(size, _number)  # convolutions fail on nothing, so that a part has an image, if one of zeros
+    rows = tf_compat.rows_for(_number, size)  # a part has an image, if one of zeros
     ends = [rows * number // _number for number in range(_number + 1)]
     sizes = tf.stack([end - start for start, end in zip(ends, ends[1:])])
 

@@ -3,11 +3,12 @@
 import keras
 import tensorflow as tf
 
+from zoo._compat.keras import PrivateAdam
 from zoo.runtime import replicas
 
 
 @keras.saving.register_keras_serializable("zoo")
-class Adam(keras.optimizers.Adam):
+class Adam(PrivateAdam):
     """Keras's Adam, its variables and arguments, with each weight moved in one operation where Keras has some ten.
 
         m = β₁ m + (1 − β₁) g,   v = β₂ v + (1 − β₂) g²,   w = w − α √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε)
@@ -28,18 +29,18 @@ class Adam(keras.optimizers.Adam):
             raise ValueError("Expected `amsgrad` to be False. Received: amsgrad=True")
 
     def update_step(self, gradient, variable, learning_rate):
-        dtype, number = variable.dtype, self._get_variable_index(variable)
+        dtype, (first, second) = variable.dtype, self.moments(variable)
         beta_1, beta_2 = tf.cast(self.beta_1, dtype), tf.cast(self.beta_2, dtype)
         step = tf.cast(self.iterations.value + 1, dtype)
         tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle, m=self._momentums[number].value.handle, v=self._velocities[number].value.handle,
+            var=variable.handle, m=first.value.handle, v=second.value.handle,
             beta1_power=tf.pow(beta_1, step), beta2_power=tf.pow(beta_2, step), lr=tf.cast(learning_rate, dtype),
             beta1=beta_1, beta2=beta_2, epsilon=tf.cast(self.epsilon, dtype), grad=tf.cast(gradient, dtype),
         )  # fmt: skip
 
-    def _clip_gradients(self, gradients):
+    def clip_gradients(self, gradients):
         if self.global_clipnorm is None or replicas.num_replicas() == 1:
-            return super()._clip_gradients(gradients)
+            return super().clip_gradients(gradients)
         known = [gradient for gradient in gradients if gradient is not None]
         norm = tf.linalg.global_norm([replicas.all_sum(gradient) for gradient in known])
         scale = self.global_clipnorm / tf.maximum(norm, self.global_clipnorm)

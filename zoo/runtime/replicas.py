@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from zoo._compat import tensorflow as tf_compat
+
 
 def _context():
     """The replica context where there are several replicas, else None."""
@@ -24,10 +26,7 @@ def distribute(strategy, make):
     """
     if strategy.num_replicas_in_sync == 1:
         return make(None)
-    dataset = strategy.distribute_datasets_from_function(make)
-    # That of a worker's dataset, whose elements are shares, where Keras wants to know of batches.
-    dataset._cardinality //= len(strategy.extended.worker_devices)
-    return dataset
+    return tf_compat.count_batches(strategy.distribute_datasets_from_function(make), strategy)
 
 
 def has_workers(strategy):

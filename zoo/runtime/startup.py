@@ -8,17 +8,10 @@ import sys
 import tempfile
 import warnings
 
-# Level and source of a log line: I0000 00:00:1795191041.751470 1872 port.cc:153] …
-_LOG_LINE = re.compile(r"^([IWEF])\d{4} [\d:.]+\s+\d+ (\S+)\]")
-# What TensorFlow prints on machines where nothing is amiss.
-_HARMLESS = re.compile(
-    r"All log messages before absl::InitializeLog|^To enable the following instructions|failed call to cuInit"
-    r"|Created TensorFlow Lite XNNPACK delegate"
-)
+from zoo._compat.startup import log_line_matters, turns_onednn_on_itself
+
 CPUINFO = pathlib.Path("/proc/cpuinfo")
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
-# With any of these TensorFlow turns oneDNN on by itself: DefaultOneDnnPolicy in its tensorflow/core/util/port.cc.
-_ON_BY_ITSELF = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
 
 
 def require_tensorflow_backend():
@@ -57,7 +50,7 @@ def turn_onednn_on():
         return
     if "tensorflow" not in sys.modules:
         os.environ[ONEDNN] = "1"
-    elif not flags & _ON_BY_ITSELF:
+    elif not turns_onednn_on_itself(flags):
         warnings.warn(
             "TensorFlow was imported before zoo, too late to turn on its oneDNN kernels, with which convolutions train "
             f"1.5 times as fast on this CPU. Import zoo before keras and tensorflow, or set {ONEDNN}=1 in the "
@@ -91,10 +84,5 @@ def quiet():
             os.close(stderr)
             kept.seek(0)
             lines = kept.read().decode(errors="replace").splitlines(keepends=True)
-            for line in lines if failed else filter(_matters, lines):
+            for line in lines if failed else filter(log_line_matters, lines):
                 os.write(2, line.encode())
-
-
-def _matters(line):
-    level = _LOG_LINE.match(line)
-    return not _HARMLESS.search(line) and (level is None or level[1] in "EF")

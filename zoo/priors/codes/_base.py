@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from zoo import random
+from zoo._compat import tflite
 from zoo.fitting import inputs
 from zoo.fitting.batched import batched
 from zoo.fitting.model import ObjectiveModel
@@ -173,7 +174,7 @@ class CodePrior(ObjectiveModel):
             if top_k is not None:
                 least = tf.math.top_k(logits, top_k).values[:, -1:]
                 noisy = tf.where(logits < least, noisy.dtype.min, noisy)
-            chosen = tf.argmax(noisy, axis=-1, output_type=tf.int32)  # the one in keras.ops does not convert
+            chosen = tflite.argmax(noisy, axis=-1)
             return place + 1, tf.where(tf.equal(places, place), chosen[:, None], codes), cache
 
         codes = tf.zeros((batch_size, self.length), tf.int32)
