@@ -51,6 +51,9 @@ class KLWarmup(_Schedule):
 
     Raises:
         ValueError: for arguments out of range.
+
+    Example:
+        >>> model.fit(images, epochs=10, callbacks=[zoo.callbacks.KLWarmup(steps=1000)])
     """
 
     def __init__(self, steps, start=0.0, cycles=1, ratio=1.0):
@@ -84,6 +87,11 @@ class CapacityWarmup(_Schedule):
 
     Raises:
         ValueError: for arguments out of range, and at the start of training for a model without a capacity.
+
+    Example:
+        >>> model = zoo.BetaVAE(encoder, decoder, capacity=25.0)
+        >>> model.compile("adam")
+        >>> model.fit(images, epochs=10, callbacks=[zoo.callbacks.CapacityWarmup(steps=1000)])
     """
 
     def __init__(self, steps, start=0.0):

@@ -66,6 +66,10 @@ def normal_kl(mean, log_var, prior_mean=0.0, prior_log_var=0.0):
 
     Returns:
         float32 of the broadcast shape, nats per dimension; never below 0 but for rounding.
+
+    Example:
+        >>> float(zoo.distributions.normal_kl(mean=1.0, log_var=0.0))
+        0.5
     """
     difference = log_var - prior_log_var
     squared = ops.square(mean - prior_mean) * ops.exp(-ops.convert_to_tensor(prior_log_var, "float32"))

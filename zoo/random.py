@@ -74,6 +74,10 @@ def fold_in(seed, data):
 
     Returns:
         int32 tensor of the broadcast shape.
+
+    Example:
+        >>> zoo.random.fold_in(seed=7, data=0) == zoo.random.row_seeds(7, 16)[0]
+        <tf.Tensor: shape=(), dtype=bool, numpy=True>
     """
     return ops.cast(_hash(seed, data, _FOLD), "int32")
 

@@ -24,6 +24,10 @@ def interpolate(model, start, end, num_steps=8, labels=None):
 
     Raises:
         ValueError: if `num_steps` is below 2, or the shapes of `start` and `end` differ.
+
+    Example:
+        >>> zoo.applications.interpolate(model, images[:4], images[4:8], num_steps=5).shape
+        (4, 5, 28, 28, 1)
     """
     if checks.positive_int("num_steps", num_steps) < 2:
         checks.fail("num_steps", "an integer >= 2", num_steps)

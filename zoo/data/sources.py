@@ -54,6 +54,11 @@ def load(name, data_dir=None, image_size=None, sample=False, disk_folder=None):
         ValueError: for an `image_size` of another form.
         DataError: if the dataset cannot be had.
         zoo.runtime.disk.NoRoom: if the disk cannot hold the images.
+
+    Example:
+        >>> splits = zoo.data.load("mnist", sample=True)
+        >>> splits.train.images.shape, splits.test.labels.dtype
+        ((…, 28, 28, 1), dtype('int32'))
     """
     if image_size is not None:
         image_size = checks.image_size("image_size", image_size)

@@ -15,6 +15,11 @@ def log_prob(model, batches, num_samples=1, seed=0):
 
     Returns:
         dict of floats: `log_prob`, and `standard_error`, of that mean over the images (NaN for one).
+
+    Example:
+        >>> batches = [images[:16], images[16:]]
+        >>> zoo.evaluation.log_prob(model, batches, num_samples=10)
+        {'log_prob': …, 'standard_error': …}
     """
 
     @tf.function(autograph=False, reduce_retracing=True)

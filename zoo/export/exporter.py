@@ -57,10 +57,15 @@ def export(model, path, format=None, quantization=None, batch_size=1, images=Non
 
     Example:
         >>> model.export("digits")
+        signature    output    rows  largest difference  allowed
+        reconstruct  image        8            …    1e-04
+        …
         PosixPath('digits/1')
         >>> model.export("digits.tflite", quantization="int8")
+        quantisation: reconstruct_psnr …
         PosixPath('digits.tflite')
         >>> model.export("digits_onnx", format="onnx")
+        signature …
         PosixPath('digits_onnx')
     """
     path = pathlib.Path(path)

@@ -24,7 +24,9 @@ class Sampling(Noise):
         float32 `[B, …]`.
 
     Example:
-        >>> zoo.layers.Sampling(seed=0)(mean, log_var)
+        >>> posterior = model.encode(images)
+        >>> zoo.layers.Sampling(seed=0)(posterior["mean"], posterior["log_var"]).shape
+        TensorShape([32, 16])
     """
 
     def call(self, mean, log_var):

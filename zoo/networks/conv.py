@@ -21,6 +21,10 @@ def conv_encoder(image_shape, latent_dim, filters=(32, 64), blocks=0, dense=256,
 
     Raises:
         ValueError: if the image cannot be halved that often.
+
+    Example:
+        >>> zoo.networks.conv_encoder((28, 28, 1), latent_dim=16).output_shape
+        (None, 32)
     """
     _blocks.check_divisible(image_shape, len(filters))
     x = inputs = keras.Input(image_shape)
@@ -47,6 +51,10 @@ def conv_decoder(output_shape, latent_dim, filters=(64, 32), blocks=0, dense=256
 
     Raises:
         ValueError: if the image cannot be halved that often.
+
+    Example:
+        >>> zoo.networks.conv_decoder((28, 28, 1), latent_dim=16).output_shape
+        (None, 28, 28, 1)
     """
     _blocks.check_divisible(output_shape, len(filters), "output_shape")
     height, width = (size // 2 ** len(filters) for size in output_shape[:2])

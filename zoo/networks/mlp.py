@@ -9,7 +9,12 @@ from zoo.networks import _blocks
 
 
 def mlp_encoder(image_shape, latent_dim, hidden=(512, 512), activation="relu"):
-    """Dense layers: `[B,H,W,C]` to `[B, 2·latent_dim]`. Any shape of image, or of table, will do."""
+    """Dense layers: `[B,H,W,C]` to `[B, 2·latent_dim]`. Any shape of image, or of table, will do.
+
+    Example:
+        >>> zoo.networks.mlp_encoder((28, 28, 1), latent_dim=16).output_shape
+        (None, 32)
+    """
     x = inputs = keras.Input(image_shape)
     x = layers.Flatten()(x)
     for units in hidden:
@@ -18,7 +23,12 @@ def mlp_encoder(image_shape, latent_dim, hidden=(512, 512), activation="relu"):
 
 
 def mlp_decoder(output_shape, latent_dim, hidden=(512, 512), activation="relu"):
-    """Dense layers: `[B,latent_dim]` to `[B,*output_shape]`."""
+    """Dense layers: `[B,latent_dim]` to `[B,*output_shape]`.
+
+    Example:
+        >>> zoo.networks.mlp_decoder((28, 28, 1), latent_dim=16).output_shape
+        (None, 28, 28, 1)
+    """
     x = inputs = keras.Input((latent_dim,))
     for units in hidden:
         x = layers.Dense(units, activation=activation)(x)

@@ -50,6 +50,7 @@ class FiniteScalarQuantizer(layers.Layer):
         ValueError: for arguments out of range, or an input whose last axis is not `code_dim`.
 
     Example:
+        >>> z_e = keras.random.normal((32, 8, 8, 4))  # an encoder's output
         >>> quantized = zoo.quantizers.FiniteScalarQuantizer(levels=(8, 5, 5, 5))(z_e)
         >>> quantized["codes"].shape
         TensorShape([32, 8, 8])

@@ -46,6 +46,7 @@ class ResidualQuantizer(layers.Layer):
         ValueError: for arguments out of range, an input without a grid, or one whose last axis is not `code_dim`.
 
     Example:
+        >>> z_e = keras.random.normal((32, 8, 8, 64))  # an encoder's output
         >>> quantized = zoo.quantizers.ResidualQuantizer(num_codes=256, code_dim=64, depth=4)(z_e)
         >>> quantized["codes"].shape
         TensorShape([32, 8, 32])

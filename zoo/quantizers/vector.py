@@ -76,6 +76,7 @@ class VectorQuantizer(layers.Layer):
         ValueError: for arguments out of range, or an input whose last axis is not `code_dim`.
 
     Example:
+        >>> z_e = keras.random.normal((32, 8, 8, 64))  # an encoder's output
         >>> quantized = zoo.quantizers.VectorQuantizer(num_codes=512, code_dim=64)(z_e)
         >>> quantized["codes"].shape
         TensorShape([32, 8, 8])
