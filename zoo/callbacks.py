@@ -12,20 +12,20 @@ class _Schedule(keras.callbacks.Callback):
     `steps_per_execution` the value moves once an execution.
     """
 
-    def value(self, step):
+    def value(self, step: int) -> float:
         raise NotImplementedError
 
-    def target(self):
+    def target(self) -> keras.Variable:
         """The weight to set, a Keras variable."""
         raise NotImplementedError
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self._assign()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self._assign()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if logs is not None:
             logs[self.target().name] = self._in_force
 
@@ -56,19 +56,19 @@ class KLWarmup(_Schedule):
         >>> model.fit(images, epochs=10, callbacks=[zoo.callbacks.KLWarmup(steps=1000)])
     """
 
-    def __init__(self, steps, start=0.0, cycles=1, ratio=1.0):
+    def __init__(self, steps: int, start: float = 0.0, cycles: int = 1, ratio: float = 1.0) -> None:
         super().__init__()
         self.steps = checks.positive_int("steps", steps)
         self.start = checks.number("start", start, 0.0, 1.0)
         self.cycles = checks.positive_int("cycles", cycles)
         self.ratio = checks.number("ratio", ratio, 0.0, 1.0, open_low=True)
 
-    def target(self):
+    def target(self) -> keras.Variable:
         if not hasattr(self.model, "kl_weight"):
             raise ValueError(f"Expected a model with a KL to weigh. Received: {self.model.name}, which has none")
         return self.model.kl_weight
 
-    def value(self, step):
+    def value(self, step: int) -> float:
         if step >= self.steps:
             return 1.0
         period = self.steps / self.cycles
@@ -94,15 +94,15 @@ class CapacityWarmup(_Schedule):
         >>> model.fit(images, epochs=10, callbacks=[zoo.callbacks.CapacityWarmup(steps=1000)])
     """
 
-    def __init__(self, steps, start=0.0):
+    def __init__(self, steps: int, start: float = 0.0) -> None:
         super().__init__()
         self.steps = checks.positive_int("steps", steps)
         self.start = checks.number("start", start, 0.0)
 
-    def target(self):
+    def target(self) -> keras.Variable:
         if getattr(self.model, "capacity", None) is None:
             raise ValueError(f"Expected a zoo.BetaVAE with a capacity. Received: {self.model.name}, which has none")
         return self.model.capacity_in_force
 
-    def value(self, step):
+    def value(self, step: int) -> float:
         return self.start + (self.model.capacity - self.start) * min(1.0, step / self.steps)

@@ -5,9 +5,16 @@ import numpy as np
 from keras import ops
 
 from zoo.runtime import checks
+from zoo.runtime.types import ArrayLike, Tensor
 
 
-def interpolate(model, start, end, num_steps=8, labels=None):
+def interpolate(
+    model: keras.Model,
+    start: np.ndarray | Tensor,
+    end: np.ndarray | Tensor,
+    num_steps: int = 8,
+    labels: ArrayLike | None = None,
+) -> np.ndarray:
     """Images on the straight line between two images' latents.
 
     The line runs between posterior means, for a hierarchical VAE in all layers at once; for a VQ-VAE between encoder

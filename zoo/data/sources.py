@@ -12,6 +12,7 @@ import tensorflow as tf
 from zoo.data.errors import DataError
 from zoo.data.splits import Images, Splits, cut, validation_size
 from zoo.runtime import checks, disk, startup
+from zoo.runtime.types import PathLike
 
 SAMPLE_DIR = pathlib.Path(__file__).parent / "sample_data"
 SAMPLES = ("mnist", "fashion_mnist", "cifar10")
@@ -36,7 +37,13 @@ SOURCES = {
 }
 
 
-def load(name, data_dir=None, image_size=None, sample=False, disk_folder=None):
+def load(
+    name: str,
+    data_dir: PathLike | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    sample: bool = False,
+    disk_folder: PathLike | None = None,
+) -> Splits:
     """A TFDS dataset by name, split.
 
     Args:

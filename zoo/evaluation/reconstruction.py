@@ -1,12 +1,18 @@
 """How close reconstructions come."""
 
 import math
+from collections.abc import Iterable
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from zoo.runtime.types import ArrayLike
 
-def reconstruction_error(model, batches, variance=None):
+
+def reconstruction_error(
+    model: keras.Model, batches: Iterable[ArrayLike | tuple[ArrayLike, ArrayLike]], variance: float | None = None
+) -> dict[str, float]:
     """The mean squared error of `model.reconstruct` over all values of all images.
 
     Args:

@@ -6,30 +6,36 @@ Shapes, types and names are those of TFLite's schema (tensorflow/compiler/mlir/l
 import copy
 import json
 import math
+from collections.abc import Mapping
+from typing import TypeAlias
 
 import flatbuffers
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
+from zoo.runtime.types import PathLike
+
 _OPERATORS = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
 _BORDER = {schema.TensorType.FLOAT32: "float32", schema.TensorType.INT32: "int32"}
 # GPU delegates refuse newer ones.
 _NEWEST = {"TRANSPOSE_CONV": 3}
 METADATA = "vae_zoo"
+# The tensors of a signature by "inputs" or "outputs" and their names, each with its dtype and shape.
+Sides: TypeAlias = dict[str, dict[str, dict[str, str | list[int]]]]
 
 
-def read(content):
+def read(content: bytes) -> schema.ModelT:
     """The file as objects that can be changed."""
     return flatbuffer_utils.read_model_from_bytearray(bytearray(content))
 
 
-def write(file):
+def write(file: schema.ModelT) -> bytes:
     """The bytes of a file, in which the signatures share the scales of their quantised weights, as they do the weights.
 
     Written anew for each signature, the scales of a wide layer would be half as large as its weights.
     """
-    shared = {}
+    shared: dict[tuple, _Scales] = {}
     for graph in file.subgraphs:
         for tensor in graph.tensors:
             if tensor.quantization is not None and tensor.quantization.scale is not None:
@@ -52,7 +58,7 @@ class _Scales:
         return self._packed
 
 
-def add_aliases(file, aliases):
+def add_aliases(file: schema.ModelT, aliases: Mapping[str, str]) -> None:
     """Adds signatures under other names, which share the graph of the first."""
     for alias, name in aliases.items():
         original = next(signature for signature in file.signatureDefs if signature.signatureKey.decode() == name)
@@ -61,7 +67,7 @@ def add_aliases(file, aliases):
         file.signatureDefs.append(signature)
 
 
-def split_activations(file):
+def split_activations(file: schema.ModelT) -> None:
     """Takes the ReLU out of each transposed convolution that has one fused, which makes it version 4."""
     transposed = [i for i, code in enumerate(file.operatorCodes) if _name(code) == "TRANSPOSE_CONV"]
     for graph in file.subgraphs:
@@ -76,7 +82,7 @@ def split_activations(file):
         file.operatorCodes[i].version = min(file.operatorCodes[i].version, _NEWEST["TRANSPOSE_CONV"])
 
 
-def widen_biases(file):
+def widen_biases(file: schema.ModelT) -> None:
     """Repeats the bias of each transposed convolution that the converter left with one number for all channels.
 
     It does so where a number is added to all channels after the convolution, as a likelihood's offset is to one without
@@ -98,7 +104,8 @@ def widen_biases(file):
 
 def _constant(file, graph, number):
     """The one float32 of a constant tensor, or of one of float16 that is widened first."""
-    data, dtype = file.buffers[graph.tensors[number].buffer].data, np.float32
+    data = file.buffers[graph.tensors[number].buffer].data
+    dtype: type[np.floating] = np.float32
     if data is None:
         widening = next(operator for operator in graph.operators if number in operator.outputs)
         data, dtype = file.buffers[graph.tensors[widening.inputs[0]].buffer].data, np.float16
@@ -144,7 +151,7 @@ def _text(name):
     return name.decode() if isinstance(name, bytes) else name
 
 
-def check(file):
+def check(file: schema.ModelT) -> None:
     """Raises ValueError for what a runtime without TensorFlow would not run, with the operator and its layer."""
     for graph in file.subgraphs:
         for operator in graph.operators:
@@ -169,9 +176,9 @@ def check(file):
                 )
 
 
-def describe(file):
+def describe(file: schema.ModelT) -> dict[str, Sides]:
     """Names, types and shapes of each signature's inputs and outputs."""
-    described = {}
+    described: dict[str, Sides] = {}
     for signature in file.signatureDefs:
         tensors = file.subgraphs[signature.subgraphIndex].tensors
         sides = {"inputs": signature.inputs, "outputs": signature.outputs}
@@ -188,7 +195,7 @@ def describe(file):
     return described
 
 
-def add_metadata(file, metadata):
+def add_metadata(file: schema.ModelT, metadata: Mapping[str, object]) -> None:
     """Puts `metadata` into the file, with the signatures' shapes and types.
 
     Twice: as JSON under the name "vae_zoo", and its name, description, version, author and licence as the standard
@@ -226,7 +233,7 @@ def _add_buffer(file, content):
     return len(file.buffers) - 1
 
 
-def read_metadata(path):
+def read_metadata(path: PathLike) -> dict[str, object]:
     """The JSON that `add_metadata` put into a `.tflite` file, or {} where there is none."""
     with open(path, "rb") as stream:
         file = read(stream.read())

@@ -1,10 +1,14 @@
 """What draws noise in training: streams that go on after loading where they stopped, and differ between replicas."""
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 from keras import layers
 
 from zoo import random
 from zoo.runtime import checks, replicas
+from zoo.runtime.types import Config, Shape, Tensor
 
 
 class Noise(layers.Layer):
@@ -17,7 +21,7 @@ class Noise(layers.Layer):
         seed: int, or None for one drawn afresh at each construction.
     """
 
-    def __init__(self, seed=None, **kwargs):
+    def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.seed = checks.seed("seed", seed)
         self._key = random.fresh_seed() if seed is None else seed
@@ -27,7 +31,7 @@ class Noise(layers.Layer):
         )  # fmt: skip
         self.built = True
 
-    def draw(self, generator, shape):
+    def draw(self, generator: Callable[..., Tensor], shape: Shape | Tensor) -> Tensor:
         """Numbers of `shape` from one of TensorFlow's stateless generators, and one draw more on the counter."""
         # TensorFlow's, as training noise need not agree between runtimes and they are faster.
         stream = random.fold_in(self._key, replicas.replica_id())
@@ -35,5 +39,5 @@ class Noise(layers.Layer):
         self.draws.assign_add(1)
         return noise
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "seed": self.seed}

@@ -1,12 +1,22 @@
 """Convolutional encoder and decoder of Gaussian latents."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import layers
 
 from zoo.networks import _blocks
+from zoo.runtime.types import Shape
 
 
-def conv_encoder(image_shape, latent_dim, filters=(32, 64), blocks=0, dense=256, activation="relu"):
+def conv_encoder(
+    image_shape: Shape,
+    latent_dim: int,
+    filters: Sequence[int] = (32, 64),
+    blocks: int = 0,
+    dense: int = 256,
+    activation: str = "relu",
+) -> keras.Model:
     """Strided convolutions, one for each entry of `filters`, then a dense layer.
 
     Args:
@@ -36,7 +46,14 @@ def conv_encoder(image_shape, latent_dim, filters=(32, 64), blocks=0, dense=256,
     return keras.Model(inputs, _blocks.posterior(x, latent_dim), name="encoder")
 
 
-def conv_decoder(output_shape, latent_dim, filters=(64, 32), blocks=0, dense=256, activation="relu"):
+def conv_decoder(
+    output_shape: Shape,
+    latent_dim: int,
+    filters: Sequence[int] = (64, 32),
+    blocks: int = 0,
+    dense: int = 256,
+    activation: str = "relu",
+) -> keras.Model:
     """A dense layer, then transposed convolutions, one for each entry of `filters`.
 
     Args:

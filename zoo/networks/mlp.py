@@ -1,14 +1,18 @@
 """Dense encoder and decoder."""
 
 import math
+from collections.abc import Sequence
 
 import keras
 from keras import layers
 
 from zoo.networks import _blocks
+from zoo.runtime.types import Shape
 
 
-def mlp_encoder(image_shape, latent_dim, hidden=(512, 512), activation="relu"):
+def mlp_encoder(
+    image_shape: Shape, latent_dim: int, hidden: Sequence[int] = (512, 512), activation: str = "relu"
+) -> keras.Model:
     """Dense layers: `[B,H,W,C]` to `[B, 2·latent_dim]`. Any shape of image, or of table, will do.
 
     Example:
@@ -22,7 +26,9 @@ def mlp_encoder(image_shape, latent_dim, hidden=(512, 512), activation="relu"):
     return keras.Model(inputs, _blocks.posterior(x, latent_dim), name="encoder")
 
 
-def mlp_decoder(output_shape, latent_dim, hidden=(512, 512), activation="relu"):
+def mlp_decoder(
+    output_shape: Shape, latent_dim: int, hidden: Sequence[int] = (512, 512), activation: str = "relu"
+) -> keras.Model:
     """Dense layers: `[B,latent_dim]` to `[B,*output_shape]`.
 
     Example:

@@ -1,10 +1,13 @@
 """Residual vector quantisation: each codebook quantises what the ones before it left over."""
 
+from typing import Any, Literal
+
 from keras import layers, ops, saving
 
 from zoo import random
 from zoo.quantizers.vector import GRADIENTS, VectorQuantizer
 from zoo.runtime import checks
+from zoo.runtime.types import ArrayLike, Config, Tensor, Tensors
 
 
 @saving.register_keras_serializable("zoo")
@@ -53,9 +56,18 @@ class ResidualQuantizer(layers.Layer):
     """
 
     def __init__(
-        self, num_codes=512, code_dim=64, depth=4, codebook="ema", decay=0.99, gradient="straight_through",
-        initialization="data", revival=0.03, seed=None, **kwargs,
-    ):  # fmt: skip
+        self,
+        num_codes: int = 512,
+        code_dim: int = 64,
+        depth: int = 4,
+        codebook: Literal["ema", "gradient"] = "ema",
+        decay: float = 0.99,
+        gradient: Literal["straight_through", "rotation"] = "straight_through",
+        initialization: Literal["data", "uniform"] = "data",
+        revival: float = 0.03,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.depth = checks.positive_int("depth", depth)
@@ -77,7 +89,7 @@ class ResidualQuantizer(layers.Layer):
         self.decay, self.initialization, self.revival = first.decay, first.initialization, first.revival
         self.built = True
 
-    def call(self, z_e, training=False):
+    def call(self, z_e: Tensor, training: bool = False) -> Tensors:
         if len(z_e.shape) < 3:
             raise ValueError(
                 "Expected the encoder to give a grid of vectors, [B, …, w, code_dim]. "
@@ -96,7 +108,7 @@ class ResidualQuantizer(layers.Layer):
             "commitment": sum(level["commitment"] for level in levels),
         }
 
-    def lookup(self, codes):
+    def lookup(self, codes: ArrayLike) -> Tensor:
         """The vectors that `codes` stand for: int32 `[B, …, w·depth]` to float32 `[B, …, w, code_dim]`.
 
         Raises:
@@ -106,13 +118,13 @@ class ResidualQuantizer(layers.Layer):
         if isinstance(length, int) and length % self.depth:
             raise ValueError(
                 f"Expected the last axis of `codes` to be a multiple of depth={self.depth}. "
-                f"Received: codes of shape {tuple(codes.shape)}"
+                f"Received: codes of shape {tuple(ops.shape(codes))}"
             )
         by_level = ops.reshape(codes, (-1, self.depth))
         vectors = sum(quantizer.lookup(by_level[:, level]) for level, quantizer in enumerate(self.quantizers))
         return ops.reshape(vectors, (*outer, length // self.depth, self.code_dim))
 
-    def get_config(self):
+    def get_config(self) -> Config:
         names = (
             "num_codes", "code_dim", "depth", "codebook", "decay", "gradient", "initialization", "revival", "seed",
         )  # fmt: skip

@@ -1,9 +1,12 @@
 """The optimizer that the recipes use."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from zoo.runtime import replicas
+from zoo.runtime.types import Tensor
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -22,12 +25,12 @@ class Adam(keras.optimizers.Adam):
         >>> model.compile(zoo.optimizers.Adam(1e-3))
     """
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.amsgrad:
             raise ValueError("Expected `amsgrad` to be False. Received: amsgrad=True")
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor) -> None:
         dtype, number = variable.dtype, self._get_variable_index(variable)
         beta_1, beta_2 = tf.cast(self.beta_1, dtype), tf.cast(self.beta_2, dtype)
         step = tf.cast(self.iterations.value + 1, dtype)
