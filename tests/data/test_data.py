@@ -140,7 +140,7 @@ def test_records_read_in_batches_are_what_tfds_reads(monkeypatch, name, image_si
     monkeypatch.setattr(type(builder), "as_dataset", None)  # not used so far
     sources._read(builder, "test", data.Source(), image_size, None)
     monkeypatch.undo()
-    monkeypatch.setattr(data, "_pictures_of_records", lambda *_: None)
+    monkeypatch.setattr(sources, "_pictures_of_records", lambda *_: None)
     for split, found in zip(("train", "test"), read):
         expected = sources._read(builder, split, data.Source(), image_size, None)
         assert np.array_equal(found.images, expected.images) and np.array_equal(found.labels, expected.labels)
