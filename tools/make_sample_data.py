@@ -13,7 +13,7 @@ import tempfile
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from zoo import data
+from zoo.data import sources
 
 SIZES = {"mnist": (4000, 800), "fashion_mnist": (3600, 600), "cifar10": (2000, 400)}
 
@@ -36,11 +36,11 @@ def main():
     parser.add_argument("--data-dir", required=True, help="where TFDS finds the full datasets")
     arguments = parser.parse_args()
     tf.config.set_visible_devices([], "GPU")
-    with tempfile.TemporaryDirectory(dir=data.SAMPLE_DIR.parent) as scratch:
+    with tempfile.TemporaryDirectory(dir=sources.SAMPLE_DIR.parent) as scratch:
         for name in SIZES:
             make(name, arguments.data_dir, scratch)
-            shutil.rmtree(data.SAMPLE_DIR / name, ignore_errors=True)
-            shutil.move(pathlib.Path(scratch) / name, data.SAMPLE_DIR / name)
+            shutil.rmtree(sources.SAMPLE_DIR / name, ignore_errors=True)
+            shutil.move(pathlib.Path(scratch) / name, sources.SAMPLE_DIR / name)
 
 
 if __name__ == "__main__":

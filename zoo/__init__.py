@@ -3,6 +3,8 @@
 __version__ = "0.2.0.dev0"
 
 import importlib
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from zoo.runtime import startup
 
@@ -25,10 +27,13 @@ from zoo.models import (  # noqa: E402
 )
 from zoo.runtime import cores, optimizers  # noqa: E402
 
+if TYPE_CHECKING:
+    from zoo import applications, data, evaluation, training  # noqa: F401
+
 _LAZY = ("applications", "data", "evaluation", "training")  # imported where they are used first
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> ModuleType:
     if name in _LAZY:
         return importlib.import_module(f"zoo.{name}")
     raise AttributeError(f"module 'zoo' has no attribute {name!r}")

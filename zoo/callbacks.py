@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from typing import Literal
 
 import keras
 
@@ -15,20 +16,20 @@ class _Schedule(keras.callbacks.Callback):
     `steps_per_execution` the value moves once an execution.
     """
 
-    def value(self, step):
+    def value(self, step: int) -> float:
         raise NotImplementedError
 
-    def target(self):
+    def target(self) -> keras.Variable:
         """The weight to set, a Keras variable."""
         raise NotImplementedError
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self._assign()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self._assign()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if logs is not None:
             logs[self.target().name] = self._in_force
 
@@ -54,20 +55,23 @@ class KLWarmup(_Schedule):
 
     Raises:
         ValueError: for arguments out of range.
+
+    Example:
+        >>> model.fit(images, epochs=10, callbacks=[zoo.callbacks.KLWarmup(steps=1000)])
     """
 
-    def __init__(self, steps, start=0.0, cycles=1, ratio=1.0):
+    def __init__(self, steps: int, start: float = 0.0, cycles: int = 1, ratio: float = 1.0) -> None:
         super().__init__()
         self.steps = checks.positive_int("steps", steps)
         self.start = checks.number("start", start, 0.0, 1.0)
         self.cycles = checks.positive_int("cycles", cycles)
         self.ratio = checks.number("ratio", ratio, 0.0, 1.0, open_low=True)
 
-    def target(self):
+    def target(self) -> keras.Variable:
         _require_kl_weight(self.model)
         return self.model.kl_weight
 
-    def value(self, step):
+    def value(self, step: int) -> float:
         if step >= self.steps:
             return 1.0
         period = self.steps / self.cycles
@@ -86,19 +90,24 @@ class CapacityWarmup(_Schedule):
 
     Raises:
         ValueError: for arguments out of range, and at the start of training for a model without a capacity.
+
+    Example:
+        >>> model = zoo.BetaVAE(encoder, decoder, capacity=25.0)
+        >>> model.compile("adam")
+        >>> model.fit(images, epochs=10, callbacks=[zoo.callbacks.CapacityWarmup(steps=1000)])
     """
 
-    def __init__(self, steps, start=0.0):
+    def __init__(self, steps: int, start: float = 0.0) -> None:
         super().__init__()
         self.steps = checks.positive_int("steps", steps)
         self.start = checks.number("start", start, 0.0)
 
-    def target(self):
+    def target(self) -> keras.Variable:
         if getattr(self.model, "capacity", None) is None:
             raise ValueError(f"Expected a zoo.BetaVAE with a capacity. Received: {self.model.name}, which has none")
         return self.model.capacity_in_force
 
-    def value(self, step):
+    def value(self, step: int) -> float:
         return self.start + (self.model.capacity - self.start) * min(1.0, step / self.steps)
 
 
@@ -132,7 +141,15 @@ class GECO(keras.callbacks.Callback):
         2
     """
 
-    def __init__(self, target, term="reconstruction", step=0.01, scale=None, warmup=500, bound=8.0):
+    def __init__(
+        self,
+        target: float,
+        term: Literal["reconstruction", "kl"] = "reconstruction",
+        step: float = 0.01,
+        scale: float | None = None,
+        warmup: int = 500,
+        bound: float = 8.0,
+    ) -> None:
         super().__init__()
         self.target = checks.number("target", target)
         self.term = checks.one_of("term", term, ("reconstruction", "kl"))
@@ -141,13 +158,13 @@ class GECO(keras.callbacks.Callback):
         self.warmup = checks.integer("warmup", warmup, 0)
         self.bound = checks.number("bound", bound, 0.0, open_low=True)
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         _require_kl_weight(self.model)
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self._before = (self._taken(), *self._sums())
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         taken, total, count = (now - before for now, before in zip((self._taken(), *self._sums()), self._before))
         if self._taken() <= self.warmup or not count:
             return
@@ -155,11 +172,11 @@ class GECO(keras.callbacks.Callback):
         change = taken * self.step * (excess if self.term == "kl" else -excess)
         self.model.kl_weight.assign(math.exp(min(max(self._log_weight() + change, -self.bound), self.bound)))
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if logs is not None:
             logs["kl_weight"] = math.exp(self._log_weight())
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         if abs(self._log_weight()) > self.bound - 1e-3:
             warnings.warn(
                 f"GECO's target of {self.target:g} nats for {self.term} was not reached: kl_weight is at its bound, "

@@ -10,23 +10,24 @@ import math
 from keras import ops
 
 from zoo._compat.tflite import softplus
+from zoo.runtime.types import Array, Shape, Tensor
 
 LOG_VAR_RANGE = (-14.0, 14.0)
 LOG_SCALE_RANGE = (-8.0, 4.0)
 _HALF_BIN = 0.5 / 255
 
 
-def sum_per_example(values):
+def sum_per_example(values: Array) -> Tensor:
     """Sums over all axes but the first: `[B, …]` to `[B]`."""
     return ops.sum(ops.reshape(values, (ops.shape(values)[0], -1)), axis=1)
 
 
-def bits_per_dim(elbo, shape):
+def bits_per_dim(elbo: Array, shape: Shape) -> Tensor:
     """−elbo / (ln 2 · number of dims), for likelihoods over 8-bit values: nats `[B]` to bits `[B]`."""
     return -elbo / (math.log(2.0) * math.prod(shape))
 
 
-def soft_bound(value, low, high):
+def soft_bound(value: Array, low: float, high: float) -> Tensor:
     """`value` held within (low, high), smoothly: about the identity inside, and never decreasing.
 
     A hard clip has no gradient outside, so that what once strays there never returns; here the gradient fades away
@@ -36,17 +37,22 @@ def soft_bound(value, low, high):
     return low + softplus(value - low)
 
 
-def bound_log_var(log_var):
+def bound_log_var(log_var: Array) -> Tensor:
     """Log-variance held within (−14, 14), so that no finite network output makes a variance 0 or infinite."""
     return soft_bound(log_var, *LOG_VAR_RANGE)
 
 
-def bound_log_scale(log_scale):
+def bound_log_scale(log_scale: Array) -> Tensor:
     """A network's output as the log-scale of a logistic, held within `LOG_SCALE_RANGE`; 0 becomes a scale of ½."""
     return soft_bound(log_scale - math.log(2.0), *LOG_SCALE_RANGE)
 
 
-def normal_kl(mean, log_var, prior_mean=0.0, prior_log_var=0.0):
+def normal_kl(
+    mean: Array | float,
+    log_var: Array | float,
+    prior_mean: Array | float = 0.0,
+    prior_log_var: Array | float = 0.0,
+) -> Tensor:
     """KL( N(mean, e^log_var) ‖ N(prior_mean, e^prior_log_var) ), each dimension by itself.
 
         ½ [ log σp² − log σ² + (σ² + (μ − μp)²) / σp² − 1 ]
@@ -55,24 +61,28 @@ def normal_kl(mean, log_var, prior_mean=0.0, prior_log_var=0.0):
 
     Returns:
         float32 of the broadcast shape, nats per dimension; never below 0 but for rounding.
+
+    Example:
+        >>> float(zoo.distributions.normal_kl(mean=1.0, log_var=0.0))
+        0.5
     """
     difference = log_var - prior_log_var
     squared = ops.square(mean - prior_mean) * ops.exp(-ops.convert_to_tensor(prior_log_var, "float32"))
     return 0.5 * (ops.exp(difference) - 1.0 - difference + squared)
 
 
-def normal_draw(mean, log_var, noise):
+def normal_draw(mean: Array, log_var: Array, noise: Array) -> Tensor:
     """μ + e^(½ log σ²) · ε: a draw from the normal distribution where `noise` ε is from the standard one."""
     return mean + ops.exp(0.5 * log_var) * noise
 
 
-def normal_log_prob(x, mean, log_var):
+def normal_log_prob(x: Array, mean: Array, log_var: Array | float) -> Tensor:
     """log N(x; mean, e^log_var), summed over all axes but the first: nats `[B]`."""
     log_prob = -0.5 * (math.log(2 * math.pi) + log_var + ops.square(x - mean) * ops.exp(-log_var))
     return sum_per_example(ops.broadcast_to(log_prob, ops.shape(x)))
 
 
-def optimal_log_var(x, mean):
+def optimal_log_var(x: Array, mean: Array) -> Tensor:
     """The log-variance that maximises `normal_log_prob` over the whole batch: log MSE.
 
     Rybkin et al. 2021, "Simple and Effective VAE Training with Calibrated Decoders", eq. (6).
@@ -83,7 +93,7 @@ def optimal_log_var(x, mean):
     return ops.log(ops.mean(ops.square(x - mean)))
 
 
-def bernoulli_log_prob(x, logits):
+def bernoulli_log_prob(x: Array, logits: Array) -> Tensor:
     """x·log σ(l) + (1 − x)·log(1 − σ(l)), summed over all axes but the first: nats `[B]`.
 
     A log-probability where `x` is 0 or 1. On grey levels it is the usual cross-entropy, which is no
@@ -107,7 +117,7 @@ def _logistic_bin_log_prob(x, mean, log_scale):
     return ops.where(x < _HALF_BIN, upper, ops.where(x > 1 - _HALF_BIN, lower, inside))
 
 
-def discretized_logistic_log_prob(x, mean, log_scale):
+def discretized_logistic_log_prob(x: Array, mean: Array, log_scale: Array) -> Tensor:
     """Logistic over 8-bit values (Kingma et al. 2016, IAF, section 5.2), summed: nats `[B]`.
 
     Args:
@@ -120,7 +130,7 @@ def discretized_logistic_log_prob(x, mean, log_scale):
     return sum_per_example(_logistic_bin_log_prob(x, mean, log_scale))
 
 
-def mixture_size(channels, components):
+def mixture_size(channels: int, components: int) -> int:
     """Parameters a pixel of `discretized_logistic_mixture_*`: 3 a component for grey, 10 for colour."""
     return components * (1 + 2 * channels + channels * (channels - 1) // 2)
 
@@ -152,7 +162,7 @@ def _coupled_mean(means, coupling, previous, channel):
     return mean
 
 
-def discretized_logistic_mixture_log_prob(x, params, components):
+def discretized_logistic_mixture_log_prob(x: Array, params: Array, components: int) -> Tensor:
     """Mixture of discretised logistics, the channels of a pixel coupled linearly, summed: nats `[B]`.
 
     Salimans et al. 2017, PixelCNN++, eqs. (1) to (3). Deviations: any number of channels, and the couplings act on
@@ -176,11 +186,11 @@ def discretized_logistic_mixture_log_prob(x, params, components):
     return sum_per_example(ops.logsumexp(log_prob, axis=-1))
 
 
-def discretized_logistic_mixture_mean(params, channels, components):
+def discretized_logistic_mixture_mean(params: Array, channels: int, components: int) -> Tensor:
     """The mixture's mean image, each component's location held within [0, 1]: `[B,H,W,C]`."""
     logits, means, _, coupling = _mixture_parameters(params, channels, components)
     weights = ops.softmax(logits, axis=-1)
-    locations = []
+    locations: list[Tensor] = []
     for c in range(channels):
         locations.append(ops.clip(_coupled_mean(means, coupling, locations, c), 0.0, 1.0))
     return ops.stack([ops.sum(weights * location, axis=-1) for location in locations], axis=-1)

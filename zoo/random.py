@@ -24,6 +24,7 @@ import tensorflow as tf
 from keras import ops
 
 from zoo.runtime import checks
+from zoo.runtime.types import ArrayLike, Seeds, Shape, Tensor
 
 _BITS = (0x3C6EF372, 0x9E3779B9)  # added to seed and counter where numbers are drawn
 _FOLD = (0x1B873593, 0xCC9E2D51)  # and where seeds are derived, so that the two never meet
@@ -32,7 +33,8 @@ _FOLD = (0x1B873593, 0xCC9E2D51)  # and where seeds are derived, so that the two
 def _uint32(value):
     """`value` modulo 2**32, as a uint32 tensor; an int, or an array, must have no more than 32 bits."""
     if isinstance(value, numbers.Integral):
-        return ops.convert_to_tensor(checks.seed("seed", value) % 2**32, "uint32")
+        checks.seed("seed", value)
+        return ops.convert_to_tensor(int(value) % 2**32, "uint32")
     value = _of_32_bits(value)
     return ops.cast(value, "uint32")
 
@@ -63,7 +65,7 @@ def _hash(seed, counter, constants):
     return _mix(ops.bitwise_xor(seed, counter))
 
 
-def fold_in(seed, data):
+def fold_in(seed: int | ArrayLike, data: int | ArrayLike) -> Tensor:
     """A new seed from a seed and an integer, for an independent stream.
 
     For one seed, different `data` give different seeds.
@@ -74,16 +76,20 @@ def fold_in(seed, data):
 
     Returns:
         int32 tensor of the broadcast shape.
+
+    Example:
+        >>> zoo.random.fold_in(seed=7, data=0) == zoo.random.row_seeds(7, 16)[0]
+        <tf.Tensor: shape=(), dtype=bool, numpy=True>
     """
     return ops.cast(_hash(seed, data, _FOLD), "int32")
 
 
-def fresh_seed():
+def fresh_seed() -> int:
     """An int32 seed from the operating system, for those who asked for none."""
     return secrets.randbits(31)
 
 
-def row_seeds(seed, num_rows):
+def row_seeds(seed: Seeds, num_rows: int | Tensor) -> Tensor:
     """The seeds of `num_rows` rows: `fold_in(seed, i)` for an int, an int32 `[num_rows]` as it is.
 
     None draws afresh at each call, also of a graph.
@@ -96,20 +102,20 @@ def row_seeds(seed, num_rows):
         seed = tf.random.uniform((), -(2**31), 2**31 - 1, tf.int32) if tf.inside_function() else fresh_seed()
     if isinstance(seed, numbers.Integral):
         return fold_in(seed, ops.arange(num_rows, dtype="int32"))
-    seed = ops.convert_to_tensor(_of_32_bits(seed))
-    is_integer = "int" in seed.dtype.name
-    if len(seed.shape) == 0 and is_integer:
-        return fold_in(ops.cast(seed, "int32"), ops.arange(num_rows, dtype="int32"))
-    fits = len(seed.shape) == 1 and (not isinstance(num_rows, int) or seed.shape[0] in (None, num_rows))
+    seeds = ops.convert_to_tensor(_of_32_bits(seed))
+    is_integer = "int" in seeds.dtype.name
+    if len(seeds.shape) == 0 and is_integer:
+        return fold_in(ops.cast(seeds, "int32"), ops.arange(num_rows, dtype="int32"))
+    fits = len(seeds.shape) == 1 and (not isinstance(num_rows, int) or seeds.shape[0] in (None, num_rows))
     if not fits or not is_integer:
         raise ValueError(
             f"Expected `seed` to be an int or an int32 array of shape [{num_rows}]. "
-            f"Received: seed of shape {tuple(seed.shape)} and dtype {seed.dtype.name}"
+            f"Received: seed of shape {tuple(seeds.shape)} and dtype {seeds.dtype.name}"
         )
-    return ops.cast(seed, "int32")
+    return ops.cast(seeds, "int32")
 
 
-def uniform(seed, shape):
+def uniform(seed: ArrayLike, shape: Shape) -> Tensor:
     """Uniform numbers in the open interval (0, 1), on a grid of 2**-23.
 
     The upper 23 bits plus one half are exact in float32, so that neither 0 nor 1 can come out
@@ -133,7 +139,7 @@ def uniform(seed, shape):
     return ops.reshape((top + 0.5) * 2.0**-23, (-1, *shape))
 
 
-def normal(seed, shape):
+def normal(seed: ArrayLike, shape: Shape) -> Tensor:
     """Standard normal numbers, by Box and Muller (1958): sqrt(-2 ln u) · (cos 2πv, sin 2πv).
 
     The largest magnitude is sqrt(-2 ln 2**-24) = 5.77.
@@ -154,7 +160,7 @@ def normal(seed, shape):
     return ops.reshape(pairs[:, :size], (-1, *shape))
 
 
-def gumbel(seed, shape):
+def gumbel(seed: ArrayLike, shape: Shape) -> Tensor:
     """Standard Gumbel numbers, −ln(−ln u): `argmax(logits + gumbel)` is a categorical draw.
 
     Args:

@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 from matplotlib import pyplot as plt
 
 from zoo import data
+from zoo.data import sources
 from zoo.runtime import disk
 
 # sample_data/README.md: training images, those for validation among them, and test images.
@@ -84,7 +85,7 @@ def test_labels_of_the_samples_say_what_the_images_show(samples):
 
 
 def test_samples_take_less_than_10_mib():
-    assert 1e6 < sum(path.stat().st_size for path in data.SAMPLE_DIR.rglob("*") if path.is_file()) < 10 * 2**20
+    assert 1e6 < sum(path.stat().st_size for path in sources.SAMPLE_DIR.rglob("*") if path.is_file()) < 10 * 2**20
 
 
 @pytest.mark.parametrize("name", SAMPLE_SIZES)
@@ -120,7 +121,7 @@ def test_splits_of_the_samples_are_the_ones_they_always_were(samples, name):
 
 def test_validation_is_a_fair_draw(samples):
     """Not the first or the last tenth: its images come from all over the training split."""
-    everything = tfds.load("mnist", split="train", data_dir=data.SAMPLE_DIR, shuffle_files=False)
+    everything = tfds.load("mnist", split="train", data_dir=sources.SAMPLE_DIR, shuffle_files=False)
     position = {example["image"].tobytes(): i for i, example in enumerate(tfds.as_numpy(everything))}
     found = np.array([position[row] for row in rows_of(samples["mnist"].validation.images)])
     assert np.histogram(found, bins=4, range=(0, 4000))[0].min() > 70
@@ -134,16 +135,16 @@ def test_validation_size(number, held_out):
 @pytest.mark.parametrize("name", data.SAMPLES)
 @pytest.mark.parametrize("image_size", [None, (16, 12)])
 def test_records_read_in_batches_are_what_tfds_reads(monkeypatch, name, image_size):
-    builder = data._prepared(name, data.SAMPLE_DIR)
-    read = [data._read(builder, split, data.Source(), image_size, None) for split in ("train", "test")]
+    builder = sources._prepared(name, sources.SAMPLE_DIR)
+    read = [sources._read(builder, split, data.Source(), image_size, None) for split in ("train", "test")]
     monkeypatch.setattr(type(builder), "as_dataset", None)  # not used so far
-    data._read(builder, "test", data.Source(), image_size, None)
+    sources._read(builder, "test", data.Source(), image_size, None)
     monkeypatch.undo()
-    monkeypatch.setattr(data, "_pictures_of_records", lambda *_: None)
+    monkeypatch.setattr(sources, "_pictures_of_records", lambda *_: None)
     for split, found in zip(("train", "test"), read):
-        expected = data._read(builder, split, data.Source(), image_size, None)
+        expected = sources._read(builder, split, data.Source(), image_size, None)
         assert np.array_equal(found.images, expected.images) and np.array_equal(found.labels, expected.labels)
-    assert len(data._read(builder, "train[:30]", data.Source(), image_size, None)) == 30
+    assert len(sources._read(builder, "train[:30]", data.Source(), image_size, None)) == 30
 
 
 def test_other_names_have_no_sample():
@@ -420,7 +421,7 @@ def test_data_dir_goes_before_tfds_data_dir(tfds_folder, monkeypatch, tmp_path):
 
 
 def test_sample_is_a_tfds_directory_like_any_other(samples):
-    splits = data.load("mnist", data_dir=data.SAMPLE_DIR)
+    splits = data.load("mnist", data_dir=sources.SAMPLE_DIR)
     assert np.array_equal(splits.train.images, samples["mnist"].train.images)
 
 

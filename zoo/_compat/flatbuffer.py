@@ -7,6 +7,19 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
+__all__ = [
+    "NEWEST",
+    "add_buffer",
+    "add_metadata",
+    "operator_name",
+    "read",
+    "schema",
+    "split_activations",
+    "text",
+    "widen_biases",
+    "write",
+]
+
 _OPERATORS = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
 # GPU delegates refuse newer ones.
 NEWEST = {"TRANSPOSE_CONV": 3}
@@ -34,7 +47,7 @@ def write(file):
     Upstream: no upstream issue found (2026-11-26).
     Once mended: return `flatbuffer_utils.convert_object_to_bytearray(file)`, and remove `_Scales`.
     """
-    shared = {}
+    shared: dict[tuple, _Scales] = {}
     for graph in file.subgraphs:
         for tensor in graph.tensors:
             if tensor.quantization is not None and tensor.quantization.scale is not None:
@@ -103,7 +116,8 @@ def widen_biases(file):
 
 def _constant(file, graph, number):
     """The one float32 of a constant tensor, or of one of float16 that is widened first."""
-    data, dtype = file.buffers[graph.tensors[number].buffer].data, np.float32
+    data = file.buffers[graph.tensors[number].buffer].data
+    dtype: type[np.floating] = np.float32
     if data is None:
         widening = next(operator for operator in graph.operators if number in operator.outputs)
         data, dtype = file.buffers[graph.tensors[widening.inputs[0]].buffer].data, np.float16

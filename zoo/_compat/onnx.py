@@ -19,7 +19,7 @@ def convert(function, specs, opset):
     """
     import tf2onnx.convert
 
-    handlers = {operator: (handler, []) for operator, handler in (("Log1p", _log1p), ("Expm1", _expm1))}
+    handlers: dict = {operator: (handler, []) for operator, handler in (("Log1p", _log1p), ("Expm1", _expm1))}
     with _silent("tf2onnx"):
         file, _ = tf2onnx.convert.from_function(function, specs, opset, custom_op_handlers=handlers)
     return file

@@ -1,12 +1,20 @@
 """From one image to another through the latent space."""
 
+import keras
 import numpy as np
 from keras import ops
 
 from zoo.runtime import checks
+from zoo.runtime.types import ArrayLike, Tensor
 
 
-def interpolate(model, start, end, num_steps=8, labels=None):
+def interpolate(
+    model: keras.Model,
+    start: np.ndarray | Tensor,
+    end: np.ndarray | Tensor,
+    num_steps: int = 8,
+    labels: ArrayLike | None = None,
+) -> np.ndarray:
     """Images on the straight line between two images' embeddings.
 
     An embedding is the posterior mean, for a hierarchical VAE of all layers. For a VQ-VAE it is the encoder's output,
@@ -23,6 +31,10 @@ def interpolate(model, start, end, num_steps=8, labels=None):
 
     Raises:
         ValueError: if `num_steps` is below 2, or the shapes of `start` and `end` differ.
+
+    Example:
+        >>> zoo.applications.interpolate(model, images[:4], images[4:8], num_steps=5).shape
+        (4, 5, 28, 28, 1)
     """
     if checks.positive_int("num_steps", num_steps) < 2:
         checks.fail("num_steps", "an integer >= 2", num_steps)

@@ -7,12 +7,22 @@ number of the training step alone, so that a run can start in the middle of an e
 import numpy as np
 import tensorflow as tf
 
+from zoo.data.splits import Images
 from zoo.runtime import checks, disk
 
 
 def batches(
-    images, batch_size, *, seed=0, shuffle=False, dynamic=False, labels=False, first_step=0, epochs=1, context=None
-):
+    images: Images,
+    batch_size: int,
+    *,
+    seed: int = 0,
+    shuffle: bool = False,
+    dynamic: bool = False,
+    labels: bool = False,
+    first_step: int = 0,
+    epochs: int | None = 1,
+    context: tf.distribute.InputContext | None = None,
+) -> tf.data.Dataset:
     """A `tf.data.Dataset` of float32 images in [0, 1], with int32 labels where asked for.
 
     Args:
@@ -55,7 +65,16 @@ def batches(
     return _by_step(batch, len(images), batch_size, seed, shuffle, first_step, epochs, context)
 
 
-def code_batches(codes, batch_size, *, seed=0, shuffle=False, first_step=0, epochs=1, context=None):
+def code_batches(
+    codes: np.ndarray | disk.DiskArray,
+    batch_size: int,
+    *,
+    seed: int = 0,
+    shuffle: bool = False,
+    first_step: int = 0,
+    epochs: int | None = 1,
+    context: tf.distribute.InputContext | None = None,
+) -> tf.data.Dataset:
     """A `tf.data.Dataset` of codes.
 
     Args:
@@ -128,5 +147,5 @@ def _replicas(context):
     return context.num_replicas_in_sync, context.input_pipeline_id * local, local
 
 
-def steps_per_epoch(number, batch_size):
+def steps_per_epoch(number: int, batch_size: int) -> int:
     return -(-number // batch_size)

@@ -7,6 +7,8 @@ import warnings
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
 
+from zoo.runtime.types import PathLike
+
 # Documents, films, and measurements of unknown range. For some of them Pillow starts other programs.
 _NO_PICTURES = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
 # Formats that Pillow can be built without, with the names of their features.
@@ -20,7 +22,7 @@ class Unreadable(Exception):
 
 
 @functools.cache
-def endings():
+def endings() -> dict[str, str]:
     """File endings that are read, in lower case with the dot, mapped to Pillow's names of their formats: dict."""
     missing = {name for name, feature in _OPTIONAL.items() if not features.check(feature)}
     known = Image.registered_extensions()  # first, as it fills Image.OPEN
@@ -28,12 +30,12 @@ def endings():
     return {ending: name for ending, name in known.items() if name in readable}
 
 
-def usual_endings():
+def usual_endings() -> str:
     """The well-known among `endings`, for messages: ".avif, .bmp, …"."""
     return ", ".join(ending for ending in _USUAL if ending in endings())
 
 
-def read(path, image_size, background):
+def read(path: PathLike, image_size: tuple[int, int], background: tuple[int, int, int]) -> tuple[np.ndarray, list[str]]:
     """The pixels of a picture file.
 
     Of several frames or pages the first is read. It is turned upright by its EXIF orientation, put on `background`

@@ -5,6 +5,7 @@ import dataclasses
 import os
 import pathlib
 import stat
+from collections.abc import Collection, Sequence
 
 # Folders of thumbnails, metadata and deleted files: macOS archives, Synology, Windows.
 _SYSTEM = ("__macosx", "@eadir", "$recycle.bin")
@@ -22,13 +23,13 @@ class Found:
         again: files and folders reached a second time, relative to the folder.
     """
 
-    pictures: list = dataclasses.field(default_factory=list)
-    broken: list = dataclasses.field(default_factory=list)
-    others: collections.Counter = dataclasses.field(default_factory=collections.Counter)
-    hidden: list = dataclasses.field(default_factory=list)
-    again: list = dataclasses.field(default_factory=list)
+    pictures: list[pathlib.Path] = dataclasses.field(default_factory=list)
+    broken: list[tuple[pathlib.Path, str]] = dataclasses.field(default_factory=list)
+    others: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    hidden: list[pathlib.Path] = dataclasses.field(default_factory=list)
+    again: list[pathlib.Path] = dataclasses.field(default_factory=list)
 
-    def messages(self):
+    def messages(self) -> list[str]:
         """One line for each broken file, and one for each kind of files left out: list of str."""
         lines = [f"skipped {path}: {reason}" for path, reason in sorted(self.broken)]
         if number := self.others.total():
@@ -42,13 +43,13 @@ class Found:
         return lines
 
 
-def some(things, number=3):
+def some(things: Sequence[object], number: int = 3) -> str:
     """The first few of a list: "a, b, c and 4 more"."""
     more = f" and {len(things) - number} more" if len(things) > number else ""
     return ", ".join(str(thing) for thing in things[:number]) + more
 
 
-def find(directory, endings):
+def find(directory: pathlib.Path, endings: Collection[str]) -> Found:
     """Lists the pictures of a folder and its subfolders.
 
     Links are followed last, so an added link never changes the path under which another picture is found. A file or
@@ -62,8 +63,9 @@ def find(directory, endings):
     Returns:
         `Found`.
     """
-    found, seen = Found(), set()
-    paths, links = [directory], collections.deque()
+    found = Found()
+    seen: set[tuple[int, int] | str] = set()
+    paths, links = [directory], collections.deque[pathlib.Path]()
     while paths or links:
         path = paths.pop() if paths else links.popleft()
         try:
@@ -71,7 +73,7 @@ def find(directory, endings):
         except OSError as error:
             found.broken.append((path, _reason(path, error)))
             continue
-        below = []
+        below: list[pathlib.Path] = []
         for entry in entries:
             if entry.name.startswith(".") or entry.name.lower() in _SYSTEM:
                 found.hidden.append(entry.relative_to(directory))

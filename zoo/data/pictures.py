@@ -10,9 +10,15 @@ from zoo.data import decoding, folders
 from zoo.data.errors import DataError
 from zoo.data.splits import Images, Splits, cut, validation_size
 from zoo.runtime import checks, disk
+from zoo.runtime.types import PathLike
 
 
-def load_folder(directory, image_size, disk_folder=None, background=(255, 255, 255)):
+def load_folder(
+    directory: PathLike,
+    image_size: int | tuple[int, int],
+    disk_folder: PathLike | None = None,
+    background: tuple[int, int, int] = (255, 255, 255),
+) -> Splits:
     """The pictures of a folder and its subfolders, split; no labels.
 
     Reads every picture format that Pillow opens, by file ending in either case: .png, .jpg, .webp, .tif, .gif, .bmp,
@@ -69,7 +75,9 @@ def load_folder(directory, image_size, disk_folder=None, background=(255, 255, 2
 def _pictures(paths, image_size, background, disk_folder):
     """`Images` of picture files, in their order. Broken files and copies are left out, and named on stderr."""
     images = disk.empty((len(paths), *image_size, 3), np.uint8, disk_folder)
-    firsts, copies, told = {}, [], set()
+    firsts: dict[bytes, pathlib.Path] = {}
+    told: set[str] = set()
+    copies = []
     for path in paths:
         try:
             pixels, warnings = decoding.read(path, image_size, background)
@@ -80,7 +88,7 @@ def _pictures(paths, image_size, background, disk_folder):
             print(f"read {path}, with a warning: {warning}", file=sys.stderr)
         told.update(warnings)
         # Pixels rather than file bytes: the same picture in two formats must not be in two parts of the split either.
-        first = firsts.setdefault(hashlib.sha256(pixels).digest(), path)
+        first = firsts.setdefault(hashlib.sha256(pixels.tobytes()).digest(), path)
         if first is not path:
             copies.append(f"{path} of {first}")
             continue

@@ -13,6 +13,7 @@ from zoo._compat import tfds as tfds_compat
 from zoo.data.errors import DataError
 from zoo.data.splits import Images, Splits, cut, validation_size
 from zoo.runtime import checks, disk, startup
+from zoo.runtime.types import PathLike
 
 SAMPLE_DIR = pathlib.Path(__file__).parent / "sample_data"
 SAMPLES = ("mnist", "fashion_mnist", "cifar10")
@@ -37,7 +38,13 @@ SOURCES = {
 }
 
 
-def load(name, data_dir=None, image_size=None, sample=False, disk_folder=None):
+def load(
+    name: str,
+    data_dir: PathLike | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    sample: bool = False,
+    disk_folder: PathLike | None = None,
+) -> Splits:
     """A TFDS dataset by name, split.
 
     Args:
@@ -55,6 +62,11 @@ def load(name, data_dir=None, image_size=None, sample=False, disk_folder=None):
         ValueError: for an `image_size` of another form.
         DataError: if the dataset cannot be had.
         zoo.runtime.disk.NoRoom: if the disk cannot hold the images.
+
+    Example:
+        >>> splits = zoo.data.load("mnist", sample=True)
+        >>> splits.train.images.shape, splits.test.labels.dtype
+        ((…, 28, 28, 1), dtype('int32'))
     """
     if image_size is not None:
         image_size = checks.image_size("image_size", image_size)

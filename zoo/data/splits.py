@@ -16,17 +16,17 @@ class Images:
     images: np.ndarray | disk.DiskArray
     labels: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 4:
             received = f"{self.images.dtype} of shape {self.images.shape}"
             checks.fail("images", "a uint8 array of shape [N,H,W,C]", received)
         if self.labels is not None and self.labels.shape != self.images.shape[:1]:
             checks.fail("labels", f"an array of shape [{len(self.images)}]", self.labels.shape)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.images)
 
-    def take(self, indices):
+    def take(self, indices: np.ndarray | slice) -> "Images":
         return Images(disk.take(self.images, indices), None if self.labels is None else self.labels[indices])
 
 
@@ -39,18 +39,18 @@ class Splits:
     test: Images
 
 
-def validation_size(number):
+def validation_size(number: int) -> int:
     """How many of `number` training images are held out: a tenth, at least 1, at most 5,000."""
     return min(max(1, number // 10), 5000)
 
 
-def cut(images, number):
+def cut(images: Images, number: int) -> tuple[Images, Images]:
     """Splits off `number` images, the same ones at each call: (rest, cut)."""
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(images))
     return images.take(np.sort(order[number:])), images.take(np.sort(order[:number]))
 
 
-def binarize(images, seed):
+def binarize(images: Images, seed: int) -> Images:
     """Static binarisation: each pixel becomes 0 or 255 for good, 255 with the probability of its grey level."""
     binary = disk.empty_like(images.images)
     for number, part in enumerate(disk.parts(images.images)):
@@ -60,7 +60,7 @@ def binarize(images, seed):
     return Images(binary, images.labels)
 
 
-def pixel_variance(images):
+def pixel_variance(images: Images) -> float:
     """The variance of all values of `images`, scaled to [0, 1]: float."""
     pixels = images.images
     counts = sum(np.bincount(pixels[part].ravel(), minlength=256) for part in disk.parts(pixels))

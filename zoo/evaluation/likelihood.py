@@ -1,10 +1,17 @@
 """Bounds of the likelihood over a dataset."""
 
+from collections.abc import Iterable
+
+import keras
 import numpy as np
 import tensorflow as tf
 
+from zoo.runtime.types import ArrayLike
 
-def log_prob(model, batches, num_samples=1, seed=0):
+
+def log_prob(
+    model: keras.Model, batches: Iterable[ArrayLike | tuple[ArrayLike, ArrayLike]], num_samples: int = 1, seed: int = 0
+) -> dict[str, float]:
     """The mean of `model.log_prob` over a dataset: nats per example.
 
     Args:
@@ -15,6 +22,11 @@ def log_prob(model, batches, num_samples=1, seed=0):
 
     Returns:
         dict of floats: `log_prob`, and `standard_error`, of that mean over the images (NaN for one).
+
+    Example:
+        >>> batches = [images[:16], images[16:]]
+        >>> zoo.evaluation.log_prob(model, batches, num_samples=10)
+        {'log_prob': …, 'standard_error': …}
     """
 
     @tf.function(autograph=False, reduce_retracing=True)
@@ -26,6 +38,6 @@ def log_prob(model, batches, num_samples=1, seed=0):
         x, labels = batch if model.conditional else (batch, None)
         # A seed for each batch, or the i-th images of all batches would share their noise.
         values.append(evaluate(x, labels, tf.constant(seed + number)).numpy())
-    values = np.concatenate(values).astype(np.float64)
-    spread = values.std(ddof=1) if len(values) > 1 else np.nan
-    return {"log_prob": values.mean(), "standard_error": spread / np.sqrt(len(values))}
+    examples = np.concatenate(values).astype(np.float64)
+    spread = examples.std(ddof=1) if len(examples) > 1 else np.nan
+    return {"log_prob": float(examples.mean()), "standard_error": float(spread / np.sqrt(len(examples)))}

@@ -1,12 +1,18 @@
 """How close reconstructions come."""
 
 import math
+from collections.abc import Iterable
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from zoo.runtime.types import ArrayLike
 
-def reconstruction_error(model, batches, variance=None):
+
+def reconstruction_error(
+    model: keras.Model, batches: Iterable[ArrayLike | tuple[ArrayLike, ArrayLike]], variance: float | None = None
+) -> dict[str, float]:
     """The mean squared error of `model.reconstruct` over all values of all images.
 
     Args:
@@ -17,6 +23,10 @@ def reconstruction_error(model, batches, variance=None):
     Returns:
         dict of floats: `mse`, in squared units of the [0, 1] range; `mse_over_variance`, 1 for a model that
         gives the mean value everywhere; `psnr`, −10 log10 mse, in dB.
+
+    Example:
+        >>> zoo.evaluation.reconstruction_error(model, [images], variance=images.var())
+        {'mse': …, 'mse_over_variance': …, 'psnr': …}
     """
     reconstruct = tf.function(model.reconstruct, autograph=False, reduce_retracing=True)
     squared, number = 0.0, 0

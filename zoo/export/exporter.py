@@ -2,10 +2,15 @@
 
 import json
 import pathlib
+from collections.abc import Mapping
+from typing import Literal
+
+import keras
 
 import zoo
 from zoo.export import flatbuffer, golden, litert, onnx, parity, runtimes, saved_model
 from zoo.runtime import checks, cores, files, startup
+from zoo.runtime.types import ArrayLike, PathLike
 
 FORMATS = ("tf_saved_model", "litert", "onnx")
 # Endings that no folder should have, and what to do instead.
@@ -20,7 +25,16 @@ _NO_FOLDERS = {
 
 
 @cores.parts(1)  # a graph that others are to run
-def export(model, path, format=None, quantization=None, batch_size=1, images=None, labels=None, metadata=None):
+def export(
+    model: keras.Model,
+    path: PathLike,
+    format: Literal["tf_saved_model", "litert", "onnx"] | None = None,
+    quantization: Literal["float16", "int8"] | None = None,
+    batch_size: int = 1,
+    images: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+    metadata: Mapping[str, object] | None = None,
+) -> pathlib.Path:
     """Writes a model with all its signatures, sampling included; `zoo.export.signatures` lists them.
 
     What was written is compared with the model before it is put in place (`zoo.export.check`), and the table printed.
@@ -58,10 +72,15 @@ def export(model, path, format=None, quantization=None, batch_size=1, images=Non
 
     Example:
         >>> model.export("digits")
+        signature    output    rows  largest difference  allowed
+        reconstruct  image        8            …    1e-04
+        …
         PosixPath('digits/1')
         >>> model.export("digits.tflite", quantization="int8")
+        quantisation: reconstruct_psnr …
         PosixPath('digits.tflite')
         >>> model.export("digits_onnx", format="onnx")
+        signature …
         PosixPath('digits_onnx')
     """
     path = pathlib.Path(path)
@@ -121,7 +140,7 @@ def _write_litert(model, path, reference, cases, metadata, quantization, batch_s
         written = scratch / path.name
         written.write_bytes(litert.convert(model, quantization, batch_size, metadata))
         runtime = runtimes.LiteRT(written)
-        report = {"metadata": flatbuffer.read_metadata(written)}
+        report: dict[str, object] = {"metadata": flatbuffer.read_metadata(written)}
         if quantization is None:
             report["parity"] = parity.require(reference, runtime, cases)
         else:

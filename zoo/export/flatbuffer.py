@@ -5,17 +5,22 @@
 
 import copy
 import json
+from collections.abc import Mapping
+from typing import TypeAlias
 
 import flatbuffers
 
 from zoo._compat import flatbuffer
 from zoo._compat.flatbuffer import schema, text
+from zoo.runtime.types import PathLike
 
 _BORDER = {schema.TensorType.FLOAT32: "float32", schema.TensorType.INT32: "int32"}
 METADATA = "vae_zoo"
+# The tensors of a signature by "inputs" or "outputs" and their names, each with its dtype and shape.
+Sides: TypeAlias = dict[str, dict[str, dict[str, str | list[int]]]]
 
 
-def add_aliases(file, aliases):
+def add_aliases(file: schema.ModelT, aliases: Mapping[str, str]) -> None:
     """Adds signatures under other names, which share the graph of the first."""
     for alias, name in aliases.items():
         original = next(signature for signature in file.signatureDefs if signature.signatureKey.decode() == name)
@@ -24,7 +29,7 @@ def add_aliases(file, aliases):
         file.signatureDefs.append(signature)
 
 
-def check(file):
+def check(file: schema.ModelT) -> None:
     """Raises ValueError for what a runtime without TensorFlow would not run, with the operator and its layer."""
     for graph in file.subgraphs:
         for operator in graph.operators:
@@ -49,9 +54,9 @@ def check(file):
                 )
 
 
-def describe(file):
+def describe(file: schema.ModelT) -> dict[str, Sides]:
     """Names, types and shapes of each signature's inputs and outputs."""
-    described = {}
+    described: dict[str, Sides] = {}
     for signature in file.signatureDefs:
         tensors = file.subgraphs[signature.subgraphIndex].tensors
         sides = {"inputs": signature.inputs, "outputs": signature.outputs}
@@ -68,7 +73,7 @@ def describe(file):
     return described
 
 
-def add_metadata(file, metadata):
+def add_metadata(file: schema.ModelT, metadata: Mapping[str, object]) -> None:
     """Puts `metadata` into the file, with the signatures' shapes and types.
 
     Twice: as JSON under the name "vae_zoo", and its name, description, version, author and licence as the standard
@@ -96,7 +101,7 @@ def _standard(metadata):
     return bytes(builder.Output())
 
 
-def read_metadata(path):
+def read_metadata(path: PathLike) -> dict[str, object]:
     """The JSON that `add_metadata` put into a `.tflite` file, or {} where there is none."""
     with open(path, "rb") as stream:
         file = flatbuffer.read(stream.read())

@@ -9,15 +9,19 @@ first. Each row is an example of its own: runtimes of batch 1 take one after the
 """
 
 import base64
+from typing import Any
 
 from zoo.export.parity import TOLERANCE
+from zoo.export.runtimes import Runtime
+from zoo.runtime.types import Cases
 
 ROWS = 2
 
 
-def vectors(runtime, cases):
+def vectors(runtime: Runtime, cases: Cases) -> dict[str, Any]:
     """The golden vectors of a runtime for the first rows of `cases`, ready for JSON."""
-    tensors, signatures = {}, {}
+    tensors: dict[str, dict] = {}
+    signatures = {}
 
     def keep(name, values):
         tensor = {

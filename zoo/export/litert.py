@@ -1,7 +1,10 @@
 """TFLite files of builtin operators alone, which any runtime of LiteRT reads."""
 
 import tempfile
+from collections.abc import Mapping
+from typing import Literal
 
+import keras
 import tensorflow as tf
 
 from zoo._compat import flatbuffer as files
@@ -11,7 +14,12 @@ from zoo.export import flatbuffer, saved_model, signatures
 QUANTIZATIONS = (None, "float16", "int8")
 
 
-def convert(model, quantization=None, batch_size=1, metadata=None):
+def convert(
+    model: keras.Model,
+    quantization: Literal["float16", "int8"] | None = None,
+    batch_size: int = 1,
+    metadata: Mapping[str, object] | None = None,
+) -> bytes:
     """The model's signatures as the bytes of a TFLite file.
 
     int8 is the converter's own: weights of 8 bits, one scale a channel, activations in float32. On the models here it

@@ -7,12 +7,16 @@ graph, an output with the name of an input has `_out` behind it. That is `image_
 import json
 import os
 import pathlib
+from collections.abc import Collection, Mapping
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 from zoo._compat import onnx as onnx_compat
 from zoo.export import signatures
 from zoo.runtime import checks, files
+from zoo.runtime.types import PathLike
 
 OPSET = 18  # the first with the bitwise operators of `zoo.random`, and the newest that tf2onnx writes
 REPORT, GOLDEN = "export.json", "golden.json"
@@ -21,22 +25,22 @@ _STANDARD = ("name", "description", "version", "author", "license")
 METADATA = "vae_zoo"
 
 
-def require_packages():
+def require_packages() -> None:
     """Raises ImportError, with the command that installs them, where packages that write or run ONNX are missing."""
     checks.extra("onnx", "tf2onnx", "onnx", "onnxruntime")
 
 
-def output_name(output, inputs):
+def output_name(output: str, inputs: Collection[str]) -> str:
     """What a signature's output is called in its file, given the names of the inputs."""
     return f"{output}_out" if output in inputs else output
 
 
-def is_exported(folder):
+def is_exported(folder: pathlib.Path) -> bool:
     """Whether a folder holds ONNX files of `write`."""
     return (folder / "decode.onnx").is_file()
 
 
-def write(model, folder, metadata=None):
+def write(model: keras.Model, folder: PathLike, metadata: Mapping[str, object] | None = None) -> None:
     """Writes each signature of a model to a file of its own in `folder`, for any batch.
 
     Args:
@@ -100,7 +104,7 @@ def _add_metadata(file, signature, metadata):
     onnx.helper.set_model_props(file, {**shown, METADATA: json.dumps({**metadata, "signature": signature})})
 
 
-def name_outputs(vectors):
+def name_outputs(vectors: dict[str, Any]) -> dict[str, Any]:
     """Golden vectors, the outputs called as in the files."""
     named = {}
     for name, sides in vectors["signatures"].items():
@@ -110,7 +114,7 @@ def name_outputs(vectors):
     return {**vectors, "signatures": named}
 
 
-def check_free(path):
+def check_free(path: pathlib.Path) -> None:
     """Raises ValueError unless `path` is new, an empty folder, or an earlier export, whose place may be taken."""
     if path.is_file():
         checks.fail("path", "a folder", str(path))
@@ -119,7 +123,7 @@ def check_free(path):
         checks.fail("path", f"a folder of ONNX files alone, not one with {others[0]!r} in it", str(path))
 
 
-def place(scratch, path):
+def place(scratch: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
     """Renames a finished folder to `path`, in the place of an earlier one."""
     if path.is_dir():
         files.remove(path)

@@ -2,13 +2,17 @@
 
 import math
 import pathlib
+from collections.abc import Iterable
+from typing import NotRequired, TypedDict
 
+import keras
 import numpy as np
 
 from zoo import random
 from zoo.export import flatbuffer, onnx, runtimes, saved_model
 from zoo.fitting.inputs import look
 from zoo.runtime import checks
+from zoo.runtime.types import ArrayLike, Arrays, Cases, PathLike
 
 TOLERANCE = 1e-4
 ROWS = 8
@@ -17,11 +21,25 @@ _SEEDS = (0, 1, -1, 2**31 - 1, -(2**31), 12345, -98765, 2**20)
 _TEMPERATURES = (1.0, 1.0, 0.7, 1.0, 0.5, 1.0, 0.0, 1.0)
 
 
+class Row(TypedDict):
+    """How far an output of a signature is from the model's. `psnr` is of images, in decibels."""
+
+    signature: str
+    output: str
+    rows: int
+    largest: float
+    psnr: NotRequired[float]
+    allowed: float
+    passed: bool
+
+
 class ParityError(RuntimeError):
     """An exported model gives other numbers than the model."""
 
 
-def check(path, model, images=None, labels=None):
+def check(
+    path: PathLike, model: keras.Model, images: ArrayLike | None = None, labels: ArrayLike | None = None
+) -> list[Row]:
     """Runs every signature of an exported model and of the model itself on the same inputs, and prints a table.
 
     The largest difference of an output is that of |a − b| / max(1, |a|), and is allowed to be 1e-4; integers must be
@@ -53,7 +71,7 @@ def check(path, model, images=None, labels=None):
     return rows
 
 
-def require_finite(model):
+def require_finite(model: keras.Model) -> None:
     """Raises ValueError for the first weight that is NaN or infinite somewhere, as no runtime could agree with it."""
     for weight in model.weights:
         if "float" not in weight.dtype:
@@ -85,7 +103,9 @@ def _tolerance(path):
     return math.inf if quantized else TOLERANCE
 
 
-def cases(model, reference, images=None, labels=None):
+def cases(
+    model: keras.Model, reference: runtimes.Keras, images: ArrayLike | None = None, labels: ArrayLike | None = None
+) -> dict[str, Arrays]:
     """Inputs for each signature: a dict of names to dicts of arrays, `ROWS` rows or those of `images`."""
     if images is None:
         images = _own_images(model)
@@ -93,10 +113,10 @@ def cases(model, reference, images=None, labels=None):
     if images.shape[1:] != model.image_shape or not len(images):
         checks.fail("images", f"of the shape [N, {', '.join(map(str, model.image_shape))}]", images.shape)
     look([model.data_values("images", images)])
-    given = {"image": images}
+    given: Arrays = {"image": images}
     number = len(images)
-    given["seed"] = np.concatenate([np.int32(_SEEDS), random.row_seeds(0, number)])[:number]
-    given["temperature"] = np.resize(np.float32(_TEMPERATURES), number)
+    given["seed"] = np.concatenate([np.array(_SEEDS, np.int32), random.row_seeds(0, number)])[:number]
+    given["temperature"] = np.resize(np.array(_TEMPERATURES, np.float32), number)
     if model.label_source() is None and labels is not None:
         raise ValueError(f"Expected no `labels`, as {type(model).__name__} is not conditional. Received: {labels!r}")
     if model.label_source() is not None:
@@ -132,7 +152,9 @@ def _own_labels(source, number):
     return np.asarray(random.uniform(random.row_seeds(1, number), (source.num_attributes,)))
 
 
-def compare(reference, runtime, cases, tolerance=TOLERANCE):
+def compare(
+    reference: runtimes.Runtime, runtime: runtimes.Runtime, cases: Cases, tolerance: float = TOLERANCE
+) -> list[Row]:
     """The rows of `check`."""
     rows = []
     for signature, inputs in cases.items():
@@ -143,10 +165,13 @@ def compare(reference, runtime, cases, tolerance=TOLERANCE):
         for output, values in expected.items():
             largest = max(_largest(values, other[output]) for other in received)
             allowed = 0.0 if values.dtype.kind == "i" and tolerance < math.inf else tolerance
-            row = {"signature": signature, "output": output, "rows": len(values), "largest": largest}
+            row = Row(
+                signature=signature, output=output, rows=len(values), largest=largest, allowed=allowed,
+                passed=bool(largest <= allowed),
+            )  # fmt: skip
             if output == "image":
                 row["psnr"] = psnr(values, received[0][output])
-            rows.append({**row, "allowed": allowed, "passed": bool(largest <= allowed)})
+            rows.append(row)
     return rows
 
 
@@ -168,13 +193,13 @@ def _largest(expected, received):
     return float(np.max(np.abs(expected - received) / np.maximum(1.0, np.abs(expected))))
 
 
-def psnr(expected, received):
+def psnr(expected: np.ndarray, received: np.ndarray) -> float:
     """Peak signal-to-noise ratio of images in [0, 1], decibels; 200 at most, for equal ones."""
     error = np.mean((expected.astype(np.float64) - received) ** 2)
     return float(min(200.0, -10.0 * np.log10(max(error, 1e-20))))
 
 
-def require(reference, runtime, cases):
+def require(reference: runtimes.Runtime, runtime: runtimes.Runtime, cases: Cases) -> list[Row]:
     """The rows of `check`, printed; raises ParityError unless all of them passed."""
     rows = compare(reference, runtime, cases)
     print(table(rows))
@@ -187,7 +212,7 @@ def require(reference, runtime, cases):
     return rows
 
 
-def cost(reference, runtime, cases):
+def cost(reference: runtimes.Runtime, runtime: runtimes.Runtime, cases: Cases) -> dict[str, float]:
     """What quantisation costs, printed: PSNR of images, decibels; change of `log_prob`, nats; share of codes kept."""
     figures = {}
     for signature, inputs in cases.items():
@@ -210,7 +235,7 @@ def cost(reference, runtime, cases):
     return figures
 
 
-def table(rows):
+def table(rows: Iterable[Row]) -> str:
     lines = [f"{'signature':<12} {'output':<9} {'rows':>4}  {'largest difference':>18}  {'allowed':>7}"]
     for row in rows:
         mark = "" if row["passed"] else "  too large"

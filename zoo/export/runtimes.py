@@ -1,11 +1,23 @@
 """The runtimes that an exported model is compared in: each runs a signature on arrays of any number of rows."""
 
+import pathlib
+from typing import Protocol
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from zoo._compat import keras as keras_compat
 from zoo.export import onnx, signatures
+from zoo.runtime.types import Arrays, PathLike
+
+
+class Runtime(Protocol):
+    """Runs a signature on arrays, one for each input."""
+
+    name: str
+
+    def run(self, signature: str, **inputs: np.ndarray) -> Arrays: ...
 
 
 class Keras:
@@ -13,10 +25,10 @@ class Keras:
 
     name = "Keras"
 
-    def __init__(self, model):
+    def __init__(self, model: keras.Model) -> None:
         self.signatures = signatures.of(model)
 
-    def run(self, signature, **inputs):
+    def run(self, signature: str, **inputs: np.ndarray) -> Arrays:
         outputs = self.signatures[signature].call(**{name: tf.constant(value) for name, value in inputs.items()})
         return {name: value.numpy() for name, value in outputs.items()}
 
@@ -26,10 +38,10 @@ class SavedModel:
 
     name = "SavedModel"
 
-    def __init__(self, folder):
+    def __init__(self, folder: PathLike) -> None:
         self.loaded = tf.saved_model.load(str(folder))
 
-    def run(self, signature, **inputs):
+    def run(self, signature: str, **inputs: np.ndarray) -> Arrays:
         inputs = {name: tf.constant(value) for name, value in inputs.items()}
         return {name: value.numpy() for name, value in self.loaded.signatures[signature](**inputs).items()}
 
@@ -39,12 +51,12 @@ class LiteRT:
 
     name = "LiteRT"
 
-    def __init__(self, path):
+    def __init__(self, path: PathLike) -> None:
         from ai_edge_litert.interpreter import Interpreter  # here, so that `import zoo` need not
 
         self.interpreter = Interpreter(model_path=str(path), num_threads=1)
 
-    def run(self, signature, **inputs):
+    def run(self, signature: str, **inputs: np.ndarray) -> Arrays:
         runner = self.interpreter.get_signature_runner(signature)
         size = next(iter(runner.get_input_details().values()))["shape"][0]
         rows = len(next(iter(inputs.values())))
@@ -62,7 +74,7 @@ class ONNX:
 
     name = "ONNX"
 
-    def __init__(self, folder):
+    def __init__(self, folder: pathlib.Path) -> None:
         onnx.require_packages()
         import onnxruntime
 
@@ -73,14 +85,14 @@ class ONNX:
             for path in sorted(folder.glob("*.onnx"))
         }
 
-    def run(self, signature, **inputs):
+    def run(self, signature: str, **inputs: np.ndarray) -> Arrays:
         session = self.sessions[signature]
         names = [output.name for output in session.get_outputs()]
         own = {onnx.output_name(name, inputs): name for name in inputs}  # an output that has the name of an input
         return {own.get(name, name): value for name, value in zip(names, session.run(names, inputs), strict=True)}
 
 
-def in_float32(model):
+def in_float32(model: keras.Model) -> keras.Model:
     """The model itself, or a copy of it that computes in float32 where a part of it has another policy."""
     # Of float32 throughout it need not be one that Keras can save.
     if all(layer.compute_dtype == "float32" for layer in keras_compat.layers_of(model)):

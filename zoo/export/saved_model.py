@@ -4,13 +4,15 @@ import errno
 import os
 import pathlib
 
+import keras
 import tensorflow as tf
 
 from zoo.export import signatures
 from zoo.runtime import checks
+from zoo.runtime.types import Cases, PathLike
 
 
-def write(model, folder, batch_size=None):
+def write(model: keras.Model, folder: PathLike, batch_size: int | None = None) -> list[str]:
     """Writes the model's signatures to `folder`, without Keras's objects: TensorFlow alone loads it.
 
     Gives the names of the signatures, without the aliases.
@@ -25,7 +27,7 @@ def write(model, folder, batch_size=None):
     return list(traced)
 
 
-def write_warmup(folder, name, requests):
+def write_warmup(folder: PathLike, name: str, requests: Cases) -> None:
     """Writes the requests that TensorFlow Serving makes before it says that it is ready.
 
     The records are those of the `tensorflow-serving-api` package: 30 KB, kept by TensorFlow Serving's authors, and a
@@ -51,7 +53,7 @@ def write_warmup(folder, name, requests):
             writer.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())
 
 
-def place(scratch, path):
+def place(scratch: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
     """Renames a finished SavedModel into its version folder, and gives that.
 
     `path` is the version's folder where its name is a number, else the model's, in which the next free number is taken.
@@ -70,17 +72,17 @@ def place(scratch, path):
                 raise
 
 
-def is_version(path):
+def is_version(path: pathlib.Path) -> bool:
     return path.name.isdecimal()
 
 
-def versions(folder):
+def versions(folder: pathlib.Path) -> list[pathlib.Path]:
     """The version folders of a model's folder, oldest first."""
     found = [path for path in folder.iterdir() if is_version(path) and path.is_dir()]
     return sorted(found, key=lambda path: int(path.name))
 
 
-def check_free(path):
+def check_free(path: pathlib.Path) -> None:
     """Raises ValueError if `path` is a version that exists already, as a server may be reading it."""
     if path.is_file() or (is_version(path) and path.exists()):
         checks.fail("path", "the folder of a model, or of a version that does not exist yet", str(path))

@@ -16,7 +16,10 @@ neither `sample` nor `log_prob`.
 import dataclasses
 from collections.abc import Callable
 
+import keras
 import tensorflow as tf
+
+from zoo.runtime.types import Tensors
 
 ALIASES = {"serving_default": "reconstruct"}
 
@@ -30,10 +33,10 @@ class Signature:
         inputs: dict of names to `tf.TensorSpec`s, whose first axis is the batch.
     """
 
-    call: Callable
+    call: Callable[..., Tensors]
     inputs: dict[str, tf.TensorSpec]
 
-    def trace(self):
+    def trace(self) -> tf.types.experimental.ConcreteFunction:
         """The `tf.function` of the inputs, traced."""
 
         def call(**inputs):
@@ -44,7 +47,7 @@ class Signature:
         return tf.function(call, autograph=False).get_concrete_function(**self.inputs)
 
 
-def of(model, batch_size=None):
+def of(model: keras.Model, batch_size: int | None = None) -> dict[str, Signature]:
     """The signatures of a built model, by name.
 
     Args:

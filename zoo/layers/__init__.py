@@ -16,7 +16,7 @@ _MOVED = {
 }
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> type:
     for module, names in _MOVED.items():
         if name in names:
             warnings.warn(f"zoo.layers.{name} is now {module}.{name}", DeprecationWarning, stacklevel=2)

@@ -1,10 +1,13 @@
 """Dropout that goes on after loading where it stopped, and differs between replicas."""
 
+from typing import Any
+
 import tensorflow as tf
 from keras import saving
 
 from zoo.layers.noise import Noise
 from zoo.runtime import checks
+from zoo.runtime.types import Config, Tensor
 
 
 @saving.register_keras_serializable("zoo")
@@ -29,15 +32,15 @@ class Dropout(Noise):
         ValueError: if `rate` is out of range.
     """
 
-    def __init__(self, rate=0.0, seed=None, **kwargs):
+    def __init__(self, rate: float = 0.0, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.rate = checks.number("rate", rate, 0.0, 1.0, open_high=True)
 
-    def call(self, x, training=False):
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
         if not training or self.rate == 0.0:
             return x
         noise = self.draw(tf.random.stateless_uniform, tf.shape(x))
         return tf.where(noise < self.rate, tf.zeros_like(x), x / (1.0 - self.rate))
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "rate": self.rate}

@@ -1,10 +1,14 @@
 """What draws noise in training: streams that go on after loading where they stopped, and differ between replicas."""
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 from keras import layers
 
 from zoo import random
 from zoo.runtime import checks, replicas
+from zoo.runtime.types import Config, Shape, Tensor
 
 _SHARED = -1  # in the place of a replica's number
 
@@ -19,7 +23,7 @@ class Noise(layers.Layer):
         seed: int, or None for one drawn afresh at each construction.
     """
 
-    def __init__(self, seed=None, **kwargs):
+    def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.seed = checks.seed("seed", seed)
         self._key = random.fresh_seed() if seed is None else seed
@@ -29,7 +33,7 @@ class Noise(layers.Layer):
         )  # fmt: skip
         self.built = True
 
-    def draw(self, generator, shape):
+    def draw(self, generator: Callable[..., Tensor], shape: Shape | Tensor) -> Tensor:
         """Numbers of `shape` from one of TensorFlow's stateless generators, and one draw more on the counter."""
         # TensorFlow's, as training noise need not agree between runtimes and they are faster.
         stream = random.fold_in(self._key, replicas.replica_id())
@@ -37,11 +41,11 @@ class Noise(layers.Layer):
         self.draws.assign_add(1)
         return noise
 
-    def row_seeds(self, number):
+    def row_seeds(self, number: int | Tensor) -> Tensor:
         """Seeds int32 `[number]`, the same on every replica, and one draw more on the counter."""
         seeds = random.row_seeds(random.fold_in(random.fold_in(self._key, _SHARED), self.draws.value), number)
         self.draws.assign_add(1)
         return seeds
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "seed": self.seed}

@@ -5,6 +5,7 @@ from keras import ops, saving
 
 from zoo import distributions
 from zoo.layers.noise import Noise
+from zoo.runtime.types import ArrayLike, Shape, Tensor
 
 
 @saving.register_keras_serializable("zoo")
@@ -24,13 +25,15 @@ class Sampling(Noise):
         float32 `[B, …]`.
 
     Example:
-        >>> zoo.layers.Sampling(seed=0)(mean, log_var)
+        >>> posterior = model.encode(images)
+        >>> zoo.layers.Sampling(seed=0)(posterior["mean"], posterior["log_var"]).shape
+        TensorShape([32, 16])
     """
 
-    def call(self, mean, log_var):
+    def call(self, mean: ArrayLike, log_var: ArrayLike) -> Tensor:
         mean, log_var = ops.cast(mean, "float32"), ops.cast(log_var, "float32")
         return distributions.normal_draw(mean, log_var, self.noise(ops.shape(mean)))
 
-    def noise(self, shape):
+    def noise(self, shape: Shape | Tensor) -> Tensor:
         """Standard normal noise of `shape`, and one draw more on the counter."""
         return self.draw(tf.random.stateless_normal, shape)

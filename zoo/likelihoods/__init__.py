@@ -1,5 +1,7 @@
 """p(x|z): what a decoder's output says of the data."""
 
+from collections.abc import Mapping
+
 from keras import saving
 
 from zoo.likelihoods._base import Likelihood, require
@@ -18,7 +20,7 @@ _BY_NAME = {
 }
 
 
-def get(identifier):
+def get(identifier: str | Mapping[str, object] | Likelihood) -> Likelihood:
     """A likelihood from its name, its serialised form, or itself.
 
     Raises:

@@ -4,9 +4,13 @@ A decoder gives `params_size(C)` numbers for the C channels of a place; the like
 data.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 from keras import layers
 
 from zoo.runtime import checks
+from zoo.runtime.types import Tensor
 
 
 class Likelihood(layers.Layer):
@@ -18,27 +22,27 @@ class Likelihood(layers.Layer):
     """
 
     eight_bit = False
-    support = (0.0, 1.0)
+    support: tuple[float, float] | None = (0.0, 1.0)
     unbounded = True
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.built = True
 
-    def params_size(self, channels):
+    def params_size(self, channels: int) -> int:
         """Numbers a pixel that the decoder must give for `channels` channels."""
         return channels
 
-    def log_prob(self, x, params, training=False):
+    def log_prob(self, x: Tensor, params: Tensor, training: bool = False) -> Tensor:
         """log p(x|z), summed over the pixels: float32 `[B]`, nats per example."""
         raise NotImplementedError
 
-    def mean(self, params):
+    def mean(self, params: Tensor) -> Tensor:
         """The mean of the data, float32 `[B,H,W,C]` within the support."""
         raise NotImplementedError
 
-    def check_params(self, data_shape, params_shape):
+    def check_params(self, data_shape: Sequence[int | None], params_shape: Sequence[int | None]) -> None:
         """Raises ValueError unless a decoder's output fits the data: they could be broadcast against one another.
 
         Args:
@@ -56,6 +60,6 @@ class Likelihood(layers.Layer):
             )
 
 
-def require(likelihood):
+def require(likelihood: object) -> Likelihood:
     """`likelihood`, or ValueError that names what it lacks."""
     return checks.implements("likelihood", likelihood, Likelihood, ("log_prob", "mean"))

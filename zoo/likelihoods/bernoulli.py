@@ -4,14 +4,15 @@ from keras import ops, saving
 
 from zoo import distributions
 from zoo.likelihoods._base import Likelihood
+from zoo.runtime.types import Tensor
 
 
 @saving.register_keras_serializable("zoo")
 class Bernoulli(Likelihood):
     """Each value is 1 with probability σ(logit). See `zoo.distributions.bernoulli_log_prob`."""
 
-    def log_prob(self, x, params, training=False):
+    def log_prob(self, x: Tensor, params: Tensor, training: bool = False) -> Tensor:
         return distributions.bernoulli_log_prob(x, params)
 
-    def mean(self, params):
+    def mean(self, params: Tensor) -> Tensor:
         return ops.sigmoid(params)

@@ -1,10 +1,13 @@
 """Likelihoods of 8-bit values: a logistic cut into 256 bins, and a mixture of them."""
 
+from typing import Any
+
 from keras import ops, saving
 
 from zoo import distributions
 from zoo.likelihoods._base import Likelihood
 from zoo.runtime import checks
+from zoo.runtime.types import Config, Tensor
 
 
 @saving.register_keras_serializable("zoo")
@@ -13,15 +16,15 @@ class DiscretizedLogistic(Likelihood):
 
     eight_bit = True
 
-    def params_size(self, channels):
+    def params_size(self, channels: int) -> int:
         return 2 * channels
 
-    def log_prob(self, x, params, training=False):
+    def log_prob(self, x: Tensor, params: Tensor, training: bool = False) -> Tensor:
         mean, log_scale = ops.split(params, 2, axis=-1)
         log_scale = distributions.bound_log_scale(log_scale)
         return distributions.discretized_logistic_log_prob(x, 0.5 + 0.5 * mean, log_scale)
 
-    def mean(self, params):
+    def mean(self, params: Tensor) -> Tensor:
         return ops.clip(0.5 + 0.5 * ops.split(params, 2, axis=-1)[0], 0.0, 1.0)
 
 
@@ -36,21 +39,21 @@ class DiscretizedLogisticMixture(Likelihood):
 
     eight_bit = True
 
-    def __init__(self, components=10, channels=3, **kwargs):
+    def __init__(self, components: int = 10, channels: int = 3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.components = checks.positive_int("components", components)
         self.channels = checks.positive_int("channels", channels)
 
-    def params_size(self, channels):
+    def params_size(self, channels: int) -> int:
         if channels != self.channels:
             raise ValueError(f"Expected images of {self.channels} channels. Received: channels={channels}")
         return distributions.mixture_size(channels, self.components)
 
-    def log_prob(self, x, params, training=False):
+    def log_prob(self, x: Tensor, params: Tensor, training: bool = False) -> Tensor:
         return distributions.discretized_logistic_mixture_log_prob(x, params, self.components)
 
-    def mean(self, params):
+    def mean(self, params: Tensor) -> Tensor:
         return distributions.discretized_logistic_mixture_mean(params, self.channels, self.components)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "components": self.components, "channels": self.channels}

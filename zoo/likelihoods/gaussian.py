@@ -1,12 +1,14 @@
 """The Gaussian likelihood, with one scale for all values."""
 
 import math
+from typing import Any, Literal
 
 from keras import ops, saving
 
 from zoo import distributions
 from zoo.likelihoods._base import Likelihood
 from zoo.runtime import checks, replicas
+from zoo.runtime.types import Config, Tensor
 
 
 @saving.register_keras_serializable("zoo")
@@ -29,9 +31,16 @@ class Gaussian(Likelihood):
         ValueError: if `scale` or `range` is none of these.
     """
 
-    def __init__(self, scale=0.1, momentum=0.99, range=(0.0, 1.0), **kwargs):
+    def __init__(
+        self,
+        scale: float | Literal["learned", "optimal"] = 0.1,
+        momentum: float = 0.99,
+        range: tuple[float, float] | None = (0.0, 1.0),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self.range = None if range is None else _pair("range", range)
+        self.range = self.support = None if range is None else _pair("range", range)
+        self.unbounded = range is not None  # on the real line a network may know better what its data are
         if not isinstance(scale, str):
             scale = checks.number("scale", scale, 0.0, open_low=True)
         elif scale not in ("learned", "optimal"):
@@ -48,15 +57,7 @@ class Gaussian(Likelihood):
                 shape=(), initializer="zeros", trainable=False, name="updates", aggregation="only_first_replica"
             )
 
-    @property
-    def support(self):
-        return self.range
-
-    @property
-    def unbounded(self):
-        return self.range is not None  # on the real line a network may know better what its data are
-
-    def log_prob(self, x, params, training=False):
+    def log_prob(self, x: Tensor, params: Tensor, training: bool = False) -> Tensor:
         mean = self._location(params)
         return distributions.normal_log_prob(x, mean, self._log_var(x, mean, training))
 
@@ -78,11 +79,11 @@ class Gaussian(Likelihood):
             return optimal
         return distributions.bound_log_var(ops.convert_to_tensor(self.log_var))
 
-    def mean(self, params):
+    def mean(self, params: Tensor) -> Tensor:
         location = self._location(params)
         return location if self.range is None else ops.clip(location, *self.range)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "scale": self.scale, "momentum": self.momentum, "range": self.range}
 
 

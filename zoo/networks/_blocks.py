@@ -3,25 +3,26 @@
 from keras import layers
 
 from zoo.runtime import checks
+from zoo.runtime.types import Shape, Tensor
 
 
-def check_divisible(image_shape, halvings, name="image_shape"):
+def check_divisible(image_shape: Shape, halvings: int, name: str = "image_shape") -> None:
     """Raises ValueError unless height and width can be halved `halvings` times."""
     checks.positive_int("downsamples", halvings)
     if len(image_shape) != 3 or any(size % 2**halvings for size in image_shape[:2]):
         checks.fail(name, f"(H, W, C) with H and W divisible by {2**halvings}", tuple(image_shape))
 
 
-def widths(filters, resolutions):
+def widths(filters: int, resolutions: int) -> list[int]:
     checks.positive_int("filters", filters)
     return [max(1, filters // 2)] * (resolutions - 1) + [filters]
 
 
-def posterior(x, latent_dim):
+def posterior(x: Tensor, latent_dim: int) -> Tensor:
     return layers.Dense(2 * checks.positive_int("latent_dim", latent_dim), name="posterior")(x)
 
 
-def residual(x, channels, activation, hidden=None):
+def residual(x: Tensor, channels: int, activation: str, hidden: int | None = None) -> Tensor:
     y = layers.Activation(activation)(x)
     y = layers.Conv2D(hidden or max(1, channels // 2), 3, padding="same", activation=activation)(y)
     # Without a bias, which the next layer has: TensorFlow 2.21's fusion of convolution, bias, sum and ReLU fails here,
@@ -29,7 +30,7 @@ def residual(x, channels, activation, hidden=None):
     return layers.Add()([x, layers.Conv2D(channels, 1, use_bias=False)(y)])
 
 
-def residual_stack(x, channels, blocks):
+def residual_stack(x: Tensor, channels: int, blocks: int) -> Tensor:
     for _ in range(blocks):
         x = residual(x, channels, "relu")
     return layers.Activation("relu")(x)

@@ -1,12 +1,22 @@
 """Convolutional encoder and decoder of Gaussian latents."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import layers
 
 from zoo.networks import _blocks
+from zoo.runtime.types import Shape
 
 
-def conv_encoder(image_shape, latent_dim, filters=(32, 64), blocks=0, dense=256, activation="relu"):
+def conv_encoder(
+    image_shape: Shape,
+    latent_dim: int,
+    filters: Sequence[int] = (32, 64),
+    blocks: int = 0,
+    dense: int = 256,
+    activation: str = "relu",
+) -> keras.Model:
     """Strided convolutions, one for each entry of `filters`, then a dense layer.
 
     Args:
@@ -21,6 +31,10 @@ def conv_encoder(image_shape, latent_dim, filters=(32, 64), blocks=0, dense=256,
 
     Raises:
         ValueError: if the image cannot be halved that often.
+
+    Example:
+        >>> zoo.networks.conv_encoder((28, 28, 1), latent_dim=16).output_shape
+        (None, 32)
     """
     _blocks.check_divisible(image_shape, len(filters))
     x = inputs = keras.Input(image_shape)
@@ -32,7 +46,14 @@ def conv_encoder(image_shape, latent_dim, filters=(32, 64), blocks=0, dense=256,
     return keras.Model(inputs, _blocks.posterior(x, latent_dim), name="encoder")
 
 
-def conv_decoder(output_shape, latent_dim, filters=(64, 32), blocks=0, dense=256, activation="relu"):
+def conv_decoder(
+    output_shape: Shape,
+    latent_dim: int,
+    filters: Sequence[int] = (64, 32),
+    blocks: int = 0,
+    dense: int = 256,
+    activation: str = "relu",
+) -> keras.Model:
     """A dense layer, then transposed convolutions, one for each entry of `filters`.
 
     Args:
@@ -47,6 +68,10 @@ def conv_decoder(output_shape, latent_dim, filters=(64, 32), blocks=0, dense=256
 
     Raises:
         ValueError: if the image cannot be halved that often.
+
+    Example:
+        >>> zoo.networks.conv_decoder((28, 28, 1), latent_dim=16).output_shape
+        (None, 28, 28, 1)
     """
     _blocks.check_divisible(output_shape, len(filters), "output_shape")
     height, width = (size // 2 ** len(filters) for size in output_shape[:2])

@@ -1,15 +1,24 @@
 """Dense encoder and decoder."""
 
 import math
+from collections.abc import Sequence
 
 import keras
 from keras import layers
 
 from zoo.networks import _blocks
+from zoo.runtime.types import Shape
 
 
-def mlp_encoder(image_shape, latent_dim, hidden=(512, 512), activation="relu"):
-    """Dense layers: `[B,H,W,C]` to `[B, 2·latent_dim]`. Any shape of image, or of table, will do."""
+def mlp_encoder(
+    image_shape: Shape, latent_dim: int, hidden: Sequence[int] = (512, 512), activation: str = "relu"
+) -> keras.Model:
+    """Dense layers: `[B,H,W,C]` to `[B, 2·latent_dim]`. Any shape of image, or of table, will do.
+
+    Example:
+        >>> zoo.networks.mlp_encoder((28, 28, 1), latent_dim=16).output_shape
+        (None, 32)
+    """
     x = inputs = keras.Input(image_shape)
     x = layers.Flatten()(x)
     for units in hidden:
@@ -17,8 +26,15 @@ def mlp_encoder(image_shape, latent_dim, hidden=(512, 512), activation="relu"):
     return keras.Model(inputs, _blocks.posterior(x, latent_dim), name="encoder")
 
 
-def mlp_decoder(output_shape, latent_dim, hidden=(512, 512), activation="relu"):
-    """Dense layers: `[B,latent_dim]` to `[B,*output_shape]`."""
+def mlp_decoder(
+    output_shape: Shape, latent_dim: int, hidden: Sequence[int] = (512, 512), activation: str = "relu"
+) -> keras.Model:
+    """Dense layers: `[B,latent_dim]` to `[B,*output_shape]`.
+
+    Example:
+        >>> zoo.networks.mlp_decoder((28, 28, 1), latent_dim=16).output_shape
+        (None, 28, 28, 1)
+    """
     x = inputs = keras.Input((latent_dim,))
     for units in hidden:
         x = layers.Dense(units, activation=activation)(x)
@@ -26,7 +42,7 @@ def mlp_decoder(output_shape, latent_dim, hidden=(512, 512), activation="relu"):
     return keras.Model(inputs, layers.Reshape(output_shape)(x), name="decoder")
 
 
-def mlp_critic(latent_dim, hidden=(256, 256, 256)):
+def mlp_critic(latent_dim: int, hidden: Sequence[int] = (256, 256, 256)) -> keras.Model:
     """The critic of a `zoo.FactorVAE`: dense layers with leaky ReLUs, `[B,latent_dim]` to logits `[B,1]`.
 
     Kim & Mnih 2018, appendix A, have six layers of 1,000 units, `hidden=(1000,) * 6`, which take longer on a CPU than a

@@ -5,9 +5,12 @@ from keras import layers
 
 from zoo.networks import _blocks
 from zoo.runtime import checks
+from zoo.runtime.types import Shape
 
 
-def residual_encoder(image_shape, code_dim=64, filters=128, downsamples=2, blocks=2):
+def residual_encoder(
+    image_shape: Shape, code_dim: int = 64, filters: int = 128, downsamples: int = 2, blocks: int = 2
+) -> keras.Model:
     """The encoder of a VQ-VAE: halvings, residual blocks after each, one vector for each place.
 
     After van den Oord et al. 2017, section 4.1; deviation: blocks at every resolution, not at the last one only, which
@@ -34,7 +37,9 @@ def residual_encoder(image_shape, code_dim=64, filters=128, downsamples=2, block
     return keras.Model(inputs, layers.Conv2D(checks.positive_int("code_dim", code_dim), 1)(x), name="encoder")
 
 
-def residual_decoder(grid_shape, params, filters=128, upsamples=2, blocks=2):
+def residual_decoder(
+    grid_shape: Shape, params: int, filters: int = 128, upsamples: int = 2, blocks: int = 2
+) -> keras.Model:
     """The decoder of a VQ-VAE, the mirror image of `residual_encoder`.
 
     Args:

@@ -1,22 +1,24 @@
 """The networks of a hierarchical VAE: a bottom-up encoder, and stochastic layers along one top-down path."""
 
 import functools
-import numbers
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers, ops, saving
 
 from zoo.networks import _blocks
 from zoo.runtime import checks
+from zoo.runtime.types import Config, Ints, Shape, Tensor
 
 
-def strided(convolution, filters, factor, **kwargs):
+def strided(convolution: type[layers.Layer], filters: int, factor: int, **kwargs: Any) -> layers.Layer:
     """A convolution that takes a grid down, or a transposed one that takes it up, by `factor`."""
     kernel = {1: 3, 2: 4}.get(factor, factor)  # the usual ones overlap; large factors are dense layers by place
     return convolution(filters, kernel, strides=factor, padding="same", **kwargs)
 
 
-def per_scale(name, value, number):
+def per_scale(name: str, value: Ints, number: int) -> tuple[int, ...]:
     """One int for each of `number` scales: an int stands for all."""
     values = value if isinstance(value, (list, tuple)) else (value,) * number
     if len(values) != number:
@@ -24,7 +26,7 @@ def per_scale(name, value, number):
     return tuple(checks.positive_int(name, each) for each in values)
 
 
-def grids(image_shape, scales):
+def grids(image_shape: Shape, scales: Sequence[int]) -> list[tuple[int, int]]:
     """(H/s, W/s) for each of `scales`; ValueError unless all divide, and each scale is a multiple of the next."""
     if not _are_sizes(scales) or any(a % b or a == b for a, b in zip(scales, scales[1:])):
         checks.fail("scales", "one or more integers >= 1, each a multiple of the next", scales)
@@ -39,8 +41,7 @@ def _are_sizes(values):
         values = tuple(values)
     except TypeError:
         return False
-    whole = [isinstance(n, numbers.Integral) and not isinstance(n, bool) and n >= 1 for n in values]
-    return bool(whole) and all(whole)
+    return bool(values) and all(checks.is_integer(n) and n >= 1 for n in values)
 
 
 def _require_activation(name):
@@ -81,8 +82,16 @@ class TopDown(layers.Layer):
     """
 
     def __init__(
-        self, image_shape, scales=(4, 2), layers=2, latent_dim=8, width=64, hidden=64, activation="relu", **kwargs,
-    ):  # fmt: skip
+        self,
+        image_shape: Shape,
+        scales: Sequence[int] = (4, 2),
+        layers: Ints = 2,
+        latent_dim: Ints = 8,
+        width: Ints = 64,
+        hidden: Ints = 64,
+        activation: str = "relu",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         sizes = grids(image_shape, scales)
         self.image_shape = tuple(int(size) for size in image_shape)
@@ -94,7 +103,7 @@ class TopDown(layers.Layer):
         self.hidden = per_scale("hidden", hidden, number)
         _require_activation(activation)
         self.activation = activation
-        self.blocks = []
+        self.blocks: list[TopDownBlock] = []
         incoming, above = self.width[0], self.scales[0]
         for scale, (grid, layers_here) in enumerate(zip(sizes, self.layers)):
             for _ in range(layers_here):
@@ -115,16 +124,16 @@ class TopDown(layers.Layer):
         x = strided(layers.Conv2DTranspose, self.image_shape[-1], self.scales[-1], dtype=self.dtype_policy)(x)
         return keras.Model(inputs, x, name="output")
 
-    def begin(self, batch_size):
+    def begin(self, batch_size: int | Tensor) -> Tensor:
         """The path before the first layer: `[B,h,w,width]`."""
         start = ops.cast(self.start, self.compute_dtype)
         return ops.broadcast_to(start, (batch_size, *self.start.shape[1:]))
 
-    def end(self, h, training=False):
+    def end(self, h: Tensor, training: bool = False) -> Tensor:
         """The likelihood's parameters, from the path after the last layer: `[B,H,W,parameters]`."""
         return self.output_network(h, training=training)
 
-    def call(self, z, training=False):
+    def call(self, z: Sequence[Tensor], training: bool = False) -> Tensor:
         wanted = [block.latent_shape for block in self.blocks]
         shapes = [tuple(latents.shape[1:]) for latents in z]
         if shapes != wanted:  # some would be broadcast
@@ -135,7 +144,7 @@ class TopDown(layers.Layer):
             h = block.merge(h, latents, training)
         return self.end(h, training)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         names = ("image_shape", "scales", "layers", "latent_dim", "width", "hidden", "activation")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
@@ -158,7 +167,18 @@ class TopDownBlock(layers.Layer):
         gain: float > 0, gain in variance of what is added to the path, at first.
     """
 
-    def __init__(self, grid, width, latent_dim, hidden, factor, incoming, gain, activation, **kwargs):
+    def __init__(
+        self,
+        grid: Shape,
+        width: int,
+        latent_dim: int,
+        hidden: int,
+        factor: int,
+        incoming: int,
+        gain: float,
+        activation: str,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.width, self.latent_dim = width, latent_dim
         convolution = functools.partial(layers.Conv2D, padding="same", dtype=self.dtype_policy)
@@ -188,11 +208,11 @@ class TopDownBlock(layers.Layer):
         self.latent_shape = (*grid, latent_dim)
         self.built = True
 
-    def enter(self, h, training=False):
+    def enter(self, h: Tensor, training: bool = False) -> Tensor:
         """The path at this layer's resolution: `[B,h,w,width]`."""
         return h if self.enlarge is None else self.enlarge(h, training=training)
 
-    def prior(self, h, training=False):
+    def prior(self, h: Tensor, training: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """The path with δ added, then the mean and log-variance of p(z | above), float32 `[B,h,w,latent_dim]`.
 
         The log-variance is as the network gives it: `zoo.distributions.bound_log_var` makes it safe.
@@ -201,19 +221,28 @@ class TopDownBlock(layers.Layer):
         mean, log_var, delta = ops.split(output, [self.latent_dim, 2 * self.latent_dim], axis=-1)
         return h + delta, ops.cast(mean, "float32"), ops.cast(log_var, "float32")
 
-    def posterior(self, h, features, mean, log_var, training=False):
+    def posterior(
+        self, h: Tensor, features: Tensor, mean: Tensor, log_var: Tensor, training: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | above, x), from those of the prior; float32 `[B,h,w,latent_dim]`."""
         output = ops.cast(self.posterior_network([h, features], training=training), "float32")
         shift, stretch = ops.split(output, 2, axis=-1)
         return mean + shift, log_var + stretch
 
-    def merge(self, h, z, training=False):
+    def merge(self, h: Tensor, z: Tensor, training: bool = False) -> Tensor:
         """The path once `z` `[B,h,w,latent_dim]` is known: `[B,h,w,width]`."""
         h = h + self.project(z)
         return h + self.residual_network(h, training=training)
 
 
-def bottom_up_encoder(image_shape, scales=(4, 2), width=64, hidden=64, blocks=2, activation="relu"):
+def bottom_up_encoder(
+    image_shape: Shape,
+    scales: Sequence[int] = (4, 2),
+    width: Ints = 64,
+    hidden: Ints = 64,
+    blocks: Ints = 2,
+    activation: str = "relu",
+) -> keras.Model:
     """The encoder of a hierarchical VAE: the features of an image at each scale, from fine to coarse.
 
     Args:

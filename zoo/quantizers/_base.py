@@ -1,8 +1,11 @@
 """The protocol of quantizers, the discrete bottleneck of a VQ-VAE."""
 
+from typing import Any
+
 from keras import layers
 
 from zoo.runtime import checks
+from zoo.runtime.types import Tensor
 
 
 class Quantizer(layers.Layer):
@@ -31,15 +34,15 @@ class Quantizer(layers.Layer):
         array([[1, 0]], dtype=int32)
     """
 
-    codebook = "fixed"
-    num_codes = None
-    code_dim = None
+    codebook: str = "fixed"
+    num_codes: int
+    code_dim: int
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
 
-    def call(self, z_e, training=False):
+    def call(self, z_e: Tensor, training: bool = False) -> dict[str, Tensor]:
         """Quantises vectors.
 
         Args:
@@ -53,11 +56,11 @@ class Quantizer(layers.Layer):
         """
         raise NotImplementedError
 
-    def lookup(self, codes):
+    def lookup(self, codes: Tensor) -> Tensor:
         """The vectors that `codes` stand for: int32 as `call` gives them to float32 `[B, …, code_dim]`."""
         raise NotImplementedError
 
 
-def require(quantizer):
+def require(quantizer: object) -> Quantizer:
     """`quantizer`, or ValueError that names what it lacks."""
     return checks.implements("quantizer", quantizer, Quantizer, ("call", "lookup", "num_codes", "code_dim"))

@@ -1,7 +1,8 @@
 """Finite scalar quantisation: each number of a vector is rounded to one of a few levels; nothing is learned."""
 
 import math
-import numbers
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from keras import ops, saving
@@ -9,6 +10,7 @@ from keras import ops, saving
 from zoo.quantizers._base import Quantizer
 from zoo.quantizers.vector import straight_through
 from zoo.runtime import checks
+from zoo.runtime.types import ArrayLike, Config, Tensor, Tensors
 
 _MARGIN = 1e-3  # how much short of the outermost level the bound stops, as a share of half its span
 _MOST_LEVELS = 1000  # with more, that margin would be over half a level, and the outermost never reached
@@ -51,6 +53,7 @@ class FiniteScalarQuantizer(Quantizer):
         ValueError: for arguments out of range, or an input whose last axis is not `code_dim`.
 
     Example:
+        >>> z_e = keras.random.normal((32, 8, 8, 4))  # an encoder's output
         >>> quantized = zoo.quantizers.FiniteScalarQuantizer(levels=(8, 5, 5, 5))(z_e)
         >>> quantized["codes"].shape
         TensorShape([32, 8, 8])
@@ -58,7 +61,7 @@ class FiniteScalarQuantizer(Quantizer):
 
     codebook = "fixed"
 
-    def __init__(self, levels=(8, 5, 5, 5), **kwargs):
+    def __init__(self, levels: Sequence[int] = (8, 5, 5, 5), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.levels = _checked(levels)
         self.num_codes = math.prod(self.levels)
@@ -72,7 +75,7 @@ class FiniteScalarQuantizer(Quantizer):
         self._place_values = np.cumprod([1, *self.levels[:-1]]).astype("int32")
         self.built = True
 
-    def call(self, z_e, training=False):
+    def call(self, z_e: Tensor, training: bool = False) -> Tensors:
         if z_e.shape[-1] != self.code_dim:
             raise ValueError(
                 f"Expected the encoder to give vectors of {self.code_dim} numbers, one for each of "
@@ -90,7 +93,7 @@ class FiniteScalarQuantizer(Quantizer):
             "commitment": none,
         }
 
-    def lookup(self, codes):
+    def lookup(self, codes: ArrayLike) -> Tensor:
         """The vectors that `codes` stand for: int32 `[B, …]` to float32 `[B, …, code_dim]`; `z_q` to the last bit."""
         # By way of one axis, as TFLite broadcasts over few.
         rows = ops.reshape(ops.cast(codes, "int32"), (-1, 1))
@@ -98,16 +101,13 @@ class FiniteScalarQuantizer(Quantizer):
         vectors = ops.cast(digits - self._half, "float32") / self._half.astype("float32")
         return ops.reshape(vectors, (*ops.shape(codes), self.code_dim))
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "levels": self.levels}
 
 
 def _checked(levels):
-    def fits(level):
-        is_int = isinstance(level, numbers.Integral) and not isinstance(level, bool)
-        return is_int and 2 <= level <= _MOST_LEVELS
-
     is_sequence = isinstance(levels, (list, tuple)) and len(levels) > 0
-    if not is_sequence or not all(map(fits, levels)) or math.prod(map(int, levels)) >= 2**31:
+    fit = is_sequence and all(checks.is_integer(level) and 2 <= level <= _MOST_LEVELS for level in levels)
+    if not fit or math.prod(map(int, levels)) >= 2**31:
         checks.fail("levels", f"a sequence of integers from 2 to {_MOST_LEVELS} with a product below 2**31", levels)
     return tuple(int(level) for level in levels)

@@ -1,10 +1,14 @@
 """What a codebook is used for, counted over all codes that a metric has seen."""
 
+from typing import Any
+
 import tensorflow as tf
 from keras import metrics, ops
 
+from zoo.runtime.types import Tensor
 
-def count(codes, num_codes, weights=None):
+
+def count(codes: Tensor, num_codes: int, weights: Tensor | None = None) -> Tensor:
     """How often each code occurs in `codes`, int32 `[B, …]`, times the weights `[B]`: float32 `[num_codes]`."""
     ones = tf.ones_like(codes, tf.float32)
     if weights is not None:
@@ -16,18 +20,18 @@ def count(codes, num_codes, weights=None):
 class _CodeUse(metrics.Metric):
     """Counts how often each of `num_codes` codes occurs."""
 
-    def __init__(self, num_codes, **kwargs):
+    def __init__(self, num_codes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.counts = self.add_variable((num_codes,), "zeros", name="counts")
 
-    def update_state(self, codes, sample_weight=None):
+    def update_state(self, codes: Tensor, sample_weight: Tensor | None = None) -> None:
         self.counts.assign_add(count(codes, self.counts.shape[0], sample_weight))
 
 
 class Perplexity(_CodeUse):
     """e^H of the codes' frequencies, H in nats: from 1, one code only, to K, all alike often."""
 
-    def result(self):
+    def result(self) -> Tensor:
         share = self.counts / ops.maximum(ops.sum(self.counts), 1.0)
         return ops.exp(-ops.sum(share * ops.log(ops.maximum(share, 1e-20))))
 
@@ -35,5 +39,5 @@ class Perplexity(_CodeUse):
 class CodebookUsage(_CodeUse):
     """The share of codes that occurred at all, in [0, 1]."""
 
-    def result(self):
+    def result(self) -> Tensor:
         return ops.mean(ops.cast(self.counts > 0, "float32"))

@@ -1,11 +1,14 @@
 """Residual vector quantisation: each codebook quantises what the ones before it left over."""
 
+from typing import Any, Literal
+
 from keras import ops, saving
 
 from zoo import random
 from zoo.quantizers._base import Quantizer
 from zoo.quantizers.vector import GRADIENTS, VectorQuantizer
 from zoo.runtime import checks
+from zoo.runtime.types import ArrayLike, Config, Tensor, Tensors
 
 
 @saving.register_keras_serializable("zoo")
@@ -47,15 +50,25 @@ class ResidualQuantizer(Quantizer):
         ValueError: for arguments out of range, an input without a grid, or one whose last axis is not `code_dim`.
 
     Example:
+        >>> z_e = keras.random.normal((32, 8, 8, 64))  # an encoder's output
         >>> quantized = zoo.quantizers.ResidualQuantizer(num_codes=256, code_dim=64, depth=4)(z_e)
         >>> quantized["codes"].shape
         TensorShape([32, 8, 32])
     """
 
     def __init__(
-        self, num_codes=512, code_dim=64, depth=4, codebook="ema", decay=0.99, gradient="straight_through",
-        initialization="data", revival=0.03, seed=None, **kwargs,
-    ):  # fmt: skip
+        self,
+        num_codes: int = 512,
+        code_dim: int = 64,
+        depth: int = 4,
+        codebook: Literal["ema", "gradient"] = "ema",
+        decay: float = 0.99,
+        gradient: Literal["straight_through", "rotation"] = "straight_through",
+        initialization: Literal["data", "uniform"] = "data",
+        revival: float = 0.03,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.depth = checks.positive_int("depth", depth)
         self.gradient = checks.one_of("gradient", gradient, tuple(GRADIENTS))
@@ -76,7 +89,7 @@ class ResidualQuantizer(Quantizer):
         self.decay, self.initialization, self.revival = first.decay, first.initialization, first.revival
         self.built = True
 
-    def call(self, z_e, training=False):
+    def call(self, z_e: Tensor, training: bool = False) -> Tensors:
         if len(z_e.shape) < 3:
             raise ValueError(
                 "Expected the encoder to give a grid of vectors, [B, …, w, code_dim]. "
@@ -95,7 +108,7 @@ class ResidualQuantizer(Quantizer):
             "commitment": sum(level["commitment"] for level in levels),
         }
 
-    def lookup(self, codes):
+    def lookup(self, codes: ArrayLike) -> Tensor:
         """The vectors that `codes` stand for: int32 `[B, …, w·depth]` to float32 `[B, …, w, code_dim]`.
 
         Raises:
@@ -105,13 +118,13 @@ class ResidualQuantizer(Quantizer):
         if isinstance(length, int) and length % self.depth:
             raise ValueError(
                 f"Expected the last axis of `codes` to be a multiple of depth={self.depth}. "
-                f"Received: codes of shape {tuple(codes.shape)}"
+                f"Received: codes of shape {tuple(ops.shape(codes))}"
             )
         by_level = ops.reshape(codes, (-1, self.depth))
         vectors = sum(quantizer.lookup(by_level[:, level]) for level, quantizer in enumerate(self.quantizers))
         return ops.reshape(vectors, (*outer, length // self.depth, self.code_dim))
 
-    def get_config(self):
+    def get_config(self) -> Config:
         names = (
             "num_codes", "code_dim", "depth", "codebook", "decay", "gradient", "initialization", "revival", "seed",
         )  # fmt: skip

@@ -1,5 +1,7 @@
 """Vector quantisation: each vector of a feature map becomes the nearest of K learned ones."""
 
+from typing import Any, Literal
+
 import tensorflow as tf
 from keras import ops, saving
 
@@ -9,14 +11,15 @@ from zoo.distributions import sum_per_example
 from zoo.quantizers import metrics
 from zoo.quantizers._base import Quantizer
 from zoo.runtime import checks, cores, replicas
+from zoo.runtime.types import ArrayLike, Config, Tensor, Tensors
 
 
-def straight_through(z_e, z_q):
+def straight_through(z_e: Tensor, z_q: Tensor) -> Tensor:
     """`z_q` forwards; backwards the gradient passes to `z_e` unchanged (van den Oord et al. 2017, section 3.2)."""
     return z_e + ops.stop_gradient(z_q - z_e)
 
 
-def rotation_trick(z_e, z_q):
+def rotation_trick(z_e: Tensor, z_q: Tensor) -> Tensor:
     """`z_q` forwards; backwards the gradient is rotated and scaled as `z_e` must be to reach `z_q`.
 
     Fifty et al. 2024, "Restructuring Vector Quantization with the Rotation Trick", eq. (4): the Householder form
@@ -78,15 +81,24 @@ class VectorQuantizer(Quantizer):
         ValueError: for arguments out of range, or an input whose last axis is not `code_dim`.
 
     Example:
+        >>> z_e = keras.random.normal((32, 8, 8, 64))  # an encoder's output
         >>> quantized = zoo.quantizers.VectorQuantizer(num_codes=512, code_dim=64)(z_e)
         >>> quantized["codes"].shape
         TensorShape([32, 8, 8])
     """
 
     def __init__(
-        self, num_codes=512, code_dim=64, codebook="ema", decay=0.99, gradient="straight_through",
-        initialization="data", revival=0.03, seed=None, **kwargs,
-    ):  # fmt: skip
+        self,
+        num_codes: int = 512,
+        code_dim: int = 64,
+        codebook: Literal["ema", "gradient"] = "ema",
+        decay: float = 0.99,
+        gradient: Literal["straight_through", "rotation"] = "straight_through",
+        initialization: Literal["data", "uniform"] = "data",
+        revival: float = 0.03,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.num_codes = checks.positive_int("num_codes", num_codes)
         self.code_dim = checks.positive_int("code_dim", code_dim)
@@ -125,11 +137,11 @@ class VectorQuantizer(Quantizer):
         )  # fmt: skip
         self.built = True
 
-    def call(self, z_e, training=False):
+    def call(self, z_e: Tensor, training: bool = False) -> Tensors:
         quantized = self.discretize(z_e, training)
         return {**quantized, "z_q": GRADIENTS[self.gradient](z_e, quantized["z_q"])}
 
-    def discretize(self, z_e, training=False):
+    def discretize(self, z_e: Tensor, training: bool = False) -> Tensors:
         """As a call, only that no gradient passes through `z_q`: for a caller that has its own way to pass it."""
         if z_e.shape[-1] != self.code_dim:
             raise ValueError(
@@ -151,7 +163,7 @@ class VectorQuantizer(Quantizer):
             "commitment": sum_per_example(ops.square(z_e - fixed)),
         }
 
-    def lookup(self, codes):
+    def lookup(self, codes: ArrayLike) -> Tensor:
         """The vectors that `codes` stand for: int32 `[B, …]` to float32 `[B, …, code_dim]`."""
         # By way of one axis, as TFLite's GATHER wants it.
         vectors = ops.take(self.embeddings, ops.reshape(codes, (-1,)), axis=0)
@@ -193,6 +205,6 @@ class VectorQuantizer(Quantizer):
             means = self.sums / tf.maximum(self.counts, 1e-20)[:, None]
             self.embeddings.assign(tf.where(tf.convert_to_tensor(self.counts)[:, None] > 1e-20, means, self.embeddings))
 
-    def get_config(self):
+    def get_config(self) -> Config:
         names = ("num_codes", "code_dim", "codebook", "decay", "gradient", "initialization", "revival", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

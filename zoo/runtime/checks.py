@@ -3,37 +3,50 @@
 import importlib.util
 import math
 import numbers
+from collections.abc import Collection, Sequence
+from typing import NoReturn, TypeGuard, TypeVar
 
 import numpy as np
 
+Choice = TypeVar("Choice")
+Part = TypeVar("Part")
 
-def fail(name, expected, received):
+
+def fail(name: str, expected: str, received: object) -> NoReturn:
     """Raises ValueError that names the argument, what was expected and what came."""
     raise ValueError(f"Expected `{name}` to be {expected}. Received: {name}={received!r}")
 
 
-def positive_int(name, value):
+def is_integer(value: object) -> TypeGuard[int]:
+    """Whether `value` is an integer of Python or NumPy, but not a bool."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _is_real(value: object) -> TypeGuard[float]:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def positive_int(name: str, value: object) -> int:
     return integer(name, value, 1)
 
 
-def integer(name, value, low):
+def integer(name: str, value: object, low: int) -> int:
     """`value` as an int of at least `low`."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < low:
+    if not is_integer(value) or value < low:
         fail(name, f"an integer >= {low}", value)
     return int(value)
 
 
-def seed(name, value):
+def seed(name: str, value: object) -> int | None:
     """`value` as an int of 32 bits, with or without a sign, or None: a larger one would stand for a smaller."""
     if value is None:
         return None
-    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not is_integer or not -(2**31) <= value < 2**32:
+    if not is_integer(value) or not -(2**31) <= value < 2**32:
         fail(name, "None or an integer of 32 bits, >= -2**31 and < 2**32", value)
     return int(value)
 
 
-def image_size(name, value):
+def image_size(name: str, value: object) -> tuple[int, int]:
     """(H, W), of a pair of integers >= 1, or of one, the side of a square."""
     pair = value if isinstance(value, (tuple, list, np.ndarray)) else (value, value)
     try:
@@ -43,43 +56,50 @@ def image_size(name, value):
     return height, width
 
 
-def colour(name, value):
+def colour(name: str, value: object) -> tuple[int, int, int]:
     """(red, green, blue), integers from 0 to 255."""
     levels = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else ()
-    whole = all(isinstance(level, numbers.Integral) and not isinstance(level, bool) for level in levels)
-    if len(levels) != 3 or not whole or min(levels) < 0 or max(levels) > 255:
+    if len(levels) != 3 or not all(is_integer(level) and 0 <= level <= 255 for level in levels):
         fail(name, "three integers from 0 to 255: red, green, blue", value)
-    return tuple(map(int, levels))
+    red, green, blue = map(int, levels)
+    return red, green, blue
 
 
-def multiple(name, value, divisor):
+def multiple(name: str, value: int, divisor: int) -> int:
     if value < 1 or value % divisor:
         fail(name, f"a multiple of {divisor}, at least {divisor}", value)
     return value
 
 
-def number(name, value, low=-math.inf, high=math.inf, *, open_low=False, open_high=False):
+def number(
+    name: str,
+    value: object,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
     """`value` as a float from `low` to `high`, the ends included unless open."""
     expected = "a finite number"
     if low > -math.inf:
         expected += f" {'>' if open_low else '>='} {low:g}"
     if high < math.inf:
         expected += f" and {'<' if open_high else '<='} {high:g}"
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not low <= value <= high:
+    if not _is_real(value) or not math.isfinite(value) or not low <= value <= high:
         fail(name, expected, value)
     if (open_low and value == low) or (open_high and value == high):
         fail(name, expected, value)
     return float(value)
 
 
-def one_of(name, value, choices):
+def one_of(name: str, value: Choice, choices: Collection[Choice]) -> Choice:
     if value not in choices:
         fail(name, "one of " + ", ".join(repr(choice) for choice in choices), value)
     return value
 
 
-def implements(name, value, base, members):
+def implements(name: str, value: object, base: type[Part], members: Sequence[str]) -> Part:
     """`value`, an instance of `base` that has all `members`: methods that `base` leaves open, and attributes.
 
     Raises:
@@ -102,7 +122,7 @@ def implements(name, value, base, members):
     return value
 
 
-def extra(name, *packages):
+def extra(name: str, *packages: str) -> None:
     """Raises ImportError unless all packages of an optional part are installed; they are not imported yet.
 
     Args:

@@ -7,35 +7,39 @@ for it; parts of a batch meet once a step.
 import contextlib
 import os
 import threading
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import tensorflow as tf
 
 from zoo._compat import tensorflow as tf_compat
 from zoo.runtime import checks
+from zoo.runtime.types import Tensor
 
+Structure = TypeVar("Structure")
 _LEAST = 8  # images in a part
 _number = 1
 _current = threading.local()  # replicas are traced in threads of their own, by turns
 
 
-def available():
+def available() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def parts_of(batch_size):
+def parts_of(batch_size: int) -> int:
     """The number of parts that suits a batch on this machine: one for each core, or 1 where they would be too small."""
     cores = available()
     return cores if batch_size >= cores * _LEAST else 1
 
 
-def number():
+def number() -> int:
     """In how many parts a batch is computed where this is called."""
     return _number
 
 
 @contextlib.contextmanager
-def parts(number):
+def parts(number: int) -> Iterator[None]:
     """Within, what is traced computes a batch in `number` parts side by side, wherever a model can.
 
     The weights that a model ends with are those of one part, but for rounding, and for noise that its networks draw.
@@ -65,7 +69,7 @@ def parts(number):
         _number = before
 
 
-def spread(function, *values, whole=lambda: False):
+def spread(function: Callable[..., Structure], *values: object, whole: Callable[[], bool] = lambda: False) -> Structure:
     """`function(*values)`, computed in parts of the batch side by side.
 
     Args:
@@ -100,7 +104,7 @@ def spread(function, *values, whole=lambda: False):
     return tf.nest.map_structure(lambda *shares: tf.concat(shares, axis=0)[:size], *results)
 
 
-def together(tensors):
+def together(tensors: list[Tensor | None]) -> list[Tensor | None]:
     """A list of tensors, or None, of which in parts none is there before all are.
 
     So parts stay in step: else one waits where the other is held up by what the first of the tensors are for.

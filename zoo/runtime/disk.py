@@ -6,6 +6,9 @@ import shutil
 import tempfile
 
 import numpy as np
+from numpy import typing as npt
+
+from zoo.runtime.types import ArrayLike, PathLike, Shape
 
 _PART_BYTES = 2**22
 
@@ -29,27 +32,27 @@ class DiskArray:
         NoRoom: if the disk has less room than the array needs.
     """
 
-    def __init__(self, shape, dtype, folder):
+    def __init__(self, shape: Shape, dtype: npt.DTypeLike, folder: PathLike) -> None:
         self.shape, self.dtype, self.folder = tuple(shape), np.dtype(dtype), folder
         self._row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
-        self._rows = None  # which rows of the file these are, where they are not all
+        self._rows: np.ndarray | None = None  # which rows of the file these are, where they are not all
         size, free = self.shape[0] * self._row_bytes, shutil.disk_usage(folder).free
         if size > free:
             raise self._no_room(f"{free / 2**20:.0f} MiB are free")
         self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  (open as long as the array is used)
 
     @property
-    def ndim(self):
+    def ndim(self) -> int:
         return len(self.shape)
 
     @property
-    def size(self):
+    def size(self) -> int:
         return math.prod(self.shape)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: int | slice | ArrayLike) -> np.ndarray:
         """The rows of an int, a slice, or ints `[n]`, as a NumPy array."""
         rows = self._places(key)
         found = np.empty((rows.size, *self.shape[1:]), self.dtype)
@@ -62,7 +65,7 @@ class DiskArray:
                 self._read(flat[begin * self._row_bytes : end * self._row_bytes], place)
         return found.reshape(*rows.shape, *self.shape[1:])
 
-    def __setitem__(self, key, values):
+    def __setitem__(self, key: slice, values: np.ndarray) -> None:
         """Writes the rows of a slice without gaps, `values` having its length.
 
         Raises:
@@ -72,20 +75,20 @@ class DiskArray:
         values = np.ascontiguousarray(values, self.dtype)
         if self._rows is not None or step != 1 or values.shape != (stop - start, *self.shape[1:]):
             raise ValueError(f"Expected {stop - start} rows to write. Received: {values.shape} for {key}")
-        rest, place = values.reshape(-1).view(np.uint8), start * self._row_bytes
-        while rest.size:
+        rest, place = values.reshape(-1).view(np.uint8).data, start * self._row_bytes
+        while rest:
             try:
                 written = os.pwrite(self._file.fileno(), rest, place)
             except OSError as error:
                 raise self._no_room(error.strerror) from error
             rest, place = rest[written:], place + written
 
-    def take(self, rows):
+    def take(self, rows: slice | ArrayLike) -> "DiskArray":
         """An array of some of the rows, a slice or ints `[n]`, in the same file: it costs 8 bytes a row."""
         view = object.__new__(DiskArray)
         view.__dict__ |= self.__dict__
-        view._rows = self._places(rows)
-        view.shape = (len(view._rows), *self.shape[1:])
+        view._rows = chosen = self._places(rows)
+        view.shape = (len(chosen), *self.shape[1:])
         return view
 
     def _places(self, key):
@@ -116,27 +119,27 @@ class DiskArray:
         )
 
 
-def empty(shape, dtype, folder=None):
+def empty(shape: Shape, dtype: npt.DTypeLike, folder: PathLike | None = None) -> np.ndarray | DiskArray:
     """An array to be filled: in memory, or on the disk of a folder."""
     return np.empty(shape, dtype) if folder is None else DiskArray(shape, dtype, folder)
 
 
-def empty_like(array):
+def empty_like(array: np.ndarray | DiskArray) -> np.ndarray | DiskArray:
     """An array of the same shape and dtype, in the same place."""
     return empty(array.shape, array.dtype, getattr(array, "folder", None))
 
 
-def take(array, rows):
+def take(array: np.ndarray | DiskArray, rows: slice | np.ndarray) -> np.ndarray | DiskArray:
     """Some rows of an array, a slice or ints `[n]`, in the same place."""
     return array.take(rows) if isinstance(array, DiskArray) else array[rows]
 
 
-def parts(array):
+def parts(array: np.ndarray | DiskArray) -> list[slice]:
     """Slices of a few MiB each, that cover an array in its order."""
     step = rows_at_once(array.shape, array.dtype)
     return [slice(start, min(start + step, len(array))) for start in range(0, len(array), step)]
 
 
-def rows_at_once(shape, dtype):
+def rows_at_once(shape: Shape, dtype: npt.DTypeLike) -> int:
     """How many rows of an array make up a few MiB: int >= 1."""
     return max(1, _PART_BYTES // max(1, math.prod(shape[1:]) * np.dtype(dtype).itemsize))

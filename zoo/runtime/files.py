@@ -9,12 +9,17 @@ import pathlib
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+
+import keras
+
+from zoo.runtime.types import PathLike
 
 _SCRATCH = re.compile(r"\.(\d+)-")  # how a temporary name begins: with the number of its process
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path: PathLike) -> Iterator[pathlib.Path]:
     """Gives a path beside `path` to write to; what lies there at the end takes its place, on an error nothing does.
 
     The temporary name keeps the ending, as Keras and matplotlib choose the format by it. What was written is on the
@@ -37,14 +42,14 @@ def replacing(path):
             scratch.unlink(missing_ok=True)
 
 
-def remove(folder):
+def remove(folder: pathlib.Path) -> None:
     """Removes a folder whole: whoever looks for it in the middle of that finds all of it or nothing."""
     away = _scratch(folder, "old-")
     os.rename(folder, away)
     shutil.rmtree(away)
 
 
-def sweep(folder):
+def sweep(folder: pathlib.Path) -> None:
     """Removes what processes that were killed left behind in `folder` and below, as they could not."""
     for path in folder.rglob(".*"):
         owner = _SCRATCH.match(path.name)
@@ -73,7 +78,7 @@ def _is_running(process):
 
 
 @contextlib.contextmanager
-def scratch_folder(parent):
+def scratch_folder(parent: pathlib.Path) -> Iterator[pathlib.Path]:
     """Gives an empty folder in `parent`, hidden, in which to write what is then renamed; what is left goes.
 
     So does `parent`, where it did not exist before and nothing was put into it.
@@ -90,7 +95,7 @@ def scratch_folder(parent):
             parent.rmdir()
 
 
-def require_writable(name, folder):
+def require_writable(name: str, folder: pathlib.Path) -> None:
     """Makes `folder` where it is missing; raises ValueError, naming the argument, if nothing can be written there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -102,22 +107,22 @@ def require_writable(name, folder):
         ) from error
 
 
-def sha256(path):
+def sha256(path: PathLike) -> str:
     """The digest of a file's content, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_text(path, text):
+def write_text(path: PathLike, text: str) -> None:
     with replacing(path) as scratch:
         scratch.write_text(text)
 
 
-def write_json(path, value, indent=2):
+def write_json(path: PathLike, value: object, indent: int | None = 2) -> None:
     write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
-def write_csv(path, rows):
+def write_csv(path: PathLike, rows: Sequence[Mapping[str, object]]) -> None:
     """Dicts as rows; the columns are all keys, in the order of their first appearance."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     with replacing(path) as scratch, open(scratch, "w", newline="") as file:
@@ -126,6 +131,6 @@ def write_csv(path, rows):
         writer.writerows(rows)
 
 
-def save_model(model, path):
+def save_model(model: keras.Model, path: PathLike) -> None:
     with replacing(path) as scratch:
         model.save(scratch)

@@ -1,10 +1,14 @@
 """The optimizer that the recipes use."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from zoo._compat.keras import PrivateAdam
 from zoo.runtime import replicas
+from zoo.runtime.types import Tensor
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -23,12 +27,12 @@ class Adam(PrivateAdam):
         >>> model.compile(zoo.optimizers.Adam(1e-3))
     """
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.amsgrad:
             raise ValueError("Expected `amsgrad` to be False. Received: amsgrad=True")
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor) -> None:
         dtype, (first, second) = variable.dtype, self.moments(variable)
         beta_1, beta_2 = tf.cast(self.beta_1, dtype), tf.cast(self.beta_2, dtype)
         step = tf.cast(self.iterations.value + 1, dtype)
@@ -38,7 +42,7 @@ class Adam(PrivateAdam):
             beta1=beta_1, beta2=beta_2, epsilon=tf.cast(self.epsilon, dtype), grad=tf.cast(gradient, dtype),
         )  # fmt: skip
 
-    def clip_gradients(self, gradients):
+    def clip_gradients(self, gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
         if self.global_clipnorm is None or replicas.num_replicas() == 1:
             return super().clip_gradients(gradients)
         known = [gradient for gradient in gradients if gradient is not None]

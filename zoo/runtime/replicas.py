@@ -1,8 +1,11 @@
 """What a replica must know of the others; each function is free where there is but one."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from zoo._compat import tensorflow as tf_compat
+from zoo.runtime.types import Tensor
 
 
 def _context():
@@ -11,11 +14,13 @@ def _context():
     return context if context is not None and context.num_replicas_in_sync > 1 else None
 
 
-def num_replicas():
+def num_replicas() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
-def distribute(strategy, make):
+def distribute(
+    strategy: tf.distribute.Strategy, make: Callable[[tf.distribute.InputContext | None], tf.data.Dataset]
+) -> tf.data.Dataset:
     """What a model made in the scope of `strategy` is to be trained on: `make(None)`, or that spread over replicas.
 
     Keras would spread a dataset itself, but over several workers so that each is given all of it.
@@ -29,12 +34,12 @@ def distribute(strategy, make):
     return tf_compat.count_batches(strategy.distribute_datasets_from_function(make), strategy)
 
 
-def has_workers(strategy):
+def has_workers(strategy: tf.distribute.Strategy) -> bool:
     """Whether there may be processes beside this one; then what asks all replicas must be done in all of them."""
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
-def is_chief(strategy):
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one that writes files; of several workers one is."""
     resolver = strategy.cluster_resolver
     if resolver is None or not resolver.task_type:
@@ -43,7 +48,7 @@ def is_chief(strategy):
     return (resolver.task_type, resolver.task_id) == (first, 0)
 
 
-def gather(strategy, number):
+def gather(strategy: tf.distribute.Strategy, number: int) -> list[int]:
     """What `number` is in each worker, a list of ints; none goes on before all are here."""
     if not has_workers(strategy):
         return [number]
@@ -55,25 +60,25 @@ def _gather(strategy, number):
     return strategy.run(lambda: tf.distribute.get_replica_context().all_gather(tf.identity([number]), axis=0))
 
 
-def replica_id():
+def replica_id() -> int | Tensor:
     """This replica's number, int32; 0 where there is but one."""
     context = _context()
     return 0 if context is None else tf.cast(context.replica_id_in_sync_group, tf.int32)
 
 
-def all_sum(value):
+def all_sum(value: Tensor) -> Tensor:
     """The sum of `value` over all replicas; differentiable."""
     context = _context()
     return value if context is None else context.all_reduce(tf.distribute.ReduceOp.SUM, value)
 
 
-def concat(value):
+def concat(value: Tensor) -> Tensor:
     """All replicas' parts of a batch along the first axis, in the order of the replicas."""
     context = _context()
     return value if context is None else context.all_gather(value, axis=0)
 
 
-def mean_over_batch(values):
+def mean_over_batch(values: Tensor) -> Tensor:
     """The mean of per-example `values` `[b]` over the global batch: float32 scalar.
 
     Replicas may hold parts of different length (a partial last batch): each example counts once.
@@ -81,7 +86,7 @@ def mean_over_batch(values):
     return all_sum(share_of_mean(values))
 
 
-def share_of_mean(values):
+def share_of_mean(values: Tensor) -> Tensor:
     """This replica's part of `mean_over_batch`: the parts of all replicas add up to the mean.
 
     It is what a replica differentiates, for Keras adds the gradients of all replicas.
@@ -90,7 +95,7 @@ def share_of_mean(values):
     return tf.reduce_sum(values) / tf.maximum(all_sum(count), 1.0)
 
 
-def share_of_batch(values):
+def share_of_batch(values: Tensor) -> Tensor:
     """This replica's part of the examples of a global batch, from its per-example `values` `[b]`: 1 without others.
 
     A loss that is itself a mean over a replica's examples, as those of activity regularisers are, counts with this

@@ -7,6 +7,7 @@ import re
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
 
 from zoo._compat.startup import log_line_matters, turns_onednn_on_itself
 
@@ -14,7 +15,7 @@ CPUINFO = pathlib.Path("/proc/cpuinfo")
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 
 
-def require_tensorflow_backend():
+def require_tensorflow_backend() -> None:
     """Raises ImportError where Keras is set to another backend than TensorFlow."""
     backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if "keras" in sys.modules:
@@ -26,7 +27,7 @@ def require_tensorflow_backend():
         )
 
 
-def cpu_flags():
+def cpu_flags() -> set[str]:
     """The instruction sets of an x86 CPU as Linux names them; an empty set where they cannot be read."""
     try:
         found = re.search(r"^flags\s*:(.*)$", CPUINFO.read_text(), re.MULTILINE)
@@ -35,7 +36,7 @@ def cpu_flags():
     return set(found[1].split()) if found else set()
 
 
-def turn_onednn_on():
+def turn_onednn_on() -> None:
     """Sets TF_ENABLE_ONEDNN_OPTS=1 on x86 CPUs with AVX2, unless the environment has a value already.
 
     TensorFlow itself leaves oneDNN off on CPUs without instructions for neural networks, although convolutions train
@@ -60,7 +61,7 @@ def turn_onednn_on():
 
 
 @contextlib.contextmanager
-def quiet():
+def quiet() -> Iterator[None]:
     """Keeps back what TensorFlow's C++ side writes to stderr within, unless something is wrong.
 
     TensorFlow 2.21 logs before it reads TF_CPP_MIN_LOG_LEVEL, so the lines are caught at the file descriptor. Errors

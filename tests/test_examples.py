@@ -1,0 +1,112 @@
+"""Every `>>>` example in the docstrings of zoo runs and gives what it shows.
+
+An example starts with the names below, in an empty working directory. Output is compared where the docstring shows
+some, with any whitespace, and `...` or `…` for anything; a line without output must run. `fit` takes one epoch,
+whatever an example says.
+"""
+
+import ast
+import doctest
+import functools
+import importlib
+import inspect
+import pathlib
+import pkgutil
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+from zoo import networks
+
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+# Their examples have colour images, and `model` is a VQ-VAE.
+ABOUT_CODES = ("zoo.models.vq_vae", "zoo.priors.codes")
+
+
+def modules():
+    names = (module.name for module in pkgutil.walk_packages(zoo.__path__, "zoo."))
+    return [importlib.import_module(name) for name in names if not name.endswith("__main__")]
+
+
+@functools.cache
+def examples():
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    found = {test.name: test for module in modules() for test in finder.find(module) if test.examples}
+    return dict(sorted(found.items()))
+
+
+def a_vae():
+    """The encoder, decoder and compiled model of most examples: 28×28 images, 16 latents."""
+    encoder = networks.mlp_encoder((28, 28, 1), latent_dim=16, hidden=(32,))
+    decoder = networks.mlp_decoder((28, 28, 1), latent_dim=16, hidden=(32,))
+    model = zoo.VAE(encoder, decoder, seed=0)
+    model.compile("adam")
+    return {"encoder": encoder, "decoder": decoder, "model": model}
+
+
+def a_vq_vae():
+    """A compiled VQ-VAE of 32×32 colour images, with 8×8 of 512 codes."""
+    encoder = networks.residual_encoder((32, 32, 3), code_dim=8, filters=8, blocks=1)
+    decoder = networks.residual_decoder((8, 8, 8), params=3, filters=8, blocks=1)
+    model = zoo.VQVAE(encoder, decoder, zoo.quantizers.VectorQuantizer(512, 8, seed=0))
+    model.compile("adam")
+    return {"encoder": encoder, "decoder": decoder, "model": model}
+
+
+def namespace(module):
+    """What an example finds: `zoo`, `np`, `keras`, `tf`, `images`, `labels`, `encoder`, `decoder`, `model`."""
+    draw = np.random.default_rng(0)
+    codes = module.startswith(ABOUT_CODES)
+    grey_levels = draw.integers(0, 256, (32, 32, 32, 3) if codes else (32, 28, 28, 1))
+    return {
+        "zoo": zoo,
+        "np": np,
+        "keras": keras,
+        "tf": tf,
+        "images": (grey_levels / 255).astype(np.float32),
+        "labels": draw.integers(0, 10, 32).astype(np.int32),
+        **(a_vq_vae() if codes else a_vae()),
+    }
+
+
+class Checker(doctest.OutputChecker):
+    def check_output(self, want, got, optionflags):
+        return not want or super().check_output(want.replace("…", "..."), got, optionflags)
+
+
+@pytest.fixture
+def one_epoch(monkeypatch):
+    fit = keras.Model.fit
+    arguments = inspect.signature(fit)
+
+    def quick(*args, **kwargs):
+        bound = arguments.bind(*args, **kwargs)
+        bound.arguments["epochs"] = 1
+        return fit(*bound.args, **bound.kwargs)
+
+    monkeypatch.setattr(keras.Model, "fit", quick)
+
+
+@pytest.mark.parametrize("name", examples())
+def test_an_example_runs_and_gives_what_it_shows(name, tmp_path, monkeypatch, one_epoch):
+    monkeypatch.chdir(tmp_path)
+    test = examples()[name]
+    test.globs = namespace(test.globs["__name__"])
+    log = []
+    failed, _ = doctest.DocTestRunner(Checker(), verbose=False, optionflags=FLAGS).run(test, out=log.append)
+    assert not failed, "".join(log)
+
+
+def test_no_example_is_missed_or_skipped():
+    """The finder does not see docstrings of variables, or of functions inside functions."""
+    in_docstrings = 0
+    for path in pathlib.Path(zoo.__file__).parent.rglob("*.py"):
+        source = path.read_text()
+        assert "doctest: +SKIP" not in source
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+                in_docstrings += (ast.get_docstring(node) or "").count(">>> ")
+    assert in_docstrings == sum(len(test.examples) for test in examples().values())
