@@ -136,9 +136,10 @@ class GECO(keras.callbacks.Callback):
         ValueError: for arguments out of range, and at the start of training for a model without a `kl_weight`.
 
     Example:
-        >>> history = model.fit(images, epochs=2, callbacks=[zoo.callbacks.GECO(target=20.0)], verbose=0)
-        >>> len(history.history["kl_weight"])
-        2
+        >>> geco = zoo.callbacks.GECO(target=90.0)
+        >>> history = model.fit(images, epochs=10, callbacks=[geco], verbose=0)
+        >>> history.history["kl_weight"][0]
+        1.0
     """
 
     def __init__(

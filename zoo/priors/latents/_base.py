@@ -141,10 +141,10 @@ class LearnedPrior(LatentPrior):
         seed: int or None, of the first weights, and of the samples of z in `fit`.
 
     Example:
-        >>> prior = zoo.priors.MixtureOfGaussians(latent_dim=4, components=8, seed=0)
+        >>> prior = zoo.priors.MixtureOfGaussians(latent_dim=16, components=8, seed=0)
         >>> prior.compile("adam")
-        >>> history = prior.fit(vae.encode(images), epochs=2, verbose=0)
-        >>> vae.prior = prior
+        >>> history = prior.fit(model.encode(images), epochs=20, verbose=0)
+        >>> model.prior = prior
     """
 
     term_names = ("loss",)
