@@ -61,7 +61,8 @@ class VampPrior(MixturePrior):
         self.data_shape = tuple(checks.positive_int("data_shape", size) for size in data_shape)
         self.components = checks.positive_int("components", components)
         self._key = random.fresh_seed() if self.seed is None else self.seed
-        object.__setattr__(self, "_model", None)  # no part of the prior, whose weights would be saved twice
+        # A function that gives the model: Keras would save the model itself a second time, as a part of the prior.
+        object.__setattr__(self, "_model", lambda: None)
 
         def uniform(shape, dtype):
             return ops.cast(random.uniform(random.row_seeds(self._key, shape[0]), shape[1:]), dtype)
@@ -85,7 +86,7 @@ class VampPrior(MixturePrior):
         fits = shape is None or len(shape) == len(self.data_shape)
         if not fits or any(a != b for a, b in zip(shape or (), self.data_shape) if a is not None):
             checks.fail("prior", f"a VampPrior with data_shape={shape}", f"one with data_shape={self.data_shape}")
-        object.__setattr__(self, "_model", model)
+        object.__setattr__(self, "_model", lambda: model)
         self.functions.clear()  # they hold the model before
         self.pseudo_inputs.assign(self._clip(self.pseudo_inputs))
 
@@ -121,16 +122,18 @@ class VampPrior(MixturePrior):
 
     def _encode(self, x):
         """Means and log-variances of q(z|x), `[K,D]` each."""
-        if self._model is None:
+        model = self._model()
+        if model is None:
             raise ValueError(
                 "Expected a VampPrior that is the prior of a model, whose encoder it uses: zoo.VAE(…, prior=prior), "
                 "model.prior = prior or prior.attach(model). Received: one without a model"
             )
-        with self._model.nothing_added():
-            return self._model.posterior(x)
+        with model.nothing_added():
+            return model.posterior(x)
 
     def _clip(self, x):
-        support = None if self._model is None else self._model.likelihood.support
+        model = self._model()
+        support = None if model is None else model.likelihood.support
         return x if support is None else ops.clip(x, *support)
 
     def get_config(self):
