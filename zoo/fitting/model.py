@@ -1,5 +1,6 @@
 """What every distribution that is trained here shares: one training step, and one test step."""
 
+import contextlib
 import threading
 
 import keras
@@ -102,6 +103,15 @@ class ObjectiveModel(Verbs):
         """
         if self.added is not None:
             self.added.extend(keras_compat.losses_of_call(network))
+
+    @contextlib.contextmanager
+    def nothing_added(self):
+        """Within, what layers add to the loss is not taken down: they look at what is no example of the batch."""
+        before, self._added.losses = self.added, None
+        try:
+            yield
+        finally:
+            self._added.losses = before
 
     def filter_gradients(self, gradients):
         """The gradients of this replica's share of the loss, as the optimizer is to have them."""

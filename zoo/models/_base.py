@@ -102,6 +102,11 @@ class BaseVAE(HoldsApart, ObjectiveModel):
         """One importance weight an image, log p(x, z) − log q(z|x) with z drawn by `seeds`: `[B]`."""
         raise NotImplementedError
 
+    def weigher(self, x, labels=None):
+        """`log_weights` as a function of the seeds alone: what does not depend on them is computed once."""
+        posterior = self.posterior(x, labels)
+        return lambda seeds: self.log_weights(x, posterior, seeds, labels)
+
     def run_network(self, name, x, training=False):
         """The encoder's or the decoder's output; what it can't take is said in words of the model."""
         network = getattr(self, name)
@@ -230,11 +235,10 @@ class BaseVAE(HoldsApart, ObjectiveModel):
     @batched
     def bound(self, x, seeds, labels=None, num_samples=1, batch_size=None):
         """What `log_prob` computes, of images `[B,H,W,C]` with their own seeds int32 `[B]`: nats `[B]`."""
-        x, labels = self._inputs(x, labels)
-        posterior = self.posterior(x, labels)
+        weights_of = self.weigher(*self._inputs(x, labels))
 
         def log_weights(k):
-            return self.log_weights(x, posterior, random.fold_in(seeds, k), labels)
+            return weights_of(random.fold_in(seeds, k))
 
         total = log_weights(0)
         if num_samples > 1:

@@ -157,12 +157,17 @@ class VAE(HasPrior, ElboVAE):
         labels = None if labels is None else self._cast_labels(labels)
         return self.prior.draw(seeds, temperature, self.prior_labels(labels))
 
-    def log_weights(self, x, posterior, seeds, labels=None):
+    def weigher(self, x, labels=None):
+        posterior, density = self.posterior(x, labels), self.prior.density(self.prior_labels(labels))
+        return lambda seeds: self.log_weights(x, posterior, seeds, labels, density)
+
+    def log_weights(self, x, posterior, seeds, labels=None, density=None):
+        """As in `BaseVAE`; `density` is that of the prior, where it was prepared for several calls."""
         mean, log_var = posterior
+        density = self.prior.density(self.prior_labels(labels)) if density is None else density
         z = distributions.normal_draw(mean, log_var, random.normal(seeds, (mean.shape[-1],)))
         log_likelihood = self.log_likelihood(x, self.decoder_inputs(z, labels))
-        log_prior = self.prior.log_density(z, self.prior_labels(labels))
-        return log_likelihood + log_prior - distributions.normal_log_prob(z, mean, log_var)
+        return log_likelihood + density(z) - distributions.normal_log_prob(z, mean, log_var)
 
     def get_config(self):
         standard = type(self.prior_slot.prior) in (type(None), StandardNormal)

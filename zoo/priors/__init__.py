@@ -1,6 +1,16 @@
 """Priors: p(z) over the latents of a VAE, and distributions over the codes of a VQ-VAE."""
 
 from zoo.priors.codes import CodePrior, PixelCNN, Transformer
-from zoo.priors.latents import LatentPrior, LearnedPrior, StandardNormal
+from zoo.priors.latents import Flow, LatentPrior, LearnedPrior, MixtureOfGaussians, StandardNormal, VampPrior
 
-__all__ = ["CodePrior", "LatentPrior", "LearnedPrior", "PixelCNN", "StandardNormal", "Transformer"]
+__all__ = [
+    "CodePrior",
+    "Flow",
+    "LatentPrior",
+    "LearnedPrior",
+    "MixtureOfGaussians",
+    "PixelCNN",
+    "StandardNormal",
+    "Transformer",
+    "VampPrior",
+]

@@ -1,6 +1,7 @@
 """The protocol of priors over latents."""
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from zoo import distributions, layers
@@ -66,6 +67,10 @@ class LatentPrior(ObjectiveModel):
         """
         log_ratio = distributions.normal_log_prob(z, mean, log_var) - self.log_density(z, labels)
         return ops.expand_dims(log_ratio, 1)
+
+    def density(self, labels=None):
+        """log p(z|labels) as a function of z alone, for several calls: what does not depend on z is computed once."""
+        return lambda z: self.log_density(z, labels)
 
     def attach(self, model):
         """Called when the prior becomes `model.prior`; for a prior that needs the model's networks."""
@@ -165,7 +170,7 @@ class LearnedPrior(LatentPrior):
 
     def _roles(self, x, y):
         if isinstance(x, dict) and set(x) == {"mean", "log_var"}:  # what `encode` gives
-            x = ops.concatenate([x["mean"], x["log_var"]], axis=-1)
+            x = _side_by_side(x["mean"], x["log_var"])
         return super()._roles(x, y)
 
     def _check_data(self, name, x):
@@ -180,6 +185,16 @@ class LearnedPrior(LatentPrior):
 
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}
+
+
+def _side_by_side(mean, log_var):
+    """Means and log-variances `[B,D]`, or the specs of both, as one `[B,2D]`."""
+    mean, log_var = inputs.array("mean", mean), inputs.array("log_var", log_var)
+    if len(mean.shape) != 2 or tuple(mean.shape)[1:] != tuple(log_var.shape)[1:]:
+        checks.fail("log_var", f"of the shape of the means, [B, D], {tuple(mean.shape)}", tuple(log_var.shape))
+    if isinstance(mean, tf.TensorSpec):
+        return tf.TensorSpec((mean.shape[0], 2 * mean.shape[1]), mean.dtype)
+    return ops.concatenate([mean, log_var], axis=-1)
 
 
 def require(prior):
