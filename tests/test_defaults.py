@@ -17,8 +17,7 @@ SIGNATURES = {
     "CVAE": "encoder, decoder, num_classes=None, likelihood='bernoulli'",
     "VQVAE": "encoder, decoder, quantizer=None, likelihood='gaussian', commitment_cost=0.25, prior=None",
     "HierarchicalVAE": (
-        "encoder, decoder, likelihood='bernoulli', free_bits=0.0, kl_balancing=False, skip_threshold=None, "
-        "max_log_var=14.0, seed=None"
+        "encoder, decoder, likelihood='bernoulli', free_bits=0.0, kl_balancing=False, max_log_var=14.0, seed=None"
     ),
     "quantizers.VectorQuantizer": (
         "num_codes=512, code_dim=64, codebook='ema', decay=0.99, gradient='straight_through', initialization='data', "

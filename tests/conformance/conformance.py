@@ -116,9 +116,8 @@ def _hierarchical(likelihood, scales, widths, layers, latent_dim, **kwargs):
 
 def _three_scales():
     return _hierarchical(
-        zoo.likelihoods.Bernoulli(), (8, 4, 2), (6, 5, 4), 1, (3, 2, 1), free_bits=0.25, kl_balancing=True,
-        skip_threshold=1e5,
-    )  # fmt: skip
+        zoo.likelihoods.Bernoulli(), (8, 4, 2), (6, 5, 4), 1, (3, 2, 1), free_bits=0.25, kl_balancing=True
+    )
 
 
 def _one_scale():
@@ -139,7 +138,6 @@ ENTRIES = {
         {
             "free_bits": 0.25,
             "kl_balancing": True,
-            "skip_threshold": 1e5,
             "seed": 3,
             "decoder.image_shape": SHAPE,
             "decoder.scales": (8, 4, 2),

@@ -37,7 +37,8 @@ class ObjectiveModel(Verbs):
     @property
     def metrics(self):
         compiled = keras_compat.compiled_metrics(self)
-        return [*self.trackers.values(), *([] if compiled is None else [compiled])]
+        policy = [] if self.gradient_policy is None else [self.gradient_policy.skipped]
+        return [*self.trackers.values(), *policy, *([] if compiled is None else [compiled])]
 
     def train_step(self, data):
         batch = self._unpack(data)
@@ -55,7 +56,8 @@ class ObjectiveModel(Verbs):
                 loss = loss + sum(added) * replicas.share_of_batch(terms["loss"])
             loss = self.optimizer.scale_loss(loss)
         gradients = cores.together([keras_compat.dense(gradient) for gradient in tape.gradient(loss, variables)])
-        gradients = self.filter_gradients(gradients)
+        if self.gradient_policy is not None:
+            gradients = self.gradient_policy(gradients, self.optimizer)
         self.optimizer.apply_gradients(zip(gradients, variables))
         terms = terms | {"loss": sum(added, terms["loss"])} | self.after_step(terms)
         return self._report(terms, batch, training=True)
@@ -113,10 +115,6 @@ class ObjectiveModel(Verbs):
         finally:
             self._added.losses = before
 
-    def filter_gradients(self, gradients):
-        """The gradients of this replica's share of the loss, as the optimizer is to have them."""
-        return gradients
-
     def test_step(self, data):
         batch = self._unpack(data)
         terms, added = self._objective(batch, training=False)
@@ -136,6 +134,8 @@ class ObjectiveModel(Verbs):
         self.update_trackers(terms, batch.weights)
         left_out = () if training else self.training_only
         results = {name: tracker.result() for name, tracker in self.trackers.items() if name not in left_out}
+        if training and self.gradient_policy is not None:
+            results["skipped"] = self.gradient_policy.skipped.result()
         results |= self._compare(batch)
         strategy = tf.distribute.get_strategy()
         if replicas.has_workers(strategy) and strategy.num_replicas_in_sync > 1:

@@ -10,12 +10,14 @@ import tensorflow as tf
 from zoo._compat import keras as keras_compat
 from zoo.fitting import inputs
 from zoo.fitting.batch import NO_TARGET, BatchReader
+from zoo.fitting.gradients import SkipLargeGradients
 from zoo.runtime import checks
 
 
 class Verbs(BatchReader, keras_compat.PrivateHooks):
     """A Keras model without a loss of Keras's, whose data are looked at before a step is made from them."""
 
+    gradient_policy = None  # a function of gradients and the optimizer that gives gradients
     _judged = True  # whether the step that is being made shows the data to the likelihood
 
     def __init__(self, **kwargs):
@@ -23,18 +25,32 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         first_batch = inputs.FirstBatch(self._split, lambda data, judged: self._values(self._split(data), judged))
         object.__setattr__(self, "_first_batch", first_batch)  # no part of the model's state
 
-    def compile(self, optimizer="adam", loss=None, loss_weights=None, **kwargs):
+    def compile(self, optimizer="adam", loss=None, loss_weights=None, skip_threshold=None, **kwargs):
         """As `keras.Model.compile`, without a loss: the model is its own. `metrics` compare data and reconstructions.
 
+        Args:
+            optimizer: of Keras, or its name.
+            skip_threshold: float > 0, the norm of the gradient above which a training step leaves it out, and reports
+                `skipped` (`zoo.fitting.gradients.SkipLargeGradients`); infinity leaves out gradients that are no
+                numbers; None leaves out none.
+
         Raises:
-            ValueError: if `loss` or `loss_weights` is given.
+            ValueError: if `loss` or `loss_weights` is given, or `skip_threshold` is out of range.
         """
         kind = type(self).__name__
         if loss is not None:
             checks.fail("loss", f"None, as {kind} minimises its own objective", loss)
         if loss_weights is not None:
             checks.fail("loss_weights", f"None, as {kind} minimises its own objective", loss_weights)
+        policy = None if skip_threshold is None else SkipLargeGradients(skip_threshold)
+        object.__setattr__(self, "gradient_policy", policy)  # no part of the model's state
         super().compile(optimizer=optimizer, **kwargs)
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        if config is None or self.gradient_policy is None:
+            return config
+        return {**config, "skip_threshold": self.gradient_policy.threshold}
 
     def compile_from_config(self, config):
         # Keras leaves a model with a compile of its own uncompiled on loading, unless it says how.

@@ -35,10 +35,6 @@ class HierarchicalVAE(ElboVAE):
             then on; s_l is the number of latents of the layer and the expectation is over the batch (Vahdat & Kautz
             2020, NVAE, appendix A, as in the code published with it). A layer then costs the less, the smaller its KL
             is for its size, so that none dies early.
-        skip_threshold: float > 0, or None: a training step whose gradient, over all replicas, has a larger norm, in
-            nats per unit of weight, leaves it out: only the momentum of the optimizer goes on (Child 2021, appendix A;
-            there the whole step is skipped). A gradient that is no number is always left out. Under float16 neither
-            is: the optimizer that scales the loss leaves out the steps that overflow, and does not count them.
         max_log_var: float > 0, what the log-variances of all latents are held below, and its negative above, smoothly.
             A smaller one keeps a prior that is sure of itself, and wrong, from a KL that throws training off.
         seed: int or None, of the noise in training.
@@ -51,7 +47,7 @@ class HierarchicalVAE(ElboVAE):
 
     Reports:
         beside `loss`, `reconstruction`, `kl`, `elbo`, and `bits_per_dim` for 8-bit likelihoods: `kl_<h>x<w>_<l>`, the
-        KL of the l-th layer, nats per example; `skipped`, the share of training steps left out.
+        KL of the l-th layer, nats per example.
 
     Raises:
         ValueError: for arguments out of range; for an encoder whose features do not fit the decoder, and a decoder
@@ -65,22 +61,19 @@ class HierarchicalVAE(ElboVAE):
         [TensorShape([32, 1, 1, 8]), TensorShape([32, 7, 7, 8]), …, TensorShape([32, 14, 14, 8])]
     """
 
-    training_only = ("skipped",)
+    _compiled_before = {}  # what a file of an earlier version says of `compile`
 
     def __init__(
-        self, encoder, decoder, likelihood="bernoulli", free_bits=0.0, kl_balancing=False, skip_threshold=None,
+        self, encoder, decoder, likelihood="bernoulli", free_bits=0.0, kl_balancing=False,
         max_log_var=distributions.LOG_VAR_RANGE[1], seed=None, **kwargs,
     ):  # fmt: skip
         super().__init__(encoder, decoder, likelihood, free_bits, seed, **kwargs)
         if not isinstance(decoder, networks.TopDown):
             checks.fail("decoder", "a zoo.networks.TopDown", decoder)
         self.kl_balancing = bool(kl_balancing)
-        self.skip_threshold = skip_threshold
-        if skip_threshold is not None:
-            self.skip_threshold = checks.number("skip_threshold", skip_threshold, 0.0, open_low=True)
         self.max_log_var = checks.number("max_log_var", max_log_var, 0.0, open_low=True)
         self.kl_names = tuple(f"kl_{block.name}" for block in decoder.blocks)
-        self.trackers |= {name: keras.metrics.Mean(name=name) for name in (*self.kl_names, "skipped")}
+        self.trackers |= {name: keras.metrics.Mean(name=name) for name in self.kl_names}
 
     # The objective.
 
@@ -112,16 +105,6 @@ class HierarchicalVAE(ElboVAE):
         weights = means / ops.cast(ops.stack(sizes), "float32")
         weights = ops.where(self.kl_weight < 1.0, weights / ops.mean(weights), 1.0)
         return sum(weights[number] * cost for number, cost in enumerate(costs))
-
-    def filter_gradients(self, gradients):
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            return gradients  # it skips the steps that overflow itself, and must see them
-        known = [gradient for gradient in gradients if gradient is not None]  # a user's network may hold idle weights
-        squared = sum(ops.sum(ops.square(replicas.all_sum(gradient))) for gradient in known)
-        largest = float("inf") if self.skip_threshold is None else self.skip_threshold
-        keep = ops.isfinite(squared) & (ops.sqrt(squared) < largest)
-        self.trackers["skipped"].update_state(1.0 - ops.cast(keep, "float32"))
-        return [None if gradient is None else ops.where(keep, gradient, 0.0) for gradient in gradients]
 
     # The networks.
 
@@ -315,8 +298,19 @@ class HierarchicalVAE(ElboVAE):
         return [ops.reshape(part, (-1, *shape)) for part, shape in zip(parts, shapes)]
 
     def get_config(self):
-        names = ("kl_balancing", "skip_threshold", "max_log_var")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        return {**super().get_config(), "kl_balancing": self.kl_balancing, "max_log_var": self.max_log_var}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        # Up to 0.1.0 the threshold was an argument of the model, and None left out gradients that are no numbers.
+        config = dict(config)
+        before = {"skip_threshold": config.pop("skip_threshold") or math.inf} if "skip_threshold" in config else {}
+        model = super().from_config(config, custom_objects)
+        object.__setattr__(model, "_compiled_before", before)
+        return model
+
+    def compile_from_config(self, config):
+        super().compile_from_config({**self._compiled_before, **config})
 
 
 class TopDownPrior:

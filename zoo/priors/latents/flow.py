@@ -109,7 +109,7 @@ class Flow(LearnedPrior):
         ValueError: for arguments out of range.
 
     Example:
-        >>> prior = zoo.priors.Flow(latent_dim=20)
+        >>> prior = zoo.priors.Flow(latent_dim=16)
         >>> model = zoo.VAE(encoder, decoder, prior=prior)
     """
 

@@ -47,7 +47,7 @@ class MixtureOfGaussians(MixturePrior):
         ValueError: for arguments out of range.
 
     Example:
-        >>> prior = zoo.priors.MixtureOfGaussians(latent_dim=20, components=50)
+        >>> prior = zoo.priors.MixtureOfGaussians(latent_dim=16, components=50)
         >>> model = zoo.VAE(encoder, decoder, prior=prior)
     """
 

@@ -49,7 +49,7 @@ class VampPrior(MixturePrior):
             it is attached.
 
     Example:
-        >>> prior = zoo.priors.VampPrior(latent_dim=20, data_shape=(28, 28, 1))
+        >>> prior = zoo.priors.VampPrior(latent_dim=16, data_shape=(28, 28, 1))
         >>> prior.initialize(images)
         >>> model = zoo.VAE(encoder, decoder, prior=prior)
     """
