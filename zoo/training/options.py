@@ -8,7 +8,7 @@ from collections.abc import Callable
 _MISSING = dataclasses.MISSING
 
 
-def flag(default=_MISSING, help="", *, choices=None, sample=_MISSING, free=False, name=None, const=None):
+def flag(default=_MISSING, help="", *, choices=None, sample=None, free=False, name=None, const=None):
     """A field of a dataclass of flags.
 
     `latent_dim: int = flag(32, "numbers in z")` is the option `--latent-dim`. The field's type is int, float, str,
@@ -42,7 +42,7 @@ class Option:
     default: object
     help: str = ""
     choices: tuple | None = None
-    sample: object = _MISSING
+    sample: object = None
     free: bool = False
     const: object = None
 
@@ -66,7 +66,7 @@ class Option:
     def _full_help(self):
         if self.type is bool or self.default in (None, _MISSING) or "default" in self.help:
             return self.help
-        default = "default: %(default)s" + ("" if self.sample is _MISSING else f", with --sample {self.sample}")
+        default = "default: %(default)s" + ("" if self.sample is None else f", with --sample {self.sample}")
         return f"{self.help} ({default})" if self.help else default
 
 
@@ -99,7 +99,7 @@ def parse(parser, groups, argv=None):
     given = vars(parser.parse_args(argv))
     if given.get("sample"):
         options = (option for group in groups for option in group)
-        parser.set_defaults(**{option.name: option.sample for option in options if option.sample is not _MISSING})
+        parser.set_defaults(**{option.name: option.sample for option in options if option.sample is not None})
         given = vars(parser.parse_args(argv))
     return [[(option, option.of_field(given[option.name])) for option in group] for group in groups]
 
