@@ -67,10 +67,10 @@ class Recipe(Regime):
         image_shape: (H, W, C), of the images as the model takes them; or a function of the own flags that gives it.
         build: function of (own flags, image shape, seed) that gives the model, not compiled. A ValueError that it
             raises is shown as a usage error.
+        dataset: str, the TFDS name; None where `load` is given.
         flags: a frozen dataclass, the recipe's own flags. Each field is an option of the command line, declared with
             `zoo.training.flag`; a ValueError of its `__post_init__` is a usage error. All functions below that take
             own flags get an instance of it.
-        dataset: str, the TFDS name; None where `load` is given.
         load: function of (own flags, image shape, disk folder) that gives `zoo.data.Splits`, on the disk of that
             folder if it is not None. Left out, it loads `dataset`.
         training_data: function of the own flags that says what `load` gives, in words, for `card.json`.
@@ -86,8 +86,8 @@ class Recipe(Regime):
     description: str
     image_shape: tuple[int, int, int] | Callable
     build: Callable
-    flags: type = NoFlags
     dataset: str | None = None
+    flags: type = NoFlags
     load: Callable | None = None
     training_data: Callable = _nothing
     prior: Prior | None = None
