@@ -3,7 +3,6 @@
 from zoo.training import priors, quantizers
 from zoo.training.options import flag
 from zoo.training.recipe import Prior, Recipe
-from zoo.training.run import main
-from zoo.training.script import Main, script
+from zoo.training.run import Main, main, script
 
 __all__ = ["Main", "Prior", "Recipe", "flag", "main", "priors", "quantizers", "script"]

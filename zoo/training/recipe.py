@@ -69,8 +69,8 @@ class Recipe(Regime):
             raises is shown as a usage error.
         dataset: str, the TFDS name; None where `load` is given.
         flags: a frozen dataclass, the recipe's own flags. Each field is an option of the command line, declared with
-            `zoo.training.flag`; a ValueError of its `__post_init__` is a usage error. All functions below that take
-            own flags get an instance of it.
+            `zoo.training.flag`; a ValueError of its `__post_init__` is a usage error. The functions that take own
+            flags get an instance of it.
         load: function of (own flags, image shape, disk folder) that gives `zoo.data.Splits`, on the disk of that
             folder if it is not None. Left out, it loads `dataset`.
         training_data: function of the own flags that says what `load` gives, in words, for `card.json`.

@@ -4,9 +4,11 @@ Flags go one way: `flags.parse` makes them, `_run` hands the recipe's own to its
 """
 
 import contextlib
+import dataclasses
 import errno
 import functools
 import os
+import pathlib
 import sys
 
 import keras
@@ -17,9 +19,37 @@ from zoo.runtime import cores, disk, files, replicas
 from zoo.training import devices, model_stage, monitors, prior_stage, report, stage
 from zoo.training.checkpoints import NotWritten, OtherRun
 from zoo.training.flags import UsageError, parse, parser
+from zoo.training.recipe import Recipe
 
 _PEER_LOST = 138  # of the statuses that a job manager takes for a reason to start again, the one left to programs
 _POLICIES = {"none": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+
+def script(module, file, description, **settings):
+    """The `main(argv=None)` of a recipe's script, as its last statement; runs it if Python was called with the script.
+
+    Args:
+        module, file, description: the script's `__name__`, `__file__` and `__doc__`. The recipe is named after the
+            file.
+        settings: what a `Recipe` takes besides.
+
+    Returns:
+        `Main`.
+    """
+    run = Main(Recipe(pathlib.Path(file).stem, description, **settings))
+    if module == "__main__":
+        run()
+    return run
+
+
+@dataclasses.dataclass(frozen=True)
+class Main:
+    """Runs its recipe with the arguments that it is called with, or with those of the command line; see `main`."""
+
+    recipe: Recipe
+
+    def __call__(self, argv=None):
+        return main(self.recipe, argv)
 
 
 def main(recipe, argv=None):
