@@ -49,7 +49,8 @@ def load(name, path):
 def start(name, root, argv):
     """Does in this process what a recipe of a checkout does until it trains; gives the phases."""
     clock = Clock()
-    settings = load("settings", root / "zoo" / "startup.py")
+    inside = root / "zoo" / "runtime" / "startup.py"
+    settings = load("settings", inside if inside.exists() else root / "zoo" / "startup.py")
     getattr(settings, "turn_onednn_on", lambda: None)()  # as `import zoo` does first; older checkouts do not
     import keras
     import tensorflow  # noqa: F401
@@ -59,13 +60,14 @@ def start(name, root, argv):
     from zoo.training import stage
 
     assert root in pathlib.Path(data.__file__).parents
-    recipe = load(name, root / "recipes" / f"{name}.py").RECIPE
+    module = load(name, root / "recipes" / f"{name}.py")
     clock.note("import zoo and the recipe")
-    flags = recipe.parse(argv)
+    steps = _steps_before if hasattr(module, "RECIPE") else _steps
+    recipe, flags, build, read = steps(module, argv)
     keras.utils.set_random_seed(flags.seed)
-    model = recipe.build_checked(flags)
+    model = build()
     clock.note("build the model")
-    splits = recipe.load_splits(flags)
+    splits = read()
     clock.note("read the data")
 
     def batches(images, **kwargs):
@@ -85,6 +87,28 @@ def start(name, root, argv):
         model.evaluate(validation, steps=plan.steps_per_execution, verbose=0)
         clock.note(steps)
     return clock.phases
+
+
+def _steps(module, argv):
+    """A recipe, its flags, and functions that build its model and read its data."""
+    from zoo.training import flags, run
+
+    recipe = module.main.recipe
+    given = flags.parse(recipe, argv)
+    shape = recipe.shape(given.own)
+    return (
+        recipe,
+        given,
+        lambda: recipe.build(given.own, shape, given.seed),
+        lambda: run.load_splits(recipe, given, shape),
+    )
+
+
+def _steps_before(module, argv):
+    """The same of a checkout in which a recipe parses its flags itself."""
+    recipe = module.RECIPE
+    flags = recipe.parse(argv)
+    return recipe, flags, lambda: recipe.build_checked(flags), lambda: recipe.load_splits(flags)
 
 
 def measure(root, recipe, argv):

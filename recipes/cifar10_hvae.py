@@ -9,31 +9,36 @@ what the run printed.
 A higher learning rate, or log-variances within ±14 as elsewhere, made training blow up.
 """
 
+import dataclasses
+
 import zoo
 from zoo import networks, training
 
 SCALES, WIDTH, HIDDEN = (32, 8, 4, 2), (128, 128, 128, 64), 64
 
 
-def add_flags(parser):
-    parser.add_argument("--components", type=int, default=5, help="logistics a pixel (default: %(default)s)")
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    components: int = training.flag(5, "logistics a pixel")
 
 
-def build(flags, image_shape):
+def build(flags, image_shape, seed):
     likelihood = zoo.likelihoods.DiscretizedLogisticMixture(flags.components, image_shape[-1])
     encoder = networks.bottom_up_encoder(image_shape, SCALES, WIDTH, HIDDEN, blocks=(1, 1, 2, 2), activation="silu")
     decoder = zoo.networks.TopDown(
         (*image_shape[:2], likelihood.params_size(image_shape[-1])),
         SCALES, layers=(1, 1, 2, 3), latent_dim=(32, 16, 16, 8), width=WIDTH, hidden=HIDDEN, activation="silu",
     )  # fmt: skip
-    return zoo.HierarchicalVAE(encoder, decoder, likelihood, max_log_var=6.0, seed=flags.seed)
+    return zoo.HierarchicalVAE(encoder, decoder, likelihood, max_log_var=6.0, seed=seed)
 
 
-RECIPE = training.Recipe(
-    name="cifar10_hvae",
-    description=__doc__,
+main = training.script(
+    __name__,
+    __file__,
+    __doc__,
     image_shape=(32, 32, 3),
     build=build,
+    flags=Flags,
     dataset="cifar10",
     batch_size=16,
     epochs=5,
@@ -42,13 +47,4 @@ RECIPE = training.Recipe(
     warmup_steps=1000,
     gradient_clip=3e4,
     ema=0.999,
-    add_flags=add_flags,
 )
-
-
-def main(argv=None):
-    return training.main(RECIPE, argv)
-
-
-if __name__ == "__main__":
-    main()

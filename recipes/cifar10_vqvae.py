@@ -20,21 +20,24 @@ After van den Oord et al. 2017, "Neural Discrete Representation Learning". The f
 326, on training batches, of the notebook that its authors published with Sonnet.
 """
 
+import dataclasses
+
 import zoo
 from zoo import networks, training
 
 
-def add_flags(parser):
-    add = parser.add_argument
-    training.quantizers.add_flags(parser, num_codes=512, code_dim=64, levels=(8, 8, 8))
-    add("--filters", type=int, default=128, help="channels of the networks (default: 128, with --sample 64)")
-    add("--decay", type=float, default=0.99, help="of the codebook, not of fsq (default: 0.99, with --sample 0.97)")
-    add("--commitment-cost", type=float, default=0.19, help="weight of the commitment (default: %(default)s)")
-    add("--gradient", choices=("straight_through", "rotation"), default="straight_through", help="not of fsq")
+@dataclasses.dataclass(frozen=True)
+class Flags(training.quantizers.QuantizerFlags):
+    # The defaults under --sample are for 1,700 steps instead of 35,000: about twenty codes are in use before the first
+    # revival, which comes after 350 steps at a decay of 0.99, and after 115 at 0.97.
+    filters: int = training.flag(128, "channels of the networks", sample=64)
+    decay: float = training.flag(0.99, "of the codebook, not of fsq", sample=0.97)
+    commitment_cost: float = training.flag(0.19, "weight of the commitment")
+    gradient: str = training.flag("straight_through", "not of fsq", choices=("straight_through", "rotation"))
 
 
-def build(flags, image_shape):
-    quantizer = training.quantizers.build(flags, gradient=flags.gradient, decay=flags.decay)
+def build(flags, image_shape, seed):
+    quantizer = training.quantizers.build(flags, seed, gradient=flags.gradient, decay=flags.decay)
     encoder = networks.residual_encoder(image_shape, quantizer.code_dim, flags.filters)
     decoder = networks.residual_decoder(encoder.output_shape[1:], image_shape[-1], flags.filters)
     # σ² is half the variance of CIFAR-10, 0.0632: the squared error counts in units of it, as in the paper's code.
@@ -45,26 +48,16 @@ PRIOR = training.Prior(
     build=training.priors.builder(), epochs=8, sample_epochs=10, batch_size=64, learning_rate=2e-3, warmup_steps=500
 )
 
-RECIPE = training.Recipe(
-    "cifar10_vqvae",
+main = training.script(
+    __name__,
+    __file__,
     __doc__,
     image_shape=(32, 32, 3),
     build=build,
+    flags=Flags,
     dataset="cifar10",
     prior=PRIOR,
     epochs=25,
     sample_epochs=30,
     batch_size=32,
-    add_flags=add_flags,
-    # For 1,700 steps instead of 35,000: about twenty codes are in use before the first revival, which comes after 350
-    # steps at a decay of 0.99, and after 115 at 0.97.
-    sample_flags={"filters": 64, "decay": 0.97},
 )
-
-
-def main(argv=None):
-    return training.main(RECIPE, argv)
-
-
-if __name__ == "__main__":
-    main()

@@ -13,6 +13,7 @@ No figure is promised, for the pictures are yours. 300 of CIFAR-10, enlarged to 
 times their variance, on 30 that were held out.
 """
 
+import dataclasses
 import pathlib
 
 import zoo
@@ -20,25 +21,27 @@ from zoo import data, networks, training
 from zoo.runtime import checks
 
 
-def add_flags(parser):
-    add = parser.add_argument
-    add("--images", type=pathlib.Path, required=True, help="the folder")
-    add("--image-size", type=int, default=64, help="a multiple of 2 ** downsamples (default: %(default)s)")
-    add("--downsamples", type=int, default=2, help="halvings from picture to codes (default: %(default)s)")
-    add("--num-codes", type=int, default=512, help="K (default: %(default)s)")
-    add("--code-dim", type=int, default=64, help="D (default: %(default)s)")
-    add("--filters", type=int, default=64, help="channels of the networks (default: %(default)s)")
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    images: pathlib.Path = training.flag(help="the folder")
+    image_size: int = training.flag(64, "a multiple of 2 ** downsamples")
+    downsamples: int = training.flag(2, "halvings from picture to codes")
+    num_codes: int = training.flag(512, "K")
+    code_dim: int = training.flag(64, "D")
+    filters: int = training.flag(64, "channels of the networks")
+
+    def __post_init__(self):
+        checks.multiple("--image-size", self.image_size, 2 ** checks.positive_int("--downsamples", self.downsamples))
 
 
-def load(flags, image_shape):
-    return data.load_folder(flags.images, image_shape[:2], training.disk_folder(flags))
+def load(flags, image_shape, disk_folder):
+    return data.load_folder(flags.images, image_shape[:2], disk_folder)
 
 
-def build(flags, image_shape):
-    checks.multiple("--image-size", flags.image_size, 2 ** checks.positive_int("--downsamples", flags.downsamples))
+def build(flags, image_shape, seed):
     encoder = networks.residual_encoder(image_shape, flags.code_dim, flags.filters, flags.downsamples)
     decoder = networks.residual_decoder(encoder.output_shape[1:], image_shape[-1], flags.filters, flags.downsamples)
-    quantizer = zoo.quantizers.VectorQuantizer(flags.num_codes, flags.code_dim, seed=flags.seed)
+    quantizer = zoo.quantizers.VectorQuantizer(flags.num_codes, flags.code_dim, seed=seed)
     return zoo.VQVAE(encoder, decoder, quantizer, zoo.likelihoods.Gaussian(0.178), commitment_cost=0.19)
 
 
@@ -50,23 +53,17 @@ PRIOR = training.Prior(
     warmup_steps=100,
 )
 
-RECIPE = training.Recipe(
-    "image_folder_vqvae",
+main = training.script(
+    __name__,
+    __file__,
     __doc__,
-    image_shape=(64, 64, 3),
+    image_shape=lambda flags: (flags.image_size, flags.image_size, 3),
     build=build,
+    flags=Flags,
     load=load,
+    training_data=lambda flags: f"the images in {flags.images}",
     prior=PRIOR,
     epochs=20,
     minimum_steps=2000,
     batch_size=16,
-    add_flags=add_flags,
 )
-
-
-def main(argv=None):
-    return training.main(RECIPE, argv)
-
-
-if __name__ == "__main__":
-    main()

@@ -14,16 +14,17 @@ from zoo import networks, training
 SCALES, WIDTH, HIDDEN = (28, 4, 2), (128, 96, 48), (128, 64, 48)
 
 
-def build(flags, image_shape):
+def build(flags, image_shape, seed):
     encoder = networks.bottom_up_encoder(image_shape, SCALES, WIDTH, HIDDEN, blocks=(1, 2, 2), activation="silu")
     decoder = zoo.networks.TopDown(
         image_shape, SCALES, layers=(2, 3, 2), latent_dim=(32, 8, 4), width=WIDTH, hidden=HIDDEN, activation="silu"
     )
-    return zoo.HierarchicalVAE(encoder, decoder, "bernoulli", skip_threshold=1e4, seed=flags.seed)
+    return zoo.HierarchicalVAE(encoder, decoder, "bernoulli", skip_threshold=1e4, seed=seed)
 
 
-RECIPE = training.Recipe(
-    "mnist_hvae",
+main = training.script(
+    __name__,
+    __file__,
     __doc__,
     image_shape=(28, 28, 1),
     build=build,
@@ -37,11 +38,3 @@ RECIPE = training.Recipe(
     gradient_clip=200.0,
     ema=0.999,
 )
-
-
-def main(argv=None):
-    return training.main(RECIPE, argv)
-
-
-if __name__ == "__main__":
-    main()

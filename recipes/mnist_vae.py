@@ -9,37 +9,33 @@ Test split, seed 0: −ELBO 89.2 nats; for the second command, grey levels and t
 compare that with is 146.95, of the example on keras.io, trained for 30 epochs on the test images too.
 """
 
+import dataclasses
+
 import zoo
 from zoo import networks, training
 
 
-def add_flags(parser):
-    parser.add_argument("--latent-dim", type=int, default=32, help="default: %(default)s")
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    latent_dim: int = training.flag(32, "numbers in z")
 
 
-def build(flags, image_shape):
+def build(flags, image_shape, seed):
     encoder = networks.conv_encoder(image_shape, flags.latent_dim, filters=(32, 64), blocks=1)
     decoder = networks.conv_decoder(image_shape, flags.latent_dim, filters=(64, 32), blocks=1)
-    return zoo.VAE(encoder, decoder, likelihood="bernoulli", seed=flags.seed)
+    return zoo.VAE(encoder, decoder, likelihood="bernoulli", seed=seed)
 
 
-RECIPE = training.Recipe(
-    "mnist_vae",
+main = training.script(
+    __name__,
+    __file__,
     __doc__,
     image_shape=(28, 28, 1),
     build=build,
+    flags=Flags,
     dataset="mnist",
     binarization="dynamic",
     batch_size=64,
     epochs=30,
     sample_epochs=25,
-    add_flags=add_flags,
 )
-
-
-def main(argv=None):
-    return training.main(RECIPE, argv)
-
-
-if __name__ == "__main__":
-    main()

@@ -14,19 +14,23 @@ to 1.034 nats a code; the transformer has 0.63 million. Nats a code compare only
 codebook with revival, as `cifar10_vqvae` has, uses all 128 and needs more nats for each.
 """
 
+import dataclasses
+
 import zoo
 from zoo import networks, training
 
 
-def add_flags(parser):
-    add = parser.add_argument
-    training.quantizers.add_flags(parser, num_codes=128, code_dim=16, levels=(5, 5, 5))
-    add("--filters", type=int, default=64, help="channels of the networks (default: %(default)s)")
+@dataclasses.dataclass(frozen=True)
+class Flags(training.quantizers.QuantizerFlags):
+    num_codes: int = 128
+    code_dim: int = 16
+    levels: tuple[int, ...] = (5, 5, 5)
+    filters: int = training.flag(64, "channels of the networks")
 
 
-def build(flags, image_shape):
+def build(flags, image_shape, seed):
     # The codebook of the example on keras.io: learned by gradient from a uniform start, dead codes left dead.
-    quantizer = training.quantizers.build(flags, codebook="gradient", initialization="uniform", revival=0.0)
+    quantizer = training.quantizers.build(flags, seed, codebook="gradient", initialization="uniform", revival=0.0)
     # Without residual blocks a code sees 10×10 pixels only: what is empty becomes one code, wherever it is.
     encoder = networks.residual_encoder(image_shape, quantizer.code_dim, flags.filters, blocks=0)
     decoder = networks.residual_decoder(encoder.output_shape[1:], image_shape[-1], flags.filters, blocks=0)
@@ -43,23 +47,16 @@ PRIOR = training.Prior(
     warmup_steps=200,
 )
 
-RECIPE = training.Recipe(
-    "mnist_vqvae",
+main = training.script(
+    __name__,
+    __file__,
     __doc__,
     image_shape=(28, 28, 1),
     build=build,
+    flags=Flags,
     dataset="mnist",
     prior=PRIOR,
     epochs=4,
     sample_epochs=20,
     batch_size=64,
-    add_flags=add_flags,
 )
-
-
-def main(argv=None):
-    return training.main(RECIPE, argv)
-
-
-if __name__ == "__main__":
-    main()

@@ -6,37 +6,33 @@ Hardware: a GPU is worth having. No figure is promised: the dataset was out of r
 recipe was run on made-up images of its shape only.
 """
 
+import dataclasses
+
 import zoo
 from zoo import networks, training
 
 
-def add_flags(parser):
-    parser.add_argument("--latent-dim", type=int, default=64, help="default: %(default)s")
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    latent_dim: int = training.flag(64, "numbers in z")
 
 
-def build(flags, image_shape):
+def build(flags, image_shape, seed):
     likelihood = zoo.likelihoods.DiscretizedLogisticMixture(components=5, channels=3)
     encoder = networks.conv_encoder(image_shape, flags.latent_dim, filters=(32, 64, 128), blocks=1)
     params = (*image_shape[:2], likelihood.params_size(3))
     decoder = networks.conv_decoder(params, flags.latent_dim, filters=(128, 64, 32), blocks=1)
-    return zoo.VAE(encoder, decoder, likelihood, seed=flags.seed)
+    return zoo.VAE(encoder, decoder, likelihood, seed=seed)
 
 
-RECIPE = training.Recipe(
-    "svhn_vae",
+main = training.script(
+    __name__,
+    __file__,
     __doc__,
     image_shape=(32, 32, 3),
     build=build,
+    flags=Flags,
     dataset="svhn_cropped",
     epochs=30,
     batch_size=64,
-    add_flags=add_flags,
 )
-
-
-def main(argv=None):
-    return training.main(RECIPE, argv)
-
-
-if __name__ == "__main__":
-    main()

@@ -13,6 +13,7 @@ import pytest
 
 import zoo
 from zoo import data, networks
+from zoo.training import flags as flags_of_runs
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -98,7 +99,7 @@ def recipe(name):
     spec = importlib.util.spec_from_file_location(name, ROOT / "recipes" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.RECIPE
+    return module.main.recipe
 
 
 # As in "python recipes/mnist_vae.py --epochs 10   # a comment", or between backticks in the table of results.
@@ -115,9 +116,9 @@ def test_commands_are_found():
 def test_command_is_one_that_the_recipe_takes(name, flags, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     required = ["--images", "DIR"] if name == "image_folder_vqvae" and "--images" not in flags else []
-    parsed = recipe(name).parse([*shlex.split(flags), *required])
+    recorded = flags_of_runs.parse(recipe(name), [*shlex.split(flags), *required]).records.all
     for flag in re.findall(r"--([\w-]+)", flags):
-        assert getattr(parsed, flag.replace("-", "_")) is not None
+        assert recorded[flag.replace("-", "_")] is not None
 
 
 def flags_of(text):
@@ -125,7 +126,7 @@ def flags_of(text):
 
 
 def options(name):
-    return set(recipe(name).parser()._option_string_actions)
+    return set(flags_of_runs.parser(recipe(name))._option_string_actions)
 
 
 def test_flags_that_all_recipes_share_are_shared():

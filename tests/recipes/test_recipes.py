@@ -14,6 +14,8 @@ import tensorflow_datasets as tfds
 
 import zoo
 from zoo import data, training
+from zoo.training import options
+from zoo.training.flags import parse
 
 pytestmark = pytest.mark.usefixtures("samples_read_once")
 
@@ -28,8 +30,8 @@ def load(script):
 
 
 MODULES = {script.stem: load(script) for script in SCRIPTS}
-WITH_SAMPLE = [name for name, module in MODULES.items() if module.RECIPE.dataset in data.SAMPLES]
-WITHOUT_SAMPLE = [name for name, module in MODULES.items() if module.RECIPE.dataset not in (None, *data.SAMPLES)]
+WITH_SAMPLE = [name for name, module in MODULES.items() if module.main.recipe.dataset in data.SAMPLES]
+WITHOUT_SAMPLE = [name for name, module in MODULES.items() if module.main.recipe.dataset not in (None, *data.SAMPLES)]
 # What TFDS says that each of these datasets holds.
 SPLITS = {"dsprites": ["train"], "celeb_a": ["train", "validation", "test"], "svhn_cropped": ["train", "test", "extra"]}
 
@@ -54,7 +56,7 @@ def check_run(output, metrics, steps):
 def few_steps(name, steps):
     """Flags of a single epoch, and of one of the prior where there is any; without what takes the longest."""
     flags = ["--epochs", "1", "--steps-per-epoch", str(steps), "--no-export", "--parts", "1"]
-    return flags + (["--prior-epochs", "1"] if MODULES[name].RECIPE.prior else [])
+    return flags + (["--prior-epochs", "1"] if MODULES[name].main.recipe.prior else [])
 
 
 LONGEST = ("cifar10_hvae", "cifar10_vqvae")
@@ -67,16 +69,18 @@ def test_all_recipes_are_found():
 
 @pytest.mark.parametrize("name", MODULES)
 def test_recipe_is_named_after_its_file(name):
-    recipe = MODULES[name].RECIPE
+    recipe = MODULES[name].main.recipe
     assert isinstance(recipe, training.Recipe)
     assert recipe.name == name
     assert recipe.description == MODULES[name].__doc__
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_defaults_under_sample_are_those_of_flags(name):
-    recipe = MODULES[name].RECIPE
-    assert recipe.sample_flags.keys() <= {action.dest for action in recipe.parser()._actions}
+def test_own_flags_are_frozen_and_say_what_they_are(name):
+    recipe = MODULES[name].main.recipe
+    assert recipe.flags.__dataclass_params__.frozen
+    shown = {option.name: option.help for option in options.of(recipe.flags)}
+    assert {flag for flag, text in shown.items() if not text} <= {"quantizer"}  # its choices do
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -94,9 +98,9 @@ def test_help_shows_the_shared_flags(name, capsys):
         "--epochs", "--steps-per-epoch", "--batch-size", "--learning-rate", "--seed", "--strategy", "--parts",
         "--mixed-precision", "--output", "--fresh", "--no-cache",
     ]  # fmt: skip
-    flags += ["--data-dir"] if MODULES[name].RECIPE.dataset else []
+    flags += ["--data-dir"] if MODULES[name].main.recipe.dataset else []
     flags += ["--sample"] if name in WITH_SAMPLE else []
-    flags += ["--prior", "--prior-epochs"] if MODULES[name].RECIPE.prior else []
+    flags += ["--prior", "--prior-epochs"] if MODULES[name].main.recipe.prior else []
     listed = {line.split()[0].rstrip(",") for line in shown.splitlines() if line.startswith("  --")}
     assert listed >= set(flags)
     assert ("--sample" in listed) == (name in WITH_SAMPLE)
@@ -110,8 +114,8 @@ def test_help_shows_the_shared_flags(name, capsys):
 def test_recipe_runs_on_its_sample(name, tmp_path):
     metrics = MODULES[name].main(["--sample", *few_steps(name, 2), "--output", str(tmp_path)])
     model = check_run(tmp_path, metrics, steps=2)
-    shape = MODULES[name].RECIPE.image_shape
-    x = data.load(MODULES[name].RECIPE.dataset, sample=True).test.images[:2] / np.float32(255)
+    shape = MODULES[name].main.recipe.image_shape
+    x = data.load(MODULES[name].main.recipe.dataset, sample=True).test.images[:2] / np.float32(255)
     labels = np.int32([3, 7]) if model.conditional else None
     assert np.asarray(model.reconstruct(x, labels)).shape == (2, *shape)
 
@@ -145,21 +149,21 @@ def test_quantizer_of_a_vqvae(name, quantizer, argv, num_codes, width, tmp_path)
     argv = ["--quantizer", quantizer, *argv, "--filters", "8", "--sample", *few_steps(name, 1)]
     metrics = MODULES[name].main([*argv, "--output", str(tmp_path)])
     model = check_run(tmp_path, metrics, steps=1)
-    side = MODULES[name].RECIPE.image_shape[0] // 4
+    side = MODULES[name].main.recipe.image_shape[0] // 4
     assert model.quantizer.num_codes == model.prior.num_codes == num_codes
     assert model.prior.grid_shape == (side, side * width)
 
 
 @pytest.mark.parametrize("name", ["cifar10_vqvae", "image_folder_vqvae", "mnist_vqvae"])
 @pytest.mark.parametrize("kind", ["transformer", "pixelcnn"])
-def test_priors_of_a_recipe_are_of_one_size(name, kind):
+def test_priors_of_a_recipe_are_of_one_size(name, kind, tmp_path):
     """So that they compare."""
-    recipe = MODULES[name].RECIPE
+    recipe = MODULES[name].main.recipe
     argv = ["--images", "x"] if name == "image_folder_vqvae" else []
-    flags = recipe.parser().parse_args([*argv, "--prior", kind])
-    flags.sample = False
-    grid = 16 if name == "image_folder_vqvae" else recipe.image_shape[0] // 4
-    prior = recipe.prior.build(flags, recipe.build(flags, recipe.image_shape), (grid, grid))
+    own = parse(recipe, [*argv, "--output", str(tmp_path)]).own
+    grid = recipe.shape(own)[0] // 4
+    model = recipe.build(own, recipe.shape(own), 0)
+    prior = recipe.prior.build(kind, model.quantizer.num_codes, (grid, grid), 0, sample=False)
     number = sum(np.size(weight) for weight in prior.trainable_weights)
     sizes = {"cifar10_vqvae": (9.0e5, 9.5e5), "mnist_vqvae": (6e5, 7e5), "image_folder_vqvae": (4e5, 7e5)}
     low, high = sizes[name]
@@ -168,7 +172,7 @@ def test_priors_of_a_recipe_are_of_one_size(name, kind):
 
 @pytest.mark.parametrize("name", WITHOUT_SAMPLE)
 def test_recipe_runs_on_its_dataset(name, prepared, tmp_path):
-    dataset = MODULES[name].RECIPE.dataset
+    dataset = MODULES[name].main.recipe.dataset
     folder = prepared(dataset, dict.fromkeys(SPLITS[dataset], 20))
     argv = [*few_steps(name, 1), "--batch-size", "4", "--output", str(tmp_path / "out")]
     with tfds.testing.mock_data(num_examples=20, data_dir=folder):

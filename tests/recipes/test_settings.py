@@ -5,12 +5,13 @@ import importlib.util
 import math
 import operator
 import pathlib
-import types
+import tempfile
 
 import pytest
 
 import zoo
 from zoo import training
+from zoo.training.flags import parse
 
 SCRIPTS = sorted((pathlib.Path(__file__).parents[2] / "recipes").glob("*.py"))
 # Of a `Regime`, unless a recipe, or its prior, says otherwise.
@@ -142,17 +143,17 @@ def load(script):
     spec = importlib.util.spec_from_file_location(script.stem, script)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.RECIPE
+    return module.main.recipe
 
 
 LOADED = {script.stem: load(script) for script in SCRIPTS}
 
 
-def defaults(name, *argv):
+def defaults(name):
+    """All flags that a recipe has where none is given."""
     images = ["--images", "DIR"] if name == "image_folder_vqvae" else []
-    flags = LOADED[name].parser().parse_args([*images, *argv])
-    flags.sample = False
-    return flags
+    with tempfile.TemporaryDirectory() as output:
+        return parse(LOADED[name], [*images, "--output", output])
 
 
 def test_every_recipe_is_in_the_tables():
@@ -165,8 +166,8 @@ def test_every_recipe_is_in_the_tables():
 def test_regime_and_data(name):
     recipe = LOADED[name]
     assert {key: getattr(recipe, key) for key in USUAL} == USUAL | RECIPES[name]
-    assert (recipe.dataset, recipe.image_shape, recipe.binarization) == DATA[name]
     flags = defaults(name)
+    assert (recipe.dataset, recipe.shape(flags.own), recipe.binarization) == DATA[name]
     assert (flags.batch_size, flags.learning_rate) == (recipe.batch_size, recipe.learning_rate)
     assert flags.seed == 0 and flags.mixed_precision == "none" and flags.steps_per_epoch is None
 
@@ -181,7 +182,8 @@ def test_regime_of_the_prior(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_model(name):
     recipe, (kind, weights, likelihood, attributes) = LOADED[name], MODELS[name]
-    model = recipe.build(defaults(name), recipe.image_shape)
+    own = defaults(name).own
+    model = recipe.build(own, recipe.shape(own), 0)
     assert (type(model).__name__, type(model.likelihood).__name__) == (kind, likelihood)
     assert {path: operator.attrgetter(path)(model) for path in attributes} == attributes
     assert sum(math.prod(weight.shape) for weight in model.trainable_weights) == weights
@@ -189,22 +191,19 @@ def test_model(name):
 
 @pytest.mark.parametrize("name", PRIOR_MODELS)
 def test_prior(name):
-    stand_in = types.SimpleNamespace(quantizer=types.SimpleNamespace(num_codes=5))  # of a model it needs no more
-    transformer, pixelcnn = (
-        LOADED[name].prior.build(defaults(name, "--prior", kind), stand_in, (2, 3))
-        for kind in ("transformer", "pixelcnn")
-    )
+    build = LOADED[name].prior.build
+    transformer, pixelcnn = (build(kind, 5, (2, 3), 0, sample=False) for kind in ("transformer", "pixelcnn"))
     received = (transformer.width, transformer.depth, transformer.heads, transformer.dropout)
     assert (received, (pixelcnn.width, pixelcnn.depth, pixelcnn.dropout)) == PRIOR_MODELS[name]
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_warmup(name):
-    found = list(LOADED[name].callbacks(defaults(name), 1000))
+    found = list(LOADED[name].callbacks(defaults(name).own, 1000))
     if name not in WARMUPS:
         assert found == []
         return
     (callback,), (kind, share) = found, WARMUPS[name]
     assert type(callback) is kind and (callback.steps, callback.start) == (1000 // share, 0.0)
-    (callback,) = LOADED[name].callbacks(defaults(name), 1)  # never none at all
+    (callback,) = LOADED[name].callbacks(defaults(name).own, 1)  # never none at all
     assert callback.steps == 1

@@ -9,15 +9,15 @@ import pytest
 
 import zoo
 from zoo import callbacks, networks, training
-from zoo.training import run
+from zoo.training import prior_stage, report
 
 RECIPES = pathlib.Path(__file__).parents[2] / "recipes"
 
 
-def build_tiny(flags, image_shape):
+def build_tiny(flags, image_shape, seed):
     encoder = networks.mlp_encoder(image_shape, latent_dim=2, hidden=(16,))
     decoder = networks.mlp_decoder(image_shape, latent_dim=2, hidden=(16,))
-    return zoo.VAE(encoder, decoder, "bernoulli", seed=flags.seed)
+    return zoo.VAE(encoder, decoder, "bernoulli", seed=seed)
 
 
 def warmup(flags, total_steps):
@@ -51,7 +51,8 @@ def pictures():
 def _no_pictures(request, monkeypatch):
     """Drawing takes a quarter of a run: only those do it that a module shares, and those of tests with `pictures`."""
     if "pictures" not in request.fixturenames:
-        monkeypatch.setattr(run, "pictures", mock.Mock())
+        for module in (report, prior_stage):
+            monkeypatch.setattr(module, "pictures", mock.Mock())
 
 
 @pytest.fixture(scope="session")

@@ -22,12 +22,12 @@ FEW, MANY = 500, 2000  # of both splits together, or in the folder
 def run_recipe(kind, folder, output, *argv):
     """Trains for two steps and evaluates, on a folder that TFDS takes for CelebA, or one of pictures."""
 
-    def build(flags, image_shape):
+    def build(flags, image_shape, seed):
         encoder = networks.mlp_encoder(image_shape, latent_dim=2, hidden=(2,))
         return zoo.VAE(encoder, networks.mlp_decoder(image_shape, latent_dim=2, hidden=(2,)), "bernoulli")
 
-    def load_pictures(flags, image_shape):
-        return data.load_folder(folder, image_shape[:2], training.disk_folder(flags))
+    def load_pictures(flags, image_shape, disk_folder):
+        return data.load_folder(folder, image_shape[:2], disk_folder)
 
     source = {"dataset": "celeb_a"} if kind == "dataset" else {"load": load_pictures}
     recipe = training.Recipe("tiny", "", (SIDE, SIDE, 3), build, batch_size=16, **source)

@@ -1,5 +1,7 @@
 """Flags that are wrong end the program with status 2 before any data is read, and say what is wrong."""
 
+import ast
+import dataclasses
 import json
 import pathlib
 
@@ -7,6 +9,8 @@ import pytest
 import tensorflow as tf
 
 from zoo import data, training
+from zoo.training import devices
+from zoo.training.flags import parse
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +67,7 @@ def test_shared_flag(tiny, tmp_path, error_of, argv, parts):
 @pytest.mark.parametrize("flag, size, left", [("--batch-size", 33, 1), ("--prior-batch-size", 7, 1)])
 def test_batch_that_replicas_cannot_share(recipe_module, tmp_path, error_of, monkeypatch, flag, size, left):
     two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    monkeypatch.setattr(training.run, "make_strategy", lambda name: two)
+    monkeypatch.setattr(devices, "make_strategy", lambda name: two)
     error = error_of(recipe_module("mnist_vqvae").main, "--sample", "--output", tmp_path, flag, size)
     assert f"Expected `{flag}` to be a multiple of the 2 replicas. Received: {size}, which leaves {left} over" in error
 
@@ -155,13 +159,13 @@ def test_output_that_cannot_be_written(tiny, tmp_path, error_of, below):
 
 def test_output_that_can_be_written_is_left_empty(tiny, tmp_path):
     output = tmp_path / "a" / "b"
-    flags = tiny().parse(["--sample", "--output", str(output)])
+    flags = parse(tiny(), ["--sample", "--output", str(output)])
     assert flags.output == output and list(output.iterdir()) == []
 
 
 def test_defaults_are_those_of_the_recipe(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    flags = tiny(learning_rate=0.5, batch_size=7).parse([])
+    flags = parse(tiny(learning_rate=0.5, batch_size=7), [])
     assert (flags.batch_size, flags.learning_rate, flags.seed, flags.strategy) == (7, 0.5, 0, "auto")
     assert (flags.epochs, flags.steps_per_epoch, flags.sample, flags.fresh) == (None, None, False, False)
     assert flags.mixed_precision == "none" and flags.binarization == "dynamic"
@@ -169,39 +173,148 @@ def test_defaults_are_those_of_the_recipe(tiny, tmp_path, monkeypatch):
 
 
 def test_defaults_of_its_own_under_sample(tiny, tmp_path):
-    def add_flags(parser):
-        parser.add_argument("--filters", type=int, default=128)
+    @dataclasses.dataclass(frozen=True)
+    class Flags:
+        filters: int = training.flag(128, sample=64)
 
-    recipe = tiny(add_flags=add_flags, sample_flags={"filters": 64})
+    recipe = tiny(flags=Flags)
     output = ["--output", str(tmp_path)]
-    assert recipe.parse(output).filters == 128
-    assert recipe.parse(["--sample", *output]).filters == 64
-    assert recipe.parse(["--sample", "--filters", "32", *output]).filters == 32
+    assert parse(recipe, output).own.filters == 128
+    assert parse(recipe, ["--sample", *output]).own.filters == 64
+    assert parse(recipe, ["--sample", "--filters", "32", *output]).own.filters == 32
 
 
 def test_mixed_precision_alone_is_bfloat16(tiny, tmp_path):
-    assert tiny().parse(["--output", str(tmp_path), "--mixed-precision"]).mixed_precision == "bfloat16"
+    assert parse(tiny(), ["--output", str(tmp_path), "--mixed-precision"]).mixed_precision == "bfloat16"
 
 
 def test_recipe_without_binarization_has_no_such_flag(tiny, tmp_path, error_of):
     recipe = tiny(binarization=None)
-    assert recipe.parse(["--output", str(tmp_path)]).binarization == "none"
-    assert "--binarization" in error_of(recipe.parse, "--output", tmp_path, "--binarization", "static")
+    assert parse(recipe, ["--output", str(tmp_path)]).binarization == "none"
+    assert "--binarization" in error_of(
+        lambda argv: parse(recipe, argv), "--output", tmp_path, "--binarization", "static"
+    )
 
 
 def test_recipe_without_a_prior_has_no_such_flag(tiny, tmp_path, error_of):
-    assert not hasattr(tiny().parse(["--output", str(tmp_path)]), "prior")
-    assert "--prior" in error_of(tiny().parse, "--output", tmp_path, "--prior", "none")
+    assert parse(tiny(), ["--output", str(tmp_path)]).prior is None
+    assert "--prior" in error_of(lambda argv: parse(tiny(), argv), "--output", tmp_path, "--prior", "none")
 
 
 def test_default_of_the_prior_is_its_first_kind(tiny, tmp_path):
     recipe = tiny(prior=training.Prior(build=None, kinds=("a", "b"), batch_size=5, learning_rate=0.5))
-    flags = recipe.parse(["--output", str(tmp_path)])
-    assert (flags.prior, flags.prior_epochs, flags.prior_batch_size, flags.prior_learning_rate) == ("a", None, 5, 0.5)
-    assert recipe.parse(["--output", str(tmp_path), "--prior", "none"]).prior == "none"
+    prior = parse(recipe, ["--output", str(tmp_path)]).prior
+    assert (prior.kind, prior.epochs, prior.batch_size, prior.learning_rate) == ("a", None, 5, 0.5)
+    assert parse(recipe, ["--output", str(tmp_path), "--prior", "none"]).prior.kind == "none"
 
 
 def test_image_size_changes_the_shape(recipe_module, tmp_path):
-    recipe = recipe_module("celeba_vae").RECIPE
-    assert recipe.shape(recipe.parse(["--output", str(tmp_path)])) == (64, 64, 3)
-    assert recipe.shape(recipe.parse(["--output", str(tmp_path), "--image-size", "32"])) == (32, 32, 3)
+    recipe = recipe_module("celeba_vae").main.recipe
+    assert recipe.shape(parse(recipe, ["--output", str(tmp_path)]).own) == (64, 64, 3)
+    assert recipe.shape(parse(recipe, ["--output", str(tmp_path), "--image-size", "32"]).own) == (32, 32, 3)
+
+
+def test_flags_are_fixed_once_they_are_parsed(recipe_module, tmp_path):
+    flags = parse(recipe_module("cifar10_vqvae").main.recipe, ["--output", str(tmp_path)])
+    for part, name in ((flags, "seed"), (flags.prior, "kind"), (flags.own, "filters")):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(part, name, 1)
+
+
+SETTINGS = {
+    "steps_per_epoch": None, "batch_size": "64", "learning_rate": "0.001", "seed": "0", "mixed_precision": "none",
+    "ema": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name, argv, settings",
+    [
+        ("mnist_cvae", ["--labels", "3", "7"], {"sample": "False", "binarization": "dynamic", "latent_dim": "16"}),
+        (
+            "mnist_vqvae",
+            ["--sample", "--prior", "pixelcnn"],
+            {
+                "sample": "True", "binarization": "none", "quantizer": "vq", "num_codes": "128", "code_dim": "16",
+                "levels": "[5, 5, 5]", "depth": "2", "filters": "64",
+            },
+        ),
+        (
+            "image_folder_vqvae",
+            ["--images", "a/b", "--batch-size", "64"],
+            {
+                "sample": "False", "binarization": "none", "images": "a/b", "image_size": "64", "downsamples": "2",
+                "num_codes": "512", "code_dim": "64", "filters": "64",
+            },
+        ),
+        ("mnist_hvae", ["--batch-size", "64"], {"sample": "False", "binarization": "dynamic", "ema": "0.999"}),
+    ],
+)  # fmt: skip
+def test_settings_are_those_that_checkpoints_of_version_0_1_hold(recipe_module, tmp_path, name, argv, settings):
+    """Its runs go on only while names and texts stay as they are."""
+    recipe = recipe_module(name).main.recipe
+    records = parse(recipe, [*argv, "--output", str(tmp_path)]).records
+    assert records.settings == SETTINGS | settings
+
+
+def test_records_hold_every_flag(recipe_module, tmp_path):
+    recipe = recipe_module("mnist_cvae").main.recipe
+    records = parse(recipe, ["--labels", "3", "7", "--checkpoint-seconds", "9", "--output", str(tmp_path)]).records
+    free = {
+        "data_dir": None, "epochs": None, "strategy": "auto", "parts": None, "output": str(tmp_path), "fresh": "False",
+        "checkpoint_seconds": "9.0", "no_cache": "False", "no_export": "False", "labels": "[3, 7]",
+    }  # fmt: skip
+    settings = {name: value for name, value in records.settings.items() if name != "ema"}
+    assert records.all == settings | free
+
+
+def test_defaults_of_settings_are_those_without_sample(recipe_module, tmp_path):
+    recipe = recipe_module("cifar10_vqvae").main.recipe
+    records = parse(recipe, ["--sample", "--output", str(tmp_path)]).records
+    assert (records.settings["filters"], records.defaults["filters"]) == ("64", "128")
+    assert (records.settings["sample"], records.defaults["sample"]) == ("True", "False")
+
+
+def test_own_flag_with_choices(tiny, tmp_path, error_of):
+    @dataclasses.dataclass(frozen=True)
+    class Flags:
+        prior: str = training.flag("standard_normal", "p(z)", choices=("standard_normal", "flow"))
+
+    recipe = tiny(flags=Flags)
+    flags = parse(recipe, ["--prior", "flow", "--output", str(tmp_path)])
+    assert (flags.own.prior, flags.prior, flags.records.settings["prior"]) == ("flow", None, "flow")
+    assert "invalid choice: 'x'" in error_of(lambda argv: parse(recipe, argv), "--prior", "x", "--output", tmp_path)
+
+
+def test_own_flags_that_are_refused_are_a_usage_error(tiny, tmp_path, error_of):
+    @dataclasses.dataclass(frozen=True)
+    class Flags:
+        width: int = 3
+
+        def __post_init__(self):
+            raise ValueError("Expected `--width` to be wide.")
+
+    error = error_of(lambda argv: parse(tiny(flags=Flags), argv), "--output", tmp_path)
+    assert error == "Expected `--width` to be wide.\n"
+
+
+ROOT = pathlib.Path(__file__).parents[2]
+OWN = {
+    node.target.id
+    for script in ROOT.glob("recipes/*.py")
+    for node in ast.walk(ast.parse(script.read_text()))
+    if isinstance(node, ast.AnnAssign)
+}
+TRAINING = [path for path in sorted((ROOT / "zoo" / "training").glob("*.py")) if path.name != "quantizers.py"]
+
+
+@pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.name)
+def test_library_names_no_flag_of_a_recipe(path):
+    """`quantizers.py` declares its own, which recipes inherit."""
+    read = {
+        node.attr
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and "flags" in ast.unparse(node.value)
+    }
+    assert {"latent_dim", "image_size", "labels", "images", "filters"} <= OWN
+    assert not read & OWN

@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import types
 from unittest import mock
 
 import keras
@@ -22,7 +21,8 @@ from matplotlib import pyplot as plt
 
 from zoo import data, evaluation
 from zoo.runtime import cores
-from zoo.training import optimizer, run, stage
+from zoo.training import devices, optimizer, run, stage
+from zoo.training.flags import UsageError, parse
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -209,8 +209,8 @@ def test_run_leaves_the_dtype_policy_as_it_was(train, tmp_path):
 
 def test_static_binarisation_makes_all_splits_black_and_white(tiny, tmp_path, monkeypatch):
     recipe = tiny()
-    flags = recipe.parse(["--sample", "--binarization", "static", "--output", str(tmp_path)])
-    splits = run._load(recipe, flags)
+    flags = parse(recipe, ["--sample", "--binarization", "static", "--output", str(tmp_path)])
+    splits = run.load_splits(recipe, flags, recipe.image_shape)
     grey = data.load("mnist", sample=True)
     for part in ("train", "validation", "test"):
         images = getattr(splits, part).images
@@ -241,7 +241,7 @@ def test_executions_fill_an_epoch_exactly(steps, wanted, given):
 )
 def test_plan_follows_flags_and_data(tiny, tmp_path, argv, minimum, epochs, steps):
     recipe = tiny(sample_epochs=25, minimum_steps=minimum)
-    flags = recipe.parse([*argv, "--output", str(tmp_path)])
+    flags = parse(recipe, [*argv, "--output", str(tmp_path)])
     plan = stage.Plan.of(recipe, 3600, flags.batch_size, flags.epochs, flags.steps_per_epoch, flags.sample)
     assert (plan.epochs, plan.steps_per_epoch, plan.total_steps) == (epochs, steps, epochs * steps)
 
@@ -499,17 +499,25 @@ def test_data_that_cannot_be_had_exits_1_with_the_reason(tiny, tmp_path, capsys,
     assert "--sample" in error
 
 
-def test_last_batch_that_is_too_small_for_the_replicas_is_refused(tiny, tmp_path, capsys):
-    flags = tiny().parse(["--batch-size", "40", "--output", str(tmp_path)])
-    four = types.SimpleNamespace(num_replicas_in_sync=4)
-    run._require_whole_shares(tiny(), flags, four, (40, 44, 3604))
-    with pytest.raises(SystemExit) as caught:
-        run._require_whole_shares(tiny(), flags, four, (40, 43, 3604))
-    assert caught.value.code == 2
+def test_last_batch_that_is_too_small_for_the_replicas_is_refused():
+    devices.require_whole_shares({"--batch-size": 40}, 4, (40, 44, 3604))
     expected = (
         "Expected `--batch-size` to be one whose last batch has an image for each of the 4 replicas. Received: 40"
     )
-    assert f"{expected}, which leaves 3 of 43\n" in capsys.readouterr().err
+    with pytest.raises(UsageError, match=f"^{expected}, which leaves 3 of 43$"):
+        devices.require_whole_shares({"--batch-size": 40}, 4, (40, 43, 3604))
+
+
+def test_split_that_the_replicas_cannot_share_is_a_usage_error(tiny, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(devices, "make_strategy", lambda name: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+    digits = data.load("mnist", sample=True).train
+    splits = data.Splits(*(digits.take(np.arange(number)) for number in (80, 41, 40)))
+    recipe = tiny(dataset=None, load=lambda flags, image_shape, disk_folder: splits)
+    with pytest.raises(SystemExit) as caught:
+        run.main(recipe, ["--batch-size", "40", "--output", str(tmp_path)])
+    assert caught.value.code == 2
+    usage, error = capsys.readouterr().err.split(": error: ")
+    assert usage.startswith("usage: tiny.py ") and error.endswith("Received: 40, which leaves 1 of 41\n")
 
 
 # From a shell.

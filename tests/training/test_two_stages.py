@@ -1,6 +1,7 @@
 """A model and then a prior over its codes, in one command: each goes on where it stopped."""
 
 import csv
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -13,25 +14,27 @@ import tensorflow as tf
 import zoo
 from zoo import data, networks, training
 from zoo.runtime import disk
-from zoo.training import codes, run
+from zoo.training import codes, devices
 
 
-def build_tiny(flags, image_shape):
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    num_codes: int = 12
+
+
+def build_tiny(flags, image_shape, seed):
     encoder = networks.residual_encoder(image_shape, 4, filters=8, blocks=0)
     decoder = networks.residual_decoder((7, 7, 4), 1, filters=8, blocks=0)
-    quantizer = zoo.quantizers.VectorQuantizer(flags.num_codes, 4, seed=flags.seed)
+    quantizer = zoo.quantizers.VectorQuantizer(flags.num_codes, 4, seed=seed)
     return zoo.VQVAE(encoder, decoder, quantizer, zoo.likelihoods.Gaussian(0.2))
 
 
-def build_prior(flags, model, grid_shape):
-    settings = {"num_codes": model.quantizer.num_codes, "grid_shape": grid_shape, "dropout": 0.1, "seed": flags.seed}
-    if flags.prior == "pixelcnn":
+def build_prior(kind, num_codes, grid_shape, seed, sample):
+    assert sample  # the flag of the command
+    settings = {"num_codes": num_codes, "grid_shape": grid_shape, "dropout": 0.1, "seed": seed}
+    if kind == "pixelcnn":
         return zoo.priors.PixelCNN(width=4, depth=1, kernel_size=3, **settings)
     return zoo.priors.Transformer(width=8, depth=1, heads=2, **settings)
-
-
-def add_flags(parser):
-    parser.add_argument("--num-codes", type=int, default=12)
 
 
 class At(keras.callbacks.Callback):
@@ -58,8 +61,8 @@ def make_train(monkeypatch=None):
     """
 
     def run_recipe(output, *argv, in_model=None, in_prior=None, **changes):
-        def build(flags, model, grid_shape):
-            prior = build_prior(flags, model, grid_shape)
+        def build(*arguments):
+            prior = build_prior(*arguments)
             if in_prior:  # a stage of a prior has no callbacks of its own
                 fit = prior.fit
                 prior.fit = lambda *args, callbacks, **kwargs: fit(*args, callbacks=[*callbacks, in_prior], **kwargs)
@@ -68,7 +71,7 @@ def make_train(monkeypatch=None):
         regime = {"batch_size": 100, "steps_per_execution": 2}
         prior = training.Prior(build=build, ema=changes.pop("prior_ema", None), **regime)
         recipe = training.Recipe(
-            "tiny", "A tiny recipe.", (28, 28, 1), build_tiny, "mnist", prior=prior, add_flags=add_flags,
+            "tiny", "A tiny recipe.", (28, 28, 1), build_tiny, "mnist", prior=prior, flags=Flags,
             callbacks=lambda *_: [in_model] if in_model else (), **regime, **changes,
         )  # fmt: skip
         shared = ["--sample", "--epochs", "2", "--steps-per-epoch", "4", "--prior-epochs", "2", "--no-export"]
@@ -347,7 +350,7 @@ def test_both_stages_are_the_same_without_a_cache(finished, train, tmp_path, mon
 
 
 def test_both_stages_run_on_replicas(finished, train, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "make_strategy", lambda name: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+    monkeypatch.setattr(devices, "make_strategy", lambda name: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
     metrics = train(tmp_path)
     for name in ("elbo", "prior_nats_per_code", "unigram_nats_per_code"):
         assert metrics["test"][name] == pytest.approx(finished[1]["test"][name], rel=0.1)

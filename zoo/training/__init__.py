@@ -1,7 +1,8 @@
 """Training as the recipes do it: flags, data, strategy, stages, resume, pictures."""
 
 from zoo.training import priors, quantizers
-from zoo.training.recipe import Prior, Recipe, disk_folder
-from zoo.training.run import main
+from zoo.training.options import flag
+from zoo.training.recipe import Prior, Recipe
+from zoo.training.run import Main, main, script
 
-__all__ = ["Prior", "Recipe", "disk_folder", "main", "priors", "quantizers"]
+__all__ = ["Main", "Prior", "Recipe", "flag", "main", "priors", "quantizers", "script"]

@@ -13,23 +13,22 @@ from zoo.runtime import files
 _MEASURED_ON = 32  # test images on which the exports are checked, and quantisation is measured
 
 
-def export_all(recipe, flags, model, test_split, metrics):
-    """Writes the SavedModel, `model.tflite`, `model_int8.tflite` and `card.json` to `export/` in the output.
+def export_all(folder, model, test_images, about, seed, metrics):
+    """Writes the SavedModel, `model.tflite`, `model_int8.tflite` and `card.json` to a folder.
 
     The SavedModel takes the next free version number, so that a server may go on with the one before.
 
-    Gives the folder.
+    Args:
+        folder: path.
+        model: a trained model of the zoo.
+        test_images: `zoo.data.Images`; the exports are checked on the first of them.
+        about: dict of the recipe's `name`, of a `description` and of the `training_data`, in words.
+        seed: int, of the run.
+        metrics: dict, what `metrics.json` holds.
     """
-    folder = flags.output / "export"
-    images = test_split.images[:_MEASURED_ON].astype(np.float32) / 255.0
-    labels = test_split.labels[:_MEASURED_ON] if model.conditional else None
-    about = {
-        "name": recipe.name,
-        "description": recipe.description.splitlines()[0],
-        "author": "VAE zoo",
-        "license": "Apache-2.0",
-        "training_data": training_data(recipe, flags),
-    }
+    images = test_images.images[:_MEASURED_ON].astype(np.float32) / 255.0
+    labels = test_images.labels[:_MEASURED_ON] if model.conditional else None
+    about = {**about, "author": "VAE zoo", "license": "Apache-2.0"}
     measured = {"images": images, "labels": labels, "metadata": about}
     version = model.export(folder, **measured)
     written = [version.relative_to(folder)]
@@ -38,30 +37,20 @@ def export_all(recipe, flags, model, test_split, metrics):
         written.append(pathlib.Path(name))
     card = {
         **about,
-        "command": command(recipe),
+        "command": command(about["name"]),
         "commit": commit(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "seed": flags.seed,
+        "seed": seed,
         **{name: value for name, value in metrics.items() if name not in ("recipe", "flags")},
         "files": {str(path): _digest(folder / path) for path in _files(folder, written)},
     }
     files.write_json(folder / "card.json", card)
-    return folder
 
 
-def training_data(recipe, flags):
-    """What the images were, in words."""
-    if flags.sample:
-        return f"the sample of {recipe.dataset} that ships with vae-zoo"
-    if recipe.dataset:
-        return f"{recipe.dataset} of TensorFlow Datasets, its training split without the images held out for validation"
-    return f"the images in {flags.images}"
-
-
-def command(recipe):
+def command(recipe_name):
     """The command line of the run, or the recipe's own where it was called from Python."""
-    called = pathlib.Path(sys.argv[0]).name == f"{recipe.name}.py"
-    return shlex.join(["python", f"recipes/{recipe.name}.py", *(sys.argv[1:] if called else ())])
+    called = pathlib.Path(sys.argv[0]).name == f"{recipe_name}.py"
+    return shlex.join(["python", f"recipes/{recipe_name}.py", *(sys.argv[1:] if called else ())])
 
 
 def commit():

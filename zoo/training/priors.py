@@ -4,7 +4,7 @@ from zoo import priors
 
 
 def builder(transformer=(128, 4, 4), pixelcnn=(64, 5), dropout=0.1):
-    """The `build` of a `zoo.training.Prior`.
+    """The `build` of a `zoo.training.Prior`; smaller priors, of one size for all recipes, for a bundled sample.
 
     Args:
         transformer: its width, depth and heads.
@@ -12,13 +12,12 @@ def builder(transformer=(128, 4, 4), pixelcnn=(64, 5), dropout=0.1):
         dropout: float in [0, 1).
     """
 
-    def build(flags, model, grid_shape):
-        settings = {"num_codes": model.quantizer.num_codes, "grid_shape": grid_shape}
-        settings |= {"dropout": dropout, "seed": flags.seed}
-        if flags.prior == "pixelcnn":
-            width, depth = (32, 4) if flags.sample else pixelcnn
+    def build(kind, num_codes, grid_shape, seed, sample):
+        settings = {"num_codes": num_codes, "grid_shape": grid_shape, "dropout": dropout, "seed": seed}
+        if kind == "pixelcnn":
+            width, depth = (32, 4) if sample else pixelcnn
             return priors.PixelCNN(width=width, depth=depth, **settings)
-        width, depth, heads = (64, 2, 4) if flags.sample else transformer
+        width, depth, heads = (64, 2, 4) if sample else transformer
         return priors.Transformer(width=width, depth=depth, heads=heads, **settings)
 
     return build

@@ -1,24 +1,28 @@
 """The choice of a quantizer, which the recipes of VQ-VAEs share."""
 
+import dataclasses
+
 from zoo import quantizers
+from zoo.training.options import flag
 
 QUANTIZERS = ("vq", "fsq", "residual")
 
 
-def add_flags(parser, num_codes, code_dim, levels):
-    add = parser.add_argument
-    add("--quantizer", choices=QUANTIZERS, default="vq", help="default: %(default)s")
-    add("--num-codes", type=int, default=num_codes, help="K, not of fsq (default: %(default)s)")
-    add("--code-dim", type=int, default=code_dim, help="D, not of fsq (default: %(default)s)")
-    # A list, as one on the command line becomes: settings are compared by their text.
-    add("--levels", type=int, nargs="+", default=list(levels), help="of fsq; K is their product (default: %(default)s)")
-    add("--depth", type=int, default=2, help="codes a place, of residual (default: %(default)s)")
+@dataclasses.dataclass(frozen=True)
+class QuantizerFlags:
+    """The flags of a quantizer; a recipe's own flags inherit them, with defaults of their own."""
+
+    quantizer: str = flag("vq", choices=QUANTIZERS)
+    num_codes: int = flag(512, "K, not of fsq")
+    code_dim: int = flag(64, "D, not of fsq")
+    levels: tuple[int, ...] = flag((8, 8, 8), "of fsq; K is their product")
+    depth: int = flag(2, "codes a place, of residual")
 
 
-def build(flags, **kwargs):
+def build(flags, seed, **kwargs):
     """The quantizer that the flags ask for; `kwargs` go to the codebooks of those that have any."""
     if flags.quantizer == "fsq":
-        return quantizers.FiniteScalarQuantizer(flags.levels)
+        return quantizers.FiniteScalarQuantizer(list(flags.levels))
     if flags.quantizer == "residual":
-        return quantizers.ResidualQuantizer(flags.num_codes, flags.code_dim, flags.depth, seed=flags.seed, **kwargs)
-    return quantizers.VectorQuantizer(flags.num_codes, flags.code_dim, seed=flags.seed, **kwargs)
+        return quantizers.ResidualQuantizer(flags.num_codes, flags.code_dim, flags.depth, seed=seed, **kwargs)
+    return quantizers.VectorQuantizer(flags.num_codes, flags.code_dim, seed=seed, **kwargs)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import pathlib
 import shutil
 import signal
@@ -151,6 +152,27 @@ def train(stage, fresh=False):
         raise SystemExit(128 + (stopper.received or signal.SIGINT)) from None
     save()
     return history
+
+
+def evaluate(model, batches):
+    """The model's figures of what `batches(context)` gives; each replica does its share."""
+    return model.evaluate(replicas.distribute(model.distribute_strategy, batches), verbose=0, return_dict=True)
+
+
+def count_parameters(model):
+    """How many numbers training changes."""
+    return sum(math.prod(weight.shape) for weight in model.trainable_weights)
+
+
+def summary(history):
+    """What `metrics.json` says of a stage's training."""
+    last = history[-1]
+    return {
+        "epochs": last["epoch"],
+        "steps": last["step"],
+        "training_seconds": round(last["seconds"], 1),
+        "train": {name: value for name, value in last.items() if name not in ("epoch", "step", "seconds")},
+    }
 
 
 def _restore(stage, checkpoints):

@@ -1,0 +1,43 @@
+"""A recipe's script: named after its file, run where Python was called with it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from zoo import training
+
+SCRIPT = '''"""A script."""
+
+from zoo import training
+
+main = training.script(__name__, __file__, __doc__, image_shape=(2, 2, 1), build=None, dataset="mnist", epochs=7)
+print("the end")
+'''
+
+
+def test_recipe_is_what_the_script_says(tmp_path):
+    main = training.script("a.module", str(tmp_path / "some_vae.py"), "Words.", image_shape=(2, 2, 1), build=None)
+    assert main.recipe == training.Recipe("some_vae", "Words.", (2, 2, 1), None)
+
+
+def test_main_is_called_with_arguments_and_imports_run_nothing(tmp_path, capsys):
+    file = str(tmp_path / "some_vae.py")
+    main = training.script("a.module", file, "Words.", image_shape=(2, 2, 1), build=None)
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: some_vae.py [-h]")
+
+
+def test_script_runs_with_the_arguments_of_its_command(tmp_path):
+    path = tmp_path / "other_vae.py"
+    path.write_text(SCRIPT)
+    done = subprocess.run([sys.executable, path, "--epochs", "0"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and "the end" not in done.stdout
+    assert done.stderr.splitlines()[-1].startswith("other_vae.py: error: Expected `--epochs` to be an integer >= 1")
+    imported = subprocess.run(
+        [sys.executable, "-c", "import other_vae; print(other_vae.main.recipe.name)"],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert imported.stdout.splitlines() == ["the end", "other_vae"]

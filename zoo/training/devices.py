@@ -1,0 +1,92 @@
+"""What a run computes on: its strategy, the parts of a batch, and each replica's share of it."""
+
+import contextlib
+import json
+import os
+import sys
+
+import tensorflow as tf
+
+from zoo.runtime import cores, startup
+from zoo.training.flags import UsageError
+
+
+def make_strategy(name):
+    """The `tf.distribute` strategy of a `--strategy` flag."""
+    if name == "auto":
+        name = "mirrored" if len(tf.config.list_logical_devices("GPU")) > 1 else "none"
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy()
+    if name == "multiworker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if name == "tpu":
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver()
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    return tf.distribute.get_strategy()
+
+
+def start_strategy(name, recipe_name):
+    """The strategy of a `--strategy` flag; waits for the other workers that TF_CONFIG names.
+
+    Raises:
+        UsageError: if the machine, or TF_CONFIG, does not allow it.
+    """
+    try:
+        workers = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+    except (ValueError, AttributeError):
+        received = os.environ["TF_CONFIG"][:200]
+        raise UsageError(f"Expected TF_CONFIG to be a JSON object. Received: {received!r}") from None
+    number = sum(len(workers.get(kind, ())) for kind in ("chief", "worker"))
+    if number > 1 and name != "multiworker":
+        raise UsageError(
+            f"Expected `--strategy` to be multiworker, as TF_CONFIG names {number} workers. Received: {name}"
+        )
+    if number > 1:
+        print(f"{recipe_name}: waiting for {number} workers", flush=True)
+    try:
+        with startup.quiet():
+            strategy = make_strategy(name)  # before the devices wake up, or workers cannot join
+            tf.config.list_logical_devices()  # they do here, and talk
+        return strategy
+    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(
+            f"Expected `--strategy` to be one that this machine allows. Received: {name} ({reason})"
+        ) from error
+
+
+def best_parts(strategy_name, batch_sizes):
+    """In how many parts a batch is best computed, in every stage."""
+    with startup.quiet():
+        gpus = tf.config.list_physical_devices("GPU")
+    if gpus or strategy_name not in ("auto", "none"):
+        return 1
+    return min(map(cores.parts_of, batch_sizes))
+
+
+def require_whole_shares(batch_sizes, replicas, sizes=()):
+    """Raises `UsageError` unless all replicas have as much of a batch, and some of each split's last one.
+
+    Args:
+        batch_sizes: dict of batch sizes by the options that set them.
+        replicas: int, their number.
+        sizes: ints, how many images the splits hold.
+    """
+    for flag, size in batch_sizes.items():
+        if size % replicas:
+            expected, left = f"a multiple of the {replicas} replicas", f"which leaves {size % replicas} over"
+            raise UsageError(f"Expected `{flag}` to be {expected}. Received: {size}, {left}")
+        for number in sizes:
+            if 0 < number % size < replicas:  # TensorFlow's convolutions fail on nothing, on some devices
+                expected = f"one whose last batch has an image for each of the {replicas} replicas"
+                left = f"which leaves {number % size} of {number}"
+                raise UsageError(f"Expected `{flag}` to be {expected}. Received: {size}, {left}")
+
+
+@contextlib.contextmanager
+def only_chief_prints(chief):
+    """Keeps what is printed within to the chief: of several workers all would say the same."""
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(sys.stdout if chief else nowhere):
+        yield
