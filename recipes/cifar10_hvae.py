@@ -10,6 +10,7 @@ A higher learning rate, or log-variances within ±14 as elsewhere, made training
 """
 
 import dataclasses
+import math
 
 import zoo
 from zoo import networks, training
@@ -46,5 +47,6 @@ main = training.script(
     learning_rate=1e-3,
     warmup_steps=1000,
     gradient_clip=3e4,
+    skip_threshold=math.inf,
     ema=0.999,
 )

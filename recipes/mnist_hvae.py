@@ -19,7 +19,7 @@ def build(flags, image_shape, seed):
     decoder = zoo.networks.TopDown(
         image_shape, SCALES, layers=(2, 3, 2), latent_dim=(32, 8, 4), width=WIDTH, hidden=HIDDEN, activation="silu"
     )
-    return zoo.HierarchicalVAE(encoder, decoder, "bernoulli", skip_threshold=1e4, seed=seed)
+    return zoo.HierarchicalVAE(encoder, decoder, "bernoulli", seed=seed)
 
 
 main = training.script(
@@ -36,5 +36,6 @@ main = training.script(
     learning_rate=1e-3,
     warmup_steps=500,
     gradient_clip=200.0,
+    skip_threshold=1e4,
     ema=0.999,
 )

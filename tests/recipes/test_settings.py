@@ -23,6 +23,7 @@ USUAL = {
     "minimum_steps": 0,
     "warmup_steps": 0,
     "gradient_clip": None,
+    "skip_threshold": None,
     "ema": None,
     "jit_compile": False,
     "steps_per_execution": 10,
@@ -31,6 +32,7 @@ RECIPES = {
     "celeba_vae": {"epochs": 20, "batch_size": 64},
     "cifar10_hvae": {
         "epochs": 5, "sample_epochs": 15, "batch_size": 16, "warmup_steps": 1000, "gradient_clip": 3e4, "ema": 0.999,
+        "skip_threshold": math.inf,
     },
     "cifar10_vqvae": {"epochs": 25, "batch_size": 32},
     "dsprites_beta_vae": {"epochs": 20, "batch_size": 64, "learning_rate": 5e-4},
@@ -39,6 +41,7 @@ RECIPES = {
     "mnist_cvae": {"epochs": 20, "sample_epochs": 25, "batch_size": 64},
     "mnist_hvae": {
         "epochs": 10, "sample_epochs": 15, "batch_size": 32, "warmup_steps": 500, "gradient_clip": 200.0, "ema": 0.999,
+        "skip_threshold": 1e4,
     },
     "mnist_vae": {"sample_epochs": 25, "batch_size": 64},
     "mnist_vqvae": {"epochs": 4, "sample_epochs": 20, "batch_size": 64},
@@ -80,7 +83,7 @@ MODELS = {
     "cifar10_hvae": (
         "HierarchicalVAE", 3266770, "DiscretizedLogisticMixture",
         {
-            **COLOURS, "max_log_var": 6.0, "kl_balancing": False, "skip_threshold": None,
+            **COLOURS, "max_log_var": 6.0, "kl_balancing": False,
             "decoder.scales": (32, 8, 4, 2), "decoder.layers": (1, 1, 2, 3), "decoder.latent_dim": (32, 16, 16, 8),
             "decoder.width": (128, 128, 128, 64), "decoder.hidden": (64, 64, 64, 64), "decoder.activation": "silu",
         },
@@ -110,7 +113,7 @@ MODELS = {
     "mnist_hvae": (
         "HierarchicalVAE", 2813025, "Bernoulli",
         {
-            "max_log_var": 14.0, "kl_balancing": False, "skip_threshold": 1e4, "free_bits": 0.0,
+            "max_log_var": 14.0, "kl_balancing": False, "free_bits": 0.0,
             "decoder.scales": (28, 4, 2), "decoder.layers": (2, 3, 2), "decoder.latent_dim": (32, 8, 4),
             "decoder.width": (128, 96, 48), "decoder.hidden": (128, 64, 48), "decoder.activation": "silu",
         },
@@ -207,3 +210,14 @@ def test_warmup(name):
     assert type(callback) is kind and (callback.steps, callback.start) == (1000 // share, 0.0)
     (callback,) = LOADED[name].callbacks(defaults(name).own, 1)  # never none at all
     assert callback.steps == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "prior"),
+    [("standard_normal", "StandardNormal"), ("mixture", "MixtureOfGaussians"), ("vamp", "VampPrior"), ("flow", "Flow")],
+)
+def test_mnist_vae_has_the_prior_that_is_asked_for(kind, prior, tmp_path):
+    recipe = LOADED["mnist_vae"]
+    flags = parse(recipe, ["--prior", kind, "--latent-dim", "3", "--output", str(tmp_path)])
+    model = recipe.build(flags.own, recipe.shape(flags.own), flags.seed)
+    assert type(model.prior).__name__ == prior and model.prior.latent_dim == 3

@@ -1,4 +1,4 @@
-"""The priors over codes that the recipes of VQ-VAEs share."""
+"""The priors that recipes share: over codes, of VQ-VAEs, and over latents."""
 
 from zoo import priors
 
@@ -21,3 +21,17 @@ def builder(transformer=(128, 4, 4), pixelcnn=(64, 5), dropout=0.1):
         return priors.Transformer(width=width, depth=depth, heads=heads, **settings)
 
     return build
+
+
+OF_LATENTS = ("standard_normal", "mixture", "vamp", "flow")
+
+
+def of_latents(kind, latent_dim, data_shape, seed):
+    """A prior p(z) by its name, one of `OF_LATENTS`."""
+    if kind == "mixture":
+        return priors.MixtureOfGaussians(latent_dim, components=100, seed=seed)
+    if kind == "vamp":
+        return priors.VampPrior(latent_dim, data_shape, components=100, seed=seed)
+    if kind == "flow":
+        return priors.Flow(latent_dim, seed=seed)
+    return priors.StandardNormal(latent_dim)

@@ -22,6 +22,8 @@ class Regime:
         minimum_steps: int, that the default number of epochs is raised to reach, for data of unknown size.
         warmup_steps: int >= 0, over which the learning rate rises from 0; a tenth of the run at most.
         gradient_clip: float > 0, the largest norm of the gradient of all weights together, or None.
+        skip_threshold: float > 0, the norm of the gradient above which a step leaves it out, or None
+            (`zoo.fitting.gradients.SkipLargeGradients`); infinity for gradients that are no numbers alone.
         ema: float in [0, 1), the momentum of a moving average of the weights, or None for none. Validation, what is
             saved, evaluated and drawn use the average; training goes on without it.
         jit_compile: bool, whether XLA compiles the step. It pays for small dense networks, not for convolutions on a
@@ -36,6 +38,7 @@ class Regime:
     minimum_steps: int = 0
     warmup_steps: int = 0
     gradient_clip: float | None = None
+    skip_threshold: float | None = None
     ema: float | None = None
     jit_compile: bool = False
     steps_per_execution: int = 10

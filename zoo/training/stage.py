@@ -83,8 +83,8 @@ def compile_model(model, regime, learning_rate, plan):
     adam = optimizer.make(learning_rate, plan.total_steps, *settings)
     # Several in one call end in "You must feed a value for placeholder tensor" under a strategy of more replicas.
     steps = plan.steps_per_execution if replicas.num_replicas() == 1 else 1
-    model.compile(adam, jit_compile=regime.jit_compile, steps_per_execution=steps)
-    model.optimizer.build(model.trainable_variables)
+    model.compile(adam, jit_compile=regime.jit_compile, steps_per_execution=steps, skip_threshold=regime.skip_threshold)
+    model.build_optimizers()
 
 
 def train(stage, fresh=False):
