@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from zoo.fitting import inputs
 from zoo.fitting.batch import NO_TARGET, BatchReader
-from zoo.runtime import checks, replicas
+from zoo.runtime import checks, optimizers, replicas
 
 
 class Verbs(BatchReader, keras.Model):
@@ -119,6 +119,7 @@ class Verbs(BatchReader, keras.Model):
             # Else its variables are made in the first trace of the step, which is then traced once more.
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
+        optimizers.require_built_for(self.optimizer, self.trainable_variables)
         super().make_train_function(force)
         self.train_function = self._looking(self.train_function)
 

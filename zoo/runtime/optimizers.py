@@ -6,6 +6,18 @@ import tensorflow as tf
 from zoo.runtime import replicas
 
 
+def require_built_for(optimizer, variables):
+    """Raises ValueError if an optimizer that is built does not know one of `variables`, as after a prior's exchange."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
+    known = optimizer._trainable_variables_indices
+    unknown = [variable.path for variable in variables if optimizer._var_key(variable) not in known]
+    if optimizer.built and unknown:
+        raise ValueError(
+            "Expected an optimizer made for the weights that the model has now: call `compile` once more after its prior, "
+            f"or another part, is exchanged. Received: an optimizer that does not know {', '.join(unknown)}"
+        )
+
+
 @keras.saving.register_keras_serializable("zoo")
 class Adam(keras.optimizers.Adam):
     """Keras's Adam, its variables and arguments, with each weight moved in one operation where Keras has some ten.
