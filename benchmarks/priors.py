@@ -61,7 +61,8 @@ def train(model, images, flags):
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(flags.learning_rate, steps)))
     batches = data.batches(images, flags.batch_size, seed=flags.seed, shuffle=True, dynamic=True, epochs=None)
     warmup = [zoo.callbacks.KLWarmup(round(flags.warmup * steps))] if flags.warmup else []
-    model.fit(batches, steps_per_epoch=steps // flags.epochs, epochs=flags.epochs, callbacks=warmup, verbose=2)
+    length = {"steps_per_epoch": steps // flags.epochs, "epochs": flags.epochs}
+    model.fit(batches, callbacks=warmup, shuffle=False, verbose=2, **length)
 
 
 def nats(model, images, flags):

@@ -19,13 +19,13 @@ from zoo import networks, training
 @dataclasses.dataclass(frozen=True)
 class Flags:
     latent_dim: int = training.flag(32, "numbers in z")
-    prior: str = training.flag("standard_normal", "p(z)", choices=training.priors.OF_LATENTS)
+    latent_prior: str = training.flag("standard_normal", "p(z)", choices=training.priors.OF_LATENTS, name="prior")
 
 
 def build(flags, image_shape, seed):
     encoder = networks.conv_encoder(image_shape, flags.latent_dim, filters=(32, 64), blocks=1)
     decoder = networks.conv_decoder(image_shape, flags.latent_dim, filters=(64, 32), blocks=1)
-    prior = training.priors.of_latents(flags.prior, flags.latent_dim, image_shape, seed)
+    prior = training.priors.of_latents(flags.latent_prior, flags.latent_dim, image_shape, seed)
     return zoo.VAE(encoder, decoder, likelihood="bernoulli", seed=seed, prior=prior)
 
 

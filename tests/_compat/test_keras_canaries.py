@@ -158,6 +158,17 @@ def test_adam_adds_up_the_squares_of_a_row_with_several_gradients():
     np.testing.assert_allclose(second_moment(slices), [0, 2, 0], rtol=1e-5, err_msg="Remove zoo._compat.keras.dense")
 
 
+def test_an_optimizer_knows_the_weights_that_it_was_built_for():
+    known, unknown = keras.Variable([0.0]), keras.Variable([0.0])
+    for optimizer in (keras.optimizers.SGD(), keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD())):
+        assert keras_compat.unknown_to(optimizer, [known]) == []
+        optimizer.build([known])
+        assert keras_compat.unknown_to(optimizer, [known, unknown]) == [unknown]
+    with pytest.raises(ValueError) as caught:
+        optimizer.apply_gradients([(tf.constant([1.0]), unknown)])
+    assert "compile" not in str(caught.value), "Remove zoo._compat.keras.unknown_to"
+
+
 def test_keras_clips_what_each_replica_has():
     """Of gradients 3 and ½ and a norm of at most 1: clipped first they add up to 1½, added up first they give 1."""
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])

@@ -36,7 +36,12 @@ class OwnEncoder(keras.Model):
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """How to make a model, the attributes that must survive saving, and the shapes of its latents, or codes."""
+    """How to make a model, the attributes that must survive saving, and the shapes of its latents, or codes.
+
+    `label_size` is the number of attributes that a label has, and 0 where labels are classes. `closed_kl` says whether
+    the KL is computed, so that it is never below 0, and not estimated at one sample. `modes` is how many different
+    samples there are at most at temperature 0.
+    """
 
     make: Callable
     attributes: dict
@@ -44,6 +49,9 @@ class Entry:
     eight_bit: bool = False
     latents: tuple = ((LATENTS,),)  # a shape for each layer, top first
     codes_shape: tuple = (2, 2)
+    label_size: int = 0
+    closed_kl: bool = True
+    modes: int = 1
 
 
 def _mlp(inputs=SHAPE, conditions=0, params=1):
@@ -74,6 +82,33 @@ def _cvae():
     return zoo.CVAE(
         **_mlp(conditions=4), num_classes=4, likelihood=zoo.likelihoods.Gaussian(0.3), free_bits=0.5, seed=3
     )
+
+
+def _latent_prior(kind, seed=5, **kwargs):
+    return kind(LATENTS, seed=seed, **kwargs)
+
+
+def _mixture():
+    return zoo.VAE(**_mlp(), seed=3, prior=_latent_prior(zoo.priors.MixtureOfGaussians, components=4))
+
+
+def _vamp():
+    prior = _latent_prior(zoo.priors.VampPrior, data_shape=SHAPE, components=5)
+    return zoo.VAE(**_mlp(), likelihood=zoo.likelihoods.Gaussian(0.3), seed=3, prior=prior)
+
+
+def _flow():
+    return zoo.VAE(**_mlp(), free_bits=0.125, seed=3, prior=_latent_prior(zoo.priors.Flow, couplings=3, hidden=7))
+
+
+def _cvae_flow():
+    prior = _latent_prior(zoo.priors.Flow, couplings=2, hidden=7, num_classes=4)
+    return zoo.CVAE(**_mlp(conditions=4), num_classes=4, seed=3, prior=prior)
+
+
+def _cvae_attributes():
+    prior = _latent_prior(zoo.priors.MixtureOfGaussians, components=2, num_attributes=2)
+    return zoo.CVAE(**_mlp(conditions=2), num_attributes=2, seed=3, prior=prior)
 
 
 def _quantizer(**kwargs):
@@ -133,6 +168,22 @@ ENTRIES = {
     "beta_vae": Entry(_beta_vae, {"beta": 2.5, "free_bits": 0.125, "seed": 3}),
     "capacity": Entry(_capacity, {"capacity": 4.5, "gamma": 7.0, "likelihood.scale": "optimal"}),
     "cvae": Entry(_cvae, {"num_classes": 4, "likelihood.scale": 0.3, "free_bits": 0.5}, conditional=True),
+    "vae_mixture": Entry(_mixture, {"prior.components": 4, "prior.seed": 5}, closed_kl=False, modes=4),
+    "vae_vamp": Entry(
+        _vamp, {"prior.data_shape": SHAPE, "prior.components": 5, "prior.seed": 5}, closed_kl=False, modes=5
+    ),
+    "vae_flow": Entry(_flow, {"prior.couplings": 3, "prior.hidden": 7, "prior.seed": 5}, closed_kl=False),
+    "cvae_flow": Entry(
+        _cvae_flow, {"num_classes": 4, "prior.num_classes": 4, "prior.couplings": 2}, conditional=True, closed_kl=False
+    ),
+    "cvae_attributes": Entry(
+        _cvae_attributes,
+        {"num_attributes": 2, "prior.num_attributes": 2, "prior.components": 2},
+        conditional=True,
+        label_size=2,
+        closed_kl=False,
+        modes=2,
+    ),
     "hierarchical_vae": Entry(
         _three_scales,
         {
@@ -210,7 +261,7 @@ ENTRIES = {
 
 
 # Each is another entry but for one part: what takes long is done with them in the slow tests.
-VARIANTS = ("hierarchical_vae_mixture", "vq_vae_gradient", "vq_vae_fsq", "vq_vae_residual")
+VARIANTS = ("vae_mixture", "cvae_flow", "hierarchical_vae_mixture", "vq_vae_gradient", "vq_vae_fsq", "vq_vae_residual")
 
 
 def params(names, quick=None):
@@ -228,6 +279,16 @@ def images(number=32, seed=0):
     centre = np.stack([2 + 3 * (labels // 2), 2 + 3 * (labels % 2)], axis=-1) + draw.normal(0, 0.3, (number, 2))
     squared = (rows - centre[:, :1, None]) ** 2 + (columns - centre[:, 1:, None]) ** 2
     return (np.rint(255 * np.exp(-squared / 4)) / 255).astype(np.float32)[..., None], labels
+
+
+def labels_of(entry, classes):
+    """Labels as the model of an entry takes them, from classes 0 to 3 `[N]`: themselves, or attributes `[N,2]`.
+
+    The attributes are the row and the column that a class stands for.
+    """
+    if not entry.label_size:
+        return classes
+    return np.stack([classes // 2, classes % 2], axis=1).astype(np.float32)
 
 
 def train_spread(name, strategy, number):
@@ -248,7 +309,10 @@ def train_spread(name, strategy, number):
 
     def batches(context, **kwargs):
         how = {"seed": 3, "dynamic": True, "labels": model.conditional}
-        return data.batches(split, 8, context=context, **how, **kwargs)
+        dataset = data.batches(split, 8, context=context, **how, **kwargs)
+        if not ENTRIES[name].label_size:
+            return dataset
+        return dataset.map(lambda x, classes: (x, tf.cast(tf.stack([classes // 2, classes % 2], axis=1), tf.float32)))
 
     training = replicas.distribute(strategy, lambda context: batches(context, shuffle=True, epochs=None))
     validation = replicas.distribute(strategy, batches)

@@ -76,8 +76,8 @@ def trained(name):
     """After two steps: biases, codebooks and averages are no longer what they were made as."""
     model = make(name)
     model.compile(keras.optimizers.Adam(1e-2), run_eagerly=True)
-    x, labels = conformance.images(16)
-    x = (x, labels) if ENTRIES[name].conditional else (x,)
+    x, classes = conformance.images(16)
+    x = (x, conformance.labels_of(ENTRIES[name], classes)) if ENTRIES[name].conditional else (x,)
     model.fit(*x, batch_size=8, shuffle=False, verbose=0)
     if is_discrete(name) and has_prior(name):
         draw = np.random.default_rng(2)
@@ -88,8 +88,8 @@ def trained(name):
 
 def images(name, number=ROWS):
     """Images, and labels that the model takes."""
-    x, labels = conformance.images(number, seed=1)
-    return x, labels % CLASSES if name == "vq_vae_labels" else labels
+    x, classes = conformance.images(number, seed=1)
+    return x, classes % CLASSES if name == "vq_vae_labels" else conformance.labels_of(ENTRIES[name], classes)
 
 
 def flatten(parts):

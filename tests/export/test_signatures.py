@@ -29,7 +29,8 @@ def contract(name, batch):
     }
     if not exports.has_prior(name):
         del found["sample"], found["log_prob"]
-    labels = {"labels": ("int32", (batch,))}
+    size = exports.ENTRIES[name].label_size
+    labels = {"labels": ("float32", (batch, size)) if size else ("int32", (batch,))}
     return {
         signature: (inputs | labels if exports.takes_labels(name, signature) else inputs, outputs)
         for signature, (inputs, outputs) in found.items()

@@ -161,3 +161,18 @@ class PrivateAdam(keras.optimizers.Adam):
         Upstream: https://github.com/tensorflow/tensorflow/issues/33929 (closed; a maintainer calls it the wrong place).
         """
         return self.clip_gradients(gradients)
+
+
+def unknown_to(optimizer, variables):
+    """Those of `variables` that an optimizer which is built was not built for, a list.
+
+    Private: `keras.optimizers.Optimizer._trainable_variables_indices` and `_var_key`, as of Keras 3.15.1
+        (src/optimizers/base_optimizer.py).
+    Why: Keras says no more than that a variable is unknown, in the first step, and not that `compile` is due.
+    Upstream: no upstream issue found (2026-11-26).
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
+    if not optimizer.built:
+        return []
+    known = optimizer._trainable_variables_indices
+    return [variable for variable in variables if optimizer._var_key(variable) not in known]

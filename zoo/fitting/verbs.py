@@ -11,7 +11,7 @@ from zoo._compat import keras as keras_compat
 from zoo.fitting import inputs
 from zoo.fitting.batch import NO_TARGET, BatchReader
 from zoo.fitting.gradients import SkipLargeGradients
-from zoo.runtime import checks
+from zoo.runtime import checks, optimizers
 
 
 class Verbs(BatchReader, keras_compat.PrivateHooks):
@@ -136,6 +136,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
             # Else its variables are made in the first trace of the step, which is then traced once more.
             with self.distribute_strategy.scope():
                 self.build_optimizers()
+        optimizers.require_built_for(self.optimizer, self.trainable_variables)
         super().make_train_function(force)
         self.train_function = self._looking(self.train_function)
 

@@ -6,13 +6,24 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo._compat.keras import PrivateAdam
+from zoo._compat import keras as keras_compat
 from zoo.runtime import replicas
 from zoo.runtime.types import Tensor
 
 
+def require_built_for(optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]) -> None:
+    """Raises ValueError if an optimizer that is built does not know one of `variables`, as after a prior's exchange."""
+    unknown = keras_compat.unknown_to(optimizer, variables)
+    if unknown:
+        names = ", ".join(variable.path for variable in unknown)
+        raise ValueError(
+            "Expected an optimizer made for the weights that the model has now: call `compile` once more after its "
+            f"prior, or another part, is exchanged. Received: an optimizer that does not know {names}"
+        )
+
+
 @keras.saving.register_keras_serializable("zoo")
-class Adam(PrivateAdam):
+class Adam(keras_compat.PrivateAdam):
     """Keras's Adam, its variables and arguments, with each weight moved in one operation where Keras has some ten.
 
         m = β₁ m + (1 − β₁) g,   v = β₂ v + (1 − β₂) g²,   w = w − α √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε)

@@ -49,7 +49,7 @@ class VampPrior(MixturePrior):
             it is attached.
 
     Example:
-        >>> prior = zoo.priors.VampPrior(latent_dim=16, data_shape=(28, 28, 1))
+        >>> prior = zoo.priors.VampPrior(latent_dim=16, data_shape=(28, 28, 1), components=20)
         >>> prior.initialize(images)
         >>> model = zoo.VAE(encoder, decoder, prior=prior)
     """
@@ -62,7 +62,7 @@ class VampPrior(MixturePrior):
         self.components = checks.positive_int("components", components)
         self._key = random.fresh_seed() if self.seed is None else self.seed
         # A function that gives the model: Keras would save the model itself a second time, as a part of the prior.
-        object.__setattr__(self, "_model", lambda: None)
+        object.__setattr__(self, "_attached", lambda: None)
 
         def uniform(shape, dtype):
             return ops.cast(random.uniform(random.row_seeds(self._key, shape[0]), shape[1:]), dtype)
@@ -86,7 +86,7 @@ class VampPrior(MixturePrior):
         fits = shape is None or len(shape) == len(self.data_shape)
         if not fits or any(a != b for a, b in zip(shape or (), self.data_shape) if a is not None):
             checks.fail("prior", f"a VampPrior with data_shape={shape}", f"one with data_shape={self.data_shape}")
-        object.__setattr__(self, "_model", lambda: model)
+        object.__setattr__(self, "_attached", lambda: model)
         self.functions.clear()  # they hold the model before
         self.pseudo_inputs.assign(self._clip(self.pseudo_inputs))
 
@@ -122,7 +122,7 @@ class VampPrior(MixturePrior):
 
     def _encode(self, x):
         """Means and log-variances of q(z|x), `[K,D]` each."""
-        model = self._model()
+        model = self._attached()
         if model is None:
             raise ValueError(
                 "Expected a VampPrior that is the prior of a model, whose encoder it uses: zoo.VAE(…, prior=prior), "
@@ -132,7 +132,7 @@ class VampPrior(MixturePrior):
             return model.posterior(x)
 
     def _clip(self, x):
-        model = self._model()
+        model = self._attached()
         support = None if model is None else model.likelihood.support
         return x if support is None else ops.clip(x, *support)
 
