@@ -93,17 +93,6 @@ class RunFlags:
         checks.number("--learning-rate", self.learning_rate, 0.0, open_low=True)
         checks.number("--checkpoint-seconds", self.checkpoint_seconds, 0.0, open_low=True)
 
-    @property
-    def disk_folder(self):
-        """Where the run keeps its images and codes under `--no-cache`, or None for memory."""
-        return self.output if self.no_cache else None
-
-    @property
-    def batch_sizes(self):
-        """The batch size of each stage by the option that sets it."""
-        of_prior = {"--prior-batch-size": self.prior.batch_size} if self.prior else {}
-        return {"--batch-size": self.batch_size, **of_prior}
-
 
 def parser(recipe):
     """The argument parser of a recipe."""

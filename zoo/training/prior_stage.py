@@ -35,7 +35,8 @@ def train(recipe, flags, model, splits, batches):
     """
     kind, batch_size, seed = flags.prior.kind, flags.prior.batch_size, flags.seed
     images = [getattr(splits, part) for part in _PARTS]
-    grids = dict(zip(_PARTS, codes.encode(model, map(batches, images), map(len, images), flags.disk_folder)))
+    disk_folder = flags.output if flags.no_cache else None
+    grids = dict(zip(_PARTS, codes.encode(model, map(batches, images), map(len, images), disk_folder)))
     plan = stage.Plan.of(
         recipe, len(splits.train), batch_size, flags.prior.epochs, flags.steps_per_epoch, flags.sample
     )  # fmt: skip

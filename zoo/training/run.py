@@ -71,7 +71,9 @@ def main(recipe, argv=None):
     """
     flags = parse(recipe, argv)
     with _errors_as_statuses(recipe, flags.strategy):
-        batch_sizes = flags.batch_sizes
+        batch_sizes = {"--batch-size": flags.batch_size}
+        if flags.prior:
+            batch_sizes["--prior-batch-size"] = flags.prior.batch_size
         parts = flags.parts or devices.best_parts(flags.strategy, batch_sizes.values())
         with cores.parts(parts):  # before the devices wake up
             strategy = devices.start_strategy(flags.strategy, recipe.name)
@@ -160,10 +162,11 @@ def _build(recipe, own_flags, image_shape, seed):
 
 def load_splits(recipe, flags, image_shape):
     """The `zoo.data.Splits` of a recipe, black and white where the flags say so once and for all."""
+    disk_folder = flags.output if flags.no_cache else None
     if recipe.load:
-        splits = recipe.load(flags.own, image_shape, flags.disk_folder)
+        splits = recipe.load(flags.own, image_shape, disk_folder)
     else:
-        splits = data.load(recipe.dataset, flags.data_dir, image_shape[:2], flags.sample, flags.disk_folder)
+        splits = data.load(recipe.dataset, flags.data_dir, image_shape[:2], flags.sample, disk_folder)
     if flags.binarization != "static":
         return splits
     parts = (splits.train, splits.validation, splits.test)
