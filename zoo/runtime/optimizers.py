@@ -13,8 +13,8 @@ def require_built_for(optimizer, variables):
     unknown = [variable.path for variable in variables if optimizer._var_key(variable) not in known]
     if optimizer.built and unknown:
         raise ValueError(
-            "Expected an optimizer made for the weights that the model has now: call `compile` once more after its prior, "
-            f"or another part, is exchanged. Received: an optimizer that does not know {', '.join(unknown)}"
+            "Expected an optimizer made for the weights that the model has now: call `compile` once more after a part, "
+            f"such as its prior, is exchanged. Received: an optimizer that does not know {', '.join(unknown)}"
         )
 
 
