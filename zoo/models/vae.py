@@ -27,7 +27,8 @@ class VAE(HasPrior, ElboVAE):
         likelihood: a `zoo.likelihoods.Likelihood` or its name: "bernoulli", "gaussian", "discretized_logistic",
             "discretized_logistic_mixture".
         free_bits: float >= 0, nats a latent dimension below which its KL costs nothing more, or all latents together
-            where the prior's dimensions are not independent (Kingma et al. 2016, IAF, eq. (15); deviation: by example,
+            where the prior's dimensions are not independent; there the estimate of an example is what is compared
+            (Kingma et al. 2016, IAF, eq. (15); deviation: by example,
             not by the mean over the batch, so that it does not depend on how a batch is spread over replicas).
         seed: int or None, of the noise in training.
         prior: a `zoo.priors.LatentPrior`, p(z), trained with the model unless `prior.trainable` is False; None for
@@ -79,7 +80,9 @@ class VAE(HasPrior, ElboVAE):
 
     def penalty(self, latents):
         """The term of the loss that keeps q(z|x) near p(z): `Latents` to `[B]`, nats."""
-        return distributions.sum_per_example(ops.maximum(latents.kl, self.free_bits))
+        # An estimate of the KL may be below 0, and must stay so: its mean is the KL.
+        kl = ops.maximum(latents.kl, self.free_bits) if self.free_bits else latents.kl
+        return distributions.sum_per_example(kl)
 
     # The networks.
 

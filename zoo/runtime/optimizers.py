@@ -17,8 +17,8 @@ def require_built_for(optimizer: keras.optimizers.Optimizer, variables: Sequence
     if unknown:
         names = ", ".join(variable.path for variable in unknown)
         raise ValueError(
-            "Expected an optimizer made for the weights that the model has now: call `compile` once more after its "
-            f"prior, or another part, is exchanged. Received: an optimizer that does not know {names}"
+            "Expected an optimizer made for the weights that the model has now: call `compile` once more after a part, "
+            f"such as its prior, is exchanged. Received: an optimizer that does not know {names}"
         )
 
 
