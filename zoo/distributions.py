@@ -71,7 +71,7 @@ def normal_kl(
     return 0.5 * (ops.exp(difference) - 1.0 - difference + squared)
 
 
-def normal_draw(mean: Array, log_var: Array, noise: Array) -> Tensor:
+def reparameterize(mean: Array, log_var: Array, noise: Array) -> Tensor:
     """μ + e^(½ log σ²) · ε: a draw from the normal distribution where `noise` ε is from the standard one."""
     return mean + ops.exp(0.5 * log_var) * noise
 

@@ -38,7 +38,7 @@ MODELS = {"mlp_vae": mlp_vae, "conv_vae": conv_vae, "vq_vae": vq_vae}
 
 
 def start(model, precision, images, batch_size, threads):
-    with cores.parts(threads):
+    with cores.sub_batches(threads):
         return _start(model, precision, images, batch_size, threads)
 
 
@@ -63,7 +63,7 @@ def _start(model, precision, images, batch_size, threads):
 
     def run(steps):
         batches = data.batches(images, batch_size, shuffle=True, epochs=None, first_step=position.step)
-        with cores.parts(threads):
+        with cores.sub_batches(threads):
             history = network.fit(batches, steps_per_epoch=steps, callbacks=callbacks, shuffle=False, verbose=0)
         return history.history["loss"][0]
 

@@ -237,7 +237,7 @@ def test_two_replicas_end_with_the_weights_of_one(name, number):
 @pytest.mark.parametrize("number", (2, pytest.param(4, marks=pytest.mark.slow)))
 def test_parts_of_a_batch_end_with_the_weights_of_the_whole(name, number):
     whole, whole_history = train_alone(name, 27)
-    with cores.parts(number):
+    with cores.sub_batches(number):
         parts, parts_history = conformance.train_spread(name, tf.distribute.get_strategy(), 27)
     for one, other in zip(whole.weights, parts.weights, strict=True):
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=0, atol=1e-5, err_msg=one.path)
@@ -249,7 +249,7 @@ def test_parts_of_a_batch_end_with_the_weights_of_the_whole(name, number):
 def test_parts_of_a_batch_have_the_log_probabilities_of_the_whole(name):
     model, given = make(name), inputs(name, 5)
     expected = model.log_prob(*given[:1], 2, 3, *given[1:])
-    with cores.parts(2):
+    with cores.sub_batches(2):
         np.testing.assert_allclose(model.log_prob(*given[:1], 2, 3, *given[1:]), expected, rtol=1e-5)
 
 

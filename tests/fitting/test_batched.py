@@ -106,7 +106,7 @@ def test_a_setting_has_a_graph_of_its_own_and_so_have_parts():
     model.functions.clear()
     one, two = model.log_prob(X, 1, seed=0), model.log_prob(X, 2, seed=0)
     assert len(model.functions) == 2 and np.abs(one - two).max() > 1e-4
-    with cores.parts(2):
+    with cores.sub_batches(2):
         np.testing.assert_allclose(model.log_prob(X, 2, seed=0), two, rtol=1e-5)
     assert len(model.functions) == 3
 

@@ -23,7 +23,7 @@ def test_spread_gives_each_row_what_the_function_gives_it(number, rows):
         sizes.append(int(tf.shape(values["x"])[0]))
         return [values["x"] * 2.0, {"sum": tf.reduce_sum(values["x"], axis=1) + tf.cast(values["labels"], tf.float32)}]
 
-    with cores.parts(number):
+    with cores.sub_batches(number):
         doubled, sums = cores.spread(function, {"x": x, "labels": labels}, None)
     np.testing.assert_array_equal(doubled, 2 * x.numpy())
     np.testing.assert_array_equal(sums["sum"], x.numpy().sum(1) + np.arange(rows))
@@ -40,7 +40,7 @@ def test_spread_in_a_graph_of_any_batch_has_the_gradient_of_the_whole():
             total = tf.reduce_sum(cores.spread(lambda x: tf.square(x @ w), x))
         return tape.gradient(total, [x, w])
 
-    with cores.parts(4):
+    with cores.sub_batches(4):
         for rows in (1, 3, 9):
             x = np.random.default_rng(rows).normal(size=(rows, 2)).astype(np.float32)
             by_x, by_w = gradients(x)
@@ -57,8 +57,8 @@ def test_parts_end_with_their_block_and_may_be_nested():
         cores.spread(lambda x: calls.append(0) or x, tf.zeros((8, 1)))
         return len(calls)
 
-    with pytest.raises(KeyError), cores.parts(3):
-        with cores.parts(1):
+    with pytest.raises(KeyError), cores.sub_batches(3):
+        with cores.sub_batches(1):
             assert number() == 1
         assert number() == 3
         raise KeyError
@@ -85,7 +85,7 @@ def test_together_waits_for_all_where_there_are_parts(number):
         found.extend({"first", "second"} & waits_for(value) for value in (first, second))
         return first, second
 
-    with cores.parts(number):
+    with cores.sub_batches(number):
         first, second = function(tf.constant(3.0))
     assert (float(first), float(second)) == (4.0, 5.0)
     assert found == ([{"first"}, {"second"}] if number == 1 else [{"first", "second"}] * 2)
@@ -100,7 +100,7 @@ def test_each_replica_has_parts_of_its_own():
         return x + tf.distribute.get_replica_context().all_reduce("sum", tf.reduce_sum(x))
 
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with cores.parts(2):
+    with cores.sub_batches(2):
         results = strategy.run(lambda: cores.spread(function, tf.constant([[1.0], [2.0]])))
     assert rows == [1, 1, 1, 1]
     for result in strategy.experimental_local_results(results):
@@ -109,15 +109,15 @@ def test_each_replica_has_parts_of_its_own():
 
 def test_parts_are_a_positive_number():
     message = "Expected `number` to be an integer >= 1. Received: number=0"
-    with pytest.raises(ValueError, match=message), cores.parts(0):
+    with pytest.raises(ValueError, match=message), cores.sub_batches(0):
         pass
 
 
 def test_a_part_for_each_core_where_it_has_images_enough(monkeypatch):
     monkeypatch.setattr(cores, "available", lambda: 4)
-    assert [cores.parts_of(size) for size in (31, 32, 1000)] == [1, 4, 4]
+    assert [cores.sub_batches_for(size) for size in (31, 32, 1000)] == [1, 4, 4]
     monkeypatch.setattr(cores, "available", lambda: 1)
-    assert cores.parts_of(1000) == 1
+    assert cores.sub_batches_for(1000) == 1
 
 
 def test_each_part_has_a_thread_where_tensorflow_has_not_begun():
@@ -125,12 +125,12 @@ def test_each_part_has_a_thread_where_tensorflow_has_not_begun():
 import tensorflow as tf
 from zoo.runtime import cores
 get = tf.config.threading
-with cores.parts(1):
+with cores.sub_batches(1):
     print(get.get_intra_op_parallelism_threads(), get.get_inter_op_parallelism_threads())
-with cores.parts(3):
+with cores.sub_batches(3):
     print(get.get_intra_op_parallelism_threads(), get.get_inter_op_parallelism_threads())
 tf.zeros(())
-with cores.parts(2):
+with cores.sub_batches(2):
     print(get.get_intra_op_parallelism_threads(), get.get_inter_op_parallelism_threads())
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -144,7 +144,7 @@ def test_batch_normalisation_sees_the_whole_batch_in_training():
     model = zoo.VAE(encoder, networks.mlp_decoder((8, 8, 1), 3, hidden=(4,)), seed=0)
     x = np.random.default_rng(0).random((8, 8, 8, 1), np.float32)
     expected = model.posterior(x, training=True)
-    with cores.parts(2):
+    with cores.sub_batches(2):
         np.testing.assert_allclose(model.posterior(x, training=True), expected, rtol=1e-5)
         outside = model.posterior(x, training=False)
     np.testing.assert_allclose(outside, model.posterior(x, training=False), rtol=1e-5)
@@ -152,7 +152,7 @@ def test_batch_normalisation_sees_the_whole_batch_in_training():
 
 def test_what_is_exported_is_in_one_part(tmp_path):
     model = zoo.VAE(networks.mlp_encoder((8, 8, 1), 3, (4,)), networks.mlp_decoder((8, 8, 1), 3, (4,)), seed=0)
-    with cores.parts(2):
+    with cores.sub_batches(2):
         path = model.export(tmp_path / "model")
     library = tf.saved_model.load(path).signatures["encode"].graph.as_graph_def().library
     operations = {node.op for function in library.function for node in function.node_def}

@@ -62,11 +62,11 @@ def test_other_dtypes_keep_their_values(tmp_path):
 
 def test_parts_cover_an_array_in_order(monkeypatch, memory):
     monkeypatch.setattr(disk, "_PART_BYTES", 30)
-    parts = disk.parts(memory)  # of 6 bytes a row
+    parts = disk.chunks(memory)  # of 6 bytes a row
     assert [part.stop - part.start for part in parts] == [5, 5, 5, 5, 3]
     assert np.array_equal(np.concatenate([memory[part] for part in parts]), memory)
     monkeypatch.setattr(disk, "_PART_BYTES", 1)
-    assert len(disk.parts(memory)) == 23
+    assert len(disk.chunks(memory)) == 23
 
 
 @pytest.mark.parametrize("key", [23, -24, [0, 23]], ids=str)

@@ -74,7 +74,7 @@ def test_grid_of_grey_images_is_grey_and_clipped(tmp_path):
     ],
 )
 def test_every_model_shows_what_it_can(tmp_path, model, shape, also):
-    pictures.draw_all(model(), images(60, shape), HISTORY, tmp_path)
+    pictures.plot_all(model(), images(60, shape), HISTORY, tmp_path)
     names = {"reconstructions", "interpolation", "curves"} | also
     assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in names}
     for path in tmp_path.iterdir():
@@ -83,7 +83,7 @@ def test_every_model_shows_what_it_can(tmp_path, model, shape, also):
 
 def test_reconstructions_stand_below_their_originals(tmp_path):
     model, originals = vae(), images(60)
-    pictures.draw_all(model, originals, HISTORY, tmp_path)
+    pictures.plot_all(model, originals, HISTORY, tmp_path)
     canvas = read(tmp_path / "reconstructions.png")
     x = originals.images / np.float32(255)
     for number in (0, 11, 12, 47):
@@ -95,7 +95,7 @@ def test_reconstructions_stand_below_their_originals(tmp_path):
 
 def test_samples_are_those_of_the_seed(tmp_path):
     model = vae()
-    pictures.draw_all(model, images(30), HISTORY, tmp_path, seed=5)
+    pictures.plot_all(model, images(30), HISTORY, tmp_path, seed=5)
     expected = np.asarray(model.sample(100, seed=5))
     canvas = read(tmp_path / "samples.png")
     for number in (0, 9, 10, 99):
@@ -104,7 +104,7 @@ def test_samples_are_those_of_the_seed(tmp_path):
 
 def test_conditional_samples_have_a_row_for_each_class_asked_for(tmp_path):
     model = cvae()
-    pictures.draw_all(model, images(30), HISTORY, tmp_path, seed=5, classes=[7, 3])
+    pictures.plot_all(model, images(30), HISTORY, tmp_path, seed=5, classes=[7, 3])
     canvas = read(tmp_path / "samples.png")
     assert canvas.shape[0] == 3 * (2 * 9 + 1)
     labels = np.repeat(np.int32([7, 3]), 10)
@@ -115,7 +115,7 @@ def test_conditional_samples_have_a_row_for_each_class_asked_for(tmp_path):
 
 def test_interpolation_runs_from_one_reconstruction_to_another(tmp_path):
     model, originals = vae(), images(30)
-    pictures.draw_all(model, originals, HISTORY, tmp_path)
+    pictures.plot_all(model, originals, HISTORY, tmp_path)
     ends = np.asarray(model.reconstruct(originals.images[:2] / np.float32(255)))
     canvas = read(tmp_path / "interpolation.png")
     np.testing.assert_allclose(tile(canvas, 0, 0)[..., :1], ends[0], atol=1.5 / 255)
@@ -124,12 +124,12 @@ def test_interpolation_runs_from_one_reconstruction_to_another(tmp_path):
 
 @pytest.mark.parametrize("latent_dim", [1, 2, 5])
 def test_latents_of_any_number_are_drawn(tmp_path, latent_dim):
-    pictures.draw_all(vae(latent_dim=latent_dim), images(30), HISTORY, tmp_path)
+    pictures.plot_all(vae(latent_dim=latent_dim), images(30), HISTORY, tmp_path)
     assert read(tmp_path / "latents.png").std() > 0.02
 
 
 def test_images_without_labels_are_drawn(tmp_path):
-    pictures.draw_all(vae(), images(30, classes=None), HISTORY, tmp_path)
+    pictures.plot_all(vae(), images(30, classes=None), HISTORY, tmp_path)
     assert len(list(tmp_path.iterdir())) == 5
 
 
@@ -137,20 +137,20 @@ def test_images_without_labels_are_drawn(tmp_path):
 @pytest.mark.parametrize("model, shape", [(vae, (8, 8, 1)), (vq_vae, (8, 8, 3))])
 def test_few_images_are_drawn_too(tmp_path, model, shape, number):
     """A folder of few pictures leaves one for testing."""
-    pictures.draw_all(model(), images(number, shape, classes=None), HISTORY[:1], tmp_path)
+    pictures.plot_all(model(), images(number, shape, classes=None), HISTORY[:1], tmp_path)
     assert read(tmp_path / "reconstructions.png").shape == (3 * 19, 3 * (9 * number + 1), 3)
 
 
 def test_samples_of_a_prior_that_is_gone_do_not_stay(tmp_path):
     (tmp_path / "samples.png").write_bytes(b"old")
-    pictures.draw_all(vq_vae(), images(60, (8, 8, 3)), HISTORY, tmp_path)
+    pictures.plot_all(vq_vae(), images(60, (8, 8, 3)), HISTORY, tmp_path)
     assert not (tmp_path / "samples.png").exists()
 
 
 def test_model_with_a_prior_shows_its_samples(tmp_path):
     model = vq_vae()
     model.prior = zoo.priors.Transformer(6, (2, 2), width=8, depth=1, heads=2)
-    pictures.draw_all(model, images(60, (8, 8, 3)), HISTORY, tmp_path, seed=5)
+    pictures.plot_all(model, images(60, (8, 8, 3)), HISTORY, tmp_path, seed=5)
     expected = np.asarray(model.sample(100, seed=5))
     canvas = read(tmp_path / "samples.png")
     for number in (0, 99):
@@ -159,13 +159,13 @@ def test_model_with_a_prior_shows_its_samples(tmp_path):
 
 def test_curves_of_other_figures(tmp_path):
     history = [{"epoch": n, "nats_per_code": 3.0 / n, "val_nats_per_code": 4.0 / n} for n in (1, 2, 3)]
-    pictures.draw_curves(history, tmp_path, ["nats_per_code"], "nats per code")
+    pictures.plot_curves(history, tmp_path, ["nats_per_code"], "nats per code")
     assert read(tmp_path / "curves.png").std() > 0.02
-    pictures.draw_curves([], tmp_path / "none")
+    pictures.plot_curves([], tmp_path / "none")
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
 
 
 def test_no_figure_is_left_open(tmp_path):
     before = plt.get_fignums()
-    pictures.draw_all(vae(), images(30), HISTORY, tmp_path)
+    pictures.plot_all(vae(), images(30), HISTORY, tmp_path)
     assert plt.get_fignums() == before

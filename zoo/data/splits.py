@@ -53,7 +53,7 @@ def cut(images: Images, number: int) -> tuple[Images, Images]:
 def binarize(images: Images, seed: int) -> Images:
     """Static binarisation: each pixel becomes 0 or 255 for good, 255 with the probability of its grey level."""
     binary = disk.empty_like(images.images)
-    for number, part in enumerate(disk.parts(images.images)):
+    for number, part in enumerate(disk.chunks(images.images)):
         grey = images.images[part]
         draws = np.random.default_rng((seed, number)).integers(0, 255, grey.shape, dtype=np.uint8)
         binary[part] = np.where(draws < grey, np.uint8(255), np.uint8(0))
@@ -63,7 +63,7 @@ def binarize(images: Images, seed: int) -> Images:
 def pixel_variance(images: Images) -> float:
     """The variance of all values of `images`, scaled to [0, 1]: float."""
     pixels = images.images
-    counts = sum(np.bincount(pixels[part].ravel(), minlength=256) for part in disk.parts(pixels))
+    counts = sum(np.bincount(pixels[part].ravel(), minlength=256) for part in disk.chunks(pixels))
     levels = np.arange(256) / 255.0
     mean = np.average(levels, weights=counts)
     return float(np.average(np.square(levels - mean), weights=counts))

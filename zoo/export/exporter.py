@@ -24,7 +24,7 @@ _NO_FOLDERS = {
 }
 
 
-@cores.parts(1)  # a graph that others are to run
+@cores.sub_batches(1)  # a graph that others are to run
 def export(
     model: keras.Model,
     path: PathLike,

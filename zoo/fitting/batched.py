@@ -41,10 +41,10 @@ def batched(method):
         rows = {name: value for name, value in given if name not in settings}
         first = next(iter(rows))
         if gives_batches(rows[first]):
-            parts = [call(self, *batch, batch_size=batch_size, **settings) for batch in of_dataset(self, rows[first])]
-            if not parts:
+            results = [call(self, *batch, batch_size=batch_size, **settings) for batch in of_dataset(self, rows[first])]
+            if not results:
                 raise ValueError("Expected a dataset of at least one batch. Received: an empty one")
-            return _joined(parts)
+            return _joined(results)
         number = None
         for name, value in rows.items():
             rows[name] = self._row_argument(name, value, number)
@@ -81,15 +81,15 @@ def _run(model, method, rows, settings, batch_size):
     (number,) = number
     step = batch_size or _rows_at_once(model, leaves)
     function = _compiled(model, method, rows, leaves, settings)
-    parts = []
+    results = []
     try:
         for i in range(0, number, step):
-            part = leaves if number <= step else [leaf[i : i + step] for leaf in leaves]
-            parts.append(function(*map(tf.convert_to_tensor, part)))
+            batch = leaves if number <= step else [leaf[i : i + step] for leaf in leaves]
+            results.append(function(*map(tf.convert_to_tensor, batch)))
     except tf.errors.InvalidArgumentError as error:
         shapes = [(name, value.shape) for name, value in rows.items() if hasattr(value, "shape")]
         raise inputs.unfit(error, shapes) from error
-    return _joined(parts)
+    return _joined(results)
 
 
 def _rows_at_once(model, leaves):
@@ -102,7 +102,7 @@ def _rows_at_once(model, leaves):
 def _compiled(model, method, rows, leaves, settings):
     """The concrete function of a method for rows of these shapes and types, and any number of them."""
     specs = [tf.TensorSpec((None, *leaf.shape[1:]), leaf.dtype) for leaf in leaves]
-    # Where no array is, None stays; parts of a batch are a matter of tracing.
+    # None stays where no array is given. The number of sub-batches changes the graph.
     marks = keras.tree.map_structure(lambda leaf: leaf is not None, rows)
     key = (method.__qualname__, str(marks), tuple(specs), tuple(settings.items()), cores.number())
     if key not in model.functions:
@@ -116,5 +116,7 @@ def _compiled(model, method, rows, leaves, settings):
     return model.functions[key]
 
 
-def _joined(parts):
-    return parts[0] if len(parts) == 1 else keras.tree.map_structure(lambda *each: tf.concat(each, 0), *parts)
+def _joined(results):
+    if len(results) == 1:
+        return results[0]
+    return keras.tree.map_structure(lambda *each: tf.concat(each, 0), *results)

@@ -32,7 +32,7 @@ class Sampling(Noise):
 
     def call(self, mean: ArrayLike, log_var: ArrayLike) -> Tensor:
         mean, log_var = ops.cast(mean, "float32"), ops.cast(log_var, "float32")
-        return distributions.normal_draw(mean, log_var, self.noise(ops.shape(mean)))
+        return distributions.reparameterize(mean, log_var, self.noise(ops.shape(mean)))
 
     def noise(self, shape: Shape | Tensor) -> Tensor:
         """Standard normal noise of `shape`, and one draw more on the counter."""

@@ -16,7 +16,7 @@ from zoo.runtime import checks, cores
 
 
 def sub_batched(method):
-    """A method of examples, computed in sub-batches side by side where `zoo.cores.parts` says so.
+    """A method of examples, computed in sub-batches side by side where `zoo.cores.sub_batches` says so.
 
     Not in training of layers that see the whole batch: those that keep batch statistics, a likelihood whose scale
     follows the batch, and layers that add a loss, which may be a sum or a mean over their examples.

@@ -87,11 +87,11 @@ class HierarchicalVAE(ElboVAE):
         """log p(x|z) with z drawn from the posterior, and each layer's KL: `[B]` each."""
         kls = []
 
-        def draw(block, prior, posterior):
+        def choose(block, prior, posterior):
             kls.append(distributions.sum_per_example(distributions.normal_kl(*posterior, *prior)))
             return self.sampling(*posterior)
 
-        params, _ = self.top_down(draw, self.features(x, training), training=training)
+        params, _ = self.top_down(choose, self.features(x, training), training=training)
         return self.judge(x if target is None else target, params, training), kls
 
     def penalty(self, kls):
@@ -127,11 +127,11 @@ class HierarchicalVAE(ElboVAE):
             )
         return {shape[:2]: features[shape] for shape in wanted}
 
-    def top_down(self, draw, features=None, batch_size=None, training=False):
+    def top_down(self, choose, features=None, batch_size=None, training=False):
         """Goes down the path once, with latents of the caller's choice.
 
         Args:
-            draw: function of (block, prior, posterior) that gives z `[B,h,w,D]`, called for each layer from the top;
+            choose: function of (block, prior, posterior) that gives z `[B,h,w,D]`, called for each layer from the top;
                 `prior` and `posterior` are pairs of mean and log-variance, `posterior` is None without features.
             features: as `features` gives them, or None to generate.
             batch_size: int or int tensor, B where there are no features.
@@ -153,7 +153,7 @@ class HierarchicalVAE(ElboVAE):
                 feature = features[block.latent_shape[:2]]
                 shifted, stretched = block.posterior(h, feature, mean, log_var, training)
                 posterior = (shifted, bound(stretched))
-            z = draw(block, (mean, bound(log_var)), posterior)
+            z = choose(block, (mean, bound(log_var)), posterior)
             h = block.merge(h, z, training)
             latents.append(z)
         return ops.cast(self.decoder.end(h, training), "float32"), latents
@@ -179,11 +179,11 @@ class HierarchicalVAE(ElboVAE):
         x, _ = self._inputs(x, labels)
         posteriors = []
 
-        def draw(block, prior, posterior):
+        def choose(block, prior, posterior):
             posteriors.append(dict(zip(("mean", "log_var"), posterior)))
             return posterior[0]
 
-        self.top_down(draw, self.features(x))
+        self.top_down(choose, self.features(x))
         return posteriors
 
     @batched
@@ -230,12 +230,12 @@ class HierarchicalVAE(ElboVAE):
         temperature = ops.reshape(temperature, (-1, 1, 1, 1))
         above = iter(given)
 
-        def draw(block, prior, _):
+        def choose(block, prior, _):
             mean, log_var = prior
             noise = random.normal(self._seeds_of(block, seeds), block.latent_shape)
-            return next(above, distributions.normal_draw(mean, log_var, temperature * noise))
+            return next(above, distributions.reparameterize(mean, log_var, temperature * noise))
 
-        params, latents = self.top_down(draw, batch_size=ops.shape(seeds)[0])
+        params, latents = self.top_down(choose, batch_size=ops.shape(seeds)[0])
         return self.likelihood.mean(params), latents
 
     @sub_batched
@@ -246,15 +246,15 @@ class HierarchicalVAE(ElboVAE):
     def log_weights(self, x, posterior, seeds, labels=None, training=False):
         ratios = []
 
-        def draw(block, prior, posterior):
+        def choose(block, prior, posterior):
             mean, log_var = posterior
             noise = random.normal(self._seeds_of(block, seeds), block.latent_shape)
-            z = distributions.normal_draw(mean, log_var, noise)
+            z = distributions.reparameterize(mean, log_var, noise)
             log_prior = distributions.normal_log_prob(z, *prior)
             ratios.append(log_prior - distributions.normal_log_prob(z, mean, log_var))
             return z
 
-        params, _ = self.top_down(draw, posterior)
+        params, _ = self.top_down(choose, posterior)
         return self.judge(x, params) + sum(ratios)
 
     def _seeds_of(self, block, seeds):
@@ -330,11 +330,11 @@ class TopDownPrior:
             checks.fail("z", f"the latents of all {self._vae.num_layers} layers", f"those of {len(z)}")
         given, log_probs = iter(z), []
 
-        def draw(block, prior, _):
+        def choose(block, prior, _):
             log_probs.append(distributions.normal_log_prob(values := ops.cast(next(given), "float32"), *prior))
             return values
 
-        self._vae.top_down(draw, batch_size=ops.shape(z[0])[0])
+        self._vae.top_down(choose, batch_size=ops.shape(z[0])[0])
         return sum(log_probs)
 
     def sample(self, num_samples, seed=None, temperature=1.0):

@@ -168,7 +168,7 @@ class VAE(HasPrior, ElboVAE):
         """As in `BaseVAE`; `density` is that of the prior, where it was prepared for several calls."""
         mean, log_var = posterior
         density = self.prior.density(self.prior_labels(labels)) if density is None else density
-        z = distributions.normal_draw(mean, log_var, random.normal(seeds, (mean.shape[-1],)))
+        z = distributions.reparameterize(mean, log_var, random.normal(seeds, (mean.shape[-1],)))
         log_likelihood = self.log_likelihood(x, self.decoder_inputs(z, labels))
         return log_likelihood + density(z) - distributions.normal_log_prob(z, mean, log_var)
 

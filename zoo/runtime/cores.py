@@ -1,7 +1,7 @@
-"""The cores of a CPU: each works on a part of the batch, where TensorFlow lets all of them work on each operation.
+"""Sub-batches over the cores of a CPU: each core computes one, where TensorFlow spreads each operation over all cores.
 
-An operation on a batch of 128 small images takes tens of microseconds, and so does it to bring several cores together
-for it; parts of a batch meet once a step.
+An operation on a batch of 128 small images takes tens of microseconds, and to spread it over several cores takes as
+long. Sub-batches synchronise once a step.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from zoo.runtime import checks
 from zoo.runtime.types import Tensor
 
 Structure = TypeVar("Structure")
-_LEAST = 8  # images in a part
+_LEAST = 8  # examples in a sub-batch
 _number = 1
 _current = threading.local()  # replicas are traced in threads of their own, by turns
 
@@ -27,33 +27,33 @@ def available() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def parts_of(batch_size: int) -> int:
-    """The number of parts that suits a batch on this machine: one for each core, or 1 where they would be too small."""
+def sub_batches_for(batch_size: int) -> int:
+    """The number of sub-batches that suits a batch on this machine: one a core, or 1 where they would be too small."""
     cores = available()
     return cores if batch_size >= cores * _LEAST else 1
 
 
 def number() -> int:
-    """In how many parts a batch is computed where this is called."""
+    """The number of sub-batches in force where this is called."""
     return _number
 
 
 @contextlib.contextmanager
-def parts(number: int) -> Iterator[None]:
-    """Within, what is traced computes a batch in `number` parts side by side, wherever a model can.
+def sub_batches(number: int) -> Iterator[None]:
+    """A context in which models split each batch into `number` sub-batches, and compute them side by side.
 
-    The weights that a model ends with are those of one part, but for rounding, and for noise that its networks draw.
-    TensorFlow is told to use one thread for each operation, and as many operations at once as there are parts, for
-    good; where it has begun to work already, its threads stay as they are, and parts gain less.
+    The weights after training are those of an unsplit batch up to rounding, and up to the noise that networks draw
+    themselves. TensorFlow is told to use one thread for each operation, and `number` operations at once, for the rest
+    of the process. If it has computed something before, it keeps its threads, and the gain is smaller.
 
     Args:
-        number: int >= 1; 1 leaves all as it is.
+        number: int >= 1; 1 changes nothing.
 
     Raises:
         ValueError: for another number.
 
     Example:
-        >>> with zoo.cores.parts(2):
+        >>> with zoo.cores.sub_batches(2):
         ...     model.fit(images, epochs=10, batch_size=128)
     """
     global _number
@@ -69,19 +69,22 @@ def parts(number: int) -> Iterator[None]:
         _number = before
 
 
+parts = sub_batches  # its name in 0.1.0
+
+
 def spread(function: Callable[..., Structure], *values: object, whole: Callable[[], bool] = lambda: False) -> Structure:
-    """`function(*values)`, computed in parts of the batch side by side.
+    """`function(*values)`, computed in sub-batches side by side.
 
     Args:
-        function: of structures of tensors, gives such a structure; what it gives for an example must not depend on the
-            others in the batch.
+        function: takes and gives structures of tensors `[B, …]`. Its result for an example must not depend on the other
+            examples of the batch.
         values: structures of tensors `[B, …]`, or None.
-        whole: function that says, once the first part was traced, whether the batch must stay whole after all.
+        whole: called after the first sub-batch was traced; True means that the batch must not be split after all.
     """
-    if _number == 1 or getattr(_current, "in_part", False):
+    if _number == 1 or getattr(_current, "in_sub_batch", False):
         return function(*values)
     size = tf.shape(tf.nest.flatten(values)[0])[0]
-    rows = tf_compat.rows_for(_number, size)  # a part has an image, if one of zeros
+    rows = tf_compat.rows_for(_number, size)  # each sub-batch has an example, if one of zeros
     ends = [rows * number // _number for number in range(_number + 1)]
     sizes = tf.stack([end - start for start, end in zip(ends, ends[1:])])
 
@@ -92,21 +95,21 @@ def spread(function: Callable[..., Structure], *values: object, whole: Callable[
         return tf.split(filled, sizes, num=_number)
 
     flat = [split(value) for value in tf.nest.flatten(values)]
-    _current.in_part = True  # parts are not split once more
+    _current.in_sub_batch = True  # a sub-batch is not split again
     results = []
     try:
-        for part in zip(*flat):
-            results.append(function(*tf.nest.pack_sequence_as(values, part)))
+        for sub_batch in zip(*flat):
+            results.append(function(*tf.nest.pack_sequence_as(values, sub_batch)))
             if whole():
                 return function(*values)
     finally:
-        _current.in_part = False
+        _current.in_sub_batch = False
     return tf.nest.map_structure(lambda *shares: tf.concat(shares, axis=0)[:size], *results)
 
 
 def together(tensors: list[Tensor | None]) -> list[Tensor | None]:
-    """A list of tensors, or None, of which in parts none is there before all are.
+    """The tensors, held back until all of them are computed where there are sub-batches.
 
-    So parts stay in step: else one waits where the other is held up by what the first of the tensors are for.
+    Otherwise work that needs only some of the tensors starts early, and slows the other sub-batch down.
     """
     return tensors if _number == 1 else tf.tuple(tensors)

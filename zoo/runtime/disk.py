@@ -134,7 +134,7 @@ def take(array: np.ndarray | DiskArray, rows: slice | np.ndarray) -> np.ndarray 
     return array.take(rows) if isinstance(array, DiskArray) else array[rows]
 
 
-def parts(array: np.ndarray | DiskArray) -> list[slice]:
+def chunks(array: np.ndarray | DiskArray) -> list[slice]:
     """Slices of a few MiB each, that cover an array in its order."""
     step = rows_at_once(array.shape, array.dtype)
     return [slice(start, min(start + step, len(array))) for start in range(0, len(array), step)]

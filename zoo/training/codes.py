@@ -51,7 +51,7 @@ def unigram_nats_per_code(training, test, num_codes):
 
 def _count(codes, num_codes):
     """How often each code occurs: `[num_codes]`."""
-    return sum(np.bincount(codes[part].ravel(), minlength=num_codes) for part in disk.parts(codes))
+    return sum(np.bincount(codes[part].ravel(), minlength=num_codes) for part in disk.chunks(codes))
 
 
 def fingerprint(model):

@@ -63,7 +63,7 @@ def best_parts(strategy_name, batch_sizes):
         gpus = tf.config.list_physical_devices("GPU")
     if gpus or strategy_name not in ("auto", "none"):
         return 1
-    return min(map(cores.parts_of, batch_sizes))
+    return min(map(cores.sub_batches_for, batch_sizes))
 
 
 def require_whole_shares(batch_sizes, replicas, sizes=()):

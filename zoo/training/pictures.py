@@ -13,7 +13,7 @@ from zoo.runtime import files  # noqa: E402
 _GAP = 1  # pixels between the images of a grid
 
 
-def draw_all(model, images, history, folder, seed=0, classes=None):
+def plot_all(model, images, history, folder, seed=0, classes=None):
     """Draws what the model is able to show, from held-out `images`, into `folder`.
 
     `reconstructions.png`: originals in the odd rows, their reconstructions below. `samples.png`: draws from the
@@ -35,10 +35,10 @@ def draw_all(model, images, history, folder, seed=0, classes=None):
         _save(folder / "codebook.png", _codebook, model, images)
     else:
         _save(folder / "latents.png", _latents, model, images)
-    draw_curves(history, folder)
+    plot_curves(history, folder)
 
 
-def draw_curves(history, folder, names=("loss", "reconstruction"), unit="nats per example"):
+def plot_curves(history, folder, names=("loss", "reconstruction"), unit="nats per example"):
     """Draws `curves.png`, the columns `names` of a history and those of validation, where it has any row."""
     if history:
         _save(folder / "curves.png", _curves, history, names, unit)
@@ -65,7 +65,7 @@ def _given(model, images, rows):
     return images.images[rows].astype(np.float32) / 255.0, labels
 
 
-def _parts(images, number):
+def _chunks(images, number):
     """Slices that cover the first `number` images, a hundred at a time."""
     number = min(number, len(images))
     return [slice(start, min(start + 100, number)) for start in range(0, number, 100)]
@@ -119,7 +119,7 @@ def _save(path, draw, *arguments):
 
 def _latents(axes, model, images, number=2000):
     labels = None if images.labels is None else images.labels[:number]
-    mean = np.concatenate([model.embed(*_given(model, images, part)) for part in _parts(images, number)])
+    mean = np.concatenate([model.embed(*_given(model, images, part)) for part in _chunks(images, number)])
     if mean.shape[1] == 1:
         mean = np.pad(mean, ((0, 0), (0, 1)))
     centred = mean - mean.mean(axis=0)
@@ -136,7 +136,7 @@ def _latents(axes, model, images, number=2000):
 
 def _codebook(axes, model, images, number=1000):
     number_codes = model.num_codes
-    parts = [_given(model, images, part)[0] for part in _parts(images, number)]
+    parts = [_given(model, images, part)[0] for part in _chunks(images, number)]
     codes = np.concatenate([np.asarray(model.encode(part)).ravel() for part in parts])
     counts = np.sort(np.bincount(codes, minlength=number_codes))[::-1]
     axes.bar(np.arange(number_codes), counts / counts.sum(), width=1.0)

@@ -71,7 +71,7 @@ def train(recipe, flags, model, splits, batches):
     test = {"prior_nats_per_code": stage.evaluate(prior, functools.partial(code_batches, "test"))["nats_per_code"]}
     if not replicas.is_chief(model.distribute_strategy):
         return Figures(test)
-    pictures.draw_curves(history, second.folder, ["nats_per_code"], "nats per code")
+    pictures.plot_curves(history, second.folder, ["nats_per_code"], "nats per code")
     test["unigram_nats_per_code"] = codes.unigram_nats_per_code(grids["train"], grids["test"], prior.num_codes)
     test |= _bound(model, batches(splits.test), splits.test.images.shape[1:])
     return Figures(

@@ -35,7 +35,7 @@ def finish(recipe, flags, model, splits, history, parameters, test, about_prior)
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, {len(tf.config.list_logical_devices('GPU'))} GPUs",
     }
     files.write_json(flags.output / "metrics.json", metrics)
-    pictures.draw_all(model, splits.test, history, flags.output, flags.seed, recipe.plotted_labels(flags.own))
+    pictures.plot_all(model, splits.test, history, flags.output, flags.seed, recipe.plotted_labels(flags.own))
     if not flags.no_export:
         about = {
             "name": recipe.name,

@@ -75,7 +75,7 @@ def main(recipe, argv=None):
         if flags.prior:
             batch_sizes["--prior-batch-size"] = flags.prior.batch_size
         parts = flags.parts or devices.best_parts(flags.strategy, batch_sizes.values())
-        with cores.parts(parts):  # before the devices wake up
+        with cores.sub_batches(parts):  # before the devices wake up
             strategy = devices.start_strategy(flags.strategy, recipe.name)
             devices.require_whole_shares(batch_sizes, strategy.num_replicas_in_sync)
             with devices.only_chief_prints(replicas.is_chief(strategy)):

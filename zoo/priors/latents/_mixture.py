@@ -65,4 +65,4 @@ def choose(log_weights, seeds):
 def draw_normal(mean, log_var, seeds, temperature):
     """Samples of N(mean, (temperature · σ)²): means and log-variances `[B,D]` to float32 `[B,D]`."""
     noise = random.normal(seeds, (mean.shape[-1],))
-    return distributions.normal_draw(mean, log_var, noise * ops.expand_dims(temperature, 1))
+    return distributions.reparameterize(mean, log_var, noise * ops.expand_dims(temperature, 1))
