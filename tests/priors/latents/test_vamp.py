@@ -146,13 +146,15 @@ def test_a_prior_that_is_attached_elsewhere_follows_the_other_model():
 
 def test_fit_moves_the_pseudo_inputs_alone_towards_the_latents():
     prior, model = attached(components=6)
-    latents = model.encode(entries.images(64))
+    latents = {key: value.numpy() for key, value in model.encode(entries.images(64)).items()}
     encoder = model.encoder.get_weights()
+    prior.pseudo_inputs.assign(np.zeros((6, *entries.SHAPE)))
     prior.compile(keras.optimizers.Adam(0.05))
-    z = np.random.default_rng(0).normal(size=latents["mean"].shape) * np.exp(0.5 * latents["log_var"]) + latents["mean"]
-    before_fit = np.mean(prior.log_prob(z.astype(np.float32)))
+    noise = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)
+    z = latents["mean"] + np.exp(0.5 * latents["log_var"]) * noise
+    before_fit = np.mean(prior.log_prob(z))
     prior.fit(latents, epochs=10, batch_size=32, verbose=0)
-    assert np.mean(prior.log_prob(z.astype(np.float32))) > before_fit + 0.02
+    assert np.mean(prior.log_prob(z)) > before_fit + 0.1
     for before, after in zip(encoder, model.encoder.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
 
