@@ -60,13 +60,12 @@ def test_a_prior_is_trained_with_the_model_unless_it_is_frozen(kind):
         assert all(moved) if trainable else not any(moved)
 
 
-@every_kind
-def test_after_an_exchange_compile_is_due_and_the_error_says_so(kind):
+def test_after_an_exchange_compile_is_due_and_the_error_says_so():
     model = entries.vae()
     model.compile("adam")
     model.fit(entries.images(), verbose=0)
     before = model.evaluate(entries.images(), verbose=0, return_dict=True)
-    prior = entries.make(kind)
+    prior = entries.make(zoo.priors.Flow)
     model.prior = prior
     assert model.prior is prior
     assert model.evaluate(entries.images(), verbose=0, return_dict=True)["kl"] != pytest.approx(before["kl"], rel=1e-3)
@@ -118,7 +117,7 @@ def test_what_encode_gives_may_come_as_a_dataset_and_must_fit():
     prior, latents = zoo.priors.Flow(2, 2, 4, seed=0), entries.vae().encode(entries.images())
     prior.compile("adam")
     dataset = tf.data.Dataset.from_tensor_slices(latents).batch(8)
-    assert np.isfinite(prior.fit(dataset, verbose=0).history["loss"]).all()
+    assert np.isfinite(prior.fit(dataset, shuffle=False, verbose=0).history["loss"]).all()
     assert np.isfinite(
         prior.fit({key: value.numpy() for key, value in latents.items()}, verbose=0).history["loss"]
     ).all()
@@ -149,9 +148,9 @@ def test_the_prior_of_a_cvae_may_depend_on_its_labels(kind, labels):
 def test_a_users_own_prior_trains_saves_and_exports(tmp_path):
     model = entries.vae(prior=Laplace(2))
     model.compile(keras.optimizers.Adam(1e-2))
-    before = model.get_weights()
+    before = model.encoder.get_weights()
     assert np.isfinite(model.fit(entries.images(), verbose=0).history["loss"]).all()
-    assert np.abs(model.get_weights()[0] - before[0]).max() > 1e-3
+    assert np.abs(model.encoder.get_weights()[0] - before[0]).max() > 1e-3
     z = model.prior.sample(20_000, seed=0).numpy()
     assert np.mean(np.abs(z)) == pytest.approx(1, abs=0.03)
     model.save(tmp_path / "model.keras")
