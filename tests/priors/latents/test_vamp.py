@@ -154,7 +154,7 @@ def test_fit_moves_the_pseudo_inputs_alone_towards_the_latents():
     noise = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)
     z = latents["mean"] + np.exp(0.5 * latents["log_var"]) * noise
     before_fit = np.mean(prior.log_prob(z))
-    prior.fit(latents, epochs=20, batch_size=32, verbose=0)
+    prior.fit(latents, epochs=10, batch_size=16, verbose=0)
     assert np.mean(prior.log_prob(z)) > before_fit + 1.0
     for before, after in zip(encoder, model.encoder.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
