@@ -1,9 +1,9 @@
-"""−log p(x) of MNIST under different priors: the same networks, the same steps.
+"""−log p(x) of MNIST under different priors, and of the IWAE: the same networks, the same steps.
 
     python benchmarks/priors.py --data-dir DIR
     python benchmarks/priors.py --data-dir DIR --contenders standard_normal flow --split validation
 
-Each contender is a VAE with two dense layers of 300 units on either side and 40 latents, trained on dynamically
+Each contender is a VAE, or an IWAE with K = 5, with two dense layers of 300 units on either side and 40 latents, trained on dynamically
 binarised MNIST by Adam with a cosine decay, the weight of the KL rising over the first steps. Prints −log p(x) in nats,
 the importance-weighted bound with --num-samples samples (Burda et al. 2016, eq. (8)) on the first --images images of a
 split, binarised once; and the difference to the first contender, image by image, with its standard error. --split
@@ -27,11 +27,11 @@ import numpy as np
 SHAPE = (28, 28, 1)
 
 
-def vae(flags, prior=None):
+def vae(flags, prior=None, model=zoo.VAE, **kwargs):
     hidden = (flags.units, flags.units)
     encoder = networks.mlp_encoder(SHAPE, flags.latent_dim, hidden)
     decoder = networks.mlp_decoder(SHAPE, flags.latent_dim, hidden)
-    return zoo.VAE(encoder, decoder, "bernoulli", seed=flags.seed, prior=prior)
+    return model(encoder, decoder, "bernoulli", seed=flags.seed, prior=prior, **kwargs)
 
 
 def standard_normal(flags, images):
@@ -52,8 +52,23 @@ def flow(flags, images):
     return vae(flags, priors.Flow(flags.latent_dim, flags.couplings, flags.coupling_units, seed=flags.seed))
 
 
+def iwae(flags, images):
+    return vae(flags, model=zoo.IWAE, num_samples=5)
+
+
+def iwae_dreg(flags, images):
+    return vae(flags, model=zoo.IWAE, num_samples=5, gradient="dreg")
+
+
 # Functions of the flags and of the training images that give an untrained model.
-CONTENDERS = {"standard_normal": standard_normal, "mixture": mixture, "vamp": vamp, "flow": flow}
+CONTENDERS = {
+    "standard_normal": standard_normal,
+    "mixture": mixture,
+    "vamp": vamp,
+    "flow": flow,
+    "iwae": iwae,
+    "iwae_dreg": iwae_dreg,
+}
 
 
 def train(model, images, flags):
