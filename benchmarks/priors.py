@@ -3,12 +3,12 @@
     python benchmarks/priors.py --data-dir DIR
     python benchmarks/priors.py --data-dir DIR --contenders standard_normal flow --split validation
 
-Each contender is a VAE, or an IWAE with K = 5, with two dense layers of 300 units on either side and 40 latents, trained on dynamically
-binarised MNIST by Adam with a cosine decay, the weight of the KL rising over the first steps. Prints −log p(x) in nats,
-the importance-weighted bound with --num-samples samples (Burda et al. 2016, eq. (8)) on the first --images images of a
-split, binarised once; and the difference to the first contender, image by image, with its standard error. --split
-validation is for choosing settings. --save keeps the nats of each image as soon as a contender is done; contenders
-found in that file are not trained again, and the same command prints their table.
+Each contender is a VAE, or an IWAE of 5 samples, with two dense layers of 300 units on either side and 40 latents. It
+is trained on dynamically binarised MNIST by Adam with a cosine decay, the weight of the KL rising over the first steps.
+Prints −log p(x) in nats, the importance-weighted bound with --num-samples samples (Burda et al. 2016, eq. (8)) on the
+first --images images of a split, binarised once; and the difference to the first contender, image by image, with its
+standard error. --split validation is for choosing settings. --save keeps the nats of each image as soon as a contender
+is done; contenders found in that file are not trained again, and the same command prints their table.
 """
 
 import argparse
