@@ -13,7 +13,7 @@ from zoo.models._data import DataVAE
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Batches, Config, Labels, PathLike, Seeds, Tensor, Tensors
 
-# What a model computes once for all importance samples, in a form of its own.
+# The posterior in the model's own form, from which `log_weights` samples.
 Posterior: TypeAlias = Any
 
 

@@ -16,7 +16,7 @@ from zoo.layers.dropout import Dropout
 from zoo.runtime import checks, cores
 from zoo.runtime.types import ArrayLike, Batches, Config, Labels, Seeds, Shape, Tensor, Tensors
 
-# What a prior keeps from place to place: a structure of tensors whose shapes do not change.
+# The state that sampling passes from place to place: tensors whose shapes do not change.
 Cache: TypeAlias = Sequence[tuple[Tensor, ...]]
 
 
