@@ -7,8 +7,8 @@ Each contender is a VAE with two dense layers of 300 units on either side and 40
 binarised MNIST by Adam with a cosine decay, the weight of the KL rising over the first steps. Prints −log p(x) in nats,
 the importance-weighted bound with --num-samples samples (Burda et al. 2016, eq. (8)) on the first --images images of a
 split, binarised once; and the difference to the first contender, image by image, with its standard error. --split
-validation is for choosing settings. --save keeps the nats of each image, and contenders found in that file are not
-trained again.
+validation is for choosing settings. --save keeps the nats of each image as soon as a contender is done; contenders
+found in that file are not trained again, and the same command prints their table.
 """
 
 import argparse
@@ -152,7 +152,7 @@ def main(argv=None):
         results[name] = compete(name, splits, flags)
         if flags.save:
             save(flags.save, results)
-        print("\n".join(table(results)), flush=True)
+    print("\n".join(table(results)), flush=True)
     return results
 
 
