@@ -32,7 +32,7 @@ class BaseVAE(DataVAE):
 
     @property
     def can_sample(self) -> bool:
-        """Whether `sample` and `log_prob` work: of a VQ-VAE, only with a prior."""
+        """Whether `sample` and `log_prob` work; those of a VQ-VAE need a prior."""
         return True
 
     @property

@@ -14,7 +14,7 @@ from zoo.runtime.types import Config, Tensor, Tensors
 
 @keras.saving.register_keras_serializable("zoo")
 class InfoVAE(VAE):
-    """A VAE with a smaller weight on the KL of each posterior, and one on the distance of q(z) from the prior.
+    """A VAE with a smaller weight on the KL of each posterior, and a weight on the distance of q(z) from the prior.
 
         loss = −log p(x|z) + w · ( (1 − α) KL( q(z|x) ‖ p(z) ) + (α + λ − 1) MMD( q(z) ‖ p(z) ) )
 

@@ -26,7 +26,7 @@ class Components(NamedTuple):
 
     def log_density(self, z: Tensor) -> Tensor:
         """log Σ_k w_k N(z; μ_k, σ²_k): float32 `[B,D]` to `[B]`, nats."""
-        # Each difference by itself: squares multiplied out are faster, and lose the digits of sharp components.
+        # Expanding the square would be faster, but would lose digits where a component's variance is small.
         scaled = (ops.expand_dims(z, 1) - self.means) * ops.exp(-0.5 * self.log_vars)
         log_scales = ops.sum(self.log_vars + math.log(2.0 * math.pi), axis=-1)
         log_normal = -0.5 * (ops.sum(ops.square(scaled), axis=-1) + log_scales)
