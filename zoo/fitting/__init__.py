@@ -1,1 +1,1 @@
-"""What everything that is fitted shares, models and priors alike: the training step, and checks of its input."""
+"""The training step and the input checks that models and priors share."""

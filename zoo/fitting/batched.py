@@ -1,9 +1,11 @@
-"""Methods on arrays of any length, compiled and batch by batch."""
+"""Runs methods on arrays of any length, compiled and batch by batch."""
 
 import functools
 import inspect
 import numbers
 import types
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeGuard, TypeVar, cast
 
 import keras
 import numpy as np
@@ -11,21 +13,28 @@ import tensorflow as tf
 
 from zoo.fitting import inputs
 from zoo.runtime import checks, cores
+from zoo.runtime.types import Array, Batches
 
-_MOST_VALUES = 2**19  # in the examples of a batch: 128 images of 32×32 in colour, and fewer larger ones
+if TYPE_CHECKING:
+    from zoo.fitting.batch import BatchReader
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+_MOST_VALUES = 2**19  # in the examples of a batch: 128 images of 32×32 in colour, or fewer larger ones
 _MOST_ROWS = 128
 
 
-def batched(method):
-    """A method of a model that takes rows, as one that runs compiled, and in batches, where it is given arrays.
+def batched(method: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Wraps a method of a model: called with arrays, it runs compiled and in batches.
 
-    Its arguments are arrays `[B, …]`, structures of them, or None, but for Python's numbers, which are settings. The
-    method itself is a plain function of tensors, and is called as it is within a graph or with symbolic tensors. It
-    declares a keyword `batch_size`, which it need not look at: int >= 1, rows at once, or None for a number that suits
-    their size. In the place of the first argument a `tf.data.Dataset`, a generator or a `keras.utils.PyDataset` gives
-    the batches itself, of `x`, of `(x, labels)` for a conditional model.
+    The method's arguments are arrays `[B, …]`, structures of them, or None; Python numbers are settings. The method is
+    a plain function of tensors, and is called directly within a graph or with symbolic tensors. It declares a keyword
+    `batch_size`, which it may ignore: int >= 1, rows at once, or None for a number that suits their size. Instead of
+    the first argument a caller may pass a source of batches: a `tf.data.Dataset`, a generator or a
+    `keras.utils.PyDataset` of `x`, or of `(x, labels)` for a conditional model.
 
-    The model looks at all values of what it is given (`_values_of`) before it computes any.
+    All values of the arguments are checked (`_values_of`) before anything is computed.
     """
     signature = inspect.signature(method)
 
@@ -37,7 +46,7 @@ def batched(method):
         if batch_size is not None:
             checks.positive_int("batch_size", batch_size)
         _, *given = bound.arguments.items()
-        settings = {name: value for name, value in given if isinstance(value, numbers.Number)}
+        settings: dict[str, Any] = {name: value for name, value in given if isinstance(value, numbers.Number)}
         rows = {name: value for name, value in given if name not in settings}
         first = next(iter(rows))
         if gives_batches(rows[first]):
@@ -55,30 +64,32 @@ def batched(method):
         inputs.look([each for name, value in rows.items() for each in self._values_of(name, value)])
         return _run(self, method, rows, settings, batch_size)
 
-    return call
+    return cast(Callable[Arguments, Result], call)
 
 
-def gives_batches(value):
+def gives_batches(value: object) -> TypeGuard[Batches]:
     """Whether `value` is a source of batches, not an array."""
     return isinstance(value, (tf.data.Dataset, types.GeneratorType, keras.utils.PyDataset))
 
 
-def of_dataset(model, dataset):
-    """The batches of a source as the leading arguments of a method: (x,) or (x, labels)."""
-    numbers = range(len(dataset)) if isinstance(dataset, keras.utils.PyDataset) else None
-    for data in dataset if numbers is None else map(dataset.__getitem__, numbers):
+def of_dataset(model: "BatchReader", dataset: Batches) -> Iterator[tuple[Array, ...]]:
+    """Yields the batches of a source as the leading arguments of a method: (x,) or (x, labels)."""
+    source: Any = dataset
+    if isinstance(source, keras.utils.PyDataset):  # its iteration by `__getitem__` need not end
+        source = map(source.__getitem__, range(len(source)))
+    for data in source:
         batch = model._split(data)
         yield (batch.x,) if batch.labels is None else (batch.x, batch.labels)
 
 
 def _run(model, method, rows, settings, batch_size):
     leaves = [leaf for leaf in keras.tree.flatten(rows) if leaf is not None]
-    number = {leaf.shape[0] for leaf in leaves}
-    if number == {0}:
+    lengths = {leaf.shape[0] for leaf in leaves}
+    if lengths == {0}:
         raise ValueError("Expected at least one example. Received: none")
-    if len(number) > 1:
-        raise ValueError(f"Expected arrays of as many examples each. Received: {sorted(number)}")
-    (number,) = number
+    if len(lengths) > 1:
+        raise ValueError(f"Expected arrays of the same number of examples. Received: {sorted(lengths)}")
+    (number,) = lengths
     step = batch_size or _rows_at_once(model, leaves)
     function = _compiled(model, method, rows, leaves, settings)
     results = []
@@ -94,22 +105,22 @@ def _run(model, method, rows, settings, batch_size):
 
 def _rows_at_once(model, leaves):
     sizes = [np.prod(leaf.shape[1:], dtype=int) for leaf in leaves]
-    if model.example_shape is not None:  # as large as what comes of it
+    if model.example_shape is not None:  # seeds and latents are small, but the images made from them are not
         sizes.append(np.prod(model.example_shape, dtype=int))
     return max(1, min(_MOST_ROWS, _MOST_VALUES // max(1, *sizes)))
 
 
 def _compiled(model, method, rows, leaves, settings):
-    """The concrete function of a method for rows of these shapes and types, and any number of them."""
+    """The concrete function of a method for any number of rows of these shapes and types."""
     specs = [tf.TensorSpec((None, *leaf.shape[1:]), leaf.dtype) for leaf in leaves]
-    # None stays where no array is given. The number of sub-batches changes the graph.
+    # Arguments that are None stay None in the graph. The number of sub-batches changes the graph.
     marks = keras.tree.map_structure(lambda leaf: leaf is not None, rows)
     key = (method.__qualname__, str(marks), tuple(specs), tuple(settings.items()), cores.number())
     if key not in model.functions:
 
         def call(*tensors):
-            tensors = iter(tensors)
-            given = keras.tree.map_structure(lambda there: next(tensors) if there else None, marks)
+            left = iter(tensors)
+            given = keras.tree.map_structure(lambda there: next(left) if there else None, marks)
             return method(model, **given, **settings)
 
         model.functions[key] = tf.function(call, autograph=False).get_concrete_function(*specs)

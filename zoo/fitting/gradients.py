@@ -1,4 +1,4 @@
-"""A training policy: gradients that are too large are left out."""
+"""A training policy that leaves out gradients that are too large."""
 
 import math
 
@@ -6,36 +6,40 @@ import keras
 from keras import ops
 
 from zoo.runtime import checks, replicas
+from zoo.runtime.types import Tensor
 
 
 class SkipLargeGradients:
     """Leaves out the gradient of a training step where its norm, over all weights and replicas, is above a threshold.
 
-    The optimizer then gets a gradient of 0, and only its momentum goes on (Child 2021, "Very Deep VAEs", appendix A;
-    there the whole step is skipped). A gradient that is no number is always left out. `skipped`, a metric, is the share
-    of steps left out.
+    The optimizer then receives a gradient of 0, and only its momentum moves the weights (Child 2021, "Very Deep VAEs",
+    appendix A; there the whole step is skipped). A gradient with a NaN or infinite value is always left out. `skipped`,
+    a metric, is the share of steps left out.
 
-    Under loss scaling, as for float16, nothing is left out here: the optimizer that scales the loss skips steps that
-    overflow itself, and must see them.
+    Under loss scaling, as for float16, nothing is left out here: the optimizer that scales the loss itself skips steps
+    that overflow, and must see them.
 
     Args:
-        threshold: float > 0, in nats per unit of weight; infinity leaves out what is no number alone.
+        threshold: float > 0, in nats per unit of weight; infinity leaves out only gradients that are NaN or infinite.
 
     Raises:
         ValueError: for another threshold.
     """
 
-    def __init__(self, threshold):
+    def __init__(self, threshold: float) -> None:
         if threshold != math.inf:
             threshold = checks.number("skip_threshold", threshold, 0.0, open_low=True)
         self.threshold = threshold
         self.skipped = keras.metrics.Mean(name="skipped")
 
-    def __call__(self, gradients, optimizer):
-        """The gradients of this replica, a list of tensors or None, as the optimizer is to have them."""
+    def __call__(self, gradients: list[Tensor | None], optimizer: keras.optimizers.Optimizer) -> list[Tensor | None]:
+        """Returns the gradients of this replica for the optimizer: unchanged, or 0 where the step is left out.
+
+        An entry is None where a weight has no gradient.
+        """
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             return gradients
-        known = [gradient for gradient in gradients if gradient is not None]  # a user's network may hold idle weights
+        known = [gradient for gradient in gradients if gradient is not None]  # a user's network may hold unused weights
         squared = sum(ops.sum(ops.square(replicas.all_sum(gradient))) for gradient in known)
         keep = ops.isfinite(squared) & (ops.sqrt(squared) < self.threshold)
         self.skipped.update_state(1.0 - ops.cast(keep, "float32"))

@@ -1,46 +1,62 @@
-"""What every distribution that is trained here shares: one training step, and one test step."""
+"""The training step and the test step of all models and priors."""
 
 import contextlib
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
+from keras import ops
 
 from zoo._compat import keras as keras_compat
+from zoo.fitting.batch import Batch
 from zoo.fitting.verbs import Verbs
 from zoo.runtime import cores, replicas
+from zoo.runtime.types import Config, Tensor, Tensors
 
 
 class ObjectiveModel(Verbs):
-    """A Keras model that minimises an objective of its own, given per example in `compute_terms`."""
+    """A Keras model that minimises its own objective, which `compute_terms` computes per example."""
 
-    term_names = ()  # the entries of `compute_terms` that are reported, "loss" among them
-    training_only = ()  # the trackers that say nothing outside training, where they are left out
-    denoises = False  # whether it was trained on targets: then its input need not lie in the likelihood's support
+    term_names: tuple[str, ...] = ()  # the entries of `compute_terms` that are reported, "loss" among them
+    training_only: tuple[str, ...] = ()  # the entries that are reported in training alone
+    denoises = False  # whether it was trained on targets: its input may then lie outside the likelihood's support
 
-    def __init__(self, **kwargs):
-        if keras.config.dtype_policy().name == "float64":  # of networks; what is drawn and judged is float32
+    def __init__(self, **kwargs: Any) -> None:
+        if keras.config.dtype_policy().name == "float64":  # for the networks; noise and objective stay float32
             kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
-        self.trackers = {name: keras.metrics.Mean(name=name) for name in self.term_names}
-        # None of these is a part of the model's state.
+        self.trackers: dict[str, keras.metrics.Metric] = {
+            name: keras.metrics.Mean(name=name) for name in self.term_names
+        }
+        # Set this way, neither is a part of the model's state.
         object.__setattr__(self, "functions", {})  # of zoo.fitting.batched
-        object.__setattr__(self, "_added", threading.local())  # replicas are traced in threads of their own
+        object.__setattr__(self, "_added", threading.local())  # each replica is traced in its own thread
 
-    def compute_terms(self, x, labels=None, training=False, target=None):
-        """The objective's terms, a dict of float32 `[B]`, nats per example; "loss" is minimised.
+    def compute_terms(
+        self, x: Tensor, labels: Tensor | None = None, training: bool = False, target: Tensor | None = None
+    ) -> Tensors:
+        """Computes the terms of the objective.
 
-        `target` is what the likelihood judges, where that is not `x` itself.
+        Args:
+            x: float32 `[B,…]`, the input.
+            labels: int32 `[B]` or float32 `[B,d]`, for a conditional model.
+            training: bool, whether the networks run as in training.
+            target: data of the shape of `x` that the likelihood judges instead of `x`; None for `x` itself.
+
+        Returns:
+            dict of float32 `[B]`, nats per example; "loss" is minimised.
         """
         raise NotImplementedError
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         compiled = keras_compat.compiled_metrics(self)
         policy = [] if self.gradient_policy is None else [self.gradient_policy.skipped]
         return [*self.trackers.values(), *policy, *([] if compiled is None else [compiled])]
 
-    def train_step(self, data):
+    def train_step(self, data: object) -> Tensors:
         batch = self._unpack(data)
         if batch.target is not None:
             object.__setattr__(self, "denoises", True)
@@ -50,7 +66,7 @@ class ObjectiveModel(Verbs):
             raise ValueError(f"Expected a {kind} with weights to train. Received: one whose weights are all frozen")
         with tf.GradientTape() as tape:
             terms, added = self._objective(batch, training=True)
-            # Keras adds up the gradients of all replicas, so that each contributes its share.
+            # Keras adds up the gradients of all replicas: each contributes its share.
             loss = replicas.share_of_mean(terms["loss"])
             if added:
                 loss = loss + sum(added) * replicas.share_of_batch(terms["loss"])
@@ -62,28 +78,44 @@ class ObjectiveModel(Verbs):
         terms = terms | {"loss": sum(added, terms["loss"])} | self.after_step(terms)
         return self._report(terms, batch, training=True)
 
-    def after_step(self, terms):
-        """Called at the end of each training step, with its terms: for a model that has another network to train.
+    def after_step(self, terms: Tensors) -> Tensors:
+        """Trains a further network at the end of each training step, for a model that has one.
+
+        Args:
+            terms: those of `compute_terms` for the batch of the step.
 
         Returns:
-            dict of further terms that are reported, `[B]` or scalars.
+            dict of further terms to report, `[B]` or scalars.
         """
         return {}
 
-    def build_optimizers(self):
-        """Makes the variables of the model's optimizer, and of others that it has."""
+    def build_optimizers(self) -> None:
+        """Makes the variables of all optimizers of the model."""
         self.optimizer.build(self.trainable_variables)
 
-    def optimizers(self):
-        """All optimizers of the model, a list."""
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """All optimizers of the model."""
         return [self.optimizer]
 
-    def _objective(self, batch, training):
-        """The terms of a batch, "loss" with its weights; and what layers add to the loss, a list of scalars.
+    def _unpack(self, data: object) -> Batch:
+        """Splits the input of a step into a `Batch` of tensors, checked and cast."""
+        batch = self._split(data)
+        x, labels = self._inputs(batch.x, batch.labels)
+        if not self.built:  # networks of the user's own may be built by their first call
+            self(x, labels)
+        target = None if batch.target is None else ops.cast(batch.target, "float32")
+        weights = None if batch.weights is None else ops.cast(batch.weights, "float32")
+        return Batch(x, labels, target, weights)
 
-        They are penalties of weights, and of activities, which are means over a replica's examples.
+    def _objective(self, batch: Batch, training: bool) -> tuple[Tensors, list[Tensor]]:
+        """Computes the terms of a batch, and the losses that layers add.
+
+        Returns:
+            the terms, with the weights of the examples applied to "loss"; and scalars, the penalties of weights and of
+            activities. A penalty of activities is a mean over a replica's examples.
         """
-        self._added.losses = added = []
+        added: list[Tensor] = []
+        self._added.losses = added
         try:
             terms = self.compute_terms(batch.x, batch.labels, training=training, target=batch.target)
         finally:
@@ -94,45 +126,46 @@ class ObjectiveModel(Verbs):
         return terms, added + penalties
 
     @property
-    def added(self):
-        """What layers have added to the loss since `_objective` of this replica began, a list; else None."""
+    def added(self) -> list[Tensor] | None:
+        """The losses that layers have added since `_objective` of this replica began; None outside of it."""
         return getattr(self._added, "losses", None)
 
-    def note_added(self, network):
-        """Takes down what layers of `network` added to the loss when it was called just now.
+    def note_added(self, network: keras.layers.Layer) -> None:
+        """Records the losses that the layers of `network` added in its latest call.
 
-        At once, as a replica that is traced meanwhile, or another part of the batch, would write over it.
+        It must follow the call at once: another replica that is traced meanwhile, or another sub-batch, would overwrite
+        them.
         """
         if self.added is not None:
             self.added.extend(keras_compat.losses_of_call(network))
 
     @contextlib.contextmanager
-    def nothing_added(self):
-        """Within, what layers add to the loss is not taken down: they look at what is no example of the batch."""
+    def nothing_added(self) -> Iterator[None]:
+        """A context in which added losses are not recorded, for network calls on other data than the batch."""
         before, self._added.losses = self.added, None
         try:
             yield
         finally:
             self._added.losses = before
 
-    def test_step(self, data):
+    def test_step(self, data: object) -> Tensors:
         batch = self._unpack(data)
         terms, added = self._objective(batch, training=False)
         return self._report(terms | {"loss": sum(added, terms["loss"])}, batch, training=False)
 
-    def predict_step(self, data):
+    def predict_step(self, data: object) -> Tensor:
         batch = self._unpack(data)
         return self(batch.x, batch.labels)
 
-    def update_trackers(self, terms, weights=None):
-        """Adds a batch's terms to what is reported; the loss has its weights already."""
+    def update_trackers(self, terms: Tensors, weights: Tensor | None = None) -> None:
+        """Adds the terms of a batch to the reported means; the loss already includes the weights."""
         for name, tracker in self.trackers.items():
             if name in terms:
                 tracker.update_state(terms[name], sample_weight=None if name == "loss" else weights)
 
     def _report(self, terms, batch, training):
         self.update_trackers(terms, batch.weights)
-        left_out = () if training else self.training_only
+        left_out: tuple[str, ...] = () if training else self.training_only
         results = {name: tracker.result() for name, tracker in self.trackers.items() if name not in left_out}
         if training and self.gradient_policy is not None:
             results["skipped"] = self.gradient_policy.skipped.result()
@@ -143,10 +176,14 @@ class ObjectiveModel(Verbs):
         return results
 
     def _compare(self, batch):
-        """The metrics that `compile` was given, of the data and their reconstructions: a dict of scalars."""
+        """Updates the metrics of `compile` with the data and their reconstructions, and returns a dict of scalars."""
         metrics = keras_compat.compiled_metrics(self)
         if metrics is None:
             return {}
         target = batch.x if batch.target is None else batch.target
         metrics.update_state(target, self(batch.x, batch.labels), batch.weights)
         return metrics.result()
+
+    def get_config(self) -> Config:
+        policy = keras.saving.serialize_keras_object(self.dtype_policy)
+        return {"name": self.name, "trainable": self.trainable, "dtype": policy}

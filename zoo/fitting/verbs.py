@@ -1,7 +1,9 @@
-"""Keras's verbs, `fit` and the like: what they are given is looked at, and what they cannot do is refused."""
+"""Keras's `fit`, `evaluate`, `predict` and the like, which check their input and refuse unsupported arguments."""
 
 import pathlib
 import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -10,29 +12,47 @@ import tensorflow as tf
 from zoo._compat import keras as keras_compat
 from zoo.fitting import inputs
 from zoo.fitting.batch import NO_TARGET, BatchReader
+from zoo.fitting.first_batch import FirstBatch
 from zoo.fitting.gradients import SkipLargeGradients
 from zoo.runtime import checks, optimizers
+from zoo.runtime.types import ArrayLike, Batches, Config, PathLike, Tensors
+
+# Arrays, pairs or dicts of them, or a source of batches.
+Data: TypeAlias = ArrayLike | Batches | Sequence[ArrayLike] | Mapping[str, ArrayLike] | None
 
 
 class Verbs(BatchReader, keras_compat.PrivateHooks):
-    """A Keras model without a loss of Keras's, whose data are looked at before a step is made from them."""
+    """A Keras model with its own objective, whose data are checked before a step uses them."""
 
-    gradient_policy = None  # a function of gradients and the optimizer that gives gradients
-    _judged = True  # whether the step that is being made shows the data to the likelihood
+    gradient_policy: SkipLargeGradients | None = None
+    # Keras sets these three.
+    train_function: Callable[..., Tensors] | None
+    test_function: Callable[..., Tensors] | None
+    predict_function: Callable[..., Tensors] | None
+    _judged = True  # whether the likelihood sees the data in the step that is being made
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        first_batch = inputs.FirstBatch(self._split, lambda data, judged: self._values(self._split(data), judged))
+        first_batch = FirstBatch(self._split, lambda data, judged: self._values(self._split(data), judged))
         object.__setattr__(self, "_first_batch", first_batch)  # no part of the model's state
 
-    def compile(self, optimizer="adam", loss=None, loss_weights=None, skip_threshold=None, **kwargs):
-        """As `keras.Model.compile`, without a loss: the model is its own. `metrics` compare data and reconstructions.
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "adam",
+        loss: None = None,
+        loss_weights: None = None,
+        skip_threshold: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """As `keras.Model.compile`, but without a loss: the model has its own objective.
+
+        `metrics` compare data and reconstructions.
 
         Args:
-            optimizer: of Keras, or its name.
-            skip_threshold: float > 0, the norm of the gradient above which a training step leaves it out, and reports
-                `skipped` (`zoo.fitting.gradients.SkipLargeGradients`); infinity leaves out gradients that are no
-                numbers; None leaves out none.
+            optimizer: a Keras optimizer or its name.
+            skip_threshold: float > 0. A training step leaves out a gradient with a norm above it, and reports the share
+                `skipped` (`zoo.fitting.gradients.SkipLargeGradients`). Infinity leaves out only gradients that are NaN
+                or infinite; None leaves out none.
 
         Raises:
             ValueError: if `loss` or `loss_weights` is given, or `skip_threshold` is out of range.
@@ -46,62 +66,89 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         object.__setattr__(self, "gradient_policy", policy)  # no part of the model's state
         super().compile(optimizer=optimizer, **kwargs)
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> Config | None:
         config = super().get_compile_config()
         if config is None or self.gradient_policy is None:
             return config
         return {**config, "skip_threshold": self.gradient_policy.threshold}
 
-    def compile_from_config(self, config):
-        # Keras leaves a model with a compile of its own uncompiled on loading, unless it says how.
+    def compile_from_config(self, config: Config) -> None:
+        # On loading, Keras compiles a model that overrides `compile` only by this method.
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.built:
             self.build_optimizers()
 
     def fit(
-        self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, validation_split=0.0,
-        validation_data=None, shuffle=True, class_weight=None, sample_weight=None, **kwargs,
-    ):  # fmt: skip
-        """As `keras.Model.fit`; `x` alone is its own target.
+        self,
+        x: Data = None,
+        y: ArrayLike | None = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        callbacks: Sequence[keras.callbacks.Callback] | keras.callbacks.CallbackList | None = None,
+        validation_split: float = 0.0,
+        validation_data: Data = None,
+        shuffle: bool = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: ArrayLike | None = None,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
+        """As `keras.Model.fit`; without `y`, `x` is its own target.
 
         Args:
             x: data, as an array `[N, …]`, a `tf.data.Dataset`, a generator or a `keras.utils.PyDataset` of batches.
-            y: for a conditional model the labels, int32 `[N]`. Of the shape of `x`: what the likelihood judges in the
-                place of `x`, so that a model learns to take noise away; a conditional model then takes `(x, labels)` as
-                `x`.
-            sample_weight: float `[N]`, >= 0. The loss is the mean over the batch of weight times loss, as for any model
-                of Keras; the other figures are weighted means.
+            y: the labels of a conditional model, int32 `[N]`; or data of the shape of `x` that the likelihood judges
+                instead of `x`, which trains a model to remove noise. A conditional model with such a target takes
+                `(x, labels)` as `x`.
+            sample_weight: float `[N]`, >= 0. The loss is the batch mean of weight times loss, as for any Keras model;
+                the other figures are weighted means.
             class_weight: dict of labels to weights, for a conditional model.
 
         Raises:
-            ValueError: for data of another structure, type, shape or range, before a step is made from it.
+            ValueError: for data of another structure, type, shape or range, before a step uses them.
         """
         x, y = self._checked_arrays(x, y, sample_weight, class_weight)
         if isinstance(validation_data, (tuple, list)) and len(validation_data) in (2, 3):
             weights = validation_data[2] if len(validation_data) == 3 else None
-            validation_data = (*self._checked_arrays(*validation_data[:2], weights), *validation_data[2:])
+            checked = self._checked_arrays(validation_data[0], validation_data[1], weights)
+            validation_data = (*checked, *validation_data[2:])
         return super().fit(
             x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, class_weight,
             sample_weight, **kwargs,
         )  # fmt: skip
 
-    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs):
+    def evaluate(
+        self,
+        x: Data = None,
+        y: ArrayLike | None = None,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: ArrayLike | None = None,
+        **kwargs: Any,
+    ) -> dict[str, float] | list[float]:
         """As `keras.Model.evaluate`; the arguments are those of `fit`."""
         if not keras_compat.is_validation(kwargs):
             x, y = self._checked_arrays(x, y, sample_weight)
         return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
 
-    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+    def train_on_batch(
+        self,
+        x: Data,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> dict[str, float] | list[float]:
         """As `keras.Model.train_on_batch`; the arguments are those of `fit`."""
         self._require_labels_for(class_weight)
         return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
-    def predict(self, x, *args, **kwargs):
-        """As `keras.Model.predict`: reconstructions."""
+    def predict(self, x: Data, *args: Any, **kwargs: Any) -> np.ndarray:
+        """As `keras.Model.predict`; returns reconstructions."""
         self._checked_arrays(x, judged=False)
         return super().predict(x, *args, **kwargs)
 
-    def save(self, filepath, *args, **kwargs):
+    def save(self, filepath: PathLike, *args: Any, **kwargs: Any) -> None:
         """As `keras.Model.save`, to a `.keras` file.
 
         Raises:
@@ -114,7 +161,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         return super().save(filepath, *args, **kwargs)
 
     def _checked_arrays(self, x, y=None, sample_weight=None, class_weight=None, judged=True):
-        """Looks at all of what is given as arrays, the rest being seen in its first batch; gives `x` and `y`."""
+        """Checks all values of arrays, and returns `x` and `y`. Sources of batches are checked in their first batch."""
         self._require_labels_for(class_weight)
         if not _are_arrays((x, y, sample_weight)):
             return x, y
@@ -131,33 +178,37 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
                 "class_weight", f"None, as {type(self).__name__} has no classes; use sample_weight", class_weight
             )
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> None:
         if self.built and self.trainable_variables and not self.optimizer.built:
-            # Else its variables are made in the first trace of the step, which is then traced once more.
+            # Otherwise the first trace of the step makes its variables, and the step is traced a second time.
             with self.distribute_strategy.scope():
                 self.build_optimizers()
         optimizers.require_built_for(self.optimizer, self.trainable_variables)
         super().make_train_function(force)
         self.train_function = self._looking(self.train_function)
 
-    def make_test_function(self, force=False):
+    def make_test_function(self, force: bool = False) -> None:
         super().make_test_function(force)
         self.test_function = self._looking(self.test_function)
 
-    def make_predict_function(self, force=False):
+    def make_predict_function(self, force: bool = False) -> None:
         object.__setattr__(self, "_judged", False)
         super().make_predict_function(force)
         object.__setattr__(self, "_judged", True)
         self.predict_function = self._looking(self.predict_function)
 
     def _looking(self, function):
-        """Each verb of Keras asks for its function at its start: the next batch is the first."""
+        """Wraps the function of a step, and marks the next batch as the first.
+
+        `fit`, `evaluate` and `predict` each ask for their function once, at their start.
+        """
         self._first_batch.reopen()
         if hasattr(function, "guarded"):
             return function
         return self._first_batch.guarded(function, lambda: [*self.variables, *self.optimizer.variables])
 
-    def around_step(self, step_function):
+    def around_step(self, step_function: Callable[[object], Tensors]) -> Callable[[object], Tensors]:
+        """Wraps Keras's function of one batch with the check of the first."""
         strategy, judged = self.distribute_strategy, self._judged
 
         def step(data):
@@ -168,10 +219,12 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
 
         return step
 
-    def example_spec(self):
+    def example_spec(self) -> keras.KerasTensor:
+        """The spec of a batch of data, from which Keras builds the metrics of `compile`."""
         return keras.KerasTensor((None, *self.image_shape), "float32")
 
-    def epoch_logs(self, logs):
+    def epoch_logs(self, logs: Mapping[str, object]) -> dict[str, float]:
+        """The figures of an epoch: means over all its batches, with a warning if the loss is NaN or infinite."""
         results = {name: value for name, value in self.get_metrics_result().items() if name in logs}
         if not np.all(np.isfinite(results.get("loss", 0.0))):
             warnings.warn(
@@ -183,6 +236,6 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
 
 
 def _are_arrays(values):
-    """Whether all that is given, in whatever structure, are arrays, and not the source of batches."""
+    """Whether a structure holds arrays alone, and no source of batches."""
     leaves = [leaf for leaf in keras.tree.flatten(values) if leaf is not None]
     return all(isinstance(leaf, (np.ndarray, tf.Tensor)) for leaf in leaves)

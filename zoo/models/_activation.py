@@ -4,20 +4,22 @@ import warnings
 
 import keras
 
-# What a likelihood that takes any number does not expect of a decoder: with an end.
+from zoo.likelihoods import Likelihood
+
+# Activations that limit or bend a decoder's output, where the likelihood expects unbounded numbers.
 _ACTIVATIONS = (
     "sigmoid", "hard_sigmoid", "log_sigmoid", "softplus", "softmax", "log_softmax", "softsign", "tanh", "hard_tanh",
     "relu", "relu6", "exponential",
 )  # fmt: skip
-# Layers that pass values on as they are.
+# Layers that do not change values.
 _SHAPING = (
     keras.layers.Reshape, keras.layers.Flatten, keras.layers.Permute, keras.layers.Cropping1D, keras.layers.Cropping2D,
     keras.layers.Cropping3D, keras.layers.Identity,
 )  # fmt: skip
 
 
-def warn_of_activation(decoder, likelihood):
-    """Warns where a decoder ends in an activation that keeps it from giving what the likelihood takes."""
+def warn_of_activation(decoder: keras.layers.Layer, likelihood: Likelihood) -> None:
+    """Warns if a decoder ends in an activation that limits its output, where the likelihood takes any numbers."""
     last = decoder
     while layers := getattr(last, "layers", None):
         layers = [layer for layer in layers if not isinstance(layer, _SHAPING)]
@@ -29,7 +31,6 @@ def warn_of_activation(decoder, likelihood):
     if name in _ACTIVATIONS:
         warnings.warn(
             f"The decoder ends in {name}, but {type(likelihood).__name__} takes any numbers (logits, or locations) and "
-            "makes what it needs of them itself, so that images cannot become what they should. Leave the last "
-            "activation out",
+            "applies its own activation to them: the decoder cannot reach all images. Leave out the last activation",
             stacklevel=4,
         )

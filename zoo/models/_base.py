@@ -1,155 +1,100 @@
-"""What all VAEs share: the methods of the contract."""
+"""The methods of the contract, which all VAEs share."""
 
-import functools
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Self, TypeAlias
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from zoo import export, random
-from zoo.fitting import inputs
 from zoo.fitting.batched import batched, gives_batches, of_dataset
-from zoo.fitting.model import ObjectiveModel
-from zoo.models._activation import warn_of_activation
-from zoo.models._prior import HoldsApart
-from zoo.runtime import checks, cores
+from zoo.models._data import DataVAE
+from zoo.runtime import checks
+from zoo.runtime.types import ArrayLike, Batches, Config, Labels, PathLike, Seeds, Tensor, Tensors
+
+# The posterior in the model's own form, from which `log_weights` samples.
+Posterior: TypeAlias = Any
 
 
-def sub_batched(method):
-    """A method of examples, computed in sub-batches side by side where `zoo.cores.sub_batches` says so.
+class BaseVAE(DataVAE):
+    """A variational autoencoder: an encoder, a decoder, a likelihood, and the terms of an objective.
 
-    Not in training of layers that see the whole batch: those that keep batch statistics, a likelihood whose scale
-    follows the batch, and layers that add a loss, which may be a sum or a mean over their examples.
-    """
-
-    @functools.wraps(method)
-    def call(self, *values, training=False):
-        number = len(self.added or ())
-
-        def whole():
-            added = len(self.added or ()) > number
-            if added:
-                del self.added[number:]
-            return added
-
-        function = functools.partial(method, self, training=training)
-        networks = (self.encoder, self.decoder, self.likelihood)
-        if training and any(network.non_trainable_weights for network in networks):
-            return function(*values)
-        return cores.spread(function, *values, whole=whole)
-
-    return call
-
-
-class BaseVAE(HoldsApart, ObjectiveModel):
-    """A variational autoencoder: an encoder, a decoder, a likelihood, and terms of an objective.
-
-    A model says in `compute_terms` what its objective is, per example and in nats; the rest is here. All terms are
-    float32 under any dtype policy.
+    A model computes its objective in `compute_terms`, per example and in nats, and defines the methods below; the
+    contract follows from them. All terms are float32 under any dtype policy.
 
     Args:
-        encoder, decoder: keras layers or models. What they take and give, the model says.
-        likelihood: a `zoo.likelihoods.Likelihood` or its name.
+        encoder, decoder: keras layers or models. The model's own docstring states their inputs and outputs.
+        likelihood: a `zoo.likelihoods.Likelihood`.
     """
 
-    can_sample = True
-    num_codes = None  # K, of a model whose latents are codes
-    num_layers = 1  # of latents, of which a hierarchical model has more
+    num_codes: int | None = None  # K, for a model whose latents are codes
 
-    def __init__(self, encoder, decoder, likelihood, **kwargs):
-        super().__init__(**kwargs)
-        for name, network in (("encoder", encoder), ("decoder", decoder)):
-            if not isinstance(network, keras.layers.Layer):
-                checks.fail(name, "a keras layer or model", network)
-            shape = getattr(network, "input_shape", None)
-            if isinstance(shape, (list, dict)):
-                checks.fail(name, "a network of one input", f"one of {len(shape)} inputs")
-        self.encoder = encoder
-        self.decoder = decoder
-        self.likelihood = likelihood
-        if likelihood.unbounded:
-            warn_of_activation(decoder, likelihood)
-        # Everything else is made here, so that a model of built networks needs no first call.
-        self.built = encoder.built and decoder.built
+    @property
+    def can_sample(self) -> bool:
+        """Whether `sample` and `log_prob` work; those of a VQ-VAE need a prior."""
+        return True
 
-    # What a model defines.
+    @property
+    def num_layers(self) -> int:
+        """L, the number of layers of latents."""
+        return 1
 
-    def encode(self, x, labels=None):
+    # A model defines these.
+
+    def encode(self, x: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Any:
         """The posterior of images."""
         raise NotImplementedError
 
-    def decode(self, z, labels=None):
+    def decode(self, z: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:
         """The mean images of latents: float32 `[B,H,W,C]` in [0, 1]."""
         raise NotImplementedError
 
-    def reconstruct(self, x, labels=None):
-        """Images from the posterior mean of images, `[B,H,W,C]` in [0, 1]; deterministic."""
+    def reconstruct(self, x: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:
+        """Reconstructs images from their posterior means: `[B,H,W,C]` in [0, 1]; deterministic."""
         raise NotImplementedError
 
-    def posterior_mean(self, x, labels=None):
+    def posterior_mean(self, x: Tensor, labels: Tensor | None = None) -> Tensor | Sequence[Tensor]:
         """The latents that `reconstruct` decodes."""
         raise NotImplementedError
 
-    def latents(self, seeds, temperature, labels=None):
-        """Samples of the prior, a row for each of `seeds` `[B]`, its scale times `temperature` `[B]`."""
+    def latents(self, seeds: Tensor, temperature: Tensor, labels: Labels = None) -> Tensor:
+        """Samples the prior, one row for each of `seeds` `[B]`; `temperature` `[B]` multiplies its scale."""
         raise NotImplementedError
 
-    def posterior(self, x, labels=None, training=False):
-        """What `log_weights` draws from, computed once for all draws."""
+    def posterior(self, x: Tensor, labels: Tensor | None = None, training: bool = False) -> Posterior:
+        """The posterior that `log_weights` samples from, computed once for all samples."""
         raise NotImplementedError
 
-    def log_weights(self, x, posterior, seeds, labels=None):
-        """One importance weight an image, log p(x, z) − log q(z|x) with z drawn by `seeds`: `[B]`."""
+    def log_weights(self, x: Tensor, posterior: Posterior, seeds: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Samples z ~ q(z|x) by `seeds`, and returns log p(x, z) − log q(z|x), one weight for each image: `[B]`."""
         raise NotImplementedError
 
-    def weigher(self, x, labels=None):
-        """`log_weights` as a function of the seeds alone: what does not depend on them is computed once."""
+    def weigher(self, x: Tensor, labels: Tensor | None = None) -> Callable[[Tensor], Tensor]:
+        """`log_weights` as a function of the seeds alone. Parts that do not depend on them are computed once."""
         posterior = self.posterior(x, labels)
         return lambda seeds: self.log_weights(x, posterior, seeds, labels)
 
-    def run_network(self, name, x, training=False):
-        """The encoder's or the decoder's output; what it can't take is said in words of the model."""
-        network = getattr(self, name)
-        try:
-            output = network(x, training=training)
-        except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
-            shape = tuple(getattr(x, "shape", ()))
-            reason = " ".join(str(error).split())[:300]
-            raise ValueError(
-                f"Expected the {name} to take an input of shape {shape}. Received from it: {type(error).__name__}: "
-                f"{reason}"
-            ) from error
-        self.note_added(network)
-        return output
+    # The rest follows from them.
 
-    @sub_batched
-    def run_encoder(self, x, training=False):
-        """The encoder's output."""
-        return self.run_network("encoder", x, training)
-
-    @sub_batched
-    def likelihood_params(self, inputs, training=False):
-        """The decoder's output for its inputs, float32 `[B,H,W,params_size]`."""
-        return ops.cast(self.run_network("decoder", inputs, training), "float32")
-
-    @sub_batched
-    def log_likelihood(self, x, inputs, training=False):
-        """log p(x|z) with the decoder's inputs for z: float32 `[B]`, nats."""
-        return self.judge(x, self.likelihood_params(inputs, training=training), training)
-
-    # What follows from it.
-
-    def call(self, x, labels=None):
+    def call(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.reconstruct(*self._inputs(x, labels))
 
-    def sample(self, num_samples, seed=None, temperature=1.0, labels=None, batch_size=None):
-        """Images from the prior: the mean of p(x|z) for z ~ p(z).
+    def sample(
+        self,
+        num_samples: int,
+        seed: Seeds = None,
+        temperature: float = 1.0,
+        labels: Labels = None,
+        batch_size: int | None = None,
+    ) -> Tensor:
+        """Samples images from the prior: the mean of p(x|z) for z ~ p(z).
 
         Args:
             num_samples: int >= 1.
             seed: int: row i has the seed `zoo.random.fold_in(seed, i)`. An int32 array `[num_samples]`: the rows' own
-                seeds. None: drawn afresh.
-            temperature: float >= 0, times the prior's standard deviation; 0 is its mean.
+                seeds. None: a fresh seed.
+            temperature: float >= 0, multiplies the prior's standard deviation; 0 is its mean.
             labels: int32 `[num_samples]`, for a conditional model.
             batch_size: int >= 1, images at once; None for a number that suits their size.
 
@@ -162,13 +107,15 @@ class BaseVAE(HoldsApart, ObjectiveModel):
         return self.generate(*self._rows(num_samples, seed, temperature), labels, batch_size=batch_size)[0]
 
     @batched
-    def generate(self, seeds, temperature, labels=None, batch_size=None):
-        """What `sample` computes: seeds int32 and temperature float32 `[B]` to images `[B,H,W,C]` and their latents."""
+    def generate(
+        self, seeds: Tensor, temperature: Tensor, labels: Labels = None, batch_size: int | None = None
+    ) -> tuple[Tensor, Tensor | Sequence[Tensor]]:
+        """Computes `sample`: seeds int32 and temperature float32 `[B]` to images `[B,H,W,C]` and their latents."""
         z = self.latents(seeds, temperature, labels)
         return self.decode(z, labels), z
 
     @batched
-    def embed(self, x, labels=None, batch_size=None):
+    def embed(self, x: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:
         """One vector for each example: the posterior mean, flattened.
 
         Args:
@@ -185,8 +132,8 @@ class BaseVAE(HoldsApart, ObjectiveModel):
         return self.flatten(self.posterior_mean(*self._inputs(x, labels)))
 
     @batched
-    def decode_embedding(self, e, labels=None, batch_size=None):
-        """Images of what `embed` gives: `decode_embedding(embed(x))` is `reconstruct(x)`.
+    def decode_embedding(self, e: ArrayLike, labels: Labels = None, batch_size: int | None = None) -> Tensor:
+        """Decodes the output of `embed`: `decode_embedding(embed(x))` is `reconstruct(x)`.
 
         Args:
             e: float `[B,E]`.
@@ -200,16 +147,23 @@ class BaseVAE(HoldsApart, ObjectiveModel):
         """
         return self.decode(self.unflatten(ops.cast(e, "float32")), labels)
 
-    def log_prob(self, x, num_samples=1, seed=0, labels=None, batch_size=None):
+    def log_prob(
+        self,
+        x: ArrayLike | Batches,
+        num_samples: int = 1,
+        seed: Seeds = 0,
+        labels: Labels = None,
+        batch_size: int | None = None,
+    ) -> Tensor:
         """A lower bound of log p(x): log (1/K) Σ_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x).
 
-        Burda et al. 2016, "Importance Weighted Autoencoders", eq. (8). With one sample its mean is the ELBO; it is
+        Burda et al. 2016, "Importance Weighted Autoencoders", eq. (8). With one sample its mean is the ELBO; it becomes
         tight as K grows.
 
         Args:
             x: float `[B,H,W,C]` in [0, 1]; or a dataset of batches of them, with labels for a conditional model.
             num_samples: int >= 1, K.
-            seed: as in `sample`; of a dataset an int or None, and row i is the i-th of all its images.
+            seed: as in `sample`; for a dataset an int or None, and i counts all its images.
             labels: int32 `[B]`, for a conditional model.
             batch_size: int >= 1, images at once; None for a number that suits their size.
 
@@ -224,17 +178,20 @@ class BaseVAE(HoldsApart, ObjectiveModel):
             x = self._row_argument("x", x)
             seeds = random.row_seeds(seed, ops.shape(x)[0])
             return self.bound(x, seeds, labels, num_samples=num_samples, batch_size=batch_size)
-        seed = checks.seed("seed", random.fresh_seed() if seed is None else seed)
+        first_seed = checks.seed("seed", random.fresh_seed() if seed is None else seed)
         parts, first = [], 0
-        for images, *labels in of_dataset(self, x):
-            seeds = random.fold_in(seed, first + ops.arange(len(images), dtype="int32"))
-            parts.append(self.bound(images, seeds, *labels, num_samples=num_samples, batch_size=batch_size))
+        for images, *rest in of_dataset(self, x):
+            seeds = random.fold_in(first_seed, first + ops.arange(len(images), dtype="int32"))
+            its_labels = rest[0] if rest else None
+            parts.append(self.bound(images, seeds, its_labels, num_samples=num_samples, batch_size=batch_size))
             first += len(images)
         return ops.concatenate(parts)
 
     @batched
-    def bound(self, x, seeds, labels=None, num_samples=1, batch_size=None):
-        """What `log_prob` computes, of images `[B,H,W,C]` with their own seeds int32 `[B]`: nats `[B]`."""
+    def bound(
+        self, x: Tensor, seeds: Tensor, labels: Labels = None, num_samples: int = 1, batch_size: int | None = None
+    ) -> Tensor:
+        """Computes `log_prob`: images `[B,H,W,C]` and a seed for each, int32 `[B]`, to nats `[B]`."""
         weights_of = self.weigher(*self._inputs(x, labels))
 
         def log_weights(k):
@@ -247,138 +204,45 @@ class BaseVAE(HoldsApart, ObjectiveModel):
 
     # Export.
 
-    @property
-    def image_shape(self):
-        """(H, W, C), of the images that the model takes.
-
-        Raises:
-            ValueError: before the model is built, or if it takes images of any size.
-        """
-        shape = self.data_shape(self.encoder_shape)
-        if shape is None:
-            raise ValueError(f"Expected a built model. Call {self.name} on a batch of images first.")
-        if None in shape:
-            checks.fail("encoder", "one of images of a fixed size", (None, *shape))
-        return shape
-
-    @property
-    def encoder_shape(self):
-        """The shape of an example as the encoder takes it, or took the first; None before."""
-        shape = getattr(self.encoder, "input_shape", None) or (self.encoder.get_build_config() or {}).get("input_shape")
-        return None if shape is None else tuple(shape[1:])
-
-    def data_shape(self, encoder_shape):
-        """The shape of an example of the data, from that of the encoder's input; None for None."""
-        return encoder_shape
-
-    def label_source(self):  # no property: Keras would save what it gives a second time
-        """Whose labels `sample` and `log_prob` take, the model's or its prior's; None where they take none."""
+    def label_source(self) -> keras.Model | None:  # not a property: Keras would save the result a second time
+        """The model or prior whose labels `sample` and `log_prob` take; None if they take none."""
         return self if self.conditional else None
 
-    def flat_posterior(self, x, labels=None):
-        """What `encode` gives as a dict of arrays, one of each name."""
+    def flat_posterior(self, x: Tensor, labels: Tensor | None = None) -> Tensors:
+        """The result of `encode` as a dict of arrays."""
         return self.encode(x, labels)
 
-    def flatten(self, latents):
-        """Latents as `generate` gives them, as one array."""
+    def flatten(self, latents: Tensor | Sequence[Tensor]) -> Tensor:
+        """Latents, as `generate` returns them, as one array."""
         return latents
 
-    def unflatten(self, latents):
-        """The inverse of `flatten`: what `decode` takes."""
+    def unflatten(self, latents: Tensor) -> Tensor | Sequence[Tensor]:
+        """The inverse of `flatten`: latents as `decode` takes them."""
         return latents
 
-    def export(self, path, format=None, **kwargs):
-        """Writes the model whole, sampling included, as a SavedModel, TFLite or ONNX: `zoo.export.export`."""
+    def export(
+        self, path: PathLike, format: Literal["tf_saved_model", "litert", "onnx"] | None = None, **kwargs: Any
+    ) -> pathlib.Path:
+        """Writes the whole model, with sampling, as a SavedModel, TFLite or ONNX file: `zoo.export.export`."""
         return export.export(self, path, format, **kwargs)
-
-    # Inputs.
-
-    @property
-    def example_shape(self):
-        try:
-            return self.image_shape
-        except ValueError:
-            return None
-
-    def _input_names(self):
-        return (*(each.name for each in getattr(self.encoder, "inputs", None) or ()), *super()._input_names())
-
-    def _row_argument(self, name, value, num_rows=None):
-        if name != "e":
-            return super()._row_argument(name, value, num_rows)
-        e = inputs.array("e", value)
-        inputs.require_floating("e", e)
-        if len(e.shape) != 2:
-            checks.fail("e", "of shape [B, E], as `embed` gives it", tuple(e.shape))
-        return e
-
-    def _check_data(self, name, x):
-        x = inputs.array(name, x)
-        inputs.require_floating(name, x)
-        if name == "x" and self.known_shape is not None:
-            inputs.require_shape(name, x, self.known_shape)
-        return x
-
-    @property
-    def known_shape(self):
-        """The shape that an example must have, None for sizes of any kind; None as a whole before the first one."""
-        shape = self.data_shape(self.encoder_shape)
-        if shape is None or getattr(self.encoder, "input_shape", None) is not None:
-            return shape
-        return (*[None] * (len(shape) - 1), shape[-1])  # that of the first image, and others may be larger
-
-    def data_values(self, name, x):
-        """The range of data that the likelihood is to judge."""
-        support = self.likelihood.support
-        return inputs.Values(name, x) if support is None else inputs.Values(name, x, *support)
-
-    def _values(self, batch, judged=True):
-        if batch.target is None:
-            data = self._values_of("x", batch.x) if not judged else [self.data_values("x", batch.x)]
-        else:
-            other = inputs.Target(type(self).__name__, batch.x, batch.target)
-            data = [inputs.Values("x", batch.x), self.data_values("y", batch.target), other]
-        return data + super()._values(batch, judged)
-
-    def _values_of(self, name, value):
-        if name == "x":
-            return [inputs.Values("x", value) if self.denoises else self.data_values("x", value)]
-        if name in ("z", "e", "given"):
-            return [inputs.Values(name, leaf) for leaf in keras.tree.flatten(value)]
-        return super()._values_of(name, value)
-
-    def _inputs(self, x, labels, name="x"):
-        """Checked and cast: float32 images or latents, and labels where the model takes any."""
-        x = ops.cast(ops.convert_to_tensor(self._check_data(name, x)), "float32")
-        return x, self._cast_labels(self._check_labels(labels, x.shape[0]))
-
-    def judge(self, x, params, training=False):
-        """log p(x|z) of the decoder's output: float32 `[B]`, nats.
-
-        Raises:
-            ValueError: where the output does not fit the likelihood and the data, against which it could be broadcast.
-        """
-        self.likelihood.check_params(tuple(x.shape[1:]), tuple(params.shape[1:]))
-        return self.likelihood.log_prob(x, params, training=training)
 
     # Saving.
 
-    def get_config(self):
-        objects = {"dtype": self.dtype_policy}
-        objects |= {name: getattr(self, name) for name in ("encoder", "decoder", "likelihood")}
-        serialized = {name: keras.saving.serialize_keras_object(value) for name, value in objects.items()}
+    def get_config(self) -> Config:
+        names = ("encoder", "decoder", "likelihood")
+        networks = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in names}
         denoises = {"denoises": True} if self.denoises else {}
-        return {"name": self.name, "trainable": self.trainable, **denoises, **serialized}
+        return {**super().get_config(), **denoises, **networks}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Self:
         config = dict(config)
         denoises = config.pop("denoises", False)
-        config = {
+        arguments: dict[str, Any] = {
             name: keras.saving.deserialize_keras_object(value, custom_objects) if _is_object(value) else value
             for name, value in config.items()
         }
-        model = cls(**config)
+        model = cls(**arguments)
         object.__setattr__(model, "denoises", denoises)
         return model
 

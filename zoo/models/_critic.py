@@ -1,27 +1,37 @@
-"""A second network with an optimizer of its own, trained against the model."""
+"""A second network, the critic, which is trained against the model by its own optimizer."""
+
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from zoo.fitting.model import ObjectiveModel
 from zoo.runtime import replicas
+from zoo.runtime.types import Config, Tensor, Tensors
 
 
 class HasCritic(ObjectiveModel):
     """A model with `critic`, a network that each training step trains after the model itself.
 
-    A model sets `self.critic` and defines `critic_loss`. The critic's weights are no part of the model's own training,
-    and both optimizers are saved with it.
+    A model sets `self.critic` and defines `critic_loss`. The model's own optimizer does not train the critic's weights.
+    Both optimizers are saved with the model.
     """
 
-    def critic_loss(self, terms):
-        """The critic's objective, a scalar, from the terms of `compute_terms`, the same on every replica."""
+    critic: keras.layers.Layer
+
+    def critic_loss(self, terms: Tensors) -> Tensor:
+        """The critic's objective, from the terms of `compute_terms`: a scalar, the same on every replica."""
         raise NotImplementedError
 
-    def apart(self):
+    def apart(self) -> tuple[keras.layers.Layer, ...]:
         return (*super().apart(), self.critic)
 
-    def compile(self, optimizer="adam", critic_optimizer=None, **kwargs):
+    def compile(  # type: ignore[override]  # its second argument by position is not `loss`
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "adam",
+        critic_optimizer: str | keras.optimizers.Optimizer | None = None,
+        **kwargs: Any,
+    ) -> None:
         """As `zoo.VAE.compile`.
 
         Args:
@@ -34,24 +44,24 @@ class HasCritic(ObjectiveModel):
             critic_optimizer = keras.optimizers.Adam(1e-4, beta_1=0.5, beta_2=0.9)
         self.critic_optimizer = keras.optimizers.get(critic_optimizer)
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> Config | None:
         config = super().get_compile_config()
         if config is None or not self.compiled:
             return config
         return {**config, "critic_optimizer": keras.saving.serialize_keras_object(self.critic_optimizer)}
 
-    def optimizers(self):
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
         return [*super().optimizers(), self.critic_optimizer]
 
-    def build_optimizers(self):
+    def build_optimizers(self) -> None:
         super().build_optimizers()
         self.critic_optimizer.build(self.critic.trainable_variables)
 
-    def after_step(self, terms):
+    def after_step(self, terms: Tensors) -> Tensors:
         variables = self.critic.trainable_variables
         with tf.GradientTape() as tape:
             loss = self.critic_loss(terms)
-            # Every replica computes the whole, and Keras adds up their gradients.
+            # Every replica computes the whole loss, and Keras adds up the gradients of the replicas.
             share = loss / replicas.num_replicas()
         self.critic_optimizer.apply_gradients(zip(tape.gradient(share, variables), variables))
         return {"critic_loss": loss}

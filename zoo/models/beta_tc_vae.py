@@ -1,31 +1,35 @@
 """The β-TCVAE."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
 from zoo import distributions
+from zoo.likelihoods import Likelihood
+from zoo.models._elbo import Latents
 from zoo.models.vae import VAE
 from zoo.priors import StandardNormal
 from zoo.runtime import checks, replicas
+from zoo.runtime.types import Config, Tensor, Tensors
 
 
 @keras.saving.register_keras_serializable("zoo")
 class BetaTCVAE(VAE):
-    """A VAE that pays β for the total correlation of its latents alone, where a β-VAE pays for the whole KL.
+    """A VAE that multiplies only the total correlation of its latents by β; a β-VAE multiplies the whole KL.
 
         loss = −log p(x|z) + w · ( α I(z; x) + β TC(z) + γ Σ_j KL( q(z_j) ‖ p(z_j) ) )
         TC(z) = KL( q(z) ‖ Π_j q(z_j) )
 
     (Chen et al. 2018, "Isolating Sources of Disentanglement in Variational Autoencoders", eq. (4).) For
-    α = β = γ = 1 the three terms add up to the KL, in the mean. `w` is `kl_weight`, 1 unless a callback moves it. `kl`
-    and `elbo` are those of the VAE, whatever w, α, β and γ are.
+    α = β = γ = 1 the three terms add up to the KL, in the mean. `w` is `kl_weight`, 1 unless a callback changes it.
+    `kl` and `elbo` are those of the VAE: they do not depend on w, α, β and γ.
 
-    q(z) = (1/N) Σ_n q(z|x_n) is estimated from the batch, over all replicas: the example of z itself weighs 1/N, and
-    the M − 1 others share the rest. This is the paper's minibatch stratified sampling (appendix C.2) in the mean over
-    the example that it singles out; its own estimate takes one of them at random. The estimate of q(z) is unbiased,
-    that of log q(z) too low, the less so the larger the batch.
+    q(z) = (1/N) Σ_n q(z|x_n) is estimated from the batch of all replicas, M examples: the example from which z was
+    sampled has the weight 1/N, and the M − 1 others share the rest equally. This is the mean of the paper's minibatch
+    stratified sampling (appendix C.2) over the example that it singles out; the paper takes one of them at random. The
+    estimate of q(z) is unbiased; that of log q(z) is too low, by less for a larger batch.
 
     Args:
         encoder, decoder, likelihood, free_bits, seed: as in `zoo.VAE`. The prior is the standard normal, whose
@@ -35,7 +39,7 @@ class BetaTCVAE(VAE):
         alpha, gamma: float >= 0.
 
     Reports:
-        beside the terms of a VAE `mutual_information`, `total_correlation` and `dimension_kl`, the three terms above
+        beside the terms of a VAE: `mutual_information`, `total_correlation` and `dimension_kl`, the three terms above
         without their weights, nats per example. They are estimates, and can be negative.
 
     Raises:
@@ -48,8 +52,16 @@ class BetaTCVAE(VAE):
     term_names = (*VAE.term_names, "mutual_information", "total_correlation", "dimension_kl")
 
     def __init__(
-        self, encoder, decoder, likelihood="bernoulli", dataset_size=None, beta=6.0, alpha=1.0, gamma=1.0, **kwargs
-    ):  # fmt: skip
+        self,
+        encoder: keras.layers.Layer,
+        decoder: keras.layers.Layer,
+        likelihood: str | Likelihood = "bernoulli",
+        dataset_size: int | None = None,
+        beta: float = 6.0,
+        alpha: float = 1.0,
+        gamma: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(encoder, decoder, likelihood, **kwargs)
         self.dataset_size = checks.positive_int("dataset_size", dataset_size)
         self.beta = checks.number("beta", beta, 0.0)
@@ -58,12 +70,12 @@ class BetaTCVAE(VAE):
         if self.free_bits:
             checks.fail("free_bits", "0, as a BetaTCVAE has no KL of single latents in its loss", self.free_bits)
 
-    def check_prior(self, prior):
+    def check_prior(self, prior: object) -> None:
         super().check_prior(prior)
         if type(prior) is not StandardNormal:
             checks.fail("prior", "a zoo.priors.StandardNormal, as its dimensions must be independent", prior)
 
-    def penalty_terms(self, latents):
+    def penalty_terms(self, latents: Latents) -> Tensors:
         log_q, log_q_by_dimension = aggregate_log_prob(*latents[:3], self.dataset_size)
         log_posterior = distributions.normal_log_prob(latents.z, latents.mean, latents.log_var)
         log_product = ops.sum(log_q_by_dimension, axis=1)
@@ -75,16 +87,16 @@ class BetaTCVAE(VAE):
         weights = (self.alpha, self.beta, self.gamma)
         return {"penalty": sum(weight * term for weight, term in zip(weights, terms.values())), **terms}
 
-    def get_config(self):
+    def get_config(self) -> Config:
         names = ("dataset_size", "beta", "alpha", "gamma")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def aggregate_log_prob(mean, log_var, z, dataset_size):
-    """log q(z) of the average of all examples' posteriors, estimated from a batch; and log q(z_j) of each dimension.
+def aggregate_log_prob(mean: Tensor, log_var: Tensor, z: Tensor, dataset_size: int) -> tuple[Tensor, Tensor]:
+    """Estimates log q(z) and log q(z_j) of each dimension from a batch; q is the average posterior of all examples.
 
     Args:
-        mean, log_var, z: float32 `[b,D]`, of this replica's examples and a sample of each.
+        mean, log_var, z: float32 `[b,D]`, the posteriors of this replica's examples, and a sample of each.
         dataset_size: int, N.
 
     Returns:

@@ -1,21 +1,26 @@
 """The β-VAE."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from zoo.likelihoods import Likelihood
+from zoo.models._elbo import Latents
 from zoo.models.vae import VAE
 from zoo.runtime import checks
+from zoo.runtime.types import Config, Tensor
 
 
 @keras.saving.register_keras_serializable("zoo")
 class BetaVAE(VAE):
-    """A VAE that pays β for its KL, or keeps it at a capacity.
+    """A VAE that multiplies its KL by β, or keeps it at a capacity.
 
         loss = −log p(x|z) + w · β · KL             (Higgins et al. 2017, eq. (4))
-        loss = −log p(x|z) + w · γ · |KL − C|       (Burgess et al. 2018, eq. (8)), where `capacity` is given
+        loss = −log p(x|z) + w · γ · |KL − C|       (Burgess et al. 2018, eq. (8)), if `capacity` is given
 
-    `w` is `kl_weight`, 1 unless a callback such as `zoo.callbacks.KLWarmup` moves it. `elbo` is that of the VAE,
-    whatever w, β, γ and C are.
+    `w` is `kl_weight`, 1 unless a callback such as `zoo.callbacks.KLWarmup` changes it. `elbo` is that of the VAE: it
+    does not depend on w, β, γ and C.
 
     Args:
         encoder, decoder, likelihood, free_bits, seed, prior: as in `zoo.VAE`.
@@ -30,7 +35,16 @@ class BetaVAE(VAE):
         >>> model = zoo.BetaVAE(encoder, decoder, beta=4.0)
     """
 
-    def __init__(self, encoder, decoder, likelihood="bernoulli", beta=4.0, capacity=None, gamma=1000.0, **kwargs):
+    def __init__(
+        self,
+        encoder: keras.layers.Layer,
+        decoder: keras.layers.Layer,
+        likelihood: str | Likelihood = "bernoulli",
+        beta: float = 4.0,
+        capacity: float | None = None,
+        gamma: float = 1000.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(encoder, decoder, likelihood, **kwargs)
         self.beta = checks.number("beta", beta, 0.0)
         self.capacity = None if capacity is None else checks.number("capacity", capacity, 0.0)
@@ -41,11 +55,11 @@ class BetaVAE(VAE):
                 initializer=keras.initializers.Constant(self.capacity),
             )  # fmt: skip
 
-    def penalty(self, latents):
+    def penalty(self, latents: Latents) -> Tensor:
         penalty = super().penalty(latents)
         if self.capacity is None:
             return self.beta * penalty
         return self.gamma * ops.abs(penalty - self.capacity_in_force)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "beta": self.beta, "capacity": self.capacity, "gamma": self.gamma}

@@ -1,22 +1,27 @@
 """The conditional VAE."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from zoo.likelihoods import Likelihood
 from zoo.models.vae import VAE
+from zoo.priors import LatentPrior
 from zoo.runtime import checks
+from zoo.runtime.types import Config, Tensor
 
 
 @keras.saving.register_keras_serializable("zoo")
 class CVAE(VAE):
-    """A VAE whose encoder and decoder take a label y: a bound of log p(x|y).
+    """A VAE whose encoder and decoder take a label y, trained on a bound of log p(x|y).
 
         loss = −log p(x|z, y) + w · KL( q(z|x, y) ‖ p(z|y) )
 
-    (Sohn et al. 2015, eq. (4).) The prior depends on y only where a conditional one is given; the default, as in most
-    implementations, is the standard normal. The label is a class, or a vector of attributes. It reaches the encoder as
-    constant planes beside the image's channels, and the decoder as numbers behind the latents: one for each class, 1
-    for the label's and 0 for the others, or one for each attribute. `w` is `kl_weight`, as in `zoo.VAE`.
+    (Sohn et al. 2015, eq. (4).) The prior depends on y only if it is conditional; the default, as in most
+    implementations, is the standard normal. The label is a class, or a vector of attributes. The encoder takes it as
+    constant planes after the image's channels, and the decoder as numbers after the latents: one for each class, 1 for
+    the label's and 0 for the others, or one for each attribute. `w` is `kl_weight`, as in `zoo.VAE`.
 
     Args:
         encoder: layer from `[B,H,W,C + n]` to `[B,2D]`, where n is `num_classes` or `num_attributes`.
@@ -32,7 +37,7 @@ class CVAE(VAE):
         labels: int32 `[B]`, from 0 to `num_classes` − 1; or float32 `[B,num_attributes]`. `fit` takes them as `y`.
 
     Raises:
-        ValueError: for arguments out of range, labels among them where they can be read.
+        ValueError: for arguments out of range, and for labels out of range if their values are known at the call.
 
     Example:
         >>> encoder = zoo.networks.conv_encoder((28, 28, 1 + 10), latent_dim=16)
@@ -42,26 +47,33 @@ class CVAE(VAE):
     """
 
     def __init__(
-        self, encoder, decoder, num_classes=None, likelihood="bernoulli", num_attributes=None, prior=None, **kwargs
-    ):
+        self,
+        encoder: keras.layers.Layer,
+        decoder: keras.layers.Layer,
+        num_classes: int | None = None,
+        likelihood: str | Likelihood = "bernoulli",
+        num_attributes: int | None = None,
+        prior: LatentPrior | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(encoder, decoder, likelihood, **kwargs)
         self._set_conditions(num_classes, num_attributes)
         if not self.conditional:
             checks.fail("num_classes", "an integer >= 1, unless num_attributes is one", None)
         self.prior = prior
 
-    def data_shape(self, encoder_shape):
+    def data_shape(self, encoder_shape: tuple[int | None, ...] | None) -> tuple[int | None, ...] | None:
         if encoder_shape is None:
             return None
         *size, channels = encoder_shape
         return (*size, None if channels is None else channels - self.num_conditions)
 
-    def encoder_inputs(self, x, labels):
+    def encoder_inputs(self, x: Tensor, labels: Tensor | None) -> Tensor:
         planes = ops.reshape(self.condition(labels), (-1, *[1] * (len(x.shape) - 2), self.num_conditions))
         return ops.concatenate([x, ops.ones_like(x[..., :1]) * planes], axis=-1)
 
-    def decoder_inputs(self, z, labels):
+    def decoder_inputs(self, z: Tensor, labels: Tensor | None) -> Tensor:
         return ops.concatenate([z, self.condition(labels)], axis=-1)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "num_classes": self.num_classes, "num_attributes": self.num_attributes}

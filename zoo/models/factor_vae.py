@@ -1,28 +1,33 @@
 """The FactorVAE."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import ops
 
 from zoo import networks
-from zoo.distributions import softplus
+from zoo._compat.tflite import softplus
+from zoo.likelihoods import Likelihood
 from zoo.models._critic import HasCritic
+from zoo.models._elbo import Latents
 from zoo.models.vae import VAE
 from zoo.runtime import checks, replicas
+from zoo.runtime.types import Config, Tensor, Tensors
 
 
 @keras.saving.register_keras_serializable("zoo")
 class FactorVAE(HasCritic, VAE):
-    """A VAE that pays γ for the total correlation of its latents, as a critic estimates it.
+    """A VAE that adds γ times the total correlation of its latents to the loss, estimated by a critic.
 
         loss = −log p(x|z) + w · ( KL( q(z|x) ‖ p(z) ) + γ · critic(z) )
         critic loss = −½ E log σ(critic(z)) − ½ E log(1 − σ(critic(z̄)))
 
     (Kim & Mnih 2018, "Disentangling by Factorising", eqs. (2) and (3), algorithm 2.) z̄ is the batch of z with each
     dimension permuted over the examples, a sample of Π_j q(z_j). critic(z), a logit, then estimates
-    log q(z) − log Π_j q(z_j), whose mean is the total correlation. Deviation: z̄ is made of the batch that trains the
-    model, not of a second one. `w` is `kl_weight`, 1 unless a callback moves it. `kl` and `elbo` are those of the VAE,
-    whatever w and γ are.
+    log q(z) − log Π_j q(z_j), whose mean is the total correlation. Deviation: z̄ is made from the batch that trains the
+    model, not from a second one. `w` is `kl_weight`, 1 unless a callback changes it. `kl` and `elbo` are those of the
+    VAE: they do not depend on w and γ.
 
     Args:
         encoder, decoder, likelihood, free_bits, seed, prior: as in `zoo.VAE`.
@@ -30,8 +35,8 @@ class FactorVAE(HasCritic, VAE):
         critic: layer from `[B,D]` to `[B,1]`; None for `zoo.networks.mlp_critic(latent_dim)`.
 
     Reports:
-        beside the terms of a VAE `total_correlation`, critic(z), and in training `critic_loss`, nats; the latter is
-        log 2 for a critic that knows nothing.
+        beside the terms of a VAE: `total_correlation`, critic(z), and in training `critic_loss`, nats. `critic_loss` is
+        log 2 for a critic that cannot tell z from z̄.
 
     Raises:
         ValueError: for arguments out of range.
@@ -44,19 +49,27 @@ class FactorVAE(HasCritic, VAE):
     term_names = (*VAE.term_names, "total_correlation", "critic_loss")
     training_only = ("critic_loss",)
 
-    def __init__(self, encoder, decoder, likelihood="bernoulli", gamma=10.0, critic=None, **kwargs):
+    def __init__(
+        self,
+        encoder: keras.layers.Layer,
+        decoder: keras.layers.Layer,
+        likelihood: str | Likelihood = "bernoulli",
+        gamma: float = 10.0,
+        critic: keras.layers.Layer | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(encoder, decoder, likelihood, **kwargs)
         self.gamma = checks.number("gamma", gamma, 0.0)
         self.critic = networks.mlp_critic(self.latent_dim) if critic is None else critic
         if not isinstance(self.critic, keras.layers.Layer):
             checks.fail("critic", "a keras layer or model, or None", critic)
 
-    def penalty_terms(self, latents):
+    def penalty_terms(self, latents: Latents) -> Tensors:
         estimate = self._logits(latents.z)
         penalty = self.penalty(latents) + self.gamma * estimate
         return {"penalty": penalty, "total_correlation": estimate, "z": latents.z}
 
-    def critic_loss(self, terms):
+    def critic_loss(self, terms: Tensors) -> Tensor:
         z = replicas.concat(ops.stop_gradient(terms["z"]))
         # A permutation for each dimension, the same on all replicas.
         uniform = tf.random.stateless_uniform(tf.shape(z), [0, self.sampling.row_seeds(1)[0]])
@@ -69,6 +82,6 @@ class FactorVAE(HasCritic, VAE):
             raise ValueError(f"Expected the critic to give [B, 1]. Received: an output of shape {tuple(logits.shape)}")
         return logits[:, 0]
 
-    def get_config(self):
+    def get_config(self) -> Config:
         critic = keras.saving.serialize_keras_object(self.critic)
         return {**super().get_config(), "gamma": self.gamma, "critic": critic}

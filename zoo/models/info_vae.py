@@ -1,25 +1,31 @@
 """The InfoVAE with the maximum mean discrepancy."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from zoo.likelihoods import Likelihood
+from zoo.models._elbo import Latents
 from zoo.models.vae import VAE
 from zoo.runtime import checks, replicas
+from zoo.runtime.types import Config, Tensor, Tensors
 
 
 @keras.saving.register_keras_serializable("zoo")
 class InfoVAE(VAE):
-    """A VAE that pays less for the KL of each posterior, and for the distance of all of them together from the prior.
+    """A VAE with a smaller weight on the KL of each posterior, and a weight on the distance of q(z) from the prior.
 
         loss = −log p(x|z) + w · ( (1 − α) KL( q(z|x) ‖ p(z) ) + (α + λ − 1) MMD( q(z) ‖ p(z) ) )
 
     (Zhao et al. 2019, "InfoVAE: Balancing Learning and Inference in Variational Autoencoders", eq. (6), with the
-    maximum mean discrepancy as the divergence, ibid. section 3.2.) α = 1 is their MMD-VAE. `w` is `kl_weight`, 1 unless
-    a callback moves it. `kl` and `elbo` are those of the VAE, whatever w, α and λ are.
+    maximum mean discrepancy as the divergence, ibid. section 3.2.) q(z) is the average of the posteriors. α = 1 is
+    their MMD-VAE. `w` is `kl_weight`, 1 unless a callback changes it. `kl` and `elbo` are those of the VAE: they do not
+    depend on w, α and λ.
 
-    MMD = E k(z, z′) − 2 E k(z, z̃) + E k(z̃, z̃′), z and z′ of the batch and z̃ and z̃′ of as many samples of the prior,
-    each pair of two different ones, over all replicas: 0 in the mean where q(z) is p(z), and negative as often as
-    positive there. k(a, b) = e^(−‖a − b‖² / 2D).
+    MMD = E k(z, z′) − 2 E k(z, z̃) + E k(z̃, z̃′), with z and z′ from the batch of all replicas, and z̃ and z̃′ from as many
+    samples of the prior; the two of a pair always differ. If q(z) is p(z), its mean is 0, and it may be negative.
+    k(a, b) = e^(−‖a − b‖² / 2D).
 
     Args:
         encoder, decoder, likelihood, free_bits, seed, prior: as in `zoo.VAE`.
@@ -27,7 +33,7 @@ class InfoVAE(VAE):
         lambda_: float, λ, with α + λ >= 1. MMD is below 2 and the other terms are nats, so λ must be large to matter.
 
     Reports:
-        beside the terms of a VAE `mmd`, without its weight.
+        beside the terms of a VAE: `mmd`, without its weight.
 
     Raises:
         ValueError: for arguments out of range.
@@ -38,12 +44,20 @@ class InfoVAE(VAE):
 
     term_names = (*VAE.term_names, "mmd")
 
-    def __init__(self, encoder, decoder, likelihood="bernoulli", alpha=0.0, lambda_=500.0, **kwargs):
+    def __init__(
+        self,
+        encoder: keras.layers.Layer,
+        decoder: keras.layers.Layer,
+        likelihood: str | Likelihood = "bernoulli",
+        alpha: float = 0.0,
+        lambda_: float = 500.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(encoder, decoder, likelihood, **kwargs)
         self.alpha = checks.number("alpha", alpha, high=1.0)
         self.lambda_ = checks.number("lambda_", lambda_, 1.0 - self.alpha)
 
-    def penalty_terms(self, latents):
+    def penalty_terms(self, latents: Latents) -> Tensors:
         z = replicas.concat(latents.z)
         number = ops.shape(z)[0]
         drawn = self.prior.draw(self.sampling.row_seeds(number), ops.ones((number,)))
@@ -51,12 +65,12 @@ class InfoVAE(VAE):
         penalty = (1.0 - self.alpha) * self.penalty(latents) + (self.alpha + self.lambda_ - 1.0) * mmd
         return {"penalty": penalty, "mmd": mmd}
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "alpha": self.alpha, "lambda_": self.lambda_}
 
 
-def maximum_mean_discrepancy(a, b):
-    """The unbiased estimate of MMD² from two samples of one size, float32 `[M,D]`: a scalar.
+def maximum_mean_discrepancy(a: Tensor, b: Tensor) -> Tensor:
+    """The unbiased estimate of MMD² from two sets of samples of the same size, float32 `[M,D]` each: a scalar.
 
     Gretton et al. 2012, "A Kernel Two-Sample Test", lemma 6, with the kernel e^(−‖a − b‖² / 2D).
     """

@@ -1,30 +1,35 @@
 """The importance-weighted autoencoder."""
 
+from typing import Any, Literal
+
 import keras
 import tensorflow as tf
 from keras import ops
 
 from zoo import distributions
+from zoo.likelihoods import Likelihood
 from zoo.models.vae import VAE
 from zoo.runtime import checks
+from zoo.runtime.types import Config, Tensor, Tensors
 
 
 @keras.saving.register_keras_serializable("zoo")
 class IWAE(VAE):
-    """A VAE trained on a tighter bound of log p(x), from several samples of its posterior.
+    """A VAE trained on a tighter bound of log p(x), estimated from several samples of its posterior.
 
         loss = −log (1/K) Σ_k w_k,   log w_k = log p(x|z_k) + w (log p(z_k) − log q(z_k|x)),   z_k ~ q(z|x)
 
-    (Burda et al. 2016, "Importance Weighted Autoencoders", eq. (8).) `w` is `kl_weight`, 1 unless a callback moves it.
-    `reconstruction`, `kl` and `elbo` are those of the VAE, each the mean over the K samples, and so comparable with
+    (Burda et al. 2016, "Importance Weighted Autoencoders", eq. (8).) `w` is `kl_weight`, 1 unless a callback changes
+    it. `reconstruction`, `kl` and `elbo` are those of the VAE, each the mean over the K samples, and so comparable with
     those of other models: at w = 1 the loss is below −elbo.
 
     Args:
         encoder, decoder, likelihood, seed, prior: as in `zoo.VAE`.
         num_samples: int >= 1, K. With 1 the loss is that of a `zoo.VAE` whose KL is estimated from one sample.
-        gradient: "standard", that of the loss; or "dreg", the doubly reparameterised estimate of the encoder's gradient
-            (Tucker et al. 2019, "Doubly Reparameterized Gradient Estimators for Monte Carlo Objectives", eq. (8)),
-            which has the same mean and a smaller variance as K grows. The decoder's and the prior's are the same.
+        gradient: "standard", the gradient of the loss; or "dreg", the doubly reparameterised estimate of the encoder's
+            gradient (Tucker et al. 2019, "Doubly Reparameterized Gradient Estimators for Monte Carlo Objectives",
+            eq. (8)), which has the same mean and a smaller variance as K grows. The gradients of the decoder and the
+            prior are the same for both.
 
     Raises:
         ValueError: for arguments out of range.
@@ -33,19 +38,29 @@ class IWAE(VAE):
         >>> model = zoo.IWAE(encoder, decoder, num_samples=5, gradient="dreg")
     """
 
-    def __init__(self, encoder, decoder, likelihood="bernoulli", num_samples=5, gradient="standard", **kwargs):
+    def __init__(
+        self,
+        encoder: keras.layers.Layer,
+        decoder: keras.layers.Layer,
+        likelihood: str | Likelihood = "bernoulli",
+        num_samples: int = 5,
+        gradient: Literal["standard", "dreg"] = "standard",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(encoder, decoder, likelihood, **kwargs)
         self.num_samples = checks.positive_int("num_samples", num_samples)
         self.gradient = checks.one_of("gradient", gradient, ("standard", "dreg"))
         if self.free_bits:
             checks.fail("free_bits", "0, as an IWAE has no term of its own for the KL", self.free_bits)
 
-    def compute_terms(self, x, labels=None, training=False, target=None):
+    def compute_terms(
+        self, x: Tensor, labels: Tensor | None = None, training: bool = False, target: Tensor | None = None
+    ) -> Tensors:
         target = self._repeat(x if target is None else target)
         mean, log_var = map(self._repeat, self.posterior(x, labels, training=training))
         labels = self._repeat(labels)
         z = self.sampling(mean, log_var)
-        weights = []
+        weights: list[Tensor] = []
         if self.gradient == "dreg":
             z = _scale_gradient(z, weights)
             log_q = distributions.normal_log_prob(z, ops.stop_gradient(mean), ops.stop_gradient(log_var))
@@ -57,29 +72,27 @@ class IWAE(VAE):
         weights.append(ops.stop_gradient(ops.softmax(log_weights, axis=1)))
         bound = ops.logsumexp(log_weights, axis=1) - ops.log(float(self.num_samples))
         kl = distributions.sum_per_example(self.prior.kl(mean, log_var, z, self.prior_labels(labels)))
-        terms = self.terms_of(
-            x, *(ops.mean(self._by_example(each), axis=1) for each in (log_likelihood, kl)), penalty=0.0
-        )
-        return terms | {"loss": -bound}
+        log_likelihood, kl = (ops.mean(self._by_example(each), axis=1) for each in (log_likelihood, kl))
+        return self.terms_of(x, log_likelihood, kl, penalty=0.0) | {"loss": -bound}
 
     def _repeat(self, values):
-        """Each example K times, one after the other: `[B, …]` to `[B·K, …]`."""
+        """Repeats each example K times in a row: `[B, …]` to `[B·K, …]`."""
         return None if values is None else ops.repeat(values, self.num_samples, axis=0)
 
     def _by_example(self, values):
         return ops.reshape(values, (-1, self.num_samples))
 
-    def get_config(self):
+    def get_config(self) -> Config:
         config = {**super().get_config(), "num_samples": self.num_samples, "gradient": self.gradient}
         del config["free_bits"]
         return config
 
 
 def _scale_gradient(z, weights):
-    """`z`, whose gradient is multiplied by `weights[0]`, the normalised importance weights.
+    """Returns `z`, and multiplies its gradient by `weights[0]`, the normalised importance weights.
 
-    The weights follow from z, and are in the list by the time that the gradient is computed. The gradient that arrives
-    has been multiplied by them once already, as that of a log of a sum, which makes the squares of eq. (8).
+    The weights depend on z; the caller appends them to the list before the gradient is computed. The incoming gradient
+    already has them as a factor, as the gradient of a log of a sum: together these are the squares in eq. (8).
     """
 
     @tf.custom_gradient

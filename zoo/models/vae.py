@@ -1,15 +1,21 @@
 """The variational autoencoder."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import ops
 
 from zoo import distributions, random
 from zoo.fitting.batched import batched
+from zoo.likelihoods import Likelihood
+from zoo.models._data import not_built
 from zoo.models._elbo import ElboVAE, Latents
 from zoo.models._prior import HasPrior, PriorSlot
-from zoo.priors import StandardNormal
+from zoo.priors import LatentPrior, StandardNormal
 from zoo.priors import latents as priors
 from zoo.runtime import checks
+from zoo.runtime.types import ArrayLike, Batches, Config, Labels, Tensor, Tensors
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -19,25 +25,26 @@ class VAE(HasPrior, ElboVAE):
         loss = −log p(x|z) + w · KL( q(z|x) ‖ p(z) ),   z ~ q(z|x),   elbo = log p(x|z) − KL
 
     (Kingma & Welling 2014, eq. (10), and appendix B for the KL.) `w` is `kl_weight`, 1 unless a callback such as
-    `zoo.callbacks.KLWarmup` moves it; `elbo` is the same whatever it is.
+    `zoo.callbacks.KLWarmup` changes it; `elbo` does not depend on it.
 
     Args:
-        encoder: layer from images `[B,H,W,C]` to `[B,2D]`, means, then log-variances; or to both, two outputs `[B,D]`.
+        encoder: layer from images `[B,H,W,C]` to `[B,2D]`, means, then log-variances; or to both as two outputs
+            `[B,D]`.
         decoder: layer from latents `[B,D]` to `[B,H,W,likelihood.params_size(C)]`.
         likelihood: a `zoo.likelihoods.Likelihood` or its name: "bernoulli", "gaussian", "discretized_logistic",
             "discretized_logistic_mixture".
-        free_bits: float >= 0, nats a latent dimension below which its KL costs nothing more, or all latents together
-            where the prior's dimensions are not independent; there the estimate of an example is what is compared
-            (Kingma et al. 2016, IAF, eq. (15); deviation: by example,
-            not by the mean over the batch, so that it does not depend on how a batch is spread over replicas).
+        free_bits: float >= 0, λ, nats. The loss takes max(KL, λ) for each latent dimension; or, if the prior's
+            dimensions are not independent, max(KL, λ) for all latents together, with the estimate of the KL for an
+            example (Kingma et al. 2016, IAF, eq. (15); deviation: by example, not by the mean over the batch, which
+            would depend on how a batch is split over replicas).
         seed: int or None, of the noise in training.
         prior: a `zoo.priors.LatentPrior`, p(z), trained with the model unless `prior.trainable` is False; None for
-            `zoo.priors.StandardNormal`. `model.prior = prior` exchanges it later, and `compile` is then due once more.
-            Where a prior has no closed form for the KL, `kl` and `elbo` are estimates at the z that was sampled.
+            `zoo.priors.StandardNormal`. `model.prior = prior` exchanges it later; call `compile` again after that. For
+            a prior without a closed form of the KL, `kl` and `elbo` are estimates at the sampled z.
 
     Call arguments:
         x: float `[B,H,W,C]` within the likelihood's support: [0, 1], or the `range` of a `zoo.likelihoods.Gaussian`.
-            Data of any other rank `[B,…]` will do where the networks take them.
+            Data of any other rank `[B,…]` work if the networks take them.
 
     Returns:
         reconstructions, float32 `[B,H,W,C]` within the support.
@@ -56,15 +63,26 @@ class VAE(HasPrior, ElboVAE):
         TensorShape([16, 28, 28, 1])
     """
 
-    def __init__(self, encoder, decoder, likelihood="bernoulli", free_bits=0.0, seed=None, prior=None, **kwargs):
+    def __init__(
+        self,
+        encoder: keras.layers.Layer,
+        decoder: keras.layers.Layer,
+        likelihood: str | Likelihood = "bernoulli",
+        free_bits: float = 0.0,
+        seed: int | None = None,
+        prior: LatentPrior | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(encoder, decoder, likelihood, free_bits, seed, **kwargs)
-        self._latent_dim = _latent_dim_of(encoder)
+        self._latent_dim: int | None = _latent_dim_of(encoder)
         self.prior_slot = PriorSlot()
         self.prior = prior
 
     # The objective.
 
-    def compute_terms(self, x, labels=None, training=False, target=None):
+    def compute_terms(
+        self, x: Tensor, labels: Tensor | None = None, training: bool = False, target: Tensor | None = None
+    ) -> Tensors:
         mean, log_var = self.posterior(x, labels, training=training)
         z = self.sampling(mean, log_var)
         inputs = self.decoder_inputs(z, labels)
@@ -74,36 +92,38 @@ class VAE(HasPrior, ElboVAE):
         terms = self.penalty_terms(latents)
         return terms | self.terms_of(x, log_likelihood, kl, terms.pop("penalty"))
 
-    def penalty_terms(self, latents):
-        """A dict of `penalty`, and of what else a model reports of it, `[B]` each."""
+    def penalty_terms(self, latents: Latents) -> Tensors:
+        """A dict of `penalty` and of further terms that a model reports about it, `[B]` each."""
         return {"penalty": self.penalty(latents)}
 
-    def penalty(self, latents):
+    def penalty(self, latents: Latents) -> Tensor:
         """The term of the loss that keeps q(z|x) near p(z): `Latents` to `[B]`, nats."""
-        # An estimate of the KL may be below 0, and must stay so: its mean is the KL.
+        # Without free bits an estimate of the KL below 0 is kept: only then is the mean of the estimates the KL.
         kl = ops.maximum(latents.kl, self.free_bits) if self.free_bits else latents.kl
         return distributions.sum_per_example(kl)
 
     # The networks.
 
-    def posterior(self, x, labels=None, training=False):
+    def posterior(self, x: Tensor, labels: Tensor | None = None, training: bool = False) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z|x), float32 `[B,D]` each."""
         mean, log_var = _halves(self.run_encoder(self.encoder_inputs(x, labels), training=training))
         self._latent_dim = mean.shape[-1]
         return ops.cast(mean, "float32"), distributions.bound_log_var(ops.cast(log_var, "float32"))
 
-    def encoder_inputs(self, x, labels):
+    def encoder_inputs(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        """The encoder's input for data and labels."""
         return x
 
-    def decoder_inputs(self, z, labels):
+    def decoder_inputs(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        """The decoder's input for latents and labels."""
         return z
 
     @property
-    def latent_dim(self):
+    def latent_dim(self) -> int:
         """D, the number of latents."""
         if self._latent_dim is None:  # a network of the user's own, loaded and not called yet
             if self.encoder_shape is None:
-                raise ValueError(f"Expected a built model. Call {self.name} on a batch of images first.")
+                raise not_built(self)
             x = keras.KerasTensor((None, *self.encoder_shape), "float32")
             mean, _ = _halves(self.encoder.compute_output_spec(x))
             self._latent_dim = mean.shape[-1]
@@ -112,14 +132,20 @@ class VAE(HasPrior, ElboVAE):
     # The prior.
 
     @property
-    def prior(self):
-        """p(z), a `zoo.priors.LatentPrior`; settable at any time."""
-        if self.prior_slot.prior is None:  # the encoder may not have known its output before it was called
-            self.prior_slot.exchange(StandardNormal(self.latent_dim))
-        return self.prior_slot.prior
+    def prior(self) -> LatentPrior:
+        """p(z), a `zoo.priors.LatentPrior`; can be set at any time."""
+        prior = self.prior_slot.prior
+        if prior is None:  # made at the first use, as D may be unknown until the encoder is called
+            prior = StandardNormal(self.latent_dim)
+            self.prior_slot.exchange(prior)
+        return prior
 
-    def check_prior(self, prior):
-        priors.require(prior)
+    @prior.setter
+    def prior(self, prior: LatentPrior | None) -> None:
+        self.attach_prior(prior)
+
+    def check_prior(self, prior: object) -> None:
+        prior = priors.require(prior)
         if self._latent_dim not in (None, prior.latent_dim):
             checks.fail("prior", f"over {self._latent_dim} latents", f"one over {prior.latent_dim}")
         labels, own = ((each.num_classes, each.num_attributes) for each in (prior, self))
@@ -128,58 +154,65 @@ class VAE(HasPrior, ElboVAE):
             checks.fail("prior", f"one without labels, or with {names.format(*own)}", names.format(*labels))
         prior.attach(self)
 
-    def prior_labels(self, labels):
+    def prior_labels(self, labels: Tensor | None) -> Tensor | None:
         """The labels that the prior takes, or None."""
         return labels if self.prior.conditional else None
 
     # The methods of the contract.
 
     @batched
-    def encode(self, x, labels=None, batch_size=None):
+    def encode(self, x: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensors:
         """The posterior q(z|x): {"mean", "log_var"}, float32 `[B,D]` each."""
         mean, log_var = self.posterior(*self._inputs(x, labels))
         return {"mean": mean, "log_var": log_var}
 
     @batched
-    def decode(self, z, labels=None, batch_size=None):
+    def decode(self, z: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:
         """The mean of p(x|z): latents float `[B,D]` to images float32 `[B,H,W,C]` in [0, 1]."""
         z, labels = self._inputs(z, labels, name="z")
         return self.likelihood.mean(self.likelihood_params(self.decoder_inputs(z, labels)))
 
     @batched
-    def reconstruct(self, x, labels=None, batch_size=None):
-        """Images from the posterior mean of images: float32 `[B,H,W,C]` in [0, 1]; deterministic."""
+    def reconstruct(self, x: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:
+        """Reconstructs images from their posterior means: float32 `[B,H,W,C]` in [0, 1]; deterministic."""
         x, labels = self._inputs(x, labels)
         return self.decode(self.posterior_mean(x, labels), labels)
 
-    def posterior_mean(self, x, labels=None):
+    def posterior_mean(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         mean, _ = self.posterior(x, labels)
         return mean
 
-    def latents(self, seeds, temperature, labels=None):
+    def latents(self, seeds: Tensor, temperature: Tensor, labels: Labels = None) -> Tensor:
         labels = None if labels is None else self._cast_labels(labels)
         return self.prior.draw(seeds, temperature, self.prior_labels(labels))
 
-    def weigher(self, x, labels=None):
+    def weigher(self, x: Tensor, labels: Tensor | None = None) -> Callable[[Tensor], Tensor]:
         posterior, density = self.posterior(x, labels), self.prior.density(self.prior_labels(labels))
         return lambda seeds: self.log_weights(x, posterior, seeds, labels, density)
 
-    def log_weights(self, x, posterior, seeds, labels=None, density=None):
-        """As in `BaseVAE`; `density` is that of the prior, where it was prepared for several calls."""
+    def log_weights(
+        self,
+        x: Tensor,
+        posterior: tuple[Tensor, Tensor],
+        seeds: Tensor,
+        labels: Tensor | None = None,
+        density: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """As in `BaseVAE`; `density` is the prior's, if it was prepared for several calls."""
         mean, log_var = posterior
         density = self.prior.density(self.prior_labels(labels)) if density is None else density
         z = distributions.reparameterize(mean, log_var, random.normal(seeds, (mean.shape[-1],)))
         log_likelihood = self.log_likelihood(x, self.decoder_inputs(z, labels))
         return log_likelihood + density(z) - distributions.normal_log_prob(z, mean, log_var)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         standard = type(self.prior_slot.prior) in (type(None), StandardNormal)
         prior = None if standard else keras.saving.serialize_keras_object(self.prior)
         return {**super().get_config(), "prior": prior}
 
 
-def _halves(output):
-    """Mean and log-variance from an encoder's output: one of both, or two.
+def _halves(output: Any) -> tuple[Tensor, Tensor]:
+    """Mean and log-variance from an encoder's output: one tensor with both, or two tensors.
 
     Raises:
         ValueError: for an output of another form.
@@ -187,20 +220,21 @@ def _halves(output):
     if isinstance(output, (list, tuple)):
         shapes = [tuple(each.shape) for each in output]
         if len(output) != 2 or len(shapes[0]) != 2 or shapes[0] != shapes[1]:
-            way = "; z is drawn by the model" if len(output) == 3 else ""
+            way = "; the model itself samples z" if len(output) == 3 else ""
             raise ValueError(f"Expected an encoder of two outputs [mean, log_var], [B,D] each{way}. Received: {shapes}")
-        return output
-    if len(output.shape) != 2 or output.shape[-1] % 2:
+        return output[0], output[1]
+    shape = tuple(output.shape)
+    if len(shape) != 2 or shape[-1] % 2:
         raise ValueError(
             "Expected the encoder to give [B, 2·latent_dim]: means, then log-variances. "
-            f"Received: an output of shape {tuple(output.shape)}"
+            f"Received: an output of shape {shape}"
         )
     return ops.split(output, 2, axis=-1)
 
 
 def _latent_dim_of(encoder):
-    """D where the encoder knows its output before it is called, as functional models do, else None."""
+    """D, if the encoder knows its output's shape before it is called, as functional models do; else None."""
     shape = getattr(encoder, "output_shape", None)
-    if isinstance(shape, list):  # means and log-variances apart
+    if isinstance(shape, list):  # two outputs
         return shape[0][-1]
     return None if shape is None else shape[-1] // 2

@@ -1,6 +1,7 @@
 """The VQ-VAE."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -9,31 +10,33 @@ from zoo import likelihoods, quantizers
 from zoo.fitting import inputs
 from zoo.fitting.batched import batched
 from zoo.models._base import BaseVAE
-from zoo.models._prior import HasPrior, PriorSlot
-from zoo.priors import codes
+from zoo.models._code_prior import HasCodePrior
+from zoo.models._prior import PriorSlot
+from zoo.priors import CodePrior
 from zoo.quantizers import metrics
 from zoo.quantizers._base import require
 from zoo.runtime import checks
+from zoo.runtime.types import ArrayLike, Batches, Config, Labels, Seeds, Tensor, Tensors
 
 
 @keras.saving.register_keras_serializable("zoo")
-class VQVAE(HasPrior, BaseVAE):
-    """The vector-quantised VAE: its latents are integer codes on a grid.
+class VQVAE(HasCodePrior, BaseVAE):
+    """The vector-quantised VAE, whose latents are integer codes on a grid.
 
         loss = −log p(x|z_q) + ‖sg[z_e] − e‖² + β ‖z_e − sg[e]‖²
 
-    (van den Oord et al. 2017, eq. (3)), each norm summed over the grid. Under an EMA codebook the second term has no
+    (van den Oord et al. 2017, eq. (3)), each norm summed over the grid. With an EMA codebook the second term has no
     gradient and is left out of the loss (ibid., appendix A.1).
 
-    It samples, and has a log-probability, once a prior over its codes is attached: after the model's own training one
-    is fitted to the codes of the training images, and becomes `model.prior`. It is saved with the model. Only its own
-    `fit` trains it, and going on to train the VQ-VAE leaves it as it is, so that it then no longer fits the codes.
+    Sampling and log-probabilities need a prior over the codes. After the model's own training, fit one to the codes of
+    the training images, and set `model.prior`. The prior is saved with the model. Only its own `fit` trains it: if you
+    then train the VQ-VAE further, the prior no longer fits the codes.
 
     Args:
         encoder: layer from images `[B,H,W,C]` to `[B,h,w,code_dim]`.
         decoder: layer from `[B,h,w,code_dim]` to `[B,H,W,likelihood.params_size(C)]`.
-        quantizer: a `zoo.quantizers.VectorQuantizer`, `ResidualQuantizer` or `FiniteScalarQuantizer` (which has
-            neither of the last two terms); None gives the first, of 512 codes of 64 numbers.
+        quantizer: a `zoo.quantizers.VectorQuantizer`, `ResidualQuantizer` or `FiniteScalarQuantizer` (for which the
+            last two terms are 0); None for a `VectorQuantizer` of 512 codes of 64 numbers.
         likelihood: a `zoo.likelihoods.Likelihood` or its name.
         commitment_cost: float >= 0, β.
         prior: a `zoo.priors.CodePrior` over the codes, or None; `model.prior = prior` attaches one later.
@@ -46,8 +49,7 @@ class VQVAE(HasPrior, BaseVAE):
 
     Reports:
         `reconstruction` in nats per example; `codebook` and `commitment`, the norms above, without β; `perplexity`,
-        from 1 to K; `codebook_usage`, the share of codes in use. The last two are over all examples since the epoch
-        began.
+        from 1 to K; `codebook_usage`, the share of codes in use. The last two count all examples since the epoch began.
 
     Raises:
         ValueError: for arguments out of range, or a prior over other codes or another grid.
@@ -68,10 +70,18 @@ class VQVAE(HasPrior, BaseVAE):
     """
 
     term_names = ("loss", "reconstruction", "codebook", "commitment")
+    num_codes: int
 
     def __init__(
-        self, encoder, decoder, quantizer=None, likelihood="gaussian", commitment_cost=0.25, prior=None, **kwargs
-    ):
+        self,
+        encoder: keras.layers.Layer,
+        decoder: keras.layers.Layer,
+        quantizer: quantizers.Quantizer | None = None,
+        likelihood: str | likelihoods.Likelihood = "gaussian",
+        commitment_cost: float = 0.25,
+        prior: CodePrior | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(encoder, decoder, likelihoods.get(likelihood), **kwargs)
         self.quantizer = require(quantizers.VectorQuantizer() if quantizer is None else quantizer)
         self.commitment_cost = checks.number("commitment_cost", commitment_cost, 0.0)
@@ -81,42 +91,11 @@ class VQVAE(HasPrior, BaseVAE):
         self.prior_slot = PriorSlot()
         self.prior = prior
 
-    # The prior.
-
-    def check_prior(self, prior):
-        codes.require(prior)
-        if prior.num_codes != self.num_codes:
-            expected = f"over the quantizer's {self.num_codes} codes"
-            raise ValueError(f"Expected `prior` to be {expected}. Received: num_codes={prior.num_codes}")
-        grid_shape = self._grid_shape()
-        if grid_shape is not None and prior.grid_shape != grid_shape:
-            expected = f"over codes of the grid {grid_shape}"
-            raise ValueError(f"Expected `prior` to be {expected}. Received: grid_shape={prior.grid_shape}")
-
-    def apart(self):
-        # The prior's own `fit` trains it.
-        return () if self.prior is None else (self.prior,)
-
-    def _grid_shape(self):
-        """The shape of an image's codes where the encoder knows its output before it is called, else None."""
-        shape = getattr(self.encoder, "output_shape", None)
-        if shape is None:
-            return None
-        codes = self.quantizer.compute_output_spec(keras.KerasTensor(shape))["codes"].shape[1:]
-        return None if None in codes else tuple(codes)
-
-    @property
-    def can_sample(self):
-        return self.prior is not None
-
-    def _require_prior(self):
-        if self.prior is None:
-            raise NotImplementedError(NO_PRIOR)
-        return self.prior
-
     # The objective.
 
-    def compute_terms(self, x, labels=None, training=False, target=None):
+    def compute_terms(
+        self, x: Tensor, labels: Tensor | None = None, training: bool = False, target: Tensor | None = None
+    ) -> Tensors:
         quantized = self.quantizer(self.features(x, training=training), training=training)
         reconstruction = -self.log_likelihood(x if target is None else target, quantized["z_q"], training=training)
         loss = reconstruction + self.commitment_cost * quantized["commitment"]
@@ -130,24 +109,24 @@ class VQVAE(HasPrior, BaseVAE):
             "codes": quantized["codes"],
         }
 
-    def update_trackers(self, terms, weights=None):
+    def update_trackers(self, terms: Tensors, weights: Tensor | None = None) -> None:
         super().update_trackers(terms, weights)
         self.num_codes = self.quantizer.num_codes
         self.trackers["perplexity"].update_state(terms["codes"], weights)
         self.trackers["codebook_usage"].update_state(terms["codes"], weights)
 
-    def features(self, x, training=False):
+    def features(self, x: Tensor, training: bool = False) -> Tensor:
         """The encoder's output before quantisation, float32 `[B,h,w,code_dim]`."""
         return ops.cast(self.run_encoder(x, training=training), "float32")
 
     @batched
-    def encode(self, x, labels=None, batch_size=None):
+    def encode(self, x: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:
         """The codes of images: float `[B,H,W,C]` to int32 `[B,h,w]`."""
         x, _ = self._inputs(x, labels)
         return self.quantizer(self.features(x))["codes"]
 
     @batched
-    def decode(self, codes, labels=None, batch_size=None):
+    def decode(self, codes: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:
         """The mean images of codes: int32 `[B,h,w]` to float32 `[B,H,W,C]` in [0, 1].
 
         Raises:
@@ -158,41 +137,49 @@ class VQVAE(HasPrior, BaseVAE):
         return self.likelihood.mean(self.likelihood_params(self.quantizer.lookup(codes)))
 
     @batched
-    def reconstruct(self, x, labels=None, batch_size=None):
-        """Images from the codes of images: float32 `[B,H,W,C]` in [0, 1]; deterministic."""
+    def reconstruct(self, x: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:
+        """Reconstructs images from their codes: float32 `[B,H,W,C]` in [0, 1]; deterministic."""
         return self.decode(self.encode(x, labels))
 
     @batched
-    def embed(self, x, labels=None, batch_size=None):
+    def embed(self, x: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:
         """The encoder's output before quantisation, flattened: float32 `[B, h·w·code_dim]`."""
         x, _ = self._inputs(x, labels)
         z_e = self.features(x)
         return ops.reshape(z_e, (-1, math.prod(z_e.shape[1:])))
 
     @batched
-    def decode_embedding(self, e, labels=None, batch_size=None):
-        """Images of embeddings, quantised: float `[B, h·w·code_dim]` to float32 `[B,H,W,C]` in [0, 1]."""
+    def decode_embedding(self, e: ArrayLike, labels: Labels = None, batch_size: int | None = None) -> Tensor:
+        """Quantises and decodes embeddings: float `[B, h·w·code_dim]` to float32 `[B,H,W,C]` in [0, 1]."""
         self._check_labels(labels, None)
         z_e = ops.reshape(ops.cast(e, "float32"), (-1, *self.features_shape))
         return self.likelihood.mean(self.likelihood_params(self.quantizer(z_e)["z_q"]))
 
     @property
-    def features_shape(self):
-        """(h, w, code_dim), of the encoder's output."""
+    def features_shape(self) -> tuple[int, ...]:
+        """(h, w, code_dim), the shape of the encoder's output."""
         shape = getattr(self.encoder, "output_shape", None)
         if shape is None:
             x = keras.KerasTensor((None, *self.image_shape), "float32")
             shape = self.encoder.compute_output_spec(x).shape
         return tuple(shape[1:])
 
-    def sample(self, num_samples, seed=None, temperature=1.0, labels=None, top_k=None, batch_size=None):
-        """Images of codes that the prior draws: the mean of p(x|codes) for codes ~ p(codes).
+    def sample(  # type: ignore[override]  # `top_k` comes before `batch_size`
+        self,
+        num_samples: int,
+        seed: Seeds = None,
+        temperature: float = 1.0,
+        labels: Labels = None,
+        top_k: int | None = None,
+        batch_size: int | None = None,
+    ) -> Tensor:
+        """Samples images by codes from the prior: the mean of p(x|codes) for codes ~ p(codes).
 
         Args:
             num_samples, seed: as in `zoo.VAE.sample`.
-            temperature: float >= 0, by which the prior's logits are divided; 0 takes the likeliest code at each place.
-            labels: int32 `[num_samples]`, where the prior is conditional.
-            top_k: int from 1 to K: the prior draws the k likeliest codes of a place only; or None.
+            temperature: float >= 0, divides the prior's logits; 0 takes the likeliest code at each place.
+            labels: int32 `[num_samples]`, if the prior is conditional.
+            top_k: int from 1 to K: the prior samples only the k likeliest codes of a place; or None.
             batch_size: as in `zoo.VAE.sample`.
 
         Returns:
@@ -207,24 +194,38 @@ class VQVAE(HasPrior, BaseVAE):
         return self.generate(*rows, labels, top_k=top_k, batch_size=batch_size)[0]
 
     @batched
-    def generate(self, seeds, temperature, prior_labels=None, top_k=None, batch_size=None):
+    def generate(  # type: ignore[override]  # the labels are the prior's
+        self,
+        seeds: Tensor,
+        temperature: Tensor,
+        prior_labels: Labels = None,
+        top_k: int | None = None,
+        batch_size: int | None = None,
+    ) -> tuple[Tensor, Tensor]:
         codes = self._require_prior().draw(seeds, temperature, prior_labels, top_k=top_k)
         return self.decode(codes), codes
 
-    def log_prob(self, x, num_samples=1, seed=0, labels=None, batch_size=None):
+    def log_prob(
+        self,
+        x: ArrayLike | Batches,
+        num_samples: int = 1,
+        seed: Seeds = 0,
+        labels: Labels = None,
+        batch_size: int | None = None,
+    ) -> Tensor:
         """A lower bound of log p(x): log p(codes) + log p(x|codes), at the codes of the images.
 
-        p(x) = Σ_codes p(codes) p(x|codes), over all grids of codes, and this is the log of one term of it. It is the
-        ELBO of a posterior that is certain of these codes, whose entropy is 0: nothing is drawn, and no number of
-        samples tightens it. Where the prior is conditional, it is a bound of log p(x|labels).
+        p(x) = Σ_codes p(codes) p(x|codes), over all grids of codes; the bound is the log of one term of this sum. It is
+        the ELBO of a posterior that is certain of these codes, with entropy 0: nothing is sampled, and a larger number
+        of samples does not tighten it. With a conditional prior it is a bound of log p(x|labels).
 
         Args:
             x: float `[B,H,W,C]` in [0, 1].
-            num_samples, seed, batch_size: as in `zoo.VAE.log_prob`, the first two without an effect.
-            labels: int32 `[B]`, where the prior is conditional.
+            num_samples, seed, batch_size: as in `zoo.VAE.log_prob`; the first two have no effect.
+            labels: int32 `[B]`, if the prior is conditional.
 
         Returns:
-            float32 `[B]`, nats; a density where the likelihood is one.
+            float32 `[B]`, nats; a log-density if the likelihood is a density.
 
         Raises:
             ValueError: for an argument of another kind, shape or range.
@@ -234,13 +235,20 @@ class VQVAE(HasPrior, BaseVAE):
         return super().log_prob(x, num_samples, seed, labels, batch_size)
 
     @batched
-    def bound(self, x, seeds, prior_labels=None, num_samples=1, batch_size=None):
+    def bound(
+        self,
+        x: Tensor,
+        seeds: Tensor,
+        prior_labels: Labels = None,
+        num_samples: int = 1,
+        batch_size: int | None = None,
+    ) -> Tensor:
         x, _ = self._inputs(x, None)
         quantized = self.quantizer(self.features(x))
         log_prior = self._require_prior().log_prob(quantized["codes"], prior_labels)
         return log_prior + self.log_likelihood(x, quantized["z_q"])
 
-    # What comes in.
+    # Inputs.
 
     def _row_argument(self, name, value, num_rows=None):
         if name == "prior_labels":
@@ -249,7 +257,7 @@ class VQVAE(HasPrior, BaseVAE):
 
     def _values_of(self, name, value):
         if value is not None and name == "prior_labels":
-            return [self.prior._label_values(value)]
+            return [self._require_prior()._label_values(value)]
         if name == "codes":
             return [inputs.Values("codes", value, 0, self.num_codes - 1)]
         return super()._values_of(name, value)
@@ -258,28 +266,16 @@ class VQVAE(HasPrior, BaseVAE):
         if name != "codes":
             return super()._check_data(name, x)
         codes = inputs.array("codes", x)
-        if "int" not in keras.backend.standardize_dtype(codes.dtype):
-            raise ValueError(f"Expected `codes` to be int32. Received: dtype={codes.dtype}")
+        inputs.require_integers("codes", codes)
         return codes
 
-    def label_source(self):
+    def label_source(self) -> CodePrior | None:
         return self.prior if self.prior is not None and self.prior.conditional else None
 
-    def flat_posterior(self, x, labels=None):
+    def flat_posterior(self, x: Tensor, labels: Tensor | None = None) -> Tensors:
         return {"codes": self.encode(x, labels)}
 
-    def get_config(self):
+    def get_config(self) -> Config:
         objects = {"quantizer": self.quantizer, "prior": self.prior}
         serialized = {name: keras.saving.serialize_keras_object(value) for name, value in objects.items()}
         return {**super().get_config(), **serialized, "commitment_cost": self.commitment_cost}
-
-
-NO_PRIOR = (
-    "A VQVAE has no distribution over its codes until a prior is fitted to them and attached, so that it cannot "
-    "sample, nor give a log-probability; encode, decode and reconstruct need none. With the images of its training:\n"
-    "    codes = model.encode(images)\n"
-    "    prior = zoo.priors.Transformer(model.quantizer.num_codes, codes.shape[1:])\n"
-    '    prior.compile("adam")\n'
-    "    prior.fit(codes, batch_size=64, epochs=20)\n"
-    "    model.prior = prior"
-)

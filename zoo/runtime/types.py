@@ -1,7 +1,7 @@
 """The types that public signatures share. Docstrings say more: shapes, dtypes, ranges and units."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import keras
@@ -17,6 +17,10 @@ ArrayLike: TypeAlias = Array | tf.Variable | keras.Variable | Sequence
 Arrays: TypeAlias = dict[str, np.ndarray]
 # One seed for all rows, one a row, or None for a fresh one.
 Seeds: TypeAlias = int | ArrayLike | None
+# One label for each example: a class, or a row of attributes. None for what is not conditional.
+Labels: TypeAlias = ArrayLike | None
+# A source of batches, as `fit` takes it.
+Batches: TypeAlias = tf.data.Dataset | keras.utils.PyDataset | Iterator
 
 Shape: TypeAlias = Sequence[int]
 # One for all, or one for each.

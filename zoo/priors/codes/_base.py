@@ -1,8 +1,9 @@
-"""What all priors over codes share: their objective, and the loop that draws from them."""
+"""The objective and the sampling loop of all priors over codes."""
 
 import functools
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
-import keras
 import tensorflow as tf
 from keras import ops
 
@@ -13,15 +14,19 @@ from zoo.fitting.batched import batched
 from zoo.fitting.model import ObjectiveModel
 from zoo.layers.dropout import Dropout
 from zoo.runtime import checks, cores
+from zoo.runtime.types import ArrayLike, Batches, Config, Labels, Seeds, Shape, Tensor, Tensors
+
+# The state that sampling passes from place to place: tensors whose shapes do not change.
+Cache: TypeAlias = Sequence[tuple[Tensor, ...]]
 
 
 class CodePrior(ObjectiveModel):
-    """An autoregressive distribution over a grid of codes, read row by row:
+    """An autoregressive distribution over a grid of codes, in the order of rows:
 
         log p(c) = Σ_t log p(c_t | c_0, …, c_{t−1}),   p(c_t = k | …) = softmax(logits_t)_k,   loss = −log p(c)
 
-    A prior says in `call` what its logits are for a whole grid, and in `step` for one place after the other; `fit`,
-    `log_prob` and `sample` are here.
+    A prior computes the logits of a whole grid in `call`, and those of one place after the other in `step`. `fit`,
+    `log_prob` and `sample` follow from these.
 
     Args:
         num_codes: int >= 1, K.
@@ -33,7 +38,15 @@ class CodePrior(ObjectiveModel):
 
     term_names = ("loss", "nats_per_code")
 
-    def __init__(self, num_codes, grid_shape, num_classes=None, dropout=0.0, seed=None, **kwargs):
+    def __init__(
+        self,
+        num_codes: int,
+        grid_shape: Shape,
+        num_classes: int | None = None,
+        dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.num_codes = checks.positive_int("num_codes", num_codes)
         self.grid_shape = tuple(checks.positive_int("grid_shape", size) for size in grid_shape)
@@ -45,45 +58,50 @@ class CodePrior(ObjectiveModel):
         self.drop = Dropout(dropout, seed, dtype=self.dtype_policy)
 
     @property
-    def length(self):
+    def length(self) -> int:
         """T, the number of codes of an image."""
         return self.grid_shape[0] * self.grid_shape[1]
 
-    # What a prior defines.
+    # A prior defines these.
 
-    def call(self, codes, labels=None, training=False):
+    def call(self, codes: Tensor, labels: Tensor | None = None, training: bool = False) -> Tensor:
         """`logits` without its checks."""
         raise NotImplementedError
 
-    def start(self, batch_size):
-        """What `step` is given at place 0 as its `cache`: a structure of tensors whose shapes do not change."""
+    def start(self, batch_size: int | Tensor) -> Cache:
+        """The cache of `step` at place 0, a structure of tensors whose shapes do not change."""
         return ()
 
-    def step(self, place, codes, labels, cache):
-        """The logits of one place, as sampling computes them.
+    def step(self, place: Tensor, codes: Tensor, labels: Tensor | None, cache: Cache) -> tuple[Tensor, Cache]:
+        """Computes the logits of one place, for sampling.
 
         Args:
-            place: int32 scalar t, from 0 to T − 1; each follows on the one before.
-            codes: int32 `[B,T]`, of which those before t count and the others are not looked at.
+            place: int32 scalar t, from 0 to T − 1; calls go through the places in order.
+            codes: int32 `[B,T]`. The logits depend on the codes before t alone.
             labels: int32 `[B]`, or None for a prior that is not conditional.
-            cache: of `start` at place 0, then of the step before.
+            cache: from `start` at place 0, then from the step before.
 
         Returns:
-            logits of place t, float32 `[B,K]`, the same as those of `logits` but for rounding; the cache of the next
-            step.
+            logits of place t, float32 `[B,K]`, equal to those of `logits` up to rounding; the cache of the next step.
         """
         raise NotImplementedError
 
-    # What follows from it.
+    # The rest follows from them.
 
     @batched
-    def logits(self, codes, labels=None, training=False, batch_size=None):
+    def logits(
+        self,
+        codes: ArrayLike | Batches,
+        labels: Labels = None,
+        training: bool = False,
+        batch_size: int | None = None,
+    ) -> Tensor:
         """The logits of every place, given the codes before it in the order of rows.
 
         Args:
             codes: int32 `[B,h,w]`.
             labels: int32 `[B]`, for a conditional prior.
-            training: bool, whether there is dropout.
+            training: bool, whether dropout is applied.
             batch_size: int >= 1, rows at once; None for a number that suits their size.
 
         Returns:
@@ -95,8 +113,8 @@ class CodePrior(ObjectiveModel):
         return self(*self._inputs(codes, labels), training=training)
 
     @batched
-    def log_prob(self, codes, labels=None, batch_size=None):
-        """log p(codes), or log p(codes|labels) where the prior is conditional: exact.
+    def log_prob(self, codes: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:
+        """The exact log p(codes), or log p(codes|labels) of a conditional prior.
 
         Args:
             codes: int32 `[B,h,w]`.
@@ -111,27 +129,37 @@ class CodePrior(ObjectiveModel):
         """
         return -self.compute_terms(*self._inputs(codes, labels))["loss"]
 
-    def compute_terms(self, x, labels=None, training=False, target=None):
+    def compute_terms(
+        self, x: Tensor, labels: Tensor | None = None, training: bool = False, target: Tensor | None = None
+    ) -> Tensors:
         loss = cores.spread(functools.partial(self._cross_entropy, training=training), x, labels)
         return {"loss": loss, "nats_per_code": loss / self.length}
 
     def _cross_entropy(self, codes, labels, training):
         logits = self(codes, labels, training=training)
-        # Of operators that TFLite has, for the log-probability that a VQ-VAE exports.
+        # One-hot rows and sums convert to TFLite, for the log-probability that a VQ-VAE exports.
         chosen = ops.sum(logits * ops.one_hot(codes, self.num_codes, dtype="float32"), axis=-1)
         return ops.sum(ops.logsumexp(logits, axis=-1) - chosen, axis=(1, 2))
 
-    def sample(self, num_samples, seed=None, temperature=1.0, top_k=None, labels=None, batch_size=None):
-        """Codes drawn from the prior, one place after the other.
+    def sample(
+        self,
+        num_samples: int,
+        seed: Seeds = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        labels: Labels = None,
+        batch_size: int | None = None,
+    ) -> Tensor:
+        """Samples codes from the prior, one place after the other.
 
         Args:
             num_samples: int >= 1.
             seed: int: row i has the seed `zoo.random.fold_in(seed, i)`. An int32 array `[num_samples]`: the rows' own
-                seeds. None: drawn afresh.
-            temperature: float >= 0, a draw is from softmax(logits / temperature); 0 takes the likeliest code at each
-                place.
-            top_k: int from 1 to K: only the k likeliest codes of a place are drawn, and those that tie with the last
-                of them; or None, for all.
+                seeds. None: a fresh seed.
+            temperature: float >= 0: codes are sampled from softmax(logits / temperature); 0 takes the likeliest code at
+                each place.
+            top_k: int from 1 to K: only the k likeliest codes of a place can be sampled, and those that tie with the
+                last of them; or None, for all.
             labels: int32 `[num_samples]`, for a conditional prior.
             batch_size: int >= 1, rows at once; None for a number that suits their size.
 
@@ -145,10 +173,17 @@ class CodePrior(ObjectiveModel):
         return self.draw(*self._rows(num_samples, seed, temperature), labels, top_k=top_k, batch_size=batch_size)
 
     @batched
-    def draw(self, seeds, temperature, labels=None, top_k=None, batch_size=None):
-        """What `sample` computes, for a graph: a loop inside it, not unrolled, that converts to TFLite's operators.
+    def draw(
+        self,
+        seeds: Tensor,
+        temperature: Tensor,
+        labels: Labels = None,
+        top_k: int | None = None,
+        batch_size: int | None = None,
+    ) -> Tensor:
+        """Samples codes within a graph, by a loop that is not unrolled and converts to TFLite's operators.
 
-        The code of place t is argmax(logits + temperature · Gumbel noise), the noise that of the seed
+        The code of place t is argmax(logits + temperature · Gumbel noise); the noise comes from the seed
         `zoo.random.fold_in(seed, t)`.
 
         Args:
@@ -164,7 +199,7 @@ class CodePrior(ObjectiveModel):
         labels = self._cast_labels(self._check_labels(labels, seeds.shape[0]))
         batch_size = ops.shape(seeds)[0]
         places = tf.range(self.length)
-        # Of all places at once: on a device the loop's time is the number of its operators.
+        # For all places at once, outside the loop: on a device the number of its operators sets its time.
         seeds = random.fold_in(seeds, places[:, None])  # [T,B]
 
         def body(place, codes, cache):
@@ -186,21 +221,20 @@ class CodePrior(ObjectiveModel):
         )
         return ops.reshape(codes, (-1, *self.grid_shape))
 
-    def check_top_k(self, top_k):
+    def check_top_k(self, top_k: int | None) -> None:
+        """Raises ValueError unless `top_k` is None or an integer from 1 to K."""
         if top_k is not None and checks.positive_int("top_k", top_k) > self.num_codes:
             checks.fail("top_k", f"at most num_codes={self.num_codes}", top_k)
 
-    # What comes in.
+    # Inputs.
 
     @property
-    def example_shape(self):
-        return (*self.grid_shape, self.num_codes)  # the logits
+    def example_shape(self) -> tuple[int, ...]:
+        return (*self.grid_shape, self.num_codes)  # of the logits, which need more memory than the codes
 
     def _check_data(self, name, x):
         codes = inputs.array("codes", x)
-        dtype = keras.backend.standardize_dtype(codes.dtype)
-        if "int" not in dtype:
-            raise ValueError(f"Expected `codes` to be int32. Received: dtype={dtype}")
+        inputs.require_integers("codes", codes)
         if tuple(codes.shape[1:]) != self.grid_shape:
             height, width = self.grid_shape
             raise ValueError(
@@ -222,13 +256,11 @@ class CodePrior(ObjectiveModel):
             return [inputs.Values("codes", value, 0, self.num_codes - 1)]
         return super()._values_of(name, value)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         names = ("num_codes", "grid_shape", "num_classes", "dropout", "seed")
-        policy = keras.saving.serialize_keras_object(self.dtype_policy)
-        arguments = {name: getattr(self, name) for name in names}
-        return {"name": self.name, "trainable": self.trainable, "dtype": policy, **arguments}
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def require(prior):
-    """`prior`, or ValueError that names what it lacks."""
+def require(prior: object) -> CodePrior:
+    """Returns `prior`; raises ValueError that names a method it lacks."""
     return checks.implements("prior", prior, CodePrior, ("call", "step"))

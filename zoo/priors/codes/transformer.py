@@ -1,32 +1,36 @@
 """The transformer as a prior over codes."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import layers, ops
 
-from zoo.priors.codes._base import CodePrior
+from zoo.priors.codes._base import Cache, CodePrior
 from zoo.runtime import checks
+from zoo.runtime.types import Config, Shape, Tensor
 
 _FAR = -1e9  # added to the score of a place that must not be seen
 
 
 class Block(layers.Layer):
-    """x + attention(norm(x)), then x + mlp(norm(x)): a block of GPT-2, to which a place sees itself and those before.
+    """x + attention(norm(x)), then x + mlp(norm(x)): a block of GPT-2, in which a place sees itself and those before.
 
     Args:
         width: int, W, the numbers of a place.
         heads: int, H, a divisor of the width; d = W/H.
-        depth: int, how many blocks there are: what each adds to the sum starts the smaller, the more they are.
-        drop: layer, the dropout of what is added.
+        depth: int, the number of blocks. The more blocks, the smaller the initial weights of the layers that add to x.
+        drop: layer, the dropout of the terms added to x.
     """
 
-    def __init__(self, width, heads, depth, drop, **kwargs):
+    def __init__(self, width: int, heads: int, depth: int, drop: layers.Layer, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.heads, self.drop = heads, drop
         start, added = (keras.initializers.RandomNormal(stddev=0.02 * scale) for scale in (1.0, (2 * depth) ** -0.5))
         self.norm = layers.LayerNormalization(epsilon=1e-5, dtype=self.dtype_policy)
         self.norm_mlp = layers.LayerNormalization(epsilon=1e-5, dtype=self.dtype_policy)
-        # Without biases: a key's would add the same to all scores of a place.
+        # Without biases: a key's bias would add the same to all scores of a place.
         self.query_key_value = layers.Dense(
             3 * width, use_bias=False, kernel_initializer=start, dtype=self.dtype_policy
         )
@@ -38,17 +42,26 @@ class Block(layers.Layer):
         self.mlp_out.build((None, None, 4 * width))
         self.built = True
 
-    def call(self, x, training=False):
-        """All places at once: `[B,T,W]` to the same."""
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        """Computes all places at once: `[B,T,W]` to `[B,T,W]`."""
         length = x.shape[1]
         unseen = 1.0 - ops.tril(ops.ones((length, length), "float32"))
         query, key, value = self._split(x)
         return self._add(x, query, ops.transpose(key, (0, 1, 3, 2)), value, _FAR * unseen, training)
 
-    def step(self, x, here, mask, cache):
-        """Place t alone: `[B,1,W]`, with keys `[B,H,d,T]` and values `[B,H,T,d]` of those before it.
+    def step(
+        self, x: Tensor, here: Tensor, mask: Tensor, cache: Sequence[Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Computes place t alone.
 
-        `here` `[T]` is 1 at t and 0 elsewhere; with it the place adds its own key and value, which it gives as well.
+        Args:
+            x: `[B,1,W]`.
+            here: `[T]`, 1 at t and 0 elsewhere.
+            mask: float32 `[T]`, added to the scores.
+            cache: keys `[B,H,d,T]` and values `[B,H,T,d]` of the places before t, 0 from t on.
+
+        Returns:
+            `[B,1,W]`, and the cache with the key and the value of t.
         """
         query, key, value = self._split(x)
         # A sum with zeros, as TFLite has no update in place.
@@ -57,7 +70,7 @@ class Block(layers.Layer):
         return self._add(x, query, keys, values, mask, training=False), (keys, values)
 
     def _split(self, x):
-        """Queries, keys and values `[B,H,n,d]` of `[B,n,W]`."""
+        """Queries, keys and values `[B,H,n,d]`, from `[B,n,W]`."""
         width, length = x.shape[-1], x.shape[1]
         x = ops.reshape(self.query_key_value(self.norm(x)), (-1, length, 3 * self.heads, width // self.heads))
         return ops.split(ops.transpose(x, (0, 2, 1, 3)), 3, axis=1)
@@ -78,14 +91,14 @@ class Transformer(CodePrior):
 
         x_t = code(c_{t−1}) + row(t div w) + column(t mod w),   logits_t = head(norm(blocks(x_0, …, x_t)))
 
-    with learned vectors for codes, rows and columns, and in the place of a code before the first one more, or that of
-    the label. (Vaswani et al. 2017, "Attention Is All You Need", eq. (1), for the attention; Radford et al. 2019,
-    "Language Models are Unsupervised Multitask Learners", section 2.3, for norms before each part and for the initial
-    weights; deviation: queries, keys and values have no biases. Child et al. 2019, "Generating Long Sequences with
-    Sparse Transformers", section 5.3, for positions by row and column.)
+    with learned vectors for codes, rows and columns. The first place has no code before it: it takes one more learned
+    vector, or that of the label. (Vaswani et al. 2017, "Attention Is All You Need", eq. (1), for the attention; Radford
+    et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3, for norms before each part and for
+    the initial weights; deviation: queries, keys and values have no biases. Child et al. 2019, "Generating Long
+    Sequences with Sparse Transformers", section 5.3, for positions by row and column.)
 
-    With 64 codes out of 512, width 192, 4 blocks and 6 heads: 2.0 million parameters, and in sampling a cache of
-    keys `[B,6,32,64]` and values `[B,6,64,32]` a block.
+    Example: a grid of 64 places, 512 codes, width 192, 4 blocks and 6 heads make 2.0 million parameters; in sampling,
+    each block caches keys `[B,6,32,64]` and values `[B,6,64,32]`.
 
     Args:
         num_codes: int >= 1, K.
@@ -94,7 +107,7 @@ class Transformer(CodePrior):
         width: int, the numbers of a place; a multiple of `heads`.
         depth: int >= 1, blocks.
         heads: int >= 1, of the attention.
-        dropout: float in [0, 1), of the sum of vectors and of all that a block adds to it, in training.
+        dropout: float in [0, 1), in training, of the sum of vectors and of the terms that a block adds to it.
         seed: int or None, of the dropout.
 
     Call arguments:
@@ -121,8 +134,17 @@ class Transformer(CodePrior):
     """
 
     def __init__(
-        self, num_codes, grid_shape, num_classes=None, width=128, depth=4, heads=4, dropout=0.0, seed=None, **kwargs
-    ):
+        self,
+        num_codes: int,
+        grid_shape: Shape,
+        num_classes: int | None = None,
+        width: int = 128,
+        depth: int = 4,
+        heads: int = 4,
+        dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(num_codes, grid_shape, num_classes, dropout, seed, **kwargs)
         self.heads = checks.positive_int("heads", heads)
         self.width = checks.multiple("width", checks.positive_int("width", width), self.heads)
@@ -143,16 +165,16 @@ class Transformer(CodePrior):
         ]
         self.norm = layers.LayerNormalization(epsilon=1e-5, dtype=self.dtype_policy)
         self.norm.build((None, None, width))
-        # Logits of eight bits, as bfloat16 would give, are too coarse to choose by.
+        # The eight bits of bfloat16 logits are too coarse to sample from.
         self.head = layers.Dense(
             self.num_codes, kernel_initializer=keras.initializers.RandomNormal(stddev=0.02), dtype="float32"
         )
         self.head.build((None, None, width))
         self.built = True
 
-    def call(self, codes, labels=None, training=False):
+    def call(self, codes: Tensor, labels: Tensor | None = None, training: bool = False) -> Tensor:
         before = ops.reshape(codes, (-1, self.length))[:, :-1]
-        vectors = self.code_vectors(ops.reshape(before, (-1,)))  # by way of one axis, as TFLite's GATHER wants it
+        vectors = self.code_vectors(ops.reshape(before, (-1,)))  # flat, as TFLite's GATHER needs it
         batch_size = ops.shape(codes)[0]
         vectors = ops.reshape(vectors, (batch_size, self.length - 1, self.width))
         x = ops.concatenate([ops.expand_dims(self._first(labels, batch_size), 1), vectors], axis=1)
@@ -161,12 +183,12 @@ class Transformer(CodePrior):
             x = block(x, training=training)
         return ops.reshape(self.head(self.norm(x)), (-1, *self.grid_shape, self.num_codes))
 
-    def start(self, batch_size):
+    def start(self, batch_size: int | Tensor) -> Cache:
         heads, size = (batch_size, self.heads), self.width // self.heads
         shapes = ((*heads, size, self.length), (*heads, self.length, size))
         return [tuple(ops.zeros(shape, self.compute_dtype) for shape in shapes) for _ in self.blocks]
 
-    def step(self, place, codes, labels, cache):
+    def step(self, place: Tensor, codes: Tensor, labels: Tensor | None, cache: Cache) -> tuple[Tensor, Cache]:
         places = ops.arange(self.length, dtype="int32")
         here = ops.cast(ops.equal(places, place), self.compute_dtype)
         mask = _FAR * ops.cast(places > place, "float32")
@@ -175,14 +197,14 @@ class Transformer(CodePrior):
         positions = tf.gather(self._positions(places), ops.reshape(place, (1,)))
         x = ops.where(ops.equal(place, 0), first, self.code_vectors(before)) + positions
         x = ops.expand_dims(x, 1)
-        following = []
+        caches = []
         for block, kept in zip(self.blocks, cache):
             x, kept = block.step(x, here, mask, kept)
-            following.append(kept)
-        return self.head(self.norm(x))[:, 0], following
+            caches.append(kept)
+        return self.head(self.norm(x))[:, 0], caches
 
     def _first(self, labels, batch_size):
-        """The vectors in the place of a code before the first, `[B,W]`."""
+        """The vectors that the first place takes instead of a code, `[B,W]`."""
         return self.first_vectors(ops.zeros((batch_size,), "int32") if labels is None else labels)
 
     def _positions(self, places):
@@ -190,5 +212,5 @@ class Transformer(CodePrior):
         width = self.grid_shape[1]
         return self.row_vectors(places // width) + self.column_vectors(places % width)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "width": self.width, "depth": self.depth, "heads": self.heads}

@@ -1,5 +1,8 @@
 """The protocol of priors over latents."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -9,13 +12,14 @@ from zoo.fitting import inputs
 from zoo.fitting.batched import batched
 from zoo.fitting.model import ObjectiveModel
 from zoo.runtime import checks
+from zoo.runtime.types import ArrayLike, Batches, Config, Labels, Seeds, Tensor, Tensors
 
 
 class LatentPrior(ObjectiveModel):
-    """Base of the priors p(z) over latents `[B,D]`.
+    """Base class of the priors p(z) over latents `[B,D]`.
 
-    A prior defines `log_density` and `draw`, and `kl` where a closed form exists. `zoo.VAE(…, prior=prior)` trains it
-    with the model; `prior.trainable = False` keeps it as it is.
+    A prior defines `log_density` and `draw`, and `kl` if it has a closed form. `zoo.VAE(…, prior=prior)` trains it with
+    the model; with `prior.trainable = False` its weights stay fixed.
 
     Args:
         latent_dim: int >= 1, D.
@@ -26,24 +30,26 @@ class LatentPrior(ObjectiveModel):
         ValueError: for arguments out of range.
     """
 
-    def __init__(self, latent_dim, num_classes=None, num_attributes=None, **kwargs):
+    def __init__(
+        self, latent_dim: int, num_classes: int | None = None, num_attributes: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.latent_dim = checks.positive_int("latent_dim", latent_dim)
         self._set_conditions(num_classes, num_attributes)
 
     # A prior defines these.
 
-    def log_density(self, z, labels=None):
-        """log p(z), or log p(z|labels): float32 `[B,D]` to `[B]`, nats. `log_prob` checks its arguments first."""
+    def log_density(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """log p(z), or log p(z|labels): float32 `[B,D]` to `[B]`, nats. `log_prob` also checks its arguments."""
         raise NotImplementedError
 
-    def draw(self, seeds, temperature, labels=None):
-        """A sample for each row.
+    def draw(self, seeds: Tensor, temperature: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Samples one row of latents for each seed.
 
         Args:
-            seeds: int32 `[B]`. A row must depend on its own seed alone (`zoo.random`), and be made of operators that
-                TFLite has built in, or the model cannot be exported.
-            temperature: float32 `[B]`, >= 0; it multiplies a standard deviation.
+            seeds: int32 `[B]`. A row must depend on its own seed alone (`zoo.random`), and be computed with TFLite's
+                built-in operators; otherwise the model cannot be exported.
+            temperature: float32 `[B]`, >= 0; multiplies a standard deviation.
             labels: as in `log_density`.
 
         Returns:
@@ -51,10 +57,11 @@ class LatentPrior(ObjectiveModel):
         """
         raise NotImplementedError
 
-    def kl(self, mean, log_var, z, labels=None):
+    def kl(self, mean: Tensor, log_var: Tensor, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """KL( q(z|x) ‖ p(z) ) of a diagonal Gaussian posterior.
 
-        Without a closed form it is the estimate log q(z|x) − log p(z) at one sample, whose mean is the KL.
+        Without a closed form it is the estimate log q(z|x) − log p(z) at one sample; the mean of the estimate is the
+        KL.
 
         Args:
             mean, log_var: float32 `[B,D]`, of the posterior.
@@ -62,23 +69,23 @@ class LatentPrior(ObjectiveModel):
             labels: as in `log_density`.
 
         Returns:
-            float32 `[B,G]`, nats, whose sum over G is the KL: G is D where the prior's dimensions are independent, and
-            1 elsewhere.
+            float32 `[B,G]`, nats, whose sum over G is the KL: G is D if the prior's dimensions are independent, and 1
+            otherwise.
         """
         log_ratio = distributions.normal_log_prob(z, mean, log_var) - self.log_density(z, labels)
         return ops.expand_dims(log_ratio, 1)
 
-    def density(self, labels=None):
-        """log p(z|labels) as a function of z alone, for several calls: what does not depend on z is computed once."""
+    def density(self, labels: Tensor | None = None) -> Callable[[Tensor], Tensor]:
+        """log p(z|labels) as a function of z alone. Over several calls, parts that do not depend on z run once."""
         return lambda z: self.log_density(z, labels)
 
-    def attach(self, model):
-        """Called when the prior becomes `model.prior`; for a prior that needs the model's networks."""
+    def attach(self, model: keras.Model) -> None:
+        """Called when the prior becomes `model.prior`, for a prior that needs the model's networks."""
 
-    # These follow.
+    # The rest follows from them.
 
     @batched
-    def log_prob(self, z, labels=None, batch_size=None):
+    def log_prob(self, z: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:
         """log p(z), or log p(z|labels) for a conditional prior.
 
         Args:
@@ -94,19 +101,18 @@ class LatentPrior(ObjectiveModel):
         """
         return self.log_density(*self._inputs(z, labels))
 
-    def sample(self, num_samples, seed=None, temperature=1.0, labels=None):
+    def sample(self, num_samples: int, seed: Seeds = None, temperature: float = 1.0, labels: Labels = None) -> Tensor:
         """Samples latents; the arguments are those of `zoo.VAE.sample`. Returns float32 `[num_samples,D]`."""
-        seeds, temperature = self._rows(num_samples, seed, temperature)
         labels = self._cast_labels(self._check_labels(labels, num_samples))
-        return self.draw(seeds, temperature, labels)
+        return self.draw(*self._rows(num_samples, seed, temperature), labels)
 
-    def call(self, z, labels=None):
+    def call(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.log_density(z, labels)
 
     # Inputs.
 
     @property
-    def example_shape(self):
+    def example_shape(self) -> tuple[int, ...]:
         return (self.latent_dim,)
 
     def _check_data(self, name, x):
@@ -128,22 +134,21 @@ class LatentPrior(ObjectiveModel):
     def _values_of(self, name, value):
         return [inputs.Values("z", value)] if name == "z" else super()._values_of(name, value)
 
-    def get_config(self):
-        names = ("name", "trainable", "latent_dim", "num_classes", "num_attributes")
-        policy = keras.saving.serialize_keras_object(self.dtype_policy)
-        return {"dtype": policy, **{name: getattr(self, name) for name in names}}
+    def get_config(self) -> Config:
+        names = ("latent_dim", "num_classes", "num_attributes")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 class LearnedPrior(LatentPrior):
-    """A prior with weights: trained as a part of a model, or by its own `fit` on the latents of a trained one.
+    """A prior with weights, trained with a model, or by its own `fit` on the latents of a trained model.
 
         loss = −log p(z),   z ~ q(z|x)
 
-    The minimum over p is the average of the posteriors (Tomczak & Welling 2018, eq. (8)).
+    The p that minimises the loss is the average of the posteriors (Tomczak & Welling 2018, eq. (8)).
 
     Args:
         latent_dim, num_classes, num_attributes: as in `LatentPrior`.
-        seed: int or None, of the first weights, and of the samples of z in `fit`.
+        seed: int or None, of the initial weights, and of the samples of z in `fit`.
 
     Example:
         >>> prior = zoo.priors.MixtureOfGaussians(latent_dim=16, components=8, seed=0)
@@ -154,22 +159,31 @@ class LearnedPrior(LatentPrior):
 
     term_names = ("loss",)
 
-    def __init__(self, latent_dim, num_classes=None, num_attributes=None, seed=None, **kwargs):
+    def __init__(
+        self,
+        latent_dim: int,
+        num_classes: int | None = None,
+        num_attributes: int | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(latent_dim, num_classes, num_attributes, **kwargs)
         self.seed = checks.seed("seed", seed)
         self.sampling = layers.Sampling(seed, dtype="float32")
 
-    def compute_terms(self, x, labels=None, training=False, target=None):
-        """The term `loss`, −log p(z), float32 `[B]`, nats.
+    def compute_terms(
+        self, x: Tensor, labels: Tensor | None = None, training: bool = False, target: Tensor | None = None
+    ) -> Tensors:
+        """Computes the term `loss`, −log p(z), float32 `[B]`, nats.
 
-        `x` is z `[B,D]`, or the means and log-variances that z is drawn from, side by side, `[B,2D]`.
+        `x` is z `[B,D]`; or means beside log-variances, `[B,2D]`, from which z is sampled.
         """
         if x.shape[-1] == 2 * self.latent_dim:
             x = self.sampling(*ops.split(x, 2, axis=-1))
         return {"loss": -self.log_density(x, labels)}
 
     def _roles(self, x, y):
-        if isinstance(x, dict) and set(x) == {"mean", "log_var"}:  # what `encode` gives
+        if isinstance(x, dict) and set(x) == {"mean", "log_var"}:  # as `encode` returns them
             x = _side_by_side(x["mean"], x["log_var"])
         return super()._roles(x, y)
 
@@ -183,12 +197,12 @@ class LearnedPrior(LatentPrior):
     def _inputs(self, x, labels=None):
         return ops.cast(ops.convert_to_tensor(x), "float32"), self._cast_labels(self._check_labels(labels, x.shape[0]))
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "seed": self.seed}
 
 
 def _side_by_side(mean, log_var):
-    """Means and log-variances `[B,D]`, or the specs of both, as one `[B,2D]`."""
+    """Joins means and log-variances `[B,D]`, or the specs of both, into one `[B,2D]`."""
     mean, log_var = inputs.array("mean", mean), inputs.array("log_var", log_var)
     if len(mean.shape) != 2 or tuple(mean.shape)[1:] != tuple(log_var.shape)[1:]:
         checks.fail("log_var", f"of the shape of the means, [B, D], {tuple(mean.shape)}", tuple(log_var.shape))
@@ -197,6 +211,6 @@ def _side_by_side(mean, log_var):
     return ops.concatenate([mean, log_var], axis=-1)
 
 
-def require(prior):
-    """`prior`, or ValueError that names what it lacks."""
+def require(prior: object) -> LatentPrior:
+    """Returns `prior`; raises ValueError that names a method it lacks."""
     return checks.implements("prior", prior, LatentPrior, ("log_density", "draw"))

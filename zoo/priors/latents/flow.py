@@ -1,36 +1,39 @@
 """A normalising flow as a prior."""
 
+from typing import Any
+
 import keras
 from keras import layers, ops
 
 from zoo import distributions, random
 from zoo.priors.latents._base import LearnedPrior
 from zoo.runtime import checks
+from zoo.runtime.types import Config, Tensor
 
-_LARGEST = 2.0  # of a coupling's log-scale
+_LARGEST = 2.0  # bound of a coupling's log-scale
 
 
 class Coupling(layers.Layer):
-    """An affine coupling layer: one part of a row is scaled and moved by what a network makes of the other part.
+    """An affine coupling layer: a network of one part of a row scales and shifts the other part.
 
         y_a = x_a,   y_b = x_b · exp(s(x_a)) + t(x_a),   log |det ∂y/∂x| = Σ s(x_a)
 
     (Dinh et al. 2017, eqs. (4) to (8); the parts are the two ends of a row, where the paper's masks, eq. (9), choose
     pixels or channels.) The log-scale s is the network's output r bounded as 2 tanh(r/2): within (−2, 2), and about r
-    near 0. The last layer is zero at first, which makes the coupling the identity.
+    near 0. The last layer is initially zero, which makes the coupling the identity.
 
-    `[B,5]` with `first=True`: the last 3 numbers stay, and the network takes them to 2 log-scales and 2 translations of
-    the first 2. With `first=False` the first 2 stay.
+    Example, `[B,5]` with `first=True`: the last 3 numbers stay, and the network maps them to 2 log-scales and 2
+    translations of the first 2. With `first=False` the first 2 stay.
 
     Args:
         width: int >= 2, D, numbers in a row.
-        first: bool, whether the first D // 2 numbers are moved, or those behind them.
+        first: bool, whether the first D // 2 numbers are transformed, or the others.
         hidden: int >= 1, units of each of the network's two hidden layers.
         conditions: int >= 0, numbers that the network takes beside x_a.
-        seed: int or None, of the first weights.
+        seed: int or None, of the initial weights.
     """
 
-    def __init__(self, width, first, hidden, conditions, seed, **kwargs):
+    def __init__(self, width: int, first: bool, hidden: int, conditions: int, seed: int | None, **kwargs: Any) -> None:
         super().__init__(dtype="float32", **kwargs)
         self.half, self.first = width // 2, first
         moved = self.half if first else width - self.half
@@ -47,20 +50,20 @@ class Coupling(layers.Layer):
             size = units
         self.built = True
 
-    def call(self, x, condition=None):
-        """`[B,D]` to the same and the log-determinant `[B]`."""
+    def call(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Transforms rows: `[B,D]` to y `[B,D]` and the log-determinant `[B]`."""
         kept, moved = self._parts(x)
         log_scale, shift = self._scale_and_shift(kept, condition)
         return self._row(kept, moved * ops.exp(log_scale) + shift), ops.sum(log_scale, axis=1)
 
-    def inverse(self, y, condition=None):
-        """The x for which `call` gives y: `[B,D]` to the same."""
+    def inverse(self, y: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Inverts `call`: y `[B,D]` to x `[B,D]`."""
         kept, moved = self._parts(y)
         log_scale, shift = self._scale_and_shift(kept, condition)
         return self._row(kept, (moved - shift) * ops.exp(-log_scale))
 
     def _parts(self, row):
-        """What stays and what is moved."""
+        """The part of a row that stays, and the part that is transformed."""
         low, high = row[:, : self.half], row[:, self.half :]
         return (high, low) if self.first else (low, high)
 
@@ -78,16 +81,16 @@ class Coupling(layers.Layer):
 
 @keras.saving.register_keras_serializable("zoo")
 class Flow(LearnedPrior):
-    """RealNVP: the density of latents that a chain of invertible couplings takes to the standard normal.
+    """RealNVP: a density over latents, which a chain of invertible couplings maps to the standard normal.
 
         u = f(z),   log p(z) = log N(u; 0, I) + log |det ∂f/∂z|,   f = f_n ∘ … ∘ f_1
 
     (Dinh et al. 2017, eqs. (2) and (3); `Coupling` has the layers. Chen et al. 2017, "Variational Lossy Autoencoder",
-    for a flow as the prior of a VAE.) Couplings move one half of z and the other by turns. The flow starts as the
-    standard normal. There is no closed form for the KL: it is an estimate at one sample.
+    for a flow as the prior of a VAE.) The couplings transform the two halves of z alternately. The flow starts as the
+    standard normal. The KL has no closed form: it is an estimate at one sample.
 
     A sample is z = f⁻¹(temperature · ε) with ε ~ N(0, I): the temperature multiplies the standard deviation of u. At
-    temperature 0 all samples are the one point f⁻¹(0), which need not be the mean of z.
+    temperature 0 every sample is the point f⁻¹(0), which need not be the mean of z.
 
     Args:
         latent_dim: int >= 2, D.
@@ -96,7 +99,7 @@ class Flow(LearnedPrior):
         num_classes: int >= 1, for a prior p(z|y) whose labels are classes; or None.
         num_attributes: int >= 1, for one whose labels are that many attributes; or None. The networks take labels
             beside their part of z.
-        seed: int or None, of the first weights, and of the samples of z in `fit`.
+        seed: int or None, of the initial weights, and of the samples of z in `fit`.
 
     Call arguments:
         z: float32 `[B,D]`.
@@ -113,10 +116,19 @@ class Flow(LearnedPrior):
         >>> model = zoo.VAE(encoder, decoder, prior=prior)
     """
 
-    def __init__(self, latent_dim, couplings=8, hidden=256, num_classes=None, num_attributes=None, seed=None, **kwargs):
+    def __init__(
+        self,
+        latent_dim: int,
+        couplings: int = 8,
+        hidden: int = 256,
+        num_classes: int | None = None,
+        num_attributes: int | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(latent_dim, num_classes, num_attributes, seed, **kwargs)
         if self.latent_dim < 2:
-            checks.fail("latent_dim", "an integer >= 2, as a coupling moves a part by the other", latent_dim)
+            checks.fail("latent_dim", "an integer >= 2, as a coupling splits latents into two parts", latent_dim)
         self.couplings = checks.positive_int("couplings", couplings)
         self.hidden = checks.positive_int("hidden", hidden)
         self.chain = [
@@ -128,11 +140,11 @@ class Flow(LearnedPrior):
         ]  # fmt: skip
         self.built = True
 
-    def log_density(self, z, labels=None):
+    def log_density(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         u, log_determinant = self.normalize(z, labels)
         return distributions.normal_log_prob(u, 0.0, ops.zeros_like(u)) + log_determinant
 
-    def normalize(self, z, labels=None):
+    def normalize(self, z: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """u = f(z) `[B,D]`, and log |det ∂f/∂z| `[B]`."""
         condition = None if labels is None else self.condition(labels)
         total = 0.0
@@ -141,15 +153,15 @@ class Flow(LearnedPrior):
             total = total + log_determinant
         return z, total
 
-    def invert(self, u, labels=None):
+    def invert(self, u: Tensor, labels: Tensor | None = None) -> Tensor:
         """z = f⁻¹(u), `[B,D]`."""
         condition = None if labels is None else self.condition(labels)
         for coupling in reversed(self.chain):
             u = coupling.inverse(u, condition)
         return u
 
-    def draw(self, seeds, temperature, labels=None):
+    def draw(self, seeds: Tensor, temperature: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.invert(random.normal(seeds, (self.latent_dim,)) * ops.expand_dims(temperature, 1), labels)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "couplings": self.couplings, "hidden": self.hidden}

@@ -1,10 +1,13 @@
 """The standard normal prior."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from zoo import distributions, random
 from zoo.priors.latents._base import LatentPrior
+from zoo.runtime.types import Tensor
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -19,15 +22,15 @@ class StandardNormal(LatentPrior):
         TensorShape([3, 4])
     """
 
-    def __init__(self, latent_dim, **kwargs):
+    def __init__(self, latent_dim: int, **kwargs: Any) -> None:
         super().__init__(latent_dim, **kwargs)
         self.built = True
 
-    def log_density(self, z, labels=None):
+    def log_density(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         return distributions.normal_log_prob(z, 0.0, ops.zeros_like(z))
 
-    def kl(self, mean, log_var, z, labels=None):
+    def kl(self, mean: Tensor, log_var: Tensor, z: Tensor, labels: Tensor | None = None) -> Tensor:
         return distributions.normal_kl(mean, log_var)
 
-    def draw(self, seeds, temperature, labels=None):
+    def draw(self, seeds: Tensor, temperature: Tensor, labels: Tensor | None = None) -> Tensor:
         return random.normal(seeds, (self.latent_dim,)) * ops.expand_dims(temperature, 1)

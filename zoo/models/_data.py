@@ -1,0 +1,102 @@
+"""The checks of a VAE's data: shapes, types, and the ranges of values."""
+
+import keras
+from keras import ops
+
+from zoo.fitting import inputs
+from zoo.models._networks import NetworksVAE
+from zoo.runtime import checks
+from zoo.runtime.types import Array
+
+
+def not_built(model: keras.Model) -> ValueError:
+    """The error for a question that a model can answer only after its first call."""
+    return ValueError(f"Expected a built model. Call {model.name} on a batch of images first.")
+
+
+class DataVAE(NetworksVAE):
+    """Knows the shape and the range of the data that a VAE takes, and checks the arguments of its methods."""
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """(H, W, C), the shape of the images that the model takes.
+
+        Raises:
+            ValueError: before the model is built, or if it takes images of any size.
+        """
+        shape = self.data_shape(self.encoder_shape)
+        if shape is None:
+            raise not_built(self)
+        sizes = tuple(size for size in shape if size is not None)
+        if len(sizes) < len(shape):
+            checks.fail("encoder", "one of images of a fixed size", (None, *shape))
+        return sizes
+
+    @property
+    def encoder_shape(self) -> tuple[int | None, ...] | None:
+        """The shape of an example of the encoder's input, from its definition or its first batch; None before."""
+        shape = getattr(self.encoder, "input_shape", None) or (self.encoder.get_build_config() or {}).get("input_shape")
+        return None if shape is None else tuple(shape[1:])
+
+    def data_shape(self, encoder_shape: tuple[int | None, ...] | None) -> tuple[int | None, ...] | None:
+        """The shape of an example of the data, from that of the encoder's input; None for None."""
+        return encoder_shape
+
+    @property
+    def known_shape(self) -> tuple[int | None, ...] | None:
+        """The shape that an example must have; None for a size that is free, and as a whole before the first batch."""
+        shape = self.data_shape(self.encoder_shape)
+        if shape is None or getattr(self.encoder, "input_shape", None) is not None:
+            return shape
+        return (*[None] * (len(shape) - 1), shape[-1])  # from the first image: others may have another size
+
+    @property
+    def example_shape(self) -> tuple[int, ...] | None:
+        try:
+            return self.image_shape
+        except ValueError:
+            return None
+
+    def data_values(self, name: str, x: Array) -> inputs.Values:
+        """The range of the data that the likelihood judges."""
+        support = self.likelihood.support
+        return inputs.Values(name, x) if support is None else inputs.Values(name, x, *support)
+
+    def _input_names(self):
+        return (*(each.name for each in getattr(self.encoder, "inputs", None) or ()), *super()._input_names())
+
+    def _row_argument(self, name, value, num_rows=None):
+        if name != "e":
+            return super()._row_argument(name, value, num_rows)
+        e = inputs.array("e", value)
+        inputs.require_floating("e", e)
+        if len(e.shape) != 2:
+            checks.fail("e", "of shape [B, E], as `embed` returns it", tuple(e.shape))
+        return e
+
+    def _check_data(self, name, x):
+        x = inputs.array(name, x)
+        inputs.require_floating(name, x)
+        if name == "x" and self.known_shape is not None:
+            inputs.require_shape(name, x, self.known_shape)
+        return x
+
+    def _values(self, batch, judged=True):
+        if batch.target is None:
+            data = self._values_of("x", batch.x) if not judged else [self.data_values("x", batch.x)]
+        else:
+            other = inputs.Target(type(self).__name__, batch.x, batch.target)
+            data = [inputs.Values("x", batch.x), self.data_values("y", batch.target), other]
+        return data + super()._values(batch, judged)
+
+    def _values_of(self, name, value):
+        if name == "x":
+            return [inputs.Values("x", value) if self.denoises else self.data_values("x", value)]
+        if name in ("z", "e", "given"):
+            return [inputs.Values(name, leaf) for leaf in keras.tree.flatten(value)]
+        return super()._values_of(name, value)
+
+    def _inputs(self, x, labels, name="x"):
+        """Checks images or latents and labels, and casts them: the former to float32, labels where there are any."""
+        x = ops.cast(ops.convert_to_tensor(self._check_data(name, x)), "float32")
+        return x, self._cast_labels(self._check_labels(labels, x.shape[0]))
