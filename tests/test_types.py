@@ -12,7 +12,7 @@ import zoo
 
 ROOT = pathlib.Path(zoo.__file__).parent
 # `_compat` is private. The others are typed after their rewrite; the same list is in pyproject.toml, for mypy.
-PENDING = ("_compat", "fitting", "models", "priors", "training")
+PENDING = ("_compat", "fitting", "models", "priors")
 # What Keras takes is Keras's to describe; only what is passed on to it may be anything.
 PASSED_ON = ("args", "kwargs")
 
