@@ -38,6 +38,9 @@ SIGNATURES = {
     "priors.PixelCNN": (
         "num_codes, grid_shape, num_classes=None, width=64, depth=8, kernel_size=5, dropout=0.0, seed=None"
     ),
+    "priors.MixtureOfGaussians": "latent_dim, components=10, num_classes=None, num_attributes=None, seed=None",
+    "priors.VampPrior": "latent_dim, data_shape, components=500, seed=None",
+    "priors.Flow": "latent_dim, couplings=8, hidden=256, num_classes=None, num_attributes=None, seed=None",
     "callbacks.KLWarmup": "steps, start=0.0, cycles=1, ratio=1.0",
     "callbacks.CapacityWarmup": "steps, start=0.0",
     "networks.mlp_encoder": "image_shape, latent_dim, hidden=(512, 512), activation='relu'",

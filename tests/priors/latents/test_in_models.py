@@ -54,19 +54,18 @@ def test_a_prior_is_trained_with_the_model_unless_it_is_frozen(kind):
         model = entries.vae(prior=prior)
         before = [weight.numpy() for weight in prior.weights if "draws" not in weight.path]
         model.compile(keras.optimizers.Adam(1e-2))
-        model.fit(entries.images(), epochs=2, verbose=0)
+        model.fit(entries.images(), batch_size=16, verbose=0)
         after = [weight.numpy() for weight in prior.weights if "draws" not in weight.path]
         moved = [np.abs(a - b).max() > 1e-5 for a, b in zip(before, after, strict=True)]
         assert all(moved) if trainable else not any(moved)
 
 
-@every_kind
-def test_after_an_exchange_compile_is_due_and_the_error_says_so(kind):
+def test_after_an_exchange_compile_is_due_and_the_error_says_so():
     model = entries.vae()
     model.compile("adam")
     model.fit(entries.images(), verbose=0)
     before = model.evaluate(entries.images(), verbose=0, return_dict=True)
-    prior = entries.make(kind)
+    prior = entries.make(zoo.priors.Flow)
     model.prior = prior
     assert model.prior is prior
     assert model.evaluate(entries.images(), verbose=0, return_dict=True)["kl"] != pytest.approx(before["kl"], rel=1e-3)
@@ -95,7 +94,7 @@ def test_the_error_is_the_same_under_a_scaled_loss():
         keras.mixed_precision.set_dtype_policy("float32")
 
 
-@every_kind
+@pytest.mark.parametrize("kind", (pytest.param(entries.KINDS[0], marks=pytest.mark.slow), *entries.KINDS[1:]))
 def test_a_prior_fitted_to_the_latents_of_a_trained_model_raises_its_elbo(kind):
     x = np.tile(np.repeat(np.float32([0, 1]), 32)[:, None, None, None], (30, *entries.SHAPE))
     model = entries.vae()
@@ -118,7 +117,7 @@ def test_what_encode_gives_may_come_as_a_dataset_and_must_fit():
     prior, latents = zoo.priors.Flow(2, 2, 4, seed=0), entries.vae().encode(entries.images())
     prior.compile("adam")
     dataset = tf.data.Dataset.from_tensor_slices(latents).batch(8)
-    assert np.isfinite(prior.fit(dataset, verbose=0).history["loss"]).all()
+    assert np.isfinite(prior.fit(dataset, shuffle=False, verbose=0).history["loss"]).all()
     assert np.isfinite(
         prior.fit({key: value.numpy() for key, value in latents.items()}, verbose=0).history["loss"]
     ).all()
@@ -128,8 +127,10 @@ def test_what_encode_gives_may_come_as_a_dataset_and_must_fit():
         prior.fit(np.zeros((4, 3), np.float32), verbose=0)
 
 
-@pytest.mark.parametrize("labels", ({"num_classes": 3}, {"num_attributes": 2}))
-@pytest.mark.parametrize("kind", entries.CONDITIONAL)
+@pytest.mark.parametrize(
+    "kind, labels",
+    [(zoo.priors.Flow, {"num_classes": 3}), (zoo.priors.MixtureOfGaussians, {"num_attributes": 2})],
+)
 def test_the_prior_of_a_cvae_may_depend_on_its_labels(kind, labels):
     prior = entries.make(kind, **labels)
     model = entries.cvae(prior, **labels)
@@ -149,9 +150,9 @@ def test_the_prior_of_a_cvae_may_depend_on_its_labels(kind, labels):
 def test_a_users_own_prior_trains_saves_and_exports(tmp_path):
     model = entries.vae(prior=Laplace(2))
     model.compile(keras.optimizers.Adam(1e-2))
-    before = model.get_weights()
+    before = model.encoder.get_weights()
     assert np.isfinite(model.fit(entries.images(), verbose=0).history["loss"]).all()
-    assert np.abs(model.get_weights()[0] - before[0]).max() > 1e-3
+    assert np.abs(model.encoder.get_weights()[0] - before[0]).max() > 1e-3
     z = model.prior.sample(20_000, seed=0).numpy()
     assert np.mean(np.abs(z)) == pytest.approx(1, abs=0.03)
     model.save(tmp_path / "model.keras")

@@ -24,8 +24,10 @@ class Components(NamedTuple):
 
     def log_density(self, z):
         """log Σ_k w_k N(z; μ_k, σ²_k): float32 `[B,D]` to `[B]`, nats."""
-        squared = ops.square(ops.expand_dims(z, 1) - self.means) * ops.exp(-self.log_vars)
-        log_normal = -0.5 * ops.sum(squared + self.log_vars + math.log(2.0 * math.pi), axis=-1)
+        # Each difference by itself: squares multiplied out are faster, and lose the digits of sharp components.
+        scaled = (ops.expand_dims(z, 1) - self.means) * ops.exp(-0.5 * self.log_vars)
+        log_scales = ops.sum(self.log_vars + math.log(2.0 * math.pi), axis=-1)
+        log_normal = -0.5 * (ops.sum(ops.square(scaled), axis=-1) + log_scales)
         return ops.logsumexp(self.log_weights + log_normal, axis=1)
 
 

@@ -21,11 +21,11 @@ class MixtureOfGaussians(MixturePrior):
     It is the mixture that Tomczak & Welling 2018 compare the VampPrior with; deviation: the weights are learned. With
     labels, logits, means and log-variances are affine in `condition(labels)`: each class has a mixture of its own.
 
-    The first means are normal numbers of standard deviation ½ and the first variances ¾, so that the components differ
-    and the whole has about the mean and variance of N(0, I). Log-variances are held within (−14, 14) by
+    The first means are normal numbers of standard deviation ½ and the first variances ¾: the components differ, and the
+    whole has about the mean and variance of N(0, I). Log-variances are held within (−14, 14) by
     `zoo.distributions.bound_log_var`.
 
-    A sample takes a component by its weight; the temperature multiplies that component's standard deviation, so that at
+    A sample takes a component by its weight, and the temperature multiplies that component's standard deviation: at
     temperature 0 a sample is the mean of a component, not of the whole mixture. The KL of one component has a closed
     form; that of several is an estimate at one sample.
 

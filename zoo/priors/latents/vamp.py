@@ -23,13 +23,17 @@ class VampPrior(MixturePrior):
     too.
 
     Deviation: pseudo-inputs are encoded as outside of training, without dropout and with the moving averages of batch
-    normalisation, so that a density does not depend on noise.
+    normalisation. A density then does not depend on noise.
 
     A training step runs the encoder on the K pseudo-inputs as well as on its batch; so does each batch of `log_prob`,
-    once for all its samples. `sample` encodes only the pseudo-inputs that it chose, one for each row. The temperature
-    multiplies the standard deviation of the chosen posterior, so that at temperature 0 a sample is the mean of one of
-    them, not of the whole mixture. The KL of one component has a closed form; that of several is an estimate at one
-    sample.
+    once for all its samples. `sample` encodes only the pseudo-inputs that it chose, one for each row. In a SavedModel
+    the signature `log_prob` encodes all of them at each call: 7 ms in the place of 1 for an image of 28×28, an encoder
+    of 2 × 300 units and K = 500, on one core. A `.tflite` holds their encodings as constants: 0.09 ms in the place of
+    0.06, and 1.8 MB more.
+
+    The temperature multiplies the standard deviation of the chosen posterior: at temperature 0 a sample is the mean of
+    one of them, not of the whole mixture. The KL of one component has a closed form; that of several is an estimate at
+    one sample.
 
     Args:
         latent_dim: int >= 1, D.
