@@ -15,7 +15,7 @@ from zoo.runtime import checks
 
 @dataclasses.dataclass(frozen=True)
 class Flags:
-    latent_dim: int = training.flag(128, "numbers in z")
+    latent_dim: int = training.flag(128, "dimensions of z")
     image_size: int = training.flag(64, "a multiple of 16")
 
     def __post_init__(self):

@@ -31,9 +31,11 @@ class Flags(training.quantizers.QuantizerFlags):
     # Under --sample there are 1,700 steps instead of 35,000. About twenty codes are in use before the first revival,
     # which comes after 350 steps at a decay of 0.99, and after 115 at 0.97.
     filters: int = training.flag(128, "channels of the networks", sample=64)
-    decay: float = training.flag(0.99, "of the codebook, not of fsq", sample=0.97)
-    commitment_cost: float = training.flag(0.19, "weight of the commitment")
-    gradient: str = training.flag("straight_through", "not of fsq", choices=("straight_through", "rotation"))
+    decay: float = training.flag(0.99, "momentum of the codebook's averages, for vq and residual", sample=0.97)
+    commitment_cost: float = training.flag(0.19, "weight of the commitment loss")
+    gradient: str = training.flag(
+        "straight_through", "gradient of the encoder, for vq and residual", choices=("straight_through", "rotation")
+    )
 
 
 def build(flags, image_shape, seed):

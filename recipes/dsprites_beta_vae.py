@@ -19,7 +19,7 @@ from zoo import callbacks, networks, training
 class Flags:
     capacity: float = training.flag(25.0, "C at the end, in nats")
     gamma: float = training.flag(1000.0, "weight of |KL - C|")
-    latent_dim: int = training.flag(10, "numbers in z")
+    latent_dim: int = training.flag(10, "dimensions of z")
 
 
 def build(flags, image_shape, seed):

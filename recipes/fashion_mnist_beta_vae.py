@@ -15,7 +15,7 @@ from zoo import callbacks, networks, training
 @dataclasses.dataclass(frozen=True)
 class Flags:
     beta: float = training.flag(4.0, "weight of the KL")
-    latent_dim: int = training.flag(16, "numbers in z")
+    latent_dim: int = training.flag(16, "dimensions of z")
 
 
 def build(flags, image_shape, seed):

@@ -18,7 +18,7 @@ NUM_CLASSES = 10
 
 @dataclasses.dataclass(frozen=True)
 class Flags:
-    latent_dim: int = training.flag(16, "numbers in z")
+    latent_dim: int = training.flag(16, "dimensions of z")
     labels: tuple[int, ...] | None = training.flag(None, "the digits in samples.png (default: all)", free=True)
 
     def __post_init__(self):

@@ -18,7 +18,7 @@ from zoo import networks, training
 
 @dataclasses.dataclass(frozen=True)
 class Flags:
-    latent_dim: int = training.flag(32, "numbers in z")
+    latent_dim: int = training.flag(32, "dimensions of z")
     latent_prior: str = training.flag("standard_normal", "p(z)", choices=training.priors.OF_LATENTS, name="prior")
 
 

@@ -14,7 +14,7 @@ from zoo import networks, training
 
 @dataclasses.dataclass(frozen=True)
 class Flags:
-    latent_dim: int = training.flag(64, "numbers in z")
+    latent_dim: int = training.flag(64, "dimensions of z")
 
 
 def build(flags, image_shape, seed):

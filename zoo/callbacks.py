@@ -200,4 +200,4 @@ class GECO(keras.callbacks.Callback):
 
 def _require_kl_weight(model):
     if not hasattr(model, "kl_weight"):
-        raise ValueError(f"Expected a model with a KL to weigh. Received: {model.name}, which has none")
+        raise ValueError(f"Expected a model with a `kl_weight`. Received: {model.name}, which has none")

@@ -106,8 +106,8 @@ def _prepared(name, data_dir):
             ways += ", or pass --sample for the small real subset that ships with the package"
         reason = " ".join(str(error).split())[:300]
         raise DataError(
-            f"The dataset {name!r} cannot be had: it is not prepared in {where or 'the default TFDS folder'}, and "
-            f"fetching it failed ({type(error).__name__}: {reason}). Ways on: try again with a network, {ways}."
+            f"The dataset {name!r} is not available: it is not prepared in {where or 'the default TFDS folder'}, and "
+            f"fetching it failed ({type(error).__name__}: {reason}). Remedies: try again with a network, {ways}."
         ) from error
     return builder
 

@@ -99,7 +99,7 @@ def export(
     try:
         json.dumps(metadata)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"Expected `metadata` to be what JSON can hold. Received: {error}") from error
+        raise ValueError(f"Expected `metadata` to be a dict that JSON can hold. Received: {error}") from error
     with startup.quiet():
         return writer(model, path, reference, cases, metadata, quantization, batch_size)
 

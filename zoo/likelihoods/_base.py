@@ -55,7 +55,7 @@ class Likelihood(layers.Layer):
             expected = ", ".join("?" if n is None else str(n) for n in wanted)
             raise ValueError(
                 f"Expected the decoder to give [B, {expected}], as {type(self).__name__} asks for {wanted[-1]} numbers "
-                f"for the {channels} values of a place. Received: an output of shape [B, "
+                f"for the {channels} channels of a pixel. Received: an output of shape [B, "
                 f"{', '.join(map(str, params_shape))}]"
             )
 

@@ -114,7 +114,7 @@ class DiskArray:
     def _no_room(self, reason):
         size = self.shape[0] * self._row_bytes / 2**20
         return NoRoom(
-            f"There is no room for {size:.0f} MiB of data in {str(self.folder)!r} ({reason}). Ways on: make room "
+            f"There is no room for {size:.0f} MiB of data in {str(self.folder)!r} ({reason}). Remedies: make room "
             "there, choose a folder on another disk with --output, or leave out --no-cache."
         )
 

@@ -93,7 +93,7 @@ class Checkpoints:
         except OSError as error:
             raise NotWritten(
                 f"The checkpoint of step {step} cannot be written ({error.strerror or error}). {self.kept()} "
-                "Make room on the disk and run the same command again to go on from there."
+                "Make room on the disk and run the same command again to resume from there."
             ) from error
 
     def kept(self) -> str:
@@ -127,7 +127,7 @@ class Checkpoints:
             except (OtherRun, OutOfDate):
                 raise
             except Exception as error:  # a file cut short or overwritten fails in many ways
-                print(f"{folder} cannot be read ({error}); the one before is used.", file=sys.stderr)
+                print(f"{folder} cannot be read ({error}); the previous one is used.", file=sys.stderr)
                 for variable, value in zip(variables, before):  # a failed load may have changed some
                     variable.assign(value)
         return 0, []
@@ -157,7 +157,7 @@ class Checkpoints:
         if self.trained_on is not None:  # --fresh would also train the first model anew
             ways = "or remove that folder to start it over"
         raise OtherRun(
-            f"The run in {self.folder.parent} cannot go on with other {what}: {'; '.join(differences)}. "
+            f"The run in {self.folder.parent} cannot resume with other {what}: {'; '.join(differences)}. "
             f"Restore them, {ways}."
         )
 
@@ -174,7 +174,7 @@ def _of_shape(verb, weight):
 def _require_intact(folder):
     for name, checksum in json.loads((folder / _CHECKSUMS).read_text()).items():
         if files.sha256(folder / name) != checksum:
-            raise ValueError(f"{name} is not as it was written")
+            raise ValueError(f"{name} does not match its checksum")
 
 
 def all_finite(model: keras.Model) -> bool:

@@ -39,7 +39,7 @@ class Records:
 class PriorFlags:
     """The flags of the second stage, which trains a prior over codes. They may change when a run resumes."""
 
-    kind: str = flag("none", "over the codes, trained afterwards", name="prior", free=True)
+    kind: str = flag("none", "prior over the codes, trained after the model", name="prior", free=True)
     epochs: int | None = flag(None, name="prior_epochs", free=True)
     batch_size: int = flag(128, name="prior_batch_size", free=True)
     learning_rate: float = flag(1e-3, name="prior_learning_rate", free=True)
@@ -59,23 +59,23 @@ class RunFlags:
     library passes it to the recipe's functions and reads nothing from it. `records` holds all flags as text.
     """
 
-    sample: bool = flag(False, "train on the small real sample that ships with the package")
+    sample: bool = flag(False, "train on the small sample of real images that ships with the package")
     data_dir: str | None = flag(
-        None, "where TFDS finds or puts the dataset (default: TFDS_DATA_DIR, else TFDS's own)", free=True
+        None, "folder of TFDS datasets (default: TFDS_DATA_DIR, else the default of TFDS)", free=True
     )
     epochs: int | None = flag(None, free=True)
     steps_per_epoch: int | None = flag(None, "default: one pass over the training images")
-    batch_size: int = flag(128, "over all replicas")
-    learning_rate: float = flag(1e-3, "at the start")
-    seed: int = flag(0, "of weights, order and noise")
+    batch_size: int = flag(128, "examples per step, over all replicas")
+    learning_rate: float = flag(1e-3, "initial learning rate")
+    seed: int = flag(0, "seed of weights, order and noise")
     strategy: str = flag("auto", "auto: all GPUs, else one device", choices=STRATEGIES, free=True)
     parts: int | None = flag(
-        None, "of a batch, each computed by one core of the CPU (default: one a core, where large enough)", free=True
+        None, "sub-batches per batch, each on one CPU core (default: one per core, if large enough)", free=True
     )
     mixed_precision: str = flag("none", choices=("none", "bfloat16", "float16"), const="bfloat16")
     output: pathlib.Path = flag(pathlib.Path("runs"), free=True)
-    fresh: bool = flag(False, "start over, instead of going on where the last run stopped", free=True)
-    checkpoint_seconds: float = flag(300, "between two within an epoch", free=True)
+    fresh: bool = flag(False, "start over instead of resuming the last run", free=True)
+    checkpoint_seconds: float = flag(300, "seconds between checkpoints within an epoch", free=True)
     no_cache: bool = flag(False, "keep images and codes on the disk of --output, not in memory", free=True)
     no_export: bool = flag(False, "leave out the SavedModel and the TFLite files", free=True)
     binarization: str = flag("none", choices=("none", "static", "dynamic"))

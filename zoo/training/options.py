@@ -22,7 +22,7 @@ def flag(
 ) -> Any:
     """Declares a field of a dataclass of flags.
 
-    `latent_dim: int = flag(32, "numbers in z")` is the option `--latent-dim`. The field's type is int, float, str,
+    `latent_dim: int = flag(32, "dimensions of z")` is the option `--latent-dim`. The field's type is int, float, str,
     `pathlib.Path`, or bool for an option without a value; `X | None` where the default is None; `tuple[X, ...]` for
     one or more values. A subclass changes a default with `latent_dim: int = 64` and keeps the rest.
 

@@ -14,10 +14,10 @@ class QuantizerFlags:
     """The flags of a quantizer. The flags of a recipe inherit them, and may change the defaults."""
 
     quantizer: str = flag("vq", choices=QUANTIZERS)
-    num_codes: int = flag(512, "K, not of fsq")
-    code_dim: int = flag(64, "D, not of fsq")
-    levels: tuple[int, ...] = flag((8, 8, 8), "of fsq; K is their product")
-    depth: int = flag(2, "codes a place, of residual")
+    num_codes: int = flag(512, "K, for vq and residual")
+    code_dim: int = flag(64, "D, for vq and residual")
+    levels: tuple[int, ...] = flag((8, 8, 8), "levels of fsq; K is their product")
+    depth: int = flag(2, "codes per position, for residual")
 
 
 def build(flags: QuantizerFlags, seed: int, **kwargs: Any) -> quantizers.Quantizer:

@@ -99,15 +99,15 @@ def _errors_as_statuses(recipe, strategy_name):
     except (OSError, tf.errors.ResourceExhaustedError) as error:
         if not _is_full(error):
             raise
-        print(f"{recipe.name}: {error}. Make room and run the same command again to go on.", file=sys.stderr)
+        print(f"{recipe.name}: {error}. Make room and run the same command again to resume.", file=sys.stderr)
         raise SystemExit(1) from error
     except tf.errors.OpError as error:
         if strategy_name != "multiworker":
             raise
-        print(f"{error.message}\n{recipe.name}: another worker was lost; start all again to go on", file=sys.stderr)
+        print(f"{error.message}\n{recipe.name}: another worker was lost; start all again to resume", file=sys.stderr)
         raise SystemExit(_PEER_LOST) from error
     except KeyboardInterrupt:
-        print(f"\n{recipe.name}: stopped; run the same command again to go on")
+        print(f"\n{recipe.name}: stopped; run the same command again to resume")
         raise SystemExit(130) from None
 
 

@@ -160,7 +160,7 @@ def train(stage: Stage, fresh: bool = False) -> History:
         saver.save()
         save()
         where = f"{stage.prefix}stopped at step {position.step} of {plan.total_steps}"
-        print(f"\n{where}; run the same command again to go on")
+        print(f"\n{where}; run the same command again to resume")
         raise SystemExit(128 + (stopper.received or signal.SIGINT)) from None
     save()
     return history
@@ -197,7 +197,7 @@ def _restore(stage, checkpoints):
         _clear(stage.folder)
         return 0, []
     if step:
-        print(f"{stage.prefix}going on at step {step} of {stage.plan.total_steps}")
+        print(f"{stage.prefix}resuming at step {step} of {stage.plan.total_steps}")
     return step, history
 
 
