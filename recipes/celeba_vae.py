@@ -1,9 +1,9 @@
-"""VAE on CelebA faces, cut to the face and resized to 64×64: a mixture of logistics over 8-bit colours.
+"""VAE on CelebA, cropped to the face and resized to 64×64, with a mixture of logistics over 8-bit colours.
 
     python recipes/celeba_vae.py
 
-Hardware: 2.5 GB of memory for the images; a GPU is worth having. No figure is promised: the dataset was out of reach
-where this was written, and the recipe was run on made-up images of its shape only.
+Hardware: 2.5 GB of memory for the images; a GPU is recommended. No figure is promised: the dataset was not available,
+and the recipe has only been run on synthetic images of the same shape.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from zoo.runtime import checks
 
 @dataclasses.dataclass(frozen=True)
 class Flags:
-    latent_dim: int = training.flag(128, "numbers in z")
+    latent_dim: int = training.flag(128, "dimensions of z")
     image_size: int = training.flag(64, "a multiple of 16")
 
     def __post_init__(self):

@@ -1,12 +1,12 @@
-"""β-VAE on dSprites with a rising capacity: position, scale and orientation come apart.
+"""β-VAE on dSprites with a rising capacity, which separates position, scale and orientation.
 
     python recipes/dsprites_beta_vae.py
 
-Hardware: 3 GB of memory for the images; a GPU is worth having. No figure is promised: the dataset was out of reach
-where this was written, and the recipe was run on made-up images of its shape only.
+Hardware: 3 GB of memory for the images; a GPU is recommended. No figure is promised: the dataset was not available,
+and the recipe has only been run on synthetic images of the same shape.
 
-After Burgess et al. 2018, "Understanding disentangling in β-VAE". dSprites has no test split: TFDS's one split is cut
-into nine parts for training and one for testing, the same at each run.
+After Burgess et al. 2018, "Understanding disentangling in β-VAE". dSprites has no test split: a tenth of TFDS's only
+split is held out for testing, the same images in each run.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from zoo import callbacks, networks, training
 class Flags:
     capacity: float = training.flag(25.0, "C at the end, in nats")
     gamma: float = training.flag(1000.0, "weight of |KL - C|")
-    latent_dim: int = training.flag(10, "numbers in z")
+    latent_dim: int = training.flag(10, "dimensions of z")
 
 
 def build(flags, image_shape, seed):

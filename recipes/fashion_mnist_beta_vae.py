@@ -1,9 +1,9 @@
-"""β-VAE on Fashion-MNIST, 8-bit grey levels: fewer, more separate factors for a larger β.
+"""β-VAE on Fashion-MNIST with 8-bit grey levels. A larger β gives fewer, more separate factors.
 
     python recipes/fashion_mnist_beta_vae.py
 
-Hardware: two CPU cores. Time: 13 minutes on a machine that did other work too; with --sample under a minute.
-Test split, seed 0, β = 4: −ELBO 1817 nats, which is 3.34 bits per dim.
+Hardware: two CPU cores. Time: 13 minutes on a shared machine; with --sample under a minute.
+Test split, seed 0, β = 4: −ELBO 1817 nats, or 3.34 bits per dim.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from zoo import callbacks, networks, training
 @dataclasses.dataclass(frozen=True)
 class Flags:
     beta: float = training.flag(4.0, "weight of the KL")
-    latent_dim: int = training.flag(16, "numbers in z")
+    latent_dim: int = training.flag(16, "dimensions of z")
 
 
 def build(flags, image_shape, seed):
@@ -27,7 +27,7 @@ def build(flags, image_shape, seed):
 
 
 def warmup(flags, total_steps):
-    """β from 0 over the first tenth, or all latents are switched off before the decoder has learnt to use them."""
+    """Raises β from 0 in the first tenth, as all latents would collapse before the decoder has learnt to use them."""
     return [callbacks.KLWarmup(steps=max(1, total_steps // 10))]
 
 

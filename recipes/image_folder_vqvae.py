@@ -1,16 +1,16 @@
-"""VQ-VAE on a folder of your own pictures, of any size and number, and a transformer over its codes that draws more.
+"""VQ-VAE on a folder of your own pictures, and a transformer that samples codes of new ones.
 
     python recipes/image_folder_vqvae.py --images DIR
 
-Pictures in subfolders count too, in every format that Pillow opens. Each is turned upright by its EXIF orientation, put
-on white where it is transparent, cut to a square and resized to --image-size. Copies of a picture count once, so no
-test picture is trained on. A broken file is named and skipped. Few pictures are enough to be reconstructed, but not to
-draw new ones that are worth a look: `--prior none` leaves that out.
+The pictures may be of any size and number, in subfolders too, and in every format that Pillow opens. Each is turned
+upright by its EXIF orientation, put on white where it is transparent, cropped to a square and resized to --image-size.
+Copies of a picture count once, and no test picture is trained on. Broken files are named and skipped. A few pictures
+are enough for good reconstructions, but not for good samples: `--prior none` leaves the transformer out.
 
-Hardware: two CPU cores. Time, without the prior's: 2,000 steps at least, 100 seconds at 64×64, then with the number of
-pictures.
-No figure is promised, for the pictures are yours. 300 of CIFAR-10, enlarged to 64×64, came to a squared error of 0.023
-times their variance, on 30 that were held out.
+Hardware: two CPU cores. Time without the prior: 2,000 steps at least, which take 100 seconds at 64×64; then it grows
+with the number of pictures.
+No figure is promised, as it depends on your pictures. For 300 images of CIFAR-10, enlarged to 64×64, the squared error
+of 30 held-out ones was 0.023 times their variance.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ from zoo.runtime import checks
 class Flags:
     images: pathlib.Path = training.flag(help="the folder")
     image_size: int = training.flag(64, "a multiple of 2 ** downsamples")
-    downsamples: int = training.flag(2, "halvings from picture to codes")
+    downsamples: int = training.flag(2, "halvings between picture and codes")
     num_codes: int = training.flag(512, "K")
     code_dim: int = training.flag(64, "D")
     filters: int = training.flag(64, "channels of the networks")

@@ -1,9 +1,9 @@
-"""CVAE on MNIST, dynamically binarised: digits on demand.
+"""CVAE on MNIST, dynamically binarised: samples any digit on request.
 
     python recipes/mnist_cvae.py
 
-Hardware: two CPU cores. Time: 20 minutes of CPU, 26 on a machine that did other work too.
-Test split, seed 0: −ELBO of log p(x|y) 87.7 nats; a classifier reads 97.2 % of the samples as the digit asked for
+Hardware: two CPU cores. Time: 20 minutes of CPU time, 26 minutes of wall time on a shared machine.
+Test split, seed 0: −ELBO of log p(x|y) 87.7 nats; a classifier reads 97.2 % of the samples as the requested digit
 (benchmarks/mnist_digits.py).
 """
 
@@ -18,7 +18,7 @@ NUM_CLASSES = 10
 
 @dataclasses.dataclass(frozen=True)
 class Flags:
-    latent_dim: int = training.flag(16, "numbers in z")
+    latent_dim: int = training.flag(16, "dimensions of z")
     labels: tuple[int, ...] | None = training.flag(None, "the digits in samples.png (default: all)", free=True)
 
     def __post_init__(self):
@@ -30,7 +30,7 @@ class Flags:
 def build(flags, image_shape, seed):
     height, width, channels = image_shape
     encoder_shape = (height, width, channels + NUM_CLASSES)
-    # Small enough to ship: most weights are in the dense layers, between 7·7·32 numbers and 96.
+    # Kept small for shipping: most weights are in the dense layers, between 7·7·32 and 96 units.
     size = {"filters": (32, 32), "blocks": 1, "dense": 96}
     encoder = networks.conv_encoder(encoder_shape, flags.latent_dim, **size)
     decoder = networks.conv_decoder(image_shape, flags.latent_dim + NUM_CLASSES, **size)

@@ -2,10 +2,9 @@
 
     python recipes/mnist_hvae.py
 
-Hardware: two CPU cores, 2.4 GB of memory. Time: 46 minutes of CPU, 49 minutes on a machine that did other work too.
+Hardware: two CPU cores, 2.4 GB of memory. Time: 46 minutes of CPU time, 49 minutes of wall time on a shared machine.
 Test split, seed 0: −ELBO 83.1 nats; −log p(x) 80.7 ± 0.4 nats on its first 2,000 images with 1,000 importance samples
-each (benchmarks/log_prob.py, 41 minutes). The figure to compare with is 82.82, of the IWAE with two layers and k = 50
-(Burda et al. 2016).
+each (benchmarks/log_prob.py, 41 minutes). Compare with 82.82, the IWAE with two layers and k = 50 (Burda et al. 2016).
 """
 
 import zoo

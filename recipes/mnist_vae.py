@@ -4,10 +4,10 @@
     python recipes/mnist_vae.py --latent-dim 2 --binarization none --epochs 10
     python recipes/mnist_vae.py --prior flow
 
-Hardware: two CPU cores, 1.4 GB of memory. Time: 18 minutes on a machine that did other work for half of them; 11
+Hardware: two CPU cores, 1.4 GB of memory. Time: 18 minutes on a machine that was shared half of the time; 11
 minutes for the second command, likewise.
-Test split, seed 0: −ELBO 89.2 nats; for the second command, grey levels and two latents, 141.3 nats. The figure to
-compare that with is 146.95, of the example on keras.io, trained for 30 epochs on the test images too.
+Test split, seed 0: −ELBO 89.2 nats; for the second command, grey levels and two latents, 141.3 nats. Compare the latter
+with 146.95, the example on keras.io, which trains for 30 epochs on the test images too.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from zoo import networks, training
 
 @dataclasses.dataclass(frozen=True)
 class Flags:
-    latent_dim: int = training.flag(32, "numbers in z")
+    latent_dim: int = training.flag(32, "dimensions of z")
     latent_prior: str = training.flag("standard_normal", "p(z)", choices=training.priors.OF_LATENTS, name="prior")
 
 

@@ -1,9 +1,9 @@
-"""VAE on SVHN house numbers, 32×32: a mixture of logistics over 8-bit colours, so that bits per dim mean something.
+"""VAE on SVHN house numbers, 32×32, with a mixture of logistics over 8-bit colours, as bits per dim require.
 
     python recipes/svhn_vae.py
 
-Hardware: a GPU is worth having. No figure is promised: the dataset was out of reach where this was written, and the
-recipe was run on made-up images of its shape only.
+Hardware: a GPU is recommended. No figure is promised: the dataset was not available, and the recipe has only been run
+on synthetic images of the same shape.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from zoo import networks, training
 
 @dataclasses.dataclass(frozen=True)
 class Flags:
-    latent_dim: int = training.flag(64, "numbers in z")
+    latent_dim: int = training.flag(64, "dimensions of z")
 
 
 def build(flags, image_shape, seed):

@@ -11,7 +11,7 @@ from zoo.runtime import startup
 startup.require_tensorflow_backend()
 startup.turn_onednn_on()
 with startup.quiet():
-    import keras  # noqa: F401  (and TensorFlow under it)
+    import keras  # noqa: F401  (also imports TensorFlow)
 
 from zoo import callbacks, distributions, export, layers, likelihoods, networks, priors, quantizers, random  # noqa: E402
 from zoo.models import (  # noqa: E402
@@ -30,7 +30,7 @@ from zoo.runtime import cores, optimizers  # noqa: E402
 if TYPE_CHECKING:
     from zoo import applications, data, evaluation, training  # noqa: F401
 
-_LAZY = ("applications", "data", "evaluation", "training")  # imported where they are used first
+_LAZY = ("applications", "data", "evaluation", "training")  # imported at their first use
 
 
 def __getattr__(name: str) -> ModuleType:

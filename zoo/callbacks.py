@@ -1,4 +1,4 @@
-"""Keras callbacks that move a weight in the objective, and log the value in force."""
+"""Keras callbacks that change a weight of the objective during training, and log its value."""
 
 import math
 import warnings
@@ -12,11 +12,12 @@ from zoo.runtime import checks
 class _Schedule(keras.callbacks.Callback):
     """Sets a scalar weight of the model before each step, from the number of steps taken so far.
 
-    It keeps no state of its own, so that a run that is resumed goes on with the right value. Under
-    `steps_per_execution` the value moves once an execution.
+    It keeps no state of its own: a resumed run continues with the right value. With `steps_per_execution` the value
+    changes once per execution.
     """
 
     def value(self, step: int) -> float:
+        """The weight after `step` steps."""
         raise NotImplementedError
 
     def target(self) -> keras.Variable:
@@ -35,23 +36,23 @@ class _Schedule(keras.callbacks.Callback):
 
     def _assign(self):
         target = self.target()
-        # By way of the value: under a strategy the variable itself is no number.
+        # `.value`, as under a strategy the variable itself does not convert to an int.
         self._in_force = self.value(int(self.model.optimizer.iterations.value.numpy()))
         target.assign(self._in_force)
 
 
 class KLWarmup(_Schedule):
-    """Raises `model.kl_weight` from `start` to 1 linearly, once or again and again; logs `kl_weight`.
+    """Raises `model.kl_weight` linearly from `start` to 1, once or in cycles; logs `kl_weight`.
 
     Linear warm-up is Sønderby et al. 2016, "Ladder Variational Autoencoders", section 2.3; the cyclical form is Fu
-    et al. 2019, "Cyclical Annealing Schedule", eqs. (6) and (7): each of `cycles` equal parts of `steps` rises for
-    its share `ratio` and stays at 1 for the rest.
+    et al. 2019, "Cyclical Annealing Schedule", eqs. (6) and (7): `steps` has `cycles` equal cycles, and the weight
+    rises in the first `ratio` of each and stays at 1 for the rest.
 
     Args:
-        steps: int >= 1, training steps until the weight is 1 for good.
+        steps: int >= 1, training steps until the weight stays at 1.
         start: float in [0, 1].
-        cycles: int >= 1.
-        ratio: float in (0, 1].
+        cycles: int >= 1, number of cycles.
+        ratio: float in (0, 1], the rising share of a cycle.
 
     Raises:
         ValueError: for arguments out of range.
@@ -80,7 +81,7 @@ class KLWarmup(_Schedule):
 
 
 class CapacityWarmup(_Schedule):
-    """Raises the capacity C of a `zoo.BetaVAE` from `start` to its `capacity` linearly; logs `capacity`, in nats.
+    """Raises the capacity C of a `zoo.BetaVAE` linearly from `start` to its `capacity`; logs `capacity`, in nats.
 
     Burgess et al. 2018, "Understanding disentangling in β-VAE", section 5.
 
@@ -112,25 +113,25 @@ class CapacityWarmup(_Schedule):
 
 
 class GECO(keras.callbacks.Callback):
-    """Moves `model.kl_weight` until a term of the objective meets a target; logs `kl_weight`.
+    """Adjusts `model.kl_weight` until a term of the objective meets a target; logs `kl_weight`.
 
         reconstruction:  log w ← log w − step · (reconstruction − target) / scale
         kl:              log w ← log w + step · (kl − target) / scale
 
-    after each training step, w being the weight and the term the mean of the step's batch. Rezende & Viola 2018,
-    "Taming VAEs", algorithm 1, minimises KL + λ (reconstruction − target): the loss of a VAE with w = 1/λ, times λ.
-    Deviations: no moving average of the term, as a run that is resumed would have lost it; and the target of a rate.
+    after each training step, where w is the weight and the term is the mean over the step's batch. Rezende & Viola
+    2018, "Taming VAEs", algorithm 1, minimises KL + λ (reconstruction − target): the loss of a VAE with w = 1/λ, times
+    λ. Deviations: no moving average of the term, as a resumed run would have lost it; and the KL may have a target too.
 
-    |log w| stays below `bound`. A weight that is there at the end of training could not reach the target, and is warned
-    about. Under `steps_per_execution` the weight moves once an execution, by as many steps.
+    |log w| stays below `bound`. If the weight is at the bound when training ends, the target was out of reach, and a
+    warning says so. With `steps_per_execution` the weight changes once per execution, by as many steps.
 
     Args:
         target: float, nats per example.
-        term: "reconstruction" or "kl", the distortion or the rate.
-        step: float > 0.
+        term: "reconstruction" (the distortion) or "kl" (the rate).
+        step: float > 0, the step size in log w.
         scale: float > 0, nats, or None for the larger of |target| and 1.
-        warmup: int >= 0, training steps before the weight begins to move.
-        bound: float > 0.
+        warmup: int >= 0, training steps before the weight begins to change.
+        bound: float > 0, the bound of |log w|.
 
     Raises:
         ValueError: for arguments out of range, and at the start of training for a model without a `kl_weight`.
@@ -189,7 +190,7 @@ class GECO(keras.callbacks.Callback):
         return int(self.model.optimizer.iterations.value.numpy())
 
     def _sums(self):
-        """The sum of the term and the number of examples that it was taken of, since the epoch began."""
+        """The sum of the term over the examples of this epoch, and the number of these examples."""
         tracker = self.model.trackers[self.term]
         return float(tracker.total.value.numpy()), float(tracker.count.value.numpy())
 
@@ -199,4 +200,4 @@ class GECO(keras.callbacks.Callback):
 
 def _require_kl_weight(model):
     if not hasattr(model, "kl_weight"):
-        raise ValueError(f"Expected a model with a KL to weigh. Received: {model.name}, which has none")
+        raise ValueError(f"Expected a model with a `kl_weight`. Received: {model.name}, which has none")

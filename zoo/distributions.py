@@ -1,8 +1,8 @@
 """Log-likelihoods and KL divergences: pure functions, in nats.
 
-Images `x` are float in [0, 1]; the 8-bit likelihoods expect them on the grid k/255. A
-`…_log_prob` sums over all axes but the first and returns float32 `[B]`, nats per example;
-`normal_kl` keeps the latent axes, for those who treat dimensions apart.
+Images `x` are float in [0, 1]; the 8-bit likelihoods expect them on the grid k/255. A `…_log_prob` sums over all axes
+but the first and returns float32 `[B]`, nats per example. `normal_kl` keeps the latent axes, as free bits treat
+dimensions separately.
 """
 
 import math
@@ -28,22 +28,22 @@ def bits_per_dim(elbo: Array, shape: Shape) -> Tensor:
 
 
 def soft_bound(value: Array, low: float, high: float) -> Tensor:
-    """`value` held within (low, high), smoothly: about the identity inside, and never decreasing.
+    """A smooth clip of `value` to (low, high): close to the identity inside, and never decreasing.
 
-    A hard clip has no gradient outside, so that what once strays there never returns; here the gradient fades away
-    over some ninety units.
+    A hard clip has no gradient outside, and a value there never returns. Here the gradient fades over some ninety
+    units.
     """
     value = high - softplus(high - value)
     return low + softplus(value - low)
 
 
 def bound_log_var(log_var: Array) -> Tensor:
-    """Log-variance held within (−14, 14), so that no finite network output makes a variance 0 or infinite."""
+    """Log-variance bounded to (−14, 14): no finite network output makes a variance 0 or infinite."""
     return soft_bound(log_var, *LOG_VAR_RANGE)
 
 
 def bound_log_scale(log_scale: Array) -> Tensor:
-    """A network's output as the log-scale of a logistic, held within `LOG_SCALE_RANGE`; 0 becomes a scale of ½."""
+    """A network's output as the log-scale of a logistic, bounded to `LOG_SCALE_RANGE`; 0 becomes a scale of ½."""
     return soft_bound(log_scale - math.log(2.0), *LOG_SCALE_RANGE)
 
 
@@ -53,14 +53,14 @@ def normal_kl(
     prior_mean: Array | float = 0.0,
     prior_log_var: Array | float = 0.0,
 ) -> Tensor:
-    """KL( N(mean, e^log_var) ‖ N(prior_mean, e^prior_log_var) ), each dimension by itself.
+    """KL( N(mean, e^log_var) ‖ N(prior_mean, e^prior_log_var) ) of each dimension.
 
         ½ [ log σp² − log σ² + (σ² + (μ − μp)²) / σp² − 1 ]
 
     (Kingma & Welling 2014, appendix B, for the standard normal prior.)
 
     Returns:
-        float32 of the broadcast shape, nats per dimension; never below 0 but for rounding.
+        float32 of the broadcast shape, nats per dimension; negative only by rounding.
 
     Example:
         >>> float(zoo.distributions.normal_kl(mean=1.0, log_var=0.0))
@@ -72,7 +72,7 @@ def normal_kl(
 
 
 def reparameterize(mean: Array, log_var: Array, noise: Array) -> Tensor:
-    """μ + e^(½ log σ²) · ε: a draw from the normal distribution where `noise` ε is from the standard one."""
+    """μ + e^(½ log σ²) · ε: a sample from N(μ, σ²) if `noise` ε is one from N(0, 1)."""
     return mean + ops.exp(0.5 * log_var) * noise
 
 
@@ -96,18 +96,18 @@ def optimal_log_var(x: Array, mean: Array) -> Tensor:
 def bernoulli_log_prob(x: Array, logits: Array) -> Tensor:
     """x·log σ(l) + (1 − x)·log(1 − σ(l)), summed over all axes but the first: nats `[B]`.
 
-    A log-probability where `x` is 0 or 1. On grey levels it is the usual cross-entropy, which is no
-    normalised density: figures compare only with others of the same kind.
+    A log-probability if `x` is 0 or 1. On grey levels it is the usual cross-entropy, which is not a normalised density:
+    compare its values only with other cross-entropies.
     """
     return sum_per_example(x * logits - softplus(logits))
 
 
 def _logistic_bin_log_prob(x, mean, log_scale):
-    """log P(x) of an 8-bit value under a logistic with the outer bins stretched to infinity.
+    """log P(x) of an 8-bit value under a logistic; the outer bins extend to infinity.
 
     With a and b the standardised upper and lower edges of the bin,
-    σ(a) − σ(b) = σ(a) · σ(−b) · (1 − e^(b − a)), and a − b does not depend on x. So the difference of two
-    nearly equal numbers that other implementations guard with thresholds never arises.
+    σ(a) − σ(b) = σ(a) · σ(−b) · (1 − e^(b − a)), and a − b does not depend on x. This form never
+    subtracts two nearly equal numbers, which other implementations guard with thresholds.
     """
     inverse_scale = ops.exp(-log_scale)
     upper = -softplus(-(x - mean + _HALF_BIN) * inverse_scale)
@@ -131,14 +131,14 @@ def discretized_logistic_log_prob(x: Array, mean: Array, log_scale: Array) -> Te
 
 
 def mixture_size(channels: int, components: int) -> int:
-    """Parameters a pixel of `discretized_logistic_mixture_*`: 3 a component for grey, 10 for colour."""
+    """Parameters per pixel of `discretized_logistic_mixture_*`: 3 per component for grey, 10 for colour."""
     return components * (1 + 2 * channels + channels * (channels - 1) // 2)
 
 
 def _mixture_parameters(params, channels, components):
     """Splits `[B,H,W,K(1+2C+C(C−1)/2)]` into logits, means, log-scales and couplings.
 
-    C = 3, K = 10: 100 numbers a pixel are 10 logits, 30 means, 30 log-scales and 30 couplings
+    For C = 3 and K = 10, the 100 numbers of a pixel are 10 logits, 30 means, 30 log-scales and 30 couplings
     (green on red, blue on red, blue on green).
     """
     pairs = channels * (channels - 1) // 2
@@ -163,14 +163,14 @@ def _coupled_mean(means, coupling, previous, channel):
 
 
 def discretized_logistic_mixture_log_prob(x: Array, params: Array, components: int) -> Tensor:
-    """Mixture of discretised logistics, the channels of a pixel coupled linearly, summed: nats `[B]`.
+    """Mixture of discretised logistics with linear couplings between the channels of a pixel, summed: nats `[B]`.
 
     Salimans et al. 2017, PixelCNN++, eqs. (1) to (3). Deviations: any number of channels, and the couplings act on
     x − ½.
 
     Args:
         x: `[B,H,W,C]`, on the grid k/255.
-        params: `[B,H,W,mixture_size(C, components)]`, as a network gives them (unbounded).
+        params: `[B,H,W,mixture_size(C, components)]`, the unbounded output of a network.
         components: int, the size of the mixture.
 
     Returns:
@@ -187,7 +187,7 @@ def discretized_logistic_mixture_log_prob(x: Array, params: Array, components: i
 
 
 def discretized_logistic_mixture_mean(params: Array, channels: int, components: int) -> Tensor:
-    """The mixture's mean image, each component's location held within [0, 1]: `[B,H,W,C]`."""
+    """The mean image of the mixture, with the location of each component clipped to [0, 1]: `[B,H,W,C]`."""
     logits, means, _, coupling = _mixture_parameters(params, channels, components)
     weights = ops.softmax(logits, axis=-1)
     locations: list[Tensor] = []

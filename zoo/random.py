@@ -1,8 +1,8 @@
 """Random numbers as a pure function of an integer seed: the same numbers in every runtime.
 
-TensorFlow's own generators keep hidden state, cannot be seeded from outside once exported,
-or do not convert to TFLite at all. The one here is counter-based: number j of seed s is a hash
-of (s, j), made of 32-bit multiplications, shifts and exclusive ors, which every runtime has.
+TensorFlow's own generators keep hidden state, take no seed from outside once exported, or do not convert to TFLite.
+This one is counter-based: number j of seed s is a hash of (s, j), computed with 32-bit multiplications, shifts and
+exclusive ors, which every runtime has.
 
     bits(s, j) = mix(mix(s + A) ^ mix(j + B))
 
@@ -10,9 +10,9 @@ of (s, j), made of 32-bit multiplications, shifts and exclusive ors, which every
 https://github.com/skeeto/hash-prospector), a bijection of the 32-bit integers. The
 generator is for simulation; it is not cryptographic.
 
-Seeds are int32 of shape `[B]`, one a row: row i of a result depends on `seed[i]` alone. The uniform numbers are the
-same bits everywhere; the others go through logarithms and cosines, whose last digit can depend on the runtime and on
-the number of rows.
+Seeds are int32 of shape `[B]`, one per row: row i of a result depends on `seed[i]` alone. The uniform numbers are the
+same bits everywhere. The others involve logarithms and cosines, whose last digit can depend on the runtime and on the
+number of rows.
 """
 
 import math
@@ -26,12 +26,12 @@ from keras import ops
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Seeds, Shape, Tensor
 
-_BITS = (0x3C6EF372, 0x9E3779B9)  # added to seed and counter where numbers are drawn
-_FOLD = (0x1B873593, 0xCC9E2D51)  # and where seeds are derived, so that the two never meet
+_BITS = (0x3C6EF372, 0x9E3779B9)  # added to seed and counter to draw numbers
+_FOLD = (0x1B873593, 0xCC9E2D51)  # and to derive seeds, as the two must never coincide
 
 
 def _uint32(value):
-    """`value` modulo 2**32, as a uint32 tensor; an int, or an array, must have no more than 32 bits."""
+    """`value` modulo 2**32 as a uint32 tensor; ints of more than 32 bits are refused."""
     if isinstance(value, numbers.Integral):
         checks.seed("seed", value)
         return ops.convert_to_tensor(int(value) % 2**32, "uint32")
@@ -40,7 +40,7 @@ def _uint32(value):
 
 
 def _of_32_bits(value):
-    """`value`, a list as an array; ValueError where numbers would lose their upper bits, unless a graph hides them."""
+    """`value`, with a list as an array. Raises ValueError if a known number has more than 32 bits."""
     value = np.asarray(value) if isinstance(value, (list, tuple)) else value
     wide = getattr(value, "dtype", None) in (np.int64, np.uint64, tf.int64, tf.uint64)
     if wide and (isinstance(value, np.ndarray) or tf.executing_eagerly()) and np.size(value):
@@ -85,20 +85,20 @@ def fold_in(seed: int | ArrayLike, data: int | ArrayLike) -> Tensor:
 
 
 def fresh_seed() -> int:
-    """An int32 seed from the operating system, for those who asked for none."""
+    """A random int32 seed from the operating system."""
     return secrets.randbits(31)
 
 
 def row_seeds(seed: Seeds, num_rows: int | Tensor) -> Tensor:
-    """The seeds of `num_rows` rows: `fold_in(seed, i)` for an int, an int32 `[num_rows]` as it is.
+    """The seeds of `num_rows` rows: `fold_in(seed, i)` for an int; an int32 array `[num_rows]` is returned as it is.
 
-    None draws afresh at each call, also of a graph.
+    None gives new seeds at each call, also within a graph.
 
     Raises:
         ValueError: if `seed` is an array of another shape or not of integers, or needs more than 32 bits.
     """
     if seed is None:
-        # A graph would keep a Python number for good.
+        # A graph would store a Python number as a constant.
         seed = tf.random.uniform((), -(2**31), 2**31 - 1, tf.int32) if tf.inside_function() else fresh_seed()
     if isinstance(seed, numbers.Integral):
         return fold_in(seed, ops.arange(num_rows, dtype="int32"))
@@ -118,8 +118,7 @@ def row_seeds(seed: Seeds, num_rows: int | Tensor) -> Tensor:
 def uniform(seed: ArrayLike, shape: Shape) -> Tensor:
     """Uniform numbers in the open interval (0, 1), on a grid of 2**-23.
 
-    The upper 23 bits plus one half are exact in float32, so that neither 0 nor 1 can come out
-    and `log` is always finite.
+    The upper 23 bits plus one half are exact in float32. The result is never 0 or 1, and its `log` is always finite.
 
     Args:
         seed: int32 `[B]`.
@@ -134,7 +133,7 @@ def uniform(seed: ArrayLike, shape: Shape) -> Tensor:
     """
     counter = ops.arange(math.prod(shape), dtype="int32")
     bits = _hash(ops.expand_dims(seed, 1), ops.expand_dims(counter, 0), _BITS)
-    # By way of int32: the shifted value fits, and TFLite casts that type everywhere.
+    # Cast to int32 first: the shifted value fits, and TFLite casts int32 everywhere.
     top = ops.cast(ops.cast(ops.bitwise_right_shift(bits, _uint32(9)), "int32"), "float32")
     return ops.reshape((top + 0.5) * 2.0**-23, (-1, *shape))
 
@@ -161,7 +160,7 @@ def normal(seed: ArrayLike, shape: Shape) -> Tensor:
 
 
 def gumbel(seed: ArrayLike, shape: Shape) -> Tensor:
-    """Standard Gumbel numbers, −ln(−ln u): `argmax(logits + gumbel)` is a categorical draw.
+    """Standard Gumbel numbers, −ln(−ln u): `argmax(logits + gumbel)` is a categorical sample.
 
     Args:
         seed: int32 `[B]`.

@@ -444,14 +444,14 @@ def test_a_dataset_that_cannot_be_had_says_the_ways_on(name, has_sample, tmp_pat
         data.load(name, data_dir=tmp_path)
     message = str(caught.value)
     assert "\n" not in message and len(message) < 700
-    assert f"The dataset {name!r} cannot be had" in message and str(tmp_path) in message
+    assert f"The dataset {name!r} is not available" in message and str(tmp_path) in message
     assert "ConnectionError: Max retries exceeded (Caused by: no route to host)" in message
     assert "--data-dir" in message and "TFDS_DATA_DIR" in message
     assert ("--sample" in message) == has_sample
 
 
 def test_a_name_that_tfds_does_not_know_is_a_data_error(tmp_path):
-    with pytest.raises(data.DataError, match="The dataset 'mnits' cannot be had"):
+    with pytest.raises(data.DataError, match="The dataset 'mnits' is not available"):
         data.load("mnits", data_dir=tmp_path)
 
 

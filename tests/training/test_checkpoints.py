@@ -193,7 +193,7 @@ def test_a_load_that_fails_half_way_leaves_nothing_of_itself(two, monkeypatch, c
 )
 def test_other_run_is_refused_with_the_differences(two, run, difference):
     model = model_after(0)
-    with pytest.raises(OtherRun, match=re.escape(f"cannot go on with other settings: {difference}")) as caught:
+    with pytest.raises(OtherRun, match=re.escape(f"cannot resume with other settings: {difference}")) as caught:
         Checkpoints(two.folder, run).restore(model)
     assert str(two.folder.parent) in str(caught.value)
     assert "--fresh" in str(caught.value) and "--output" in str(caught.value)
@@ -212,7 +212,7 @@ def test_other_run_is_refused_with_the_differences(two, run, difference):
 )  # fmt: skip
 def test_other_architecture_is_refused_with_the_differences(two, hidden, difference):
     model = model_after(0, hidden)
-    with pytest.raises(OtherRun, match="cannot go on with other architecture: " + difference) as caught:
+    with pytest.raises(OtherRun, match="cannot resume with other architecture: " + difference) as caught:
         two.restore(model)
     assert "--fresh" in str(caught.value)
     assert_equal(model, model_after(0, hidden))

@@ -90,7 +90,7 @@ def test_run_stopped_within_an_epoch_ends_as_if_it_had_not_been(undisturbed, tmp
     step = max(int(path.name.removeprefix("step-")) for path in (output / "checkpoints").glob("step-*"))
     assert 0 < step < 200 and step != 100
     run(output, "mnist_vae", *SHORT)
-    assert f"going on at step {step} of 200" in pathlib.Path(f"{output}.log").read_text()
+    assert f"resuming at step {step} of 200" in pathlib.Path(f"{output}.log").read_text()
     assert_same(output, undisturbed)
     assert not leftovers(output)
 
@@ -109,7 +109,7 @@ def test_full_disk_stops_a_run_with_the_last_checkpoint_kept(undisturbed, tmp_pa
     assert f"kept: {kept}. Make room on the disk and run the same command again" in printed
     run(output, "mnist_vae", *SHORT)
     assert (
-        f"going on at step {int(kept.name.removeprefix('step-'))} of 200" in pathlib.Path(f"{output}.log").read_text()
+        f"resuming at step {int(kept.name.removeprefix('step-'))} of 200" in pathlib.Path(f"{output}.log").read_text()
     )
     assert_same(output, undisturbed)
 

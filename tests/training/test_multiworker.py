@@ -85,7 +85,7 @@ def test_signal_to_one_worker_stops_all_with_a_checkpoint(start_workers, tmp_pat
     (step,) = re.findall(r"stopped at step (\d+) of", logs[0].read_text())
     assert (output / "checkpoints" / f"step-{int(step):08d}").is_dir()
     finish(start_workers(command(output, "multiworker", *flags), logs), logs)
-    assert f"going on at step {step} of" in logs[0].read_text()
+    assert f"resuming at step {step} of" in logs[0].read_text()
     assert_same(output, whole, prior=False)
 
 
@@ -112,5 +112,5 @@ def test_job_whose_workers_are_killed_ends_as_if_they_had_not_been(start_workers
         assert survivor.wait(timeout=120) == 138, printed(logs)
         kills += 1
     finish(start_workers(command(output, "multiworker", *flags), logs), logs)
-    assert kills >= 2 and logs[0].read_text().count("going on at step") >= 2
+    assert kills >= 2 and logs[0].read_text().count("resuming at step") >= 2
     assert_same(output, whole, prior=True)

@@ -253,13 +253,13 @@ def test_plan_follows_flags_and_data(tiny, tmp_path, argv, minimum, epochs, step
 def test_interrupted_run_goes_on_as_if_nothing_had_happened(finished, train, at, tmp_path, capsys, steps):
     for step in steps:
         assert exit_code(train, tmp_path, callbacks=at(step, interrupt)) == 130
-        assert f"stopped at step {step} of 12; run the same command again to go on" in capsys.readouterr().out
+        assert f"stopped at step {step} of 12; run the same command again to resume" in capsys.readouterr().out
         assert (tmp_path / "checkpoints" / f"step-{step:08d}").is_dir()
         assert keras.saving.load_model(tmp_path / "model.keras").sample(1, seed=0).shape == (1, 28, 28, 1)
         assert not (tmp_path / "metrics.json").exists()
 
     metrics = train(tmp_path)
-    assert f"going on at step {step} of 12\n" in capsys.readouterr().out
+    assert f"resuming at step {step} of 12\n" in capsys.readouterr().out
     assert_same_weights(tmp_path, finished[0])
     rows = read_history(tmp_path)
     assert [(row["epoch"], row["step"], float(row["kl_weight"])) for row in rows] == [("1", "6", 0.5), ("2", "12", 1.0)]
@@ -271,7 +271,7 @@ def test_interrupted_run_goes_on_as_if_nothing_had_happened(finished, train, at,
 def test_run_goes_on_with_and_without_a_cache(finished, train, at, tmp_path, capsys, pictures, first, then):
     assert exit_code(train, tmp_path, *first, callbacks=at(8, interrupt)) == 130
     metrics = train(tmp_path, *then)
-    assert "going on at step 8 of 12\n" in capsys.readouterr().out
+    assert "resuming at step 8 of 12\n" in capsys.readouterr().out
     assert_same_weights(tmp_path, finished[0])
     assert metrics["test"] == pytest.approx(finished[1]["test"], rel=1e-5)
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in finished[0].iterdir()}
@@ -282,7 +282,7 @@ def test_disk_that_is_too_small_ends_a_run_without_a_cache(train, tmp_path, caps
     assert exit_code(train, tmp_path, "--no-cache") == 1
     error = capsys.readouterr().err
     assert error.startswith(
-        f"tiny: There is no room for 3 MiB of data in {str(tmp_path)!r} (1 MiB are free). Ways on: "
+        f"tiny: There is no room for 3 MiB of data in {str(tmp_path)!r} (1 MiB are free). Remedies: "
     )
     assert error.count("\n") == 1
     train(tmp_path)
@@ -423,7 +423,7 @@ def test_fresh_starts_over(finished, copy, train, capsys):
 def test_more_epochs_go_on(copy, train, capsys):
     rows = read_history(copy)
     metrics = train(copy, "--epochs", "3")
-    assert "going on at step 12 of 18" in capsys.readouterr().out
+    assert "resuming at step 12 of 18" in capsys.readouterr().out
     assert (metrics["epochs"], metrics["steps"]) == (3, 18)
     assert read_history(copy)[:2] == rows and len(read_history(copy)) == 3
 
@@ -442,7 +442,7 @@ def test_broken_newest_checkpoint_is_named_and_the_one_before_used(finished, cop
     train(copy)
     captured = capsys.readouterr()
     assert f"{newest} cannot be read" in captured.err
-    assert "going on at step 6 of 12" in captured.out
+    assert "resuming at step 6 of 12" in captured.out
     assert_same_weights(copy, finished[0])
 
 
@@ -481,7 +481,7 @@ def test_weights_that_are_nan_after_the_last_step_end_the_run_too(train, at, tmp
     assert not (tmp_path / "metrics.json").exists()
 
 
-# Data that cannot be had.
+# Data that is not available.
 
 
 def test_data_that_cannot_be_had_exits_1_with_the_reason(tiny, tmp_path, capsys, monkeypatch):
@@ -495,7 +495,7 @@ def test_data_that_cannot_be_had_exits_1_with_the_reason(tiny, tmp_path, capsys,
         run.main(tiny(), ["--data-dir", str(tmp_path / "data"), "--output", str(tmp_path / "out")])
     assert caught.value.code == 1
     error = capsys.readouterr().err
-    assert error.startswith("tiny: The dataset 'mnist' cannot be had") and error.count("\n") == 1
+    assert error.startswith("tiny: The dataset 'mnist' is not available") and error.count("\n") == 1
     assert "--sample" in error
 
 

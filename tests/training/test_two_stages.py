@@ -208,9 +208,9 @@ def test_saved_model_draws_from_the_prior(finished):
 def test_run_says_what_it_does(finished, copy, train, capsys):
     train(copy)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1] == "going on at step 8 of 8"
+    assert lines[1] == "resuming at step 8 of 8"
     assert lines[2] == f"transformer over 7×7 codes: {finished[1]['prior']['parameters']:,} parameters"
-    assert lines[3] == "prior: going on at step 8 of 8"
+    assert lines[3] == "prior: resuming at step 8 of 8"
     assert lines[4].startswith("test: ") and "prior_nats_per_code" in lines[4] and len(lines) == 6
 
 
@@ -229,7 +229,7 @@ def test_interrupted_run_goes_on_as_if_nothing_had_happened(finished, train, tmp
         assert load(tmp_path).can_sample == (stage == "in_prior")
         assert not (tmp_path / "metrics.json").exists()
     metrics = train(tmp_path)
-    assert f"{prefix}going on at step {step} of 8\n" in capsys.readouterr().out
+    assert f"{prefix}resuming at step {step} of 8\n" in capsys.readouterr().out
     assert_same_model(tmp_path, finished[0])
     assert metrics["test"] == pytest.approx(finished[1]["test"], rel=1e-4)
     assert len(rows(tmp_path / "prior_transformer" / "history.csv")) == 3
@@ -254,7 +254,7 @@ def test_finished_run_trains_no_further_step(finished, copy, train):
 
 def test_more_epochs_of_the_prior_alone(copy, train, capsys):
     metrics = train(copy, "--prior-epochs", "3", in_model=At(None, no_step))
-    assert "prior: going on at step 8 of 12" in capsys.readouterr().out
+    assert "prior: resuming at step 8 of 12" in capsys.readouterr().out
     assert (metrics["epochs"], metrics["prior"]["epochs"]) == (2, 3)
 
 
@@ -288,7 +288,7 @@ def test_other_settings_of_the_prior_are_refused(finished, copy, train, capsys):
     error = capsys.readouterr().err
     assert "prior_batch_size was '100' and is '50'" in error
     folder = copy / "prior_transformer"
-    assert f"The run in {folder} cannot go on" in error and "remove that folder to start it over" in error
+    assert f"The run in {folder} cannot resume" in error and "remove that folder to start it over" in error
     shutil.rmtree(folder)
     assert train(copy, "--prior-batch-size", "50", in_model=At(None, no_step))["prior"]["steps"] == 8
 

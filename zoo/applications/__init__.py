@@ -1,4 +1,4 @@
-"""What people use VAEs for: each a few functions over any model."""
+"""Applications of VAEs: functions that work with any model."""
 
 from zoo.applications.interpolation import interpolate
 

@@ -1,4 +1,4 @@
-"""From one image to another through the latent space."""
+"""Interpolation between images through the latent space."""
 
 import keras
 import numpy as np
@@ -17,13 +17,13 @@ def interpolate(
 ) -> np.ndarray:
     """Images on the straight line between two images' embeddings.
 
-    An embedding is the posterior mean, for a hierarchical VAE of all layers. For a VQ-VAE it is the encoder's output,
+    An embedding is the posterior mean, of all layers for a hierarchical VAE. For a VQ-VAE it is the encoder's output,
     and each point of the line is quantised.
 
     Args:
         model: a model of the zoo.
         start, end: float `[B,H,W,C]` in [0, 1].
-        num_steps: int >= 2, the two ends among them.
+        num_steps: int >= 2, including the two ends.
         labels: int32 `[B]`, for a conditional model.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Images by dataset name, from a folder, or as arrays; and the batches that a model is fed."""
+"""Images by dataset name, from a folder, or as arrays, and batches of them for training."""
 
 from zoo.data.batches import batches, code_batches, steps_per_epoch
 from zoo.data.errors import DataError

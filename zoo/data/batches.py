@@ -1,7 +1,7 @@
-"""The batches that a model is fed.
+"""Batches for training and evaluation.
 
-Images are uint8 and become float32 in [0, 1] in the batch. What a batch holds is a function of the seed and of the
-number of the training step alone, so that a run can start in the middle of an epoch with what it would have seen.
+Images are uint8 and become float32 in [0, 1] in the batch. The content of a batch depends only on the seed and on the
+number of the training step: a run that resumes in the middle of an epoch sees the batches that it would have seen.
 """
 
 import numpy as np
@@ -28,20 +28,20 @@ def batches(
     Args:
         images: `Images`.
         batch_size: int >= 1; the last batch of an epoch may be smaller.
-        seed: int, of the order and of the binarisation.
-        shuffle: bool, whether each epoch has an order of its own, over the whole set.
-        dynamic: bool, whether pixels are drawn as 0 or 1 with the probability of their grey level, anew at each step.
-        labels: bool, whether to give pairs.
-        first_step: int >= 0, the number of batches to leave out.
+        seed: int, for the order and the binarisation.
+        shuffle: bool, whether to shuffle the whole set anew for each epoch.
+        dynamic: bool, whether to sample each pixel as 0 or 1 at each step, with its grey level as the probability of 1.
+        labels: bool, whether to give pairs (images, labels).
+        first_step: int >= 0, the number of batches to skip.
         epochs: int >= 1, counted from step 0, or None for no end.
-        context: the `tf.distribute.InputContext` of a worker, whose dataset has, in the place of each batch, the shares
-            of that worker's replicas, one after the other; see `zoo.runtime.replicas.distribute`. Or None.
+        context: the `tf.distribute.InputContext` of a worker, or None. The dataset of a worker holds, instead of each
+            batch, the shards of the worker's replicas, one after the other; see `zoo.runtime.replicas.distribute`.
 
     Returns:
         dataset of `[B,H,W,C]`, or of (`[B,H,W,C]`, `[B]`).
 
     Raises:
-        ValueError: for arguments out of range, and for labels of images that have none.
+        ValueError: for arguments out of range, and for `labels=True` with images that have none.
     """
     batch_size = checks.positive_int("batch_size", batch_size)
     if not len(images):
@@ -56,7 +56,7 @@ def batches(
         x = tf.cast(pixels(rows), tf.float32) / 255.0
         if dynamic:
             key = tf.stack([tf.cast(seed, tf.int64), step])
-            # Of the whole batch, so that it does not matter how that is spread.
+            # Drawn for the whole batch, as the result must not depend on how the batch is sharded.
             draws = tf.random.stateless_uniform(tf.concat([[size], tf.shape(x)[1:]], axis=0), seed=key)
             x = tf.cast(draws[places[0] : places[1]] < x, tf.float32)
         x = tf.ensure_shape(x, (None, *images.images.shape[1:]))
@@ -99,20 +99,20 @@ def code_batches(
 
 
 def _reader(array, dtype):
-    """Function of the numbers of rows, int64 `[B]`, that gives these rows of an array in a graph."""
+    """A function that reads rows of an array, given by number as int64 `[B]`, in a graph."""
     if isinstance(array, disk.DiskArray):
         return lambda rows: tf.cast(tf.numpy_function(array.__getitem__, [rows], array.dtype, stateful=False), dtype)
     with tf.device("CPU"):
-        # A variable, for tf.data copies a captured constant several times over.
+        # A variable, as tf.data copies a captured constant several times.
         table = tf.Variable(array, trainable=False, dtype=dtype)
     return lambda rows: tf.gather(table, rows)
 
 
 def _by_step(batch, number, batch_size, seed, shuffle, first_step, epochs, context):
-    """The dataset of `batch(rows, step, places, size)`.
+    """The dataset of `batch(rows, step, places, size)` for all steps.
 
-    The rows are those of a step among `number`, or a replica's share of them: those from places[0] to places[1] of the
-    `size` that the whole batch has.
+    `rows` are the row numbers, below `number`, of a step's batch or of a replica's shard of it. The shard goes from
+    places[0] to places[1] of the `size` rows of the whole batch.
     """
     per_epoch = steps_per_epoch(number, batch_size)
     replicas, first_replica, local_replicas = _replicas(context)
@@ -132,15 +132,15 @@ def _by_step(batch, number, batch_size, seed, shuffle, first_step, epochs, conte
     shares = tf.data.Dataset.range(first_step * local_replicas, end * local_replicas)
     dataset = shares.map(of_share, num_parallel_calls=2, deterministic=True)
     options = tf.data.Options()
-    # The numbers of steps are no examples: a strategy must split the batches, not the range.
+    # The elements here are shards already: a strategy must not split the range of their numbers.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    # There is nothing to tune, and the thread that would do it can hold up the end of a `fit` for a second.
+    # There is nothing to tune, and the tuning thread can delay the end of a `fit` by a second.
     options.autotune.enabled = False
     return dataset.with_options(options).prefetch(4)
 
 
 def _replicas(context):
-    """How many replicas there are, the first of them that a worker has, and how many it has."""
+    """The number of replicas, the first replica of this worker, and the number of this worker's replicas."""
     if context is None:
         return 1, 0, 1
     local = context.num_replicas_in_sync // context.num_input_pipelines
@@ -148,4 +148,5 @@ def _replicas(context):
 
 
 def steps_per_epoch(number: int, batch_size: int) -> int:
+    """The number of batches in one pass over `number` examples."""
     return -(-number // batch_size)

@@ -1,4 +1,4 @@
-"""Reads a picture file as RGB pixels: upright, without transparency, cut and resized."""
+"""Reads a picture file as RGB pixels: upright, without transparency, cropped and resized."""
 
 import functools
 import os
@@ -9,7 +9,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
 
 from zoo.runtime.types import PathLike
 
-# Documents, films, and measurements of unknown range. For some of them Pillow starts other programs.
+# Documents, films, and measurements of unknown range. Pillow starts other programs for some of them.
 _NO_PICTURES = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
 # Formats that Pillow can be built without, with the names of their features.
 _OPTIONAL = {"AVIF": "avif", "JPEG": "jpg", "JPEG2000": "jpg_2000", "WEBP": "webp"}
@@ -18,12 +18,12 @@ _GREY_STEPS = {"L;2": 85, "L;4": 17}  # 2-bit and 4-bit greys: the distance betw
 
 
 class Unreadable(Exception):
-    """A picture that cannot be read. The message is the reason."""
+    """The picture cannot be read. The message is the reason."""
 
 
 @functools.cache
 def endings() -> dict[str, str]:
-    """File endings that are read, in lower case with the dot, mapped to Pillow's names of their formats: dict."""
+    """The file endings that can be read, in lower case with the dot, mapped to Pillow's names of the formats."""
     missing = {name for name, feature in _OPTIONAL.items() if not features.check(feature)}
     known = Image.registered_extensions()  # first, as it fills Image.OPEN
     readable = (set(Image.OPEN) | {"MPO"}) - _NO_PICTURES - missing  # MPO is opened as JPEG
@@ -31,17 +31,17 @@ def endings() -> dict[str, str]:
 
 
 def usual_endings() -> str:
-    """The well-known among `endings`, for messages: ".avif, .bmp, …"."""
+    """The well-known endings among `endings`, for messages: ".avif, .bmp, …"."""
     return ", ".join(ending for ending in _USUAL if ending in endings())
 
 
 def read(path: PathLike, image_size: tuple[int, int], background: tuple[int, int, int]) -> tuple[np.ndarray, list[str]]:
     """The pixels of a picture file.
 
-    Of several frames or pages the first is read. It is turned upright by its EXIF orientation, put on `background`
-    where it is transparent, converted to 8-bit RGB (16-bit values keep their upper byte, colour profiles are not
-    applied), cut around its centre to the aspect ratio of `image_size`, and resized with antialiasing. A picture that
-    already has that size is left to the bit.
+    Reads the first of several frames or pages. Turns it upright by its EXIF orientation, puts it on `background` where
+    it is transparent, converts it to 8-bit RGB (16-bit values keep their upper byte, colour profiles are not applied),
+    crops it around its centre to the aspect ratio of `image_size`, and resizes it with antialiasing. The pixels of a
+    picture that already has this size are unchanged.
 
     Args:
         path: path of a file.
@@ -49,7 +49,7 @@ def read(path: PathLike, image_size: tuple[int, int], background: tuple[int, int
         background: (red, green, blue), ints from 0 to 255.
 
     Returns:
-        (pixels, warnings): uint8 `[H,W,3]`, and a list of str that Pillow warned of.
+        (pixels, warnings): uint8 `[H,W,3]`, and a list of str, the warnings of Pillow.
 
     Raises:
         Unreadable: if the file cannot be opened, is broken, or has pixels of unknown range.
@@ -68,7 +68,7 @@ def read(path: PathLike, image_size: tuple[int, int], background: tuple[int, int
             raise
         except Exception as error:  # broken files raise errors of many classes
             raise Unreadable(_reason(path, error)) from error
-    # Leaves out DecompressionBombWarning, a subclass: large photographs are fine, and true bombs are errors.
+    # Without DecompressionBombWarning, a subclass: large photographs are fine, and real bombs raise errors.
     return pixels, [str(warning.message) for warning in caught if warning.category in (UserWarning, RuntimeWarning)]
 
 
@@ -81,7 +81,7 @@ def _eight_bits(image):
     if image.mode.startswith("I"):
         white_is_zero = getattr(image, "tag_v2", {}).get(ExifTags.Base.PhotometricInterpretation) == 0
         return _upper_byte(upright, 12 if raw_mode == "I;12" else 16, white_is_zero)
-    # Pillow leaves a PNG's transparent colour as the file has it, whatever it makes of the pixels.
+    # Pillow keeps the transparent colour of a PNG in the file's scale, even if it rescales the pixels.
     transparency = upright.info.get("transparency")
     if raw_mode in _GREY_STEPS and isinstance(transparency, int):
         upright.info["transparency"] = transparency * _GREY_STEPS[raw_mode]
@@ -91,7 +91,7 @@ def _eight_bits(image):
 
 
 def _raw_mode(image):
-    """Pillow's name of the pixel layout in the file, or None. Known only until the pixels are read."""
+    """Pillow's name of the pixel layout in the file, or None. Available only before the pixels are read."""
     arguments = image.tile[0].args if image.tile else None
     first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
     return first if isinstance(first, str) else None
@@ -101,16 +101,16 @@ def _upright(image):
     image.load()
     try:
         Image.Exif().load(image.info.get("exif", b""))  # raises for broken data, which opening a JPEG hides
-        image.getexif()  # and keeps it
+        image.getexif()  # also keeps the data in the image
     except Exception:  # broken EXIF data raise errors of many classes
         warnings.warn("EXIF data cannot be read, so the picture may lie on its side", stacklevel=2)
         return image
-    image.info.pop("exif", None)  # or Pillow would write it anew, and fail where it cannot write what it has read
+    image.info.pop("exif", None)  # or Pillow would rewrite it, and fail for data that it can read but not write
     return ImageOps.exif_transpose(image)
 
 
 def _upper_byte(image, bits, white_is_zero):
-    """Integer greys as mode "L", or "LA" if one level stands for transparent."""
+    """Integer greys as mode "L", or "LA" if one level means transparent."""
     levels = np.asarray(image).astype(np.int64)
     if levels.min() < 0 or levels.max() >= 2**bits:
         raise Unreadable(f"its pixels are integers of more than {bits} bits, whose range is unknown")
@@ -126,7 +126,7 @@ def _on_background(image, background):
     """An image of at most 8 bits a channel as RGB, composited on the background."""
     if not image.has_transparency_data:
         return image.convert("RGB")
-    image = image.convert("LA") if image.mode == "La" else image  # the one conversion of La that Pillow has
+    image = image.convert("LA") if image.mode == "La" else image  # the only conversion from La that Pillow supports
     behind = Image.new("RGBA", image.size, (*background, 255))
     return Image.alpha_composite(behind, image.convert("RGBA")).convert("RGB")
 
@@ -137,7 +137,7 @@ def _resized(image, image_size):
     kept_rows = min(rows, max(1, columns * height // width))
     kept_columns = min(columns, max(1, rows * width // height))
     top, left = (rows - kept_rows) // 2, (columns - kept_columns) // 2
-    # Not `resize(box=…)`, which blends in pixels from around the box.
+    # Not `resize(box=…)`, which blends in pixels from outside the box.
     image = image.crop((left, top, left + kept_columns, top + kept_rows))
     return image.resize((width, height), Image.Resampling.BILINEAR)
 

@@ -1,5 +1,5 @@
-"""The error of data that cannot be had."""
+"""The error for data that is not available."""
 
 
 class DataError(RuntimeError):
-    """Data that cannot be had. The message says in one paragraph what came and names the ways on."""
+    """The data is not available. The message says in one paragraph what was received, and names the remedies."""

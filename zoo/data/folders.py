@@ -1,4 +1,4 @@
-"""Finds the picture files of a folder, each once, in an order that depends on their names alone."""
+"""Finds the picture files of a folder, each once, in an order that depends only on their names."""
 
 import collections
 import dataclasses
@@ -18,9 +18,9 @@ class Found:
     Attributes:
         pictures: paths, sorted as strings relative to the folder.
         broken: pairs (path, reason) of links, folders and files that cannot be used.
-        others: how many files there are of each other ending.
+        others: the number of files of each other ending.
         hidden: hidden files and folders, relative to the folder.
-        again: files and folders reached a second time, relative to the folder.
+        again: files and folders found a second time, through links, relative to the folder.
     """
 
     pictures: list[pathlib.Path] = dataclasses.field(default_factory=list)
@@ -30,7 +30,7 @@ class Found:
     again: list[pathlib.Path] = dataclasses.field(default_factory=list)
 
     def messages(self) -> list[str]:
-        """One line for each broken file, and one for each kind of files left out: list of str."""
+        """A line for each broken file, and one for each kind of files that was left out."""
         lines = [f"skipped {path}: {reason}" for path, reason in sorted(self.broken)]
         if number := self.others.total():
             which = "1 file that is no picture" if number == 1 else f"{number} files that are no pictures"
@@ -52,8 +52,8 @@ def some(things: Sequence[object], number: int = 3) -> str:
 def find(directory: pathlib.Path, endings: Collection[str]) -> Found:
     """Lists the pictures of a folder and its subfolders.
 
-    Links are followed last, so an added link never changes the path under which another picture is found. A file or
-    folder that is reached twice, by symbolic or hard links, counts once; loops of links end. Names that begin with a
+    Links are followed last: an added link never changes the path under which another picture is found. A file or folder
+    that is reached twice, by symbolic or hard links, counts once, and loops of links end. Names that begin with a
     dot are left out.
 
     Args:
@@ -79,7 +79,7 @@ def find(directory: pathlib.Path, endings: Collection[str]) -> Found:
                 found.hidden.append(entry.relative_to(directory))
             else:
                 (links if entry.is_symlink() else below).append(entry)
-        paths += reversed(below)  # a stack: the first is next
+        paths += reversed(below)  # reversed, as `paths` is a stack
     found.pictures.sort(key=lambda path: path.relative_to(directory).as_posix())
     found.hidden.sort()
     found.again = sorted(path.relative_to(directory) for path in found.again)
@@ -87,7 +87,7 @@ def find(directory: pathlib.Path, endings: Collection[str]) -> Found:
 
 
 def _visit(path, endings, found, seen):
-    """Records a file in `found`, or returns the sorted entries of a folder; each only once, by `seen`."""
+    """Records a file in `found`, or returns the sorted entries of a folder. Skips what is in `seen`."""
     status = os.stat(path)
     is_folder, ending = stat.S_ISDIR(status.st_mode), path.suffix.lower()
     if not is_folder and ending not in endings:

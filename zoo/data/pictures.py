@@ -1,4 +1,4 @@
-"""The pictures of a folder."""
+"""Loads the pictures of a folder."""
 
 import hashlib
 import pathlib
@@ -19,35 +19,36 @@ def load_folder(
     disk_folder: PathLike | None = None,
     background: tuple[int, int, int] = (255, 255, 255),
 ) -> Splits:
-    """The pictures of a folder and its subfolders, split; no labels.
+    """Loads the pictures of a folder and its subfolders, without labels, and splits them.
 
-    Reads every picture format that Pillow opens, by file ending in either case: .png, .jpg, .webp, .tif, .gif, .bmp,
-    .avif and rarer ones, but no documents or films. Of several frames or pages it takes the first. Names that begin
-    with a dot are left out. Links are followed.
+    Reads every picture format that Pillow opens, by the file ending in upper or lower case: .png, .jpg, .webp, .tif,
+    .gif, .bmp, .avif and rarer ones, but no documents or films. It takes the first of several frames or pages, skips
+    names that begin with a dot, and follows links.
 
     Each picture is turned upright by its EXIF orientation, put on `background` where it is transparent, and converted
-    to 8-bit RGB: 16-bit values keep their upper byte, and colour profiles are not applied. Then it is cut around its
-    centre to the aspect ratio of `image_size` and resized with antialiasing. A picture that already has that size is
-    left to the bit.
+    to 8-bit RGB: 16-bit values keep their upper byte, and colour profiles are not applied. Then it is cropped around
+    its centre to the aspect ratio of `image_size` and resized with antialiasing. The pixels of a picture that already
+    has this size are unchanged.
 
-    A picture counts once, however many links lead to it and however many copies have the same pixels after resizing,
-    so no picture is in two parts of the split. The order is that of the paths relative to the folder.
+    A picture counts once, even if several links lead to it or copies have the same pixels after resizing. No picture is
+    therefore in two splits. Pictures are in the order of their paths relative to the folder.
 
-    stderr names each file that cannot be read, with the reason, and counts the files that are left out. A tenth of the
-    pictures is for validation and a tenth for testing, at least one each; a single picture serves for all three.
+    A line on stderr names each file that cannot be read, with the reason; others count the files that are left out. A
+    tenth of the pictures is for validation and a tenth for testing, at least one each. A single picture is used for all
+    three splits.
 
     Args:
         directory: path.
         image_size: (H, W), or an int for squares, at least 1.
         disk_folder: as in `load`.
-        background: (red, green, blue), ints from 0 to 255, the colour behind transparent pixels. White by default.
+        background: (red, green, blue), ints from 0 to 255, the colour behind transparent pixels; white by default.
 
     Returns:
         `Splits` of colour images, uint8 `[N,H,W,3]`.
 
     Raises:
         ValueError: for an `image_size` or a `background` of another form.
-        DataError: if there is no such folder, or no picture in it that can be read.
+        DataError: if there is no such folder, or it has no picture that can be read.
         zoo.runtime.disk.NoRoom: if the disk cannot hold the images.
     """
     image_size = checks.image_size("image_size", image_size)
@@ -73,7 +74,7 @@ def load_folder(
 
 
 def _pictures(paths, image_size, background, disk_folder):
-    """`Images` of picture files, in their order. Broken files and copies are left out, and named on stderr."""
+    """`Images` of picture files, in their order. Skips broken files and copies, and names them on stderr."""
     images = disk.empty((len(paths), *image_size, 3), np.uint8, disk_folder)
     firsts: dict[bytes, pathlib.Path] = {}
     told: set[str] = set()
@@ -84,10 +85,10 @@ def _pictures(paths, image_size, background, disk_folder):
         except decoding.Unreadable as error:
             print(f"skipped {path}: {error}", file=sys.stderr)
             continue
-        for warning in sorted(set(warnings) - told):  # once each: the same one may hold for every file
+        for warning in sorted(set(warnings) - told):  # each text once, as it may be the same for every file
             print(f"read {path}, with a warning: {warning}", file=sys.stderr)
         told.update(warnings)
-        # Pixels rather than file bytes: the same picture in two formats must not be in two parts of the split either.
+        # A hash of pixels, not of file bytes: the same picture in two formats must not be in two splits.
         first = firsts.setdefault(hashlib.sha256(pixels.tobytes()).digest(), path)
         if first is not path:
             copies.append(f"{path} of {first}")

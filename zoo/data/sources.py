@@ -1,4 +1,4 @@
-"""Datasets of TFDS by name, and the samples of three of them that ship with the package."""
+"""TFDS datasets by name, and small samples of three of them that ship with the package."""
 
 import dataclasses
 import logging
@@ -21,19 +21,19 @@ SAMPLES = ("mnist", "fashion_mnist", "cifar10")
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """How a TFDS dataset becomes images: its splits, and what its pixels need."""
+    """The conversion of a TFDS dataset to images: its splits, and the treatment of pixels and labels."""
 
     train: str = "train"
     test: str = "test"
     top: int = 255  # the largest pixel value
-    crop: int | None = None  # side of the central square that is kept
+    crop: int | None = None  # side of the central square to keep
     label: str | None = "label"
 
 
 SOURCES = {
     # dSprites has one split and binary pixels; its test images are the last tenth of a fixed shuffle.
     "dsprites": Source(test="", top=1, label="label_shape"),
-    # The usual central square (Larsen et al. 2016) leaves out most of the background.
+    # The usual central square (Larsen et al. 2016) without most of the background.
     "celeb_a": Source(crop=148, label=None),
 }
 
@@ -45,22 +45,22 @@ def load(
     sample: bool = False,
     disk_folder: PathLike | None = None,
 ) -> Splits:
-    """A TFDS dataset by name, split.
+    """Loads a TFDS dataset by name, and splits it.
 
     Args:
         name: str, of TFDS: "mnist", "cifar10", "svhn_cropped", …
-        data_dir: path where TFDS looks for the dataset, and puts it. None: the environment variable TFDS_DATA_DIR,
+        data_dir: path where TFDS looks for the dataset and stores it. None: the environment variable TFDS_DATA_DIR,
             else TFDS's default.
-        image_size: (H, W), or an int for squares, or None to leave the size.
+        image_size: (H, W), or an int for squares, or None to keep the size.
         sample: bool, whether to read the small subset that ships with the package instead.
-        disk_folder: path of a folder on whose disk the images are kept, while they are used, rather than in memory.
+        disk_folder: path of a folder to keep the images on disk while they are used; None keeps them in memory.
 
     Returns:
         `Splits`.
 
     Raises:
         ValueError: for an `image_size` of another form.
-        DataError: if the dataset cannot be had.
+        DataError: if the dataset is not available.
         zoo.runtime.disk.NoRoom: if the disk cannot hold the images.
 
     Example:
@@ -85,13 +85,13 @@ def load(
 
 
 def _prepared(name, data_dir):
-    """The TFDS builder of a dataset that lies prepared on disk, after a download where it must be."""
+    """The TFDS builder of a dataset, downloaded and prepared on disk if it was not."""
     import tensorflow_datasets as tfds
 
     where = data_dir or os.environ.get("TFDS_DATA_DIR") or None
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
-    # It would print each of its ten attempts; the last one's error says all.
+    # It would print each of its ten attempts; the error of the last one is enough.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     try:
         builder = tfds.builder(name, data_dir=where)
@@ -100,20 +100,20 @@ def _prepared(name, data_dir):
                 f"{name} is not in {builder.data_dir_root} yet: fetching it; without a network, TFDS tries for minutes"
             )
         builder.download_and_prepare()
-    except Exception as error:  # whatever the network, the disk or a server far away may bring
+    except Exception as error:  # network, disk and servers raise errors of many classes
         ways = "pass --data-dir (or set TFDS_DATA_DIR) to a folder that holds it, prepared by TFDS"
         if name in SAMPLES:
             ways += ", or pass --sample for the small real subset that ships with the package"
         reason = " ".join(str(error).split())[:300]
         raise DataError(
-            f"The dataset {name!r} cannot be had: it is not prepared in {where or 'the default TFDS folder'}, and "
-            f"fetching it failed ({type(error).__name__}: {reason}). Ways on: try again with a network, {ways}."
+            f"The dataset {name!r} is not available: it is not prepared in {where or 'the default TFDS folder'}, and "
+            f"fetching it failed ({type(error).__name__}: {reason}). Remedies: try again with a network, {ways}."
         ) from error
     return builder
 
 
 def _read(builder, split, source, image_size, disk_folder):
-    """A whole split, each image written once into its place."""
+    """Reads a whole split. Each image is written once, directly to its place."""
     import tensorflow_datasets as tfds
 
     info = builder.info
@@ -151,9 +151,9 @@ def _read(builder, split, source, image_size, disk_folder):
 
 
 def _pictures_of_records(builder, split, picture, label):
-    """Batches of what `picture` makes of a split's examples, in the order of TFDS, at a third of its time.
+    """Batches of the results of `picture` for the examples of a split, in the order of TFDS, in a third of its time.
 
-    None for a split that is not one file of records of 8-bit images.
+    None for a split that is not a single record file of 8-bit images.
     """
     feature, path = builder.info.features["image"], tfds_compat.single_record_file(builder, split)
     if path is None or feature.np_dtype != np.uint8:

@@ -1,4 +1,4 @@
-"""Images in memory or on disk, and their division into training, validation and test."""
+"""Images in memory or on disk, and their splits for training, validation and testing."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from zoo.runtime import checks, disk
 
-_SPLIT_SEED = 20140514  # what is validation does not depend on a run's seed, so that runs compare
+_SPLIT_SEED = 20140514  # the same validation images for each seed of a run, as runs must compare
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,12 +27,13 @@ class Images:
         return len(self.images)
 
     def take(self, indices: np.ndarray | slice) -> "Images":
+        """Some of the images and their labels."""
         return Images(disk.take(self.images, indices), None if self.labels is None else self.labels[indices])
 
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
-    """The three parts of a dataset. `validation` is cut from the training images; `test` is for the end."""
+    """The three splits of a dataset. `validation` is cut from the training images; `test` is for the final figures."""
 
     train: Images
     validation: Images
@@ -40,18 +41,18 @@ class Splits:
 
 
 def validation_size(number: int) -> int:
-    """How many of `number` training images are held out: a tenth, at least 1, at most 5,000."""
+    """The number of images to hold out of `number` training images: a tenth, at least 1, at most 5,000."""
     return min(max(1, number // 10), 5000)
 
 
 def cut(images: Images, number: int) -> tuple[Images, Images]:
-    """Splits off `number` images, the same ones at each call: (rest, cut)."""
+    """Splits off `number` images, the same ones at each call; returns (rest, cut)."""
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(images))
     return images.take(np.sort(order[number:])), images.take(np.sort(order[:number]))
 
 
 def binarize(images: Images, seed: int) -> Images:
-    """Static binarisation: each pixel becomes 0 or 255 for good, 255 with the probability of its grey level."""
+    """Static binarisation: each pixel becomes 0 or 255, once, with its grey level as the probability of 255."""
     binary = disk.empty_like(images.images)
     for number, part in enumerate(disk.chunks(images.images)):
         grey = images.images[part]
@@ -61,7 +62,7 @@ def binarize(images: Images, seed: int) -> Images:
 
 
 def pixel_variance(images: Images) -> float:
-    """The variance of all values of `images`, scaled to [0, 1]: float."""
+    """The variance of all values of `images`, scaled to [0, 1]."""
     pixels = images.images
     counts = sum(np.bincount(pixels[part].ravel(), minlength=256) for part in disk.chunks(pixels))
     levels = np.arange(256) / 255.0

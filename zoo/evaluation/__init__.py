@@ -1,4 +1,4 @@
-"""How good a model is, on images that it was not trained on."""
+"""Measures of a model on held-out images."""
 
 from zoo.evaluation.likelihood import log_prob
 from zoo.evaluation.reconstruction import reconstruction_error

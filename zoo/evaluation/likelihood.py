@@ -1,4 +1,4 @@
-"""Bounds of the likelihood over a dataset."""
+"""Bounds of the log-likelihood of a dataset."""
 
 from collections.abc import Iterable
 
@@ -17,11 +17,11 @@ def log_prob(
     Args:
         model: a model of the zoo.
         batches: iterable of float images `[B,H,W,C]`, or of (images, labels) for a conditional model.
-        num_samples: int >= 1, importance samples an image.
+        num_samples: int >= 1, importance samples per image.
         seed: int.
 
     Returns:
-        dict of floats: `log_prob`, and `standard_error`, of that mean over the images (NaN for one).
+        dict of floats: `log_prob`, and the `standard_error` of this mean over the images (NaN for a single image).
 
     Example:
         >>> batches = [images[:16], images[16:]]
@@ -36,7 +36,7 @@ def log_prob(
     values = []
     for number, batch in enumerate(batches):
         x, labels = batch if model.conditional else (batch, None)
-        # A seed for each batch, or the i-th images of all batches would share their noise.
+        # Another seed for each batch, or the i-th images of all batches would share their noise.
         values.append(evaluate(x, labels, tf.constant(seed + number)).numpy())
     examples = np.concatenate(values).astype(np.float64)
     spread = examples.std(ddof=1) if len(examples) > 1 else np.nan

@@ -1,4 +1,4 @@
-"""How close reconstructions come."""
+"""The error of reconstructions."""
 
 import math
 from collections.abc import Iterable
@@ -18,11 +18,11 @@ def reconstruction_error(
     Args:
         model: a model of the zoo.
         batches: iterable of float images `[B,H,W,C]`, or of (images, labels) for a conditional model.
-        variance: float, of the training data over all its values; None leaves the ratio out.
+        variance: float, the variance of all values of the training data; None leaves the ratio out.
 
     Returns:
-        dict of floats: `mse`, in squared units of the [0, 1] range; `mse_over_variance`, 1 for a model that
-        gives the mean value everywhere; `psnr`, −10 log10 mse, in dB.
+        dict of floats: `mse`, in squared units of the [0, 1] range; `mse_over_variance`, 1 for a model that always
+        gives the mean value; `psnr`, −10 log10 mse, in dB.
 
     Example:
         >>> zoo.evaluation.reconstruction_error(model, [images], variance=images.var())

@@ -1,4 +1,4 @@
-"""One way out for every model: write into a temporary place, check, rename."""
+"""Exports a model: writes it to a temporary place, checks it, and moves it into place."""
 
 import json
 import pathlib
@@ -13,7 +13,7 @@ from zoo.runtime import checks, cores, files, startup
 from zoo.runtime.types import ArrayLike, PathLike
 
 FORMATS = ("tf_saved_model", "litert", "onnx")
-# Endings that no folder should have, and what to do instead.
+# Endings that a folder must not have, and the expected path instead.
 _KERAS = 'a folder, or a file that ends in ".tflite"; Keras\'s own file is written by model.save("model.keras")'
 _NO_FOLDERS = {
     ".tflite": 'a folder; a TFLite file takes format="litert", or none',
@@ -24,7 +24,7 @@ _NO_FOLDERS = {
 }
 
 
-@cores.sub_batches(1)  # a graph that others are to run
+@cores.sub_batches(1)  # other machines run the graph
 def export(
     model: keras.Model,
     path: PathLike,
@@ -35,40 +35,40 @@ def export(
     labels: ArrayLike | None = None,
     metadata: Mapping[str, object] | None = None,
 ) -> pathlib.Path:
-    """Writes a model with all its signatures, sampling included; `zoo.export.signatures` lists them.
+    """Writes a model with all its signatures, including sampling; `zoo.export.signatures` lists them.
 
-    What was written is compared with the model before it is put in place (`zoo.export.check`), and the table printed.
-    Beside it lie the table, what quantisation costs, and golden vectors.
+    The export is compared with the model before it is put in place (`zoo.export.check`), and the table is printed. The
+    table, the cost of quantisation, and golden vectors are written beside it.
 
-    ONNX files lie in a folder, one a signature, and take any batch; each holds the weights that it needs. Their inputs
-    and outputs are called as in the SavedModel, but that `reconstruct` gives `image_out`.
+    An ONNX export is a folder with one file per signature, for any batch; each file holds the weights that it needs.
+    Inputs and outputs have the names of the SavedModel, except that `reconstruct` gives `image_out`.
 
     Args:
-        model: a built model of the zoo. One of mixed precision is exported in float32.
-        path: str or path. For "tf_saved_model" the folder of the model, in which the next free version number is
-            taken, or that of a version, such as `digits/3`; for "litert" a file that ends in `.tflite`; for "onnx" a
-            folder, in the place of an earlier one.
-        format: "tf_saved_model", for TensorFlow and its servers, "litert", a TFLite file, or "onnx", for ONNX Runtime,
-            which needs the packages of `pip install 'vae-zoo[onnx]'`; None for the one that the ending of `path` names:
-            "litert" for ".tflite", else "tf_saved_model".
+        model: a built model of the zoo. A model of mixed precision is exported in float32.
+        path: str or path. For "tf_saved_model" the folder of the model, which gets the next free version number, or the
+            folder of a version, such as `digits/3`; for "litert" a file that ends in `.tflite`; for "onnx" a folder,
+            which replaces an earlier export.
+        format: "tf_saved_model", for TensorFlow and its servers; "litert", a TFLite file; or "onnx", for ONNX Runtime,
+            which needs the packages of `pip install 'vae-zoo[onnx]'`. None chooses by the ending of `path`: "litert"
+            for ".tflite", else "tf_saved_model".
         quantization: None, "float16" or "int8", of the weights in a TFLite file. Its cost is measured: PSNR against
             the model in float32, decibels, and the change of `log_prob`, nats.
-        batch_size: int >= 1, of a TFLite file's signatures; the others take any.
-        images: float `[N,H,W,C]` in [0, 1], to check and measure with; None for images of the model's own.
+        batch_size: int >= 1, of the signatures of a TFLite file; the other formats take any batch.
+        images: float `[N,H,W,C]` in [0, 1], for the check and the cost; None for images that the model makes.
         labels: int32 `[N]` or float32 `[N,d]`, for a conditional model; None for all its classes in turn, or for
             attributes between 0 and 1.
-        metadata: dict with any of `name`, `version`, `description`, `author`, `license`, `training_data`, put into
-            TFLite and ONNX files; what else it has is kept too, so long as JSON can hold it.
+        metadata: dict with any of `name`, `version`, `description`, `author`, `license`, `training_data`, written into
+            TFLite and ONNX files. Other keys are kept too, if JSON can hold their values.
 
     Returns:
         path of the version folder, the file, or the folder of ONNX files.
 
     Raises:
-        ValueError: for an argument of another kind or range, a `format` that contradicts the ending of `path`, a model
-            that has not been built or whose weights are not finite, a path that cannot be written to, or an operator
-            that TFLite has not built in, or ONNX has not.
-        ImportError: for "onnx", where its packages are missing.
-        zoo.export.parity.ParityError: if what was written does not agree with the model.
+        ValueError: for arguments of another type or out of range, a `format` that contradicts the ending of `path`, a
+            model that has not been built or whose weights are not finite, a path that cannot be written to, or an
+            operator that is no builtin of TFLite, or not in ONNX.
+        ImportError: for "onnx", if its packages are missing.
+        zoo.export.parity.ParityError: if the export does not agree with the model.
 
     Example:
         >>> model.export("digits")
@@ -99,13 +99,13 @@ def export(
     try:
         json.dumps(metadata)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"Expected `metadata` to be what JSON can hold. Received: {error}") from error
+        raise ValueError(f"Expected `metadata` to be a dict that JSON can hold. Received: {error}") from error
     with startup.quiet():
         return writer(model, path, reference, cases, metadata, quantization, batch_size)
 
 
 def _format(path, format):
-    """The format that is meant: the one given, or read off the ending of `path`; the two must agree."""
+    """The given format, or the one of the ending of `path`; the two must agree."""
     if format is not None:
         checks.one_of("format", format, FORMATS)
     ending = path.suffix.lower()
@@ -147,7 +147,7 @@ def _write_litert(model, path, reference, cases, metadata, quantization, batch_s
             report["quantization"] = parity.cost(reference, runtime, cases)
         vectors = golden.vectors(reference if quantization is None else runtime, cases)
         beside = {".golden.json": vectors, ".json": report}
-        for suffix in beside:  # lest that of an older file stand beside this one
+        for suffix in beside:  # a file of an older export must not stay beside this one
             path.with_suffix(suffix).unlink(missing_ok=True)
         written.replace(path)
         for suffix, content in beside.items():
@@ -169,7 +169,7 @@ _WRITERS = {"tf_saved_model": _write_saved_model, "litert": _write_litert, "onnx
 
 
 def _ranges(model):
-    """What values the inputs may have, where their types do not say it."""
+    """The ranges of input values that their dtypes do not imply."""
     support = model.likelihood.support
     ranges = {} if support is None else {"value_range": {"image": list(support)}}
     source = model.label_source()

@@ -1,4 +1,4 @@
-"""TFLite files after their conversion: the check of every operator, aliases of signatures, and metadata.
+"""Edits converted TFLite files: checks every operator, adds aliases of signatures and metadata.
 
 `zoo._compat.flatbuffer` reads and writes the files.
 """
@@ -16,12 +16,12 @@ from zoo.runtime.types import PathLike
 
 _BORDER = {schema.TensorType.FLOAT32: "float32", schema.TensorType.INT32: "int32"}
 METADATA = "vae_zoo"
-# The tensors of a signature by "inputs" or "outputs" and their names, each with its dtype and shape.
+# The tensors of a signature: "inputs" or "outputs", then the name, then dtype and shape.
 Sides: TypeAlias = dict[str, dict[str, dict[str, str | list[int]]]]
 
 
 def add_aliases(file: schema.ModelT, aliases: Mapping[str, str]) -> None:
-    """Adds signatures under other names, which share the graph of the first."""
+    """Adds signatures under other names, which share the graph of the original."""
     for alias, name in aliases.items():
         original = next(signature for signature in file.signatureDefs if signature.signatureKey.decode() == name)
         signature = copy.copy(original)
@@ -30,7 +30,7 @@ def add_aliases(file: schema.ModelT, aliases: Mapping[str, str]) -> None:
 
 
 def check(file: schema.ModelT) -> None:
-    """Raises ValueError for what a runtime without TensorFlow would not run, with the operator and its layer."""
+    """Raises ValueError if a runtime without TensorFlow could not run the file, with the operator and its layer."""
     for graph in file.subgraphs:
         for operator in graph.operators:
             code = file.operatorCodes[operator.opcodeIndex]
@@ -74,10 +74,10 @@ def describe(file: schema.ModelT) -> dict[str, Sides]:
 
 
 def add_metadata(file: schema.ModelT, metadata: Mapping[str, object]) -> None:
-    """Puts `metadata` into the file, with the signatures' shapes and types.
+    """Adds `metadata` to the file, with the shapes and types of the signatures.
 
-    Twice: as JSON under the name "vae_zoo", and its name, description, version, author and licence as the standard
-    "TFLITE_METADATA" (metadata_schema.fbs of TFLite Support, table ModelMetadata), which model viewers show.
+    It is stored twice: as JSON under the name "vae_zoo"; and its name, description, version, author and licence as the
+    standard "TFLITE_METADATA" (metadata_schema.fbs of TFLite Support, table ModelMetadata), which model viewers show.
     """
     contents = {
         METADATA: json.dumps({**metadata, "signatures": describe(file)}).encode(),
@@ -87,7 +87,7 @@ def add_metadata(file: schema.ModelT, metadata: Mapping[str, object]) -> None:
         flatbuffer.add_metadata(file, name, content)
 
 
-# The places of a ModelMetadata's fields in its schema.
+# The field numbers of ModelMetadata in its schema.
 _FIELDS = {"name": 0, "description": 1, "version": 2, "author": 4, "license": 5}
 
 
@@ -102,7 +102,7 @@ def _standard(metadata):
 
 
 def read_metadata(path: PathLike) -> dict[str, object]:
-    """The JSON that `add_metadata` put into a `.tflite` file, or {} where there is none."""
+    """The JSON metadata that `add_metadata` added to a `.tflite` file, or {} if there is none."""
     with open(path, "rb") as stream:
         file = flatbuffer.read(stream.read())
     for entry in file.metadata or []:

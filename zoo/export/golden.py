@@ -1,11 +1,11 @@
-"""Golden vectors: inputs and outputs to check a port to another runtime with, as JSON.
+"""Golden vectors: inputs and outputs that check a port to another runtime, as JSON.
 
     {"tolerance": 1e-4,
      "tensors": {"sample/image": {"dtype": "float32", "shape": [2, 28, 28, 1], "base64": "AAAAAA…"}, …},
      "signatures": {"sample": {"inputs": {"seed": "seed", …}, "outputs": {"image": "sample/image", …}}, …}}
 
-A signature names tensors, those that are alike once. `base64` holds the numbers row by row, four bytes each, the lowest
-first. Each row is an example of its own: runtimes of batch 1 take one after the other.
+A signature refers to tensors by name; equal tensors are stored once. `base64` holds the numbers row by row, four bytes
+each, little-endian. Each row is a separate example: runtimes of batch 1 take one row after the other.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""TFLite files of builtin operators alone, which any runtime of LiteRT reads."""
+"""TFLite files with builtin operators only, which every LiteRT runtime reads."""
 
 import tempfile
 from collections.abc import Mapping
@@ -22,8 +22,9 @@ def convert(
 ) -> bytes:
     """The model's signatures as the bytes of a TFLite file.
 
-    int8 is the converter's own: weights of 8 bits, one scale a channel, activations in float32. On the models here it
-    gave the smaller files, at the same speed, than the same scheme of ai-edge-quantizer (benchmarks/export.md).
+    int8 is the converter's own scheme: 8-bit weights with one scale per channel, and activations in float32. For the
+    models here it gave smaller files than the same scheme of ai-edge-quantizer, at the same speed
+    (benchmarks/export.md).
 
     Args:
         model: a built model of the zoo, in float32.
@@ -32,7 +33,7 @@ def convert(
         metadata: dict, as `flatbuffer.add_metadata` takes it.
 
     Raises:
-        ValueError: if an operator has no builtin form, with its name and that of its layer.
+        ValueError: if an operator has no builtin form; the message names the operator and its layer.
     """
     with tempfile.TemporaryDirectory() as folder:
         names = saved_model.write(model, folder, batch_size)

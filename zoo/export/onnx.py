@@ -1,7 +1,7 @@
-"""ONNX files, one a signature, which ONNX Runtime reads: a folder of `encode.onnx`, `sample.onnx` and so on.
+"""ONNX files for ONNX Runtime, one per signature: a folder with `encode.onnx`, `sample.onnx` and so on.
 
-Inputs and outputs have the names of `zoo.export.signatures`, but for one: as a name stands for one tensor in an ONNX
-graph, an output with the name of an input has `_out` behind it. That is `image_out` of `reconstruct`.
+Inputs and outputs have the names of `zoo.export.signatures`. A name means a single tensor in an ONNX graph, and an
+output with the name of an input therefore gets the suffix `_out`: `reconstruct` gives `image_out`.
 """
 
 import json
@@ -26,17 +26,17 @@ METADATA = "vae_zoo"
 
 
 def require_packages() -> None:
-    """Raises ImportError, with the command that installs them, where packages that write or run ONNX are missing."""
+    """Raises ImportError if packages for ONNX are missing, with the command that installs them."""
     checks.extra("onnx", "tf2onnx", "onnx", "onnxruntime")
 
 
 def output_name(output: str, inputs: Collection[str]) -> str:
-    """What a signature's output is called in its file, given the names of the inputs."""
+    """The name of a signature's output in its file, given the names of the inputs."""
     return f"{output}_out" if output in inputs else output
 
 
 def is_exported(folder: pathlib.Path) -> bool:
-    """Whether a folder holds ONNX files of `write`."""
+    """Whether a folder holds ONNX files that `write` made."""
     return (folder / "decode.onnx").is_file()
 
 
@@ -46,11 +46,11 @@ def write(model: keras.Model, folder: PathLike, metadata: Mapping[str, object] |
     Args:
         model: a built model of the zoo, in float32.
         folder: path, of a folder that exists.
-        metadata: dict, kept in each file's properties: what model viewers show by itself, all of it as JSON under the
-            name "vae_zoo".
+        metadata: dict, stored in each file's properties: the entries that model viewers show separately, and all of
+            them as JSON under the name "vae_zoo".
 
     Raises:
-        ValueError: if an operator has no form in ONNX, with its name and its place in the model.
+        ValueError: if an operator has no form in ONNX; the message names it and its place in the model.
     """
     for name, signature in signatures.of(model).items():
         file = _convert(name, signature)
@@ -66,7 +66,7 @@ def _convert(name, signature):
     specs = list(signature.inputs.values())
     try:
         file = onnx_compat.convert(tf.function(call, autograph=False), specs, OPSET)
-    except Exception as error:  # of any class
+    except Exception as error:  # tf2onnx raises errors of many classes
         raise ValueError(f"Expected a model that converts to ONNX. Received from tf2onnx: {error}") from error
     _check(file)
     file.graph.name = name
@@ -76,8 +76,8 @@ def _convert(name, signature):
 
 
 def _check(file):
-    """Raises ValueError for an operator that ONNX has not, with its place, and for other types than the contract's."""
-    import onnx  # here, as it need not be installed
+    """Raises ValueError for operators that are not in ONNX, and for inputs and outputs of other types."""
+    import onnx  # imported here, as it is optional
 
     for node in _nodes(file.graph):
         if node.domain or not onnx.defs.has(node.op_type, OPSET):
@@ -89,7 +89,7 @@ def _check(file):
 
 
 def _nodes(graph):
-    """All nodes, those of loops among them."""
+    """All nodes, including those inside loops."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:
@@ -105,7 +105,7 @@ def _add_metadata(file, signature, metadata):
 
 
 def name_outputs(vectors: dict[str, Any]) -> dict[str, Any]:
-    """Golden vectors, the outputs called as in the files."""
+    """Golden vectors with the output names of the ONNX files."""
     named = {}
     for name, sides in vectors["signatures"].items():
         inputs = sides["inputs"]
@@ -115,7 +115,7 @@ def name_outputs(vectors: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_free(path: pathlib.Path) -> None:
-    """Raises ValueError unless `path` is new, an empty folder, or an earlier export, whose place may be taken."""
+    """Raises ValueError unless `path` is new, an empty folder, or an earlier export that may be replaced."""
     if path.is_file():
         checks.fail("path", "a folder", str(path))
     others = sorted(one.name for one in path.iterdir() if one.name not in _OWN) if path.is_dir() else []
@@ -124,7 +124,7 @@ def check_free(path: pathlib.Path) -> None:
 
 
 def place(scratch: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
-    """Renames a finished folder to `path`, in the place of an earlier one."""
+    """Renames a finished folder to `path`, and replaces an earlier export."""
     if path.is_dir():
         files.remove(path)
     os.rename(scratch, path)

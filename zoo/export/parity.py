@@ -1,4 +1,4 @@
-"""Whether an exported model is the model: the same numbers for the same inputs, row by row."""
+"""Compares an exported model with the original: the same inputs must give the same numbers, row by row."""
 
 import math
 import pathlib
@@ -16,13 +16,13 @@ from zoo.runtime.types import ArrayLike, Arrays, Cases, PathLike
 
 TOLERANCE = 1e-4
 ROWS = 8
-# The ends of the range of seeds among them.
+# Includes the ends of the range of seeds.
 _SEEDS = (0, 1, -1, 2**31 - 1, -(2**31), 12345, -98765, 2**20)
 _TEMPERATURES = (1.0, 1.0, 0.7, 1.0, 0.5, 1.0, 0.0, 1.0)
 
 
 class Row(TypedDict):
-    """How far an output of a signature is from the model's. `psnr` is of images, in decibels."""
+    """The difference between an output of an export and the model's. `psnr` is for images, in decibels."""
 
     signature: str
     output: str
@@ -34,7 +34,7 @@ class Row(TypedDict):
 
 
 class ParityError(RuntimeError):
-    """An exported model gives other numbers than the model."""
+    """The exported model gives other numbers than the model."""
 
 
 def check(
@@ -42,15 +42,15 @@ def check(
 ) -> list[Row]:
     """Runs every signature of an exported model and of the model itself on the same inputs, and prints a table.
 
-    The largest difference of an output is that of |a − b| / max(1, |a|), and is allowed to be 1e-4; integers must be
-    identical. Rows of a SavedModel, or of ONNX files, are also run alone, as a row must not depend on its batch. Of a
-    quantised file nothing is asked: the table then says what it costs.
+    The difference of an output is the largest |a − b| / max(1, |a|), and may be at most 1e-4; integers must be
+    identical. For a SavedModel and for ONNX files each row is also run alone, as a row must not depend on its batch. A
+    quantised file has no limit: the table then shows the cost of quantisation.
 
     Args:
         path: str or path, a version folder, a model's folder (its newest version), a `.tflite` file or a folder of ONNX
             files.
-        model: the model that it was exported from.
-        images: float `[N,H,W,C]` in [0, 1], or None for images of the model's own.
+        model: the model that was exported.
+        images: float `[N,H,W,C]` in [0, 1], or None for images that the model makes.
         labels: int32 `[N]` or float32 `[N,d]`, for a conditional model; None for all its classes in turn, or for
             attributes between 0 and 1.
 
@@ -60,7 +60,7 @@ def check(
 
     Raises:
         ValueError: if `path` is no exported model, or the model's weights are not finite.
-        ImportError: for ONNX files, where the packages of `vae-zoo[onnx]` are missing.
+        ImportError: for ONNX files, if the packages of `vae-zoo[onnx]` are missing.
     """
     path = pathlib.Path(path)
     require_finite(model)
@@ -72,11 +72,11 @@ def check(
 
 
 def require_finite(model: keras.Model) -> None:
-    """Raises ValueError for the first weight that is NaN or infinite somewhere, as no runtime could agree with it."""
+    """Raises ValueError for the first weight with NaN or infinite values, as no runtime could agree with it."""
     for weight in model.weights:
         if "float" not in weight.dtype:
             continue
-        values = np.asarray(weight.numpy(), np.float64)  # as NumPy itself knows no bfloat16
+        values = np.asarray(weight.numpy(), np.float64)  # NumPy itself has no bfloat16
         number = values.size - np.count_nonzero(np.isfinite(values))
         if number:
             raise ValueError(
@@ -137,7 +137,7 @@ def _inputs(reference, signature, given):
 
 
 def _own_images(model):
-    """Images that look like those that the model knows, as far as it can make any."""
+    """Samples of the model, or reconstructions of noise if it cannot sample."""
     noise = random.uniform(random.row_seeds(0, ROWS), model.image_shape)
     if not model.can_sample:
         return model.reconstruct(noise)
@@ -185,7 +185,7 @@ def _one_by_one(runtime, signature, inputs):
 
 
 def _largest(expected, received):
-    """The largest |a − b| / max(1, |a|); NaN where either is."""
+    """The largest |a − b| / max(1, |a|); NaN if either is."""
     expected = expected[: len(received)]
     if expected.shape != received.shape or expected.dtype != received.dtype:
         return math.inf
@@ -194,7 +194,7 @@ def _largest(expected, received):
 
 
 def psnr(expected: np.ndarray, received: np.ndarray) -> float:
-    """Peak signal-to-noise ratio of images in [0, 1], decibels; 200 at most, for equal ones."""
+    """Peak signal-to-noise ratio of images in [0, 1], decibels, capped at 200 (equal images)."""
     error = np.mean((expected.astype(np.float64) - received) ** 2)
     return float(min(200.0, -10.0 * np.log10(max(error, 1e-20))))
 
@@ -213,7 +213,15 @@ def require(reference: runtimes.Runtime, runtime: runtimes.Runtime, cases: Cases
 
 
 def cost(reference: runtimes.Runtime, runtime: runtimes.Runtime, cases: Cases) -> dict[str, float]:
-    """What quantisation costs, printed: PSNR of images, decibels; change of `log_prob`, nats; share of codes kept."""
+    """Measures and prints the cost of quantisation.
+
+    Returns:
+        dict of floats: PSNR of images, decibels; change of `log_prob`, nats; share of codes that are the same; largest
+        error of other outputs.
+
+    Raises:
+        ParityError: if an output is not finite.
+    """
     figures = {}
     for signature, inputs in cases.items():
         expected, received = reference.run(signature, **inputs), runtime.run(signature, **inputs)
@@ -236,6 +244,7 @@ def cost(reference: runtimes.Runtime, runtime: runtimes.Runtime, cases: Cases) -
 
 
 def table(rows: Iterable[Row]) -> str:
+    """The rows of `check` as a text table."""
     lines = [f"{'signature':<12} {'output':<9} {'rows':>4}  {'largest difference':>18}  {'allowed':>7}"]
     for row in rows:
         mark = "" if row["passed"] else "  too large"

@@ -1,4 +1,4 @@
-"""The runtimes that an exported model is compared in: each runs a signature on arrays of any number of rows."""
+"""The runtimes of the comparison. Each runs a signature on arrays of any number of rows."""
 
 import pathlib
 from typing import Protocol
@@ -21,7 +21,7 @@ class Runtime(Protocol):
 
 
 class Keras:
-    """The model itself, step by step."""
+    """The model itself, run eagerly."""
 
     name = "Keras"
 
@@ -34,7 +34,7 @@ class Keras:
 
 
 class SavedModel:
-    """A version folder."""
+    """A SavedModel in a version folder."""
 
     name = "SavedModel"
 
@@ -47,12 +47,12 @@ class SavedModel:
 
 
 class LiteRT:
-    """A `.tflite` file, on one thread: batch after batch of its own size."""
+    """A `.tflite` file, on one thread, in batches of the file's own size."""
 
     name = "LiteRT"
 
     def __init__(self, path: PathLike) -> None:
-        from ai_edge_litert.interpreter import Interpreter  # here, so that `import zoo` need not
+        from ai_edge_litert.interpreter import Interpreter  # imported here, as `import zoo` does not need it
 
         self.interpreter = Interpreter(model_path=str(path), num_threads=1)
 
@@ -93,13 +93,14 @@ class ONNX:
 
 
 def in_float32(model: keras.Model) -> keras.Model:
-    """The model itself, or a copy of it that computes in float32 where a part of it has another policy."""
-    # Of float32 throughout it need not be one that Keras can save.
+    """The model itself if all of it computes in float32, else a copy that does."""
+    # Not always a copy, as a float32 model may be one that Keras cannot save.
     if all(layer.compute_dtype == "float32" for layer in keras_compat.layers_of(model)):
         return model
     changed = _in_float32(keras.saving.serialize_keras_object(model))
     changed.pop("compile_config", None)
-    copy = keras.saving.deserialize_keras_object(changed, safe_mode=False)  # it has run as it is
+    # Safe mode is off, as the model's code has already run in this process.
+    copy = keras.saving.deserialize_keras_object(changed, safe_mode=False)
     copy.set_weights(model.get_weights())
     return copy
 

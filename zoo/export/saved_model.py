@@ -1,4 +1,4 @@
-"""SavedModels, as TensorFlow Serving loads them."""
+"""SavedModels in the layout of TensorFlow Serving."""
 
 import errno
 import os
@@ -13,13 +13,14 @@ from zoo.runtime.types import Cases, PathLike
 
 
 def write(model: keras.Model, folder: PathLike, batch_size: int | None = None) -> list[str]:
-    """Writes the model's signatures to `folder`, without Keras's objects: TensorFlow alone loads it.
+    """Writes the model's signatures to `folder`, without Keras objects: TensorFlow alone can load it.
 
-    Gives the names of the signatures, without the aliases.
+    Returns:
+        list of str, the names of the signatures without the aliases.
     """
     traced = {name: signature.trace() for name, signature in signatures.of(model, batch_size).items()}
     module = tf.Module()
-    # The weights that the signatures read, and no others: no optimizer, no metrics, no averages of a codebook.
+    # Only the weights that the signatures read: no optimizer, no metrics, no moving averages of a codebook.
     module.weights = list({id(weight): weight for call in traced.values() for weight in call.variables}.values())
     aliases = {alias: traced[name] for alias, name in signatures.ALIASES.items()}
     options = tf.saved_model.SaveOptions(experimental_debug_stripper=True)
@@ -28,17 +29,17 @@ def write(model: keras.Model, folder: PathLike, batch_size: int | None = None) -
 
 
 def write_warmup(folder: PathLike, name: str, requests: Cases) -> None:
-    """Writes the requests that TensorFlow Serving makes before it says that it is ready.
+    """Writes the warm-up requests that TensorFlow Serving runs before it reports that it is ready.
 
-    The records are those of the `tensorflow-serving-api` package: 30 KB, kept by TensorFlow Serving's authors, and a
-    client needs it anyway.
+    The records come from the `tensorflow-serving-api` package: 30 KB, maintained by the authors of TensorFlow Serving,
+    and gRPC clients need it anyway.
 
     Args:
-        folder: path, of the version.
-        name: str, the model's.
+        folder: path of the version folder.
+        name: str, the name of the model.
         requests: dict of signatures' names to dicts of arrays.
     """
-    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2  # here, so that `import zoo` need not
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2  # `import zoo` does not need it
 
     path = pathlib.Path(folder, "assets.extra", "tf_serving_warmup_requests")
     path.parent.mkdir(exist_ok=True)
@@ -54,9 +55,10 @@ def write_warmup(folder: PathLike, name: str, requests: Cases) -> None:
 
 
 def place(scratch: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
-    """Renames a finished SavedModel into its version folder, and gives that.
+    """Renames a finished SavedModel to its version folder, and returns the folder.
 
-    `path` is the version's folder where its name is a number, else the model's, in which the next free number is taken.
+    If the name of `path` is a number, it is the version folder. Otherwise it is the model's folder, and the version
+    gets the next free number in it.
     """
     if is_version(path):
         os.rename(scratch, path)
@@ -67,12 +69,13 @@ def place(scratch: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
         try:
             os.rename(scratch, target)
             return target
-        except OSError as error:  # another export was faster
+        except OSError as error:  # another export took the number
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise
 
 
 def is_version(path: pathlib.Path) -> bool:
+    """Whether the name of a folder is a version number."""
     return path.name.isdecimal()
 
 

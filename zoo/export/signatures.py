@@ -8,8 +8,8 @@
 | `sample` | `seed` i32 `[B]`, `temperature` f32 `[B]` | `image`, and `z` or `codes` |
 | `log_prob` | `image`, `seed` | `log_prob` f32 `[B]`, nats |
 
-and `labels`, i32 `[B]` classes or f32 `[B,d]` attributes, where the model, or the prior of a VQ-VAE, is conditional.
-The latents of a hierarchical VAE lie behind one another in one row, top layer first. A VQ-VAE without a prior has
+If the model, or the prior of a VQ-VAE, is conditional, they also take `labels`: i32 `[B]` classes or f32 `[B,d]`
+attributes. The latents of a hierarchical VAE are concatenated to one row, top layer first. A VQ-VAE without a prior has
 neither `sample` nor `log_prob`.
 """
 
@@ -26,7 +26,7 @@ ALIASES = {"serving_default": "reconstruct"}
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-    """A function of a model that is exported.
+    """An exported function of a model.
 
     Args:
         call: function of tensors, by the names of `inputs`, that gives a dict of tensors.
@@ -40,7 +40,7 @@ class Signature:
         """The `tf.function` of the inputs, traced."""
 
         def call(**inputs):
-            # A SavedModel takes inputs of any shape, and an encoder that flattens them would make something of all.
+            # A SavedModel takes inputs of any shape, and an encoder that flattens them might accept a wrong one.
             checked = {name: tf.ensure_shape(value, self.inputs[name].shape) for name, value in inputs.items()}
             return self.call(**checked)
 
@@ -100,7 +100,7 @@ def of(model: keras.Model, batch_size: int | None = None) -> dict[str, Signature
 
 
 def _latents(encoding):
-    """The spec of what `decode` takes, read off what `encode` gives."""
+    """The spec of the latents or codes that `decode` takes, from the output of `encode`."""
     outputs = encoding.trace().structured_outputs
     name = "codes" if "codes" in outputs else "mean"
     return tf.TensorSpec(outputs[name].shape, outputs[name].dtype, "codes" if name == "codes" else "z")

@@ -1,4 +1,4 @@
-"""Layers that draw random numbers in training: seeded, restored on loading, and different on each replica."""
+"""Layers that draw random numbers in training. They are seeded, saved with their state, and differ between replicas."""
 
 import importlib
 import warnings

@@ -1,4 +1,4 @@
-"""Dropout that goes on after loading where it stopped, and differs between replicas."""
+"""Dropout that resumes after loading where it stopped, and differs between replicas."""
 
 from typing import Any
 
@@ -14,19 +14,19 @@ from zoo.runtime.types import Config, Tensor
 class Dropout(Noise):
     """Sets each number to 0 with probability `rate` in training, and divides the others by 1 − rate.
 
-    Keras's own gives every replica the same mask, and forgets when it is loaded which masks it drew. Here a mask
-    depends on the seed, on how many were drawn (a weight), and on the replica, as the noise of `zoo.layers.Sampling`.
+    Keras's layer gives all replicas the same mask, and starts over when it is loaded. This one derives a mask from the
+    seed, the number of earlier draws (a weight) and the replica, as `zoo.layers.Sampling` does with its noise.
 
     Args:
         rate: float in [0, 1).
-        seed: int, or None for one drawn afresh at each construction.
+        seed: int, or None for a new random seed at each construction.
 
     Call arguments:
         x: float of any shape.
-        training: bool; False gives `x` as it is.
+        training: bool; False returns `x` unchanged.
 
     Returns:
-        of `x`'s shape and dtype.
+        a tensor of `x`'s shape and dtype.
 
     Raises:
         ValueError: if `rate` is out of range.

@@ -1,4 +1,4 @@
-"""What draws noise in training: streams that go on after loading where they stopped, and differ between replicas."""
+"""Noise in training: streams that resume after loading where they stopped, and differ between replicas."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,17 +10,17 @@ from zoo import random
 from zoo.runtime import checks, replicas
 from zoo.runtime.types import Config, Shape, Tensor
 
-_SHARED = -1  # in the place of a replica's number
+_SHARED = -1  # stands for the replica's number where all replicas draw the same
 
 
 class Noise(layers.Layer):
-    """A layer with random numbers of its own, which depend on a seed, on how many draws it made, and on the replica.
+    """Base of layers with random numbers, which depend on a seed, the number of earlier draws, and the replica.
 
-    The number of draws is a weight, so that it is saved and restored; two replicas never share their noise. Keras's own
-    generators give every replica the same, and forget when they are loaded what they drew.
+    The number of draws is a weight: it is saved and restored. Two replicas never share their noise. Keras's own
+    generators give all replicas the same numbers, and start over when they are loaded.
 
     Args:
-        seed: int, or None for one drawn afresh at each construction.
+        seed: int, or None for a new random seed at each construction.
     """
 
     def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
@@ -34,15 +34,15 @@ class Noise(layers.Layer):
         self.built = True
 
     def draw(self, generator: Callable[..., Tensor], shape: Shape | Tensor) -> Tensor:
-        """Numbers of `shape` from one of TensorFlow's stateless generators, and one draw more on the counter."""
-        # TensorFlow's, as training noise need not agree between runtimes and they are faster.
+        """Numbers of `shape` from one of TensorFlow's stateless generators. Raises the counter of draws by one."""
+        # Training noise need not agree between runtimes, and TensorFlow's generators are faster than `zoo.random`.
         stream = random.fold_in(self._key, replicas.replica_id())
         noise = generator(shape, seed=tf.stack([stream, self.draws.value]))
         self.draws.assign_add(1)
         return noise
 
     def row_seeds(self, number: int | Tensor) -> Tensor:
-        """Seeds int32 `[number]`, the same on every replica, and one draw more on the counter."""
+        """Seeds int32 `[number]`, the same on every replica. Raises the counter of draws by one."""
         seeds = random.row_seeds(random.fold_in(random.fold_in(self._key, _SHARED), self.draws.value), number)
         self.draws.assign_add(1)
         return seeds

@@ -1,4 +1,4 @@
-"""The reparameterised draw."""
+"""Sampling from the posterior, reparameterised."""
 
 import tensorflow as tf
 from keras import ops, saving
@@ -10,13 +10,13 @@ from zoo.runtime.types import ArrayLike, Shape, Tensor
 
 @saving.register_keras_serializable("zoo")
 class Sampling(Noise):
-    """z = μ + e^(½ log σ²) · ε with ε ~ N(0, I), so that the draw has a gradient.
+    """z = μ + e^(½ log σ²) · ε with ε ~ N(0, I): a sample with a gradient.
 
-    Kingma & Welling 2014, eq. (10). The noise depends on the seed, on how many draws the layer has made
-    (a weight, so that it is saved and restored), and on the replica: two replicas never share it.
+    Kingma & Welling 2014, eq. (10). The noise depends on the seed, on the number of earlier draws (a weight, which is
+    saved and restored), and on the replica: two replicas never share it.
 
     Args:
-        seed: int, or None for one drawn afresh at each construction.
+        seed: int, or None for a new random seed at each construction.
 
     Call arguments:
         mean, log_var: `[B, …]`.
@@ -35,5 +35,5 @@ class Sampling(Noise):
         return distributions.reparameterize(mean, log_var, self.noise(ops.shape(mean)))
 
     def noise(self, shape: Shape | Tensor) -> Tensor:
-        """Standard normal noise of `shape`, and one draw more on the counter."""
+        """Standard normal noise of `shape`. Raises the counter of draws by one."""
         return self.draw(tf.random.stateless_normal, shape)

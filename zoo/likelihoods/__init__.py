@@ -1,4 +1,4 @@
-"""p(x|z): what a decoder's output says of the data."""
+"""Likelihoods p(x|z): the distribution of the data, given the decoder's output."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,7 @@ _BY_NAME = {
 
 
 def get(identifier: str | Mapping[str, object] | Likelihood) -> Likelihood:
-    """A likelihood from its name, its serialised form, or itself.
+    """A likelihood from its name or its serialised form; a likelihood is returned as it is.
 
     Raises:
         ValueError: if `identifier` is none of these.

@@ -12,7 +12,7 @@ from zoo.runtime.types import Config, Tensor
 
 @saving.register_keras_serializable("zoo")
 class DiscretizedLogistic(Likelihood):
-    """A logistic over the 256 values, its location and scale for each value from the decoder."""
+    """A logistic over the 256 values. The decoder gives a location and a log-scale for each channel of a pixel."""
 
     eight_bit = True
 

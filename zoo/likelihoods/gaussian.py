@@ -13,19 +13,19 @@ from zoo.runtime.types import Config, Tensor
 
 @saving.register_keras_serializable("zoo")
 class Gaussian(Likelihood):
-    """N(x; params + m, σ²), one σ for all values, m the middle of `range`. A density: its nats can have any sign.
+    """N(x; params + m, σ²) with one σ for all values; m is the middle of `range`. A density: its log can have any sign.
 
     Args:
-        scale: how σ comes about.
+        scale: the choice of σ.
             A float > 0: fixed, in units of `x`.
             "learned": one trainable weight.
             "optimal": in training, the value that maximises the likelihood of the batch (Rybkin et al. 2021,
-            eq. 6). Outside training a moving average of it: a scale computed from the very
-            images that it judges would give no density and no ELBO.
-        momentum: float in [0, 1), of that moving average.
-        range: pair of floats (low, high), between which the data lie: (0, 1) for images, (-1, 1) where they are scaled
-            like that. What the model gives is clipped to it. None for the real line: m is 0, and nothing is clipped, as
-            for tables, series and standardised data.
+            eq. 6). Outside training, a moving average of this value: with a scale computed from the images that it
+            judges, `log_prob` would be neither a density nor part of an ELBO.
+        momentum: float in [0, 1), the momentum of the moving average.
+        range: pair of floats (low, high), the range of the data: (0, 1) for images, (-1, 1) for images scaled to it.
+            The mean is clipped to it. None for the real line, as for tables, series and standardised data: m is 0, and
+            nothing is clipped.
 
     Raises:
         ValueError: if `scale` or `range` is none of these.
@@ -40,7 +40,7 @@ class Gaussian(Likelihood):
     ) -> None:
         super().__init__(**kwargs)
         self.range = self.support = None if range is None else _pair("range", range)
-        self.unbounded = range is not None  # on the real line a network may know better what its data are
+        self.unbounded = range is not None  # on the real line the data may suit a bounded activation
         if not isinstance(scale, str):
             scale = checks.number("scale", scale, 0.0, open_low=True)
         elif scale not in ("learned", "optimal"):
@@ -68,11 +68,11 @@ class Gaussian(Likelihood):
         if not isinstance(self.scale, str):
             return ops.convert_to_tensor(2.0 * math.log(self.scale), "float32")
         if self.scale == "optimal" and training:
-            # At the optimum the derivative by the scale is zero, so that no gradient need pass here.
+            # At the optimum the derivative by the scale is zero: no gradient needs to pass here.
             x, mean = ops.stop_gradient(x), ops.stop_gradient(mean)
             squared = ops.mean(ops.square(x - mean), axis=tuple(range(1, len(x.shape))))
             optimal = distributions.bound_log_var(ops.log(replicas.mean_over_batch(squared) + 1e-12))
-            # A plain mean at first, so that the zero it starts from never counts.
+            # A plain mean at first, as the initial zero must not count.
             rate = ops.maximum(1.0 - self.momentum, 1.0 / (self.updates + 1.0))
             self.log_var.assign(self.log_var + rate * (optimal - self.log_var))
             self.updates.assign_add(1.0)

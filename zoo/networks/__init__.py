@@ -1,9 +1,9 @@
 """Builders of the usual encoders and decoders: functional Keras models.
 
-Any Keras model of the same shapes can take their place. An encoder for Gaussian latents gives `[B, 2·latent_dim]`:
-means, then log-variances; a decoder gives the likelihood's parameters, `params_size(channels)` a pixel, without an
-activation. No network normalises over the batch, so that an example's result does not depend on its neighbours or on
-replicas.
+Any Keras model of the same shapes can replace them. An encoder for Gaussian latents gives `[B, 2·latent_dim]`: means,
+then log-variances. A decoder gives the likelihood's parameters, `params_size(channels)` per pixel, without an
+activation. No network here normalises over the batch: the result for an example depends neither on the other examples
+nor on the number of replicas.
 """
 
 from zoo.networks.conv import conv_decoder, conv_encoder

@@ -1,4 +1,4 @@
-"""What several networks are made of."""
+"""Building blocks that several networks share."""
 
 from keras import layers
 
@@ -25,8 +25,8 @@ def posterior(x: Tensor, latent_dim: int) -> Tensor:
 def residual(x: Tensor, channels: int, activation: str, hidden: int | None = None) -> Tensor:
     y = layers.Activation(activation)(x)
     y = layers.Conv2D(hidden or max(1, channels // 2), 3, padding="same", activation=activation)(y)
-    # Without a bias, which the next layer has: TensorFlow 2.21's fusion of convolution, bias, sum and ReLU fails here,
-    # and takes all other fusions of the graph with it.
+    # No bias, as the next layer has one: TensorFlow 2.21's fusion of convolution, bias, sum and ReLU fails here, and
+    # then no other fusion of the graph happens either.
     return layers.Add()([x, layers.Conv2D(channels, 1, use_bias=False)(y)])
 
 

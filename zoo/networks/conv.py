@@ -57,9 +57,9 @@ def conv_decoder(
     """A dense layer, then transposed convolutions, one for each entry of `filters`.
 
     Args:
-        output_shape: (H, W, parameters a pixel); H and W divisible by 2 ** len(filters).
+        output_shape: (H, W, parameters per pixel); H and W divisible by 2 ** len(filters).
         latent_dim: int >= 1.
-        filters: channels before each doubling: (64, 32) goes 7×7×64, 14×14×32, 28×28×32.
+        filters: channels before each doubling: (64, 32) takes 7×7×64 to 14×14×32 to 28×28×32.
         blocks: int >= 0, residual blocks before each doubling and after the last.
         dense: int >= 1, units of the first layer.
 

@@ -13,7 +13,7 @@ from zoo.runtime.types import Shape
 def mlp_encoder(
     image_shape: Shape, latent_dim: int, hidden: Sequence[int] = (512, 512), activation: str = "relu"
 ) -> keras.Model:
-    """Dense layers: `[B,H,W,C]` to `[B, 2·latent_dim]`. Any shape of image, or of table, will do.
+    """Dense layers: `[B,H,W,C]` to `[B, 2·latent_dim]`. Works for data of any shape, tables included.
 
     Example:
         >>> zoo.networks.mlp_encoder((28, 28, 1), latent_dim=16).output_shape
@@ -46,7 +46,7 @@ def mlp_critic(latent_dim: int, hidden: Sequence[int] = (256, 256, 256)) -> kera
     """The critic of a `zoo.FactorVAE`: dense layers with leaky ReLUs, `[B,latent_dim]` to logits `[B,1]`.
 
     Kim & Mnih 2018, appendix A, have six layers of 1,000 units, `hidden=(1000,) * 6`, which take longer on a CPU than a
-    small VAE does. It computes in float32 under any dtype policy.
+    small VAE. The critic computes in float32 under any dtype policy.
     """
     x = inputs = keras.Input((latent_dim,))
     for units in hidden:

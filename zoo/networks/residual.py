@@ -11,15 +11,15 @@ from zoo.runtime.types import Shape
 def residual_encoder(
     image_shape: Shape, code_dim: int = 64, filters: int = 128, downsamples: int = 2, blocks: int = 2
 ) -> keras.Model:
-    """The encoder of a VQ-VAE: halvings, residual blocks after each, one vector for each place.
+    """The encoder of a VQ-VAE: halvings of the image, with residual blocks after each, give a grid of vectors.
 
-    After van den Oord et al. 2017, section 4.1; deviation: blocks at every resolution, not at the last one only, which
-    took the error on CIFAR-10 down by about a twentieth for the same training time.
+    After van den Oord et al. 2017, section 4.1; deviation: blocks at every resolution instead of the last one only,
+    which lowered the error on CIFAR-10 by about a twentieth for the same training time.
 
     Args:
         image_shape: (H, W, C); H and W divisible by 2 ** downsamples.
         code_dim: int >= 1, channels of the result.
-        filters: int, channels at the last resolution; half as many at those before.
+        filters: int, channels at the last resolution; half as many at the others.
         downsamples: int >= 1: 2 takes 32×32 to 8×8.
         blocks: int >= 0, at each resolution.
 
@@ -44,7 +44,7 @@ def residual_decoder(
 
     Args:
         grid_shape: (h, w, code_dim).
-        params: int >= 1, parameters a pixel.
+        params: int >= 1, parameters per pixel.
         filters, blocks: as in `residual_encoder`.
         upsamples: int >= 1: 2 takes 8×8 to 32×32.
 

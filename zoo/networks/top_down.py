@@ -1,4 +1,4 @@
-"""The networks of a hierarchical VAE: a bottom-up encoder, and stochastic layers along one top-down path."""
+"""The networks of a hierarchical VAE: a bottom-up encoder, and a top-down path of stochastic layers."""
 
 import functools
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from zoo.runtime.types import Config, Ints, Shape, Tensor
 
 
 def strided(convolution: type[layers.Layer], filters: int, factor: int, **kwargs: Any) -> layers.Layer:
-    """A convolution that takes a grid down, or a transposed one that takes it up, by `factor`."""
-    kernel = {1: 3, 2: 4}.get(factor, factor)  # the usual ones overlap; large factors are dense layers by place
+    """A convolution that reduces a grid by `factor`, or a transposed one that enlarges it by `factor`."""
+    kernel = {1: 3, 2: 4}.get(factor, factor)  # kernels overlap, except for large factors
     return convolution(filters, kernel, strides=factor, padding="same", **kwargs)
 
 
 def per_scale(name: str, value: Ints, number: int) -> tuple[int, ...]:
-    """One int for each of `number` scales: an int stands for all."""
+    """One int for each of `number` scales, from an int for all or from one for each."""
     values = value if isinstance(value, (list, tuple)) else (value,) * number
     if len(values) != number:
         checks.fail(name, f"an int or one for each of the {number} scales", value)
@@ -45,7 +45,7 @@ def _are_sizes(values):
 
 
 def _require_activation(name):
-    """Raises ValueError unless `name` names an activation: the layer is saved by it."""
+    """Raises ValueError unless `name` is the name of an activation; the layer saves it by name."""
     try:
         known = isinstance(name, str) and keras.activations.get(name) is not None
     except ValueError:
@@ -56,19 +56,19 @@ def _require_activation(name):
 
 @saving.register_keras_serializable("zoo")
 class TopDown(layers.Layer):
-    """The path of a hierarchical VAE: `layers` stochastic layers at each of `scales`, then the likelihood's parameters.
+    """The decoder of a hierarchical VAE: `layers` stochastic layers at each of `scales`, and an output layer.
 
-    With images of 32×32, scales (32, 8, 2) and layers (1, 2, 3): one layer of latents at 1×1, two at 4×4, three at
-    16×16.
+    With images of 32×32, scales (32, 8, 2) and layers (1, 2, 3), it has one layer of latents at 1×1, two at 4×4 and
+    three at 16×16.
 
     Args:
-        image_shape: (H, W, parameters a pixel).
-        scales: ints, coarse first: by how much an image is larger than the grids of latents. Each a multiple of the
-            next, the first a divisor of H and W.
+        image_shape: (H, W, parameters per pixel).
+        scales: ints, coarse first: the ratio of the image's size to that of the latents' grid. Each is a multiple of
+            the next; the first divides H and W.
         layers: int or ints, stochastic layers at each scale.
         latent_dim: int or ints, channels of the latents at each scale.
-        width: int or ints, channels of the path at each scale; those of the encoder's features.
-        hidden: int or ints, channels within the networks of each scale.
+        width: int or ints, channels of the path at each scale, the same as the encoder's features have.
+        hidden: int or ints, channels inside the networks of each scale.
         activation: str, the name of an activation of Keras.
 
     Call arguments:
@@ -78,7 +78,7 @@ class TopDown(layers.Layer):
         `[B,H,W,parameters]`.
 
     Raises:
-        ValueError: for arguments out of range; for latents of other shapes.
+        ValueError: for arguments out of range, and for latents of other shapes.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class TopDown(layers.Layer):
     def call(self, z: Sequence[Tensor], training: bool = False) -> Tensor:
         wanted = [block.latent_shape for block in self.blocks]
         shapes = [tuple(latents.shape[1:]) for latents in z]
-        if shapes != wanted:  # some would be broadcast
+        if shapes != wanted:  # some of them would broadcast silently
             checks.fail("z", f"a list of latents of shapes {wanted}, a row for each image", shapes)
         h = self.begin(ops.shape(z[0])[0])
         for block, latents in zip(self.blocks, z):
@@ -156,15 +156,16 @@ class TopDownBlock(layers.Layer):
         q(z | above, x) = N(μ + Δμ, σ² e^Δ),   Δμ, Δ = posterior(h + δ, features)
         h ← h + δ + project(z);   h ← h + residual(h)
 
-    The path holds all that is above: inference and generation share it (Sønderby et al. 2016, "Ladder Variational
+    The path carries all layers above. Inference and generation share it (Sønderby et al. 2016, "Ladder Variational
     Autoencoders", section 2; Child 2021, "Very Deep VAEs", figure 3, for the residual form). The posterior is relative
     to the prior (Vahdat & Kautz 2020, NVAE, section 3.2).
 
     Args:
         grid: (h, w).
         width, latent_dim, hidden, activation: as in `TopDown`, for this layer.
-        factor: int >= 1, by how much the path is enlarged on entering, from `incoming` channels.
-        gain: float > 0, gain in variance of what is added to the path, at first.
+        factor: int >= 1, the enlargement of the path before this layer.
+        incoming: int >= 1, channels of the path before the enlargement.
+        gain: float > 0, the initial variance scaling of the terms that are added to the path.
     """
 
     def __init__(
@@ -196,11 +197,11 @@ class TopDownBlock(layers.Layer):
             x = keras.Input((grid[0] // factor, grid[1] // factor, incoming))
             enlarged = strided(layers.Conv2DTranspose, width, factor, dtype=self.dtype_policy)(x)
             self.enlarge = keras.Model(x, enlarged)
-        # Silent at first: p = q = N(0, I), so that no layer starts with a KL that explodes.
+        # Zeros at first: p = q = N(0, I), and no layer starts with a KL that explodes.
         self.prior_network = network([keras.Input(path)], 2 * latent_dim + width, kernel_initializer="zeros")
         posterior_inputs = [keras.Input(path), keras.Input(path)]
         self.posterior_network = network(posterior_inputs, 2 * latent_dim, kernel_initializer="zeros")
-        # No biases, as in zoo.networks: what is added to the path goes on to an activation.
+        # No biases, for the reason given in `_blocks.residual`.
         added = {"kernel_initializer": keras.initializers.VarianceScaling(gain), "use_bias": False}
         self.project = convolution(width, 1, **added)
         self.project.build((None, *grid, latent_dim))
@@ -215,7 +216,7 @@ class TopDownBlock(layers.Layer):
     def prior(self, h: Tensor, training: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """The path with δ added, then the mean and log-variance of p(z | above), float32 `[B,h,w,latent_dim]`.
 
-        The log-variance is as the network gives it: `zoo.distributions.bound_log_var` makes it safe.
+        The log-variance is unbounded; apply `zoo.distributions.bound_log_var` to it.
         """
         output = self.prior_network(h, training=training)
         mean, log_var, delta = ops.split(output, [self.latent_dim, 2 * self.latent_dim], axis=-1)
@@ -230,7 +231,7 @@ class TopDownBlock(layers.Layer):
         return mean + shift, log_var + stretch
 
     def merge(self, h: Tensor, z: Tensor, training: bool = False) -> Tensor:
-        """The path once `z` `[B,h,w,latent_dim]` is known: `[B,h,w,width]`."""
+        """The path after this layer, given its latents `z` `[B,h,w,latent_dim]`: `[B,h,w,width]`."""
         h = h + self.project(z)
         return h + self.residual_network(h, training=training)
 
@@ -243,11 +244,11 @@ def bottom_up_encoder(
     blocks: Ints = 2,
     activation: str = "relu",
 ) -> keras.Model:
-    """The encoder of a hierarchical VAE: the features of an image at each scale, from fine to coarse.
+    """The encoder of a hierarchical VAE: computes features of an image at each scale, from fine to coarse.
 
     Args:
         image_shape: (H, W, C).
-        scales, width, hidden: as in the `zoo.networks.TopDown` that takes the features.
+        scales, width, hidden: as in the matching `zoo.networks.TopDown`.
         blocks: int or ints >= 1, residual blocks at each scale.
 
     Returns:

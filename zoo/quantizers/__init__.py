@@ -1,4 +1,4 @@
-"""Discrete bottlenecks: what turns a feature map into codes, and codes into vectors."""
+"""Discrete bottlenecks: layers that turn a feature map into codes, and codes into vectors."""
 
 from zoo.quantizers._base import Quantizer
 from zoo.quantizers.finite_scalar import FiniteScalarQuantizer

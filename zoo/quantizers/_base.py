@@ -9,7 +9,7 @@ from zoo.runtime.types import Tensor
 
 
 class Quantizer(layers.Layer):
-    """Base of the quantizers: the encoder's vectors become integer codes, and codes become vectors.
+    """Base of the quantizers. They turn the encoder's vectors into integer codes, and codes into vectors.
 
     A quantizer sets `num_codes` and `code_dim`, and defines `call` and `lookup`. It computes in float32 under any dtype
     policy.
@@ -57,10 +57,10 @@ class Quantizer(layers.Layer):
         raise NotImplementedError
 
     def lookup(self, codes: Tensor) -> Tensor:
-        """The vectors that `codes` stand for: int32 as `call` gives them to float32 `[B, …, code_dim]`."""
+        """The vectors of `codes`, which are int32 of the shape that `call` gives: float32 `[B, …, code_dim]`."""
         raise NotImplementedError
 
 
 def require(quantizer: object) -> Quantizer:
-    """`quantizer`, or ValueError that names what it lacks."""
+    """Returns `quantizer`; raises a ValueError with the members that it lacks."""
     return checks.implements("quantizer", quantizer, Quantizer, ("call", "lookup", "num_codes", "code_dim"))

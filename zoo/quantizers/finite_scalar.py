@@ -1,4 +1,4 @@
-"""Finite scalar quantisation: each number of a vector is rounded to one of a few levels; nothing is learned."""
+"""Finite scalar quantisation: rounds each number of a vector to one of a few levels, without learned weights."""
 
 import math
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from zoo.quantizers.vector import straight_through
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Config, Tensor, Tensors
 
-_MARGIN = 1e-3  # how much short of the outermost level the bound stops, as a share of half its span
-_MOST_LEVELS = 1000  # with more, that margin would be over half a level, and the outermost never reached
+_MARGIN = 1e-3  # distance of the bound from the outermost level, as a share of half the span
+_MOST_LEVELS = 1000  # with more, the margin would exceed half a level, and the outermost levels would be out of reach
 
 
 @saving.register_keras_serializable("zoo")
@@ -22,28 +22,28 @@ class FiniteScalarQuantizer(Quantizer):
 
         z_q = round(f(z_e)) / ⌊L/2⌋,   f(z) = h tanh(z + tan(o/h)) − o,   h = (L − 1)(1 − ε)/2
 
-    number by number, with o = 0 for odd L and ½ for even L, and ε = 10⁻³ (Mentzer et al. 2023, "Finite Scalar
-    Quantization: VQ-VAE Made Simple", section 3.1 and the code in appendix A.1). Odd L gives the values −1 to 1; even L
-    has one value fewer above 0, so that 0 is among them: four levels are −1, −½, 0 and ½. A code is the number in
-    mixed radix whose digit i, the first the least significant, is the level that number i took, counted from 0.
+    for each number, with o = 0 for odd L and ½ for even L, and ε = 10⁻³ (Mentzer et al. 2023, "Finite Scalar
+    Quantization: VQ-VAE Made Simple", section 3.1 and the code in appendix A.1). Odd L gives the values −1 to 1. Even L
+    includes 0 and has one value fewer above it: four levels are −1, −½, 0 and ½. A code is a number in mixed radix: its
+    digit i, the first the least significant, is the level of number i of the vector, counted from 0.
 
     With levels (8, 5, 5, 5), an encoder output of `[32, 8, 8, 4]` becomes codes of `[32, 8, 8]` below 1,000.
 
-    The gradient passes the rounding unchanged, and f as it is. As nothing is learned, no code can die, and there is
-    neither a codebook loss nor a commitment.
+    The gradient passes through the rounding unchanged, and through f exactly. As no codebook is learned, no code can
+    die, and there is neither a codebook loss nor a commitment.
 
     Args:
         levels: sequence of ints from 2 to 1000, L, one for each number of a vector; their product is below 2³¹. The
-            paper has at least 5 of each: (8, 6, 5) for about 2⁸ codes, (8, 5, 5, 5) for 2¹⁰, (7, 5, 5, 5, 5) for 2¹².
+            paper uses at least 5 for each: (8, 6, 5) for about 2⁸ codes, (8, 5, 5, 5) for 2¹⁰, (7, 5, 5, 5, 5) for 2¹².
 
     Attributes:
         num_codes: the product of `levels`.
-        code_dim: how many there are.
+        code_dim: the number of `levels`.
         codebook: "fixed".
 
     Call arguments:
         z_e: float `[B, …, code_dim]`.
-        training: bool, without effect.
+        training: bool, has no effect.
 
     Returns:
         dict of `z_q` float32 `[B, …, code_dim]` in [−1, 1]; `codes` int32 `[B, …]`; `codebook` and `commitment`
@@ -82,7 +82,7 @@ class FiniteScalarQuantizer(Quantizer):
                 f"levels={self.levels}. Received: an output of shape {tuple(z_e.shape)}"
             )
         bounded = self._half_span * ops.tanh(z_e + self._shift) - self._offset
-        # Exact in spite of the difference within: a number above ½ and its rounding are within a factor of two.
+        # Exact despite the subtraction inside: a number above ½ and its rounding are within a factor of two.
         rounded = straight_through(bounded, ops.round(bounded))
         digits = ops.cast(rounded, "int32") + self._half
         none = ops.zeros(ops.shape(z_e)[:1], "float32")
@@ -94,8 +94,8 @@ class FiniteScalarQuantizer(Quantizer):
         }
 
     def lookup(self, codes: ArrayLike) -> Tensor:
-        """The vectors that `codes` stand for: int32 `[B, …]` to float32 `[B, …, code_dim]`; `z_q` to the last bit."""
-        # By way of one axis, as TFLite broadcasts over few.
+        """The vectors of `codes`, int32 `[B, …]`: float32 `[B, …, code_dim]`, equal to `z_q` to the last bit."""
+        # Flattened first, as TFLite broadcasts over few axes.
         rows = ops.reshape(ops.cast(codes, "int32"), (-1, 1))
         digits = ops.mod(ops.floor_divide(rows, self._place_values), np.array(self.levels, "int32"))
         vectors = ops.cast(digits - self._half, "float32") / self._half.astype("float32")

@@ -1,4 +1,4 @@
-"""What a codebook is used for, counted over all codes that a metric has seen."""
+"""Metrics of codebook use, counted over all codes since the last reset."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from zoo.runtime.types import Tensor
 
 
 def count(codes: Tensor, num_codes: int, weights: Tensor | None = None) -> Tensor:
-    """How often each code occurs in `codes`, int32 `[B, …]`, times the weights `[B]`: float32 `[num_codes]`."""
+    """Counts each code in `codes`, int32 `[B, …]`, weighted by the weights `[B]`: float32 `[num_codes]`."""
     ones = tf.ones_like(codes, tf.float32)
     if weights is not None:
         ones *= tf.reshape(weights, (-1, *[1] * (len(codes.shape) - 1)))
-    # Not by one-hot rows: for a batch of CIFAR-10 they are 16 MB to be written and added up by columns.
+    # Not with one-hot rows: for a batch of CIFAR-10 they take 16 MB to write and sum.
     return tf.math.unsorted_segment_sum(tf.reshape(ones, [-1]), tf.reshape(codes, [-1]), num_codes)
 
 
@@ -29,7 +29,7 @@ class _CodeUse(metrics.Metric):
 
 
 class Perplexity(_CodeUse):
-    """e^H of the codes' frequencies, H in nats: from 1, one code only, to K, all alike often."""
+    """e^H of the codes' frequencies, with the entropy H in nats: 1 for a single code, K if all are equally frequent."""
 
     def result(self) -> Tensor:
         share = self.counts / ops.maximum(ops.sum(self.counts), 1.0)

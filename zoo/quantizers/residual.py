@@ -1,4 +1,4 @@
-"""Residual vector quantisation: each codebook quantises what the ones before it left over."""
+"""Residual vector quantisation: each codebook quantises the residual of the previous ones."""
 
 from typing import Any, Literal
 
@@ -13,32 +13,31 @@ from zoo.runtime.types import ArrayLike, Config, Tensor, Tensors
 
 @saving.register_keras_serializable("zoo")
 class ResidualQuantizer(Quantizer):
-    """A vector quantizer of several levels, so that K codes a level make K^depth vectors.
+    """A vector quantizer of several levels: K codes per level give K^depth vectors.
 
         r_0 = z_e,   k_d = argmin_k ‖r_{d−1} − e_k^d‖²,   r_d = r_{d−1} − e_{k_d}^d,   z_q = Σ_d e_{k_d}^d
 
     (Zeghidour et al. 2021, "SoundStream: An End-to-End Neural Audio Codec", algorithm 1; Lee et al. 2022,
-    "Autoregressive Image Generation using Residual Quantization", section 3.1, but that they share one codebook among
-    the levels). Each level is a `VectorQuantizer` on its residual, its moving averages, data-dependent
-    initialisation and revival included. The gradient reaches the encoder by one straight-through step, or one
-    rotation, from `z_e` to the sum.
+    "Autoregressive Image Generation using Residual Quantization", section 3.1; there the levels share one codebook).
+    Each level is a `VectorQuantizer` of its residual, with moving averages, data-dependent initialisation and revival.
+    The gradient reaches the encoder by one straight-through step, or one rotation, from `z_e` to the sum.
 
-    The depth codes of a place lie side by side along the last axis of the grid, the coarsest first: with an encoder
-    output of `[32, 8, 8, 64]` and a depth of 4, codes of `[32, 8, 32]`, of which `[:, i, 4*j + d]` is level d's at
-    place (i, j). So codes are a grid of integers below K, as everywhere, and what takes such grids (priors over codes,
-    exports) needs to know of no levels. What counts codes pools the levels: a perplexity of K, and a usage of 1, say
-    that each of the K numbers serves at some level, not that it does at every one.
+    The codes of a position lie side by side along the last axis of the grid, the coarsest first: with an encoder output
+    of `[32, 8, 8, 64]` and a depth of 4, codes are `[32, 8, 32]`, and `[:, i, 4*j + d]` is the code of level d at
+    position (i, j). Priors over codes and exports thus see a grid of integers below K, and need no notion of levels.
+    Metrics pool the levels: a perplexity of K and a usage of 1 mean that each of the K codes is used at some level, not
+    at every level.
 
     Args:
         num_codes: int >= 1, K, of each level.
         code_dim: int >= 1, the length of a code vector and the last axis of the input.
-        depth: int >= 1, how many levels. At 1 this is a `VectorQuantizer`, given the same seed.
-        codebook, decay, gradient, initialization, revival: as in `VectorQuantizer`, for all levels alike.
-        seed: int or None, for initialisation and revival; each level has a seed of its own, derived from it.
+        depth: int >= 1, the number of levels. With depth 1 and the same seed it equals a `VectorQuantizer`.
+        codebook, decay, gradient, initialization, revival: as in `VectorQuantizer`, the same for all levels.
+        seed: int or None, for initialisation and revival. Each level derives a seed of its own from it.
 
     Call arguments:
         z_e: float `[B, …, w, code_dim]`.
-        training: bool, whether the codebooks move.
+        training: bool, whether the codebooks are updated.
 
     Returns:
         dict of `z_q` float32 `[B, …, w, code_dim]`; `codes` int32 `[B, …, w·depth]`; `codebook` and `commitment`
@@ -74,8 +73,8 @@ class ResidualQuantizer(Quantizer):
         self.gradient = checks.one_of("gradient", gradient, tuple(GRADIENTS))
         self.seed = checks.seed("seed", seed)
         key = random.fresh_seed() if seed is None else seed
-        # With one seed for all, each level would start from the same places of the batch as the first, which left
-        # nothing over just there.
+        # With one seed for all, each level would start from the same positions of the batch, where the first level
+        # leaves no residual.
         seeds = [key, *(int(random.fold_in(key, level)) for level in range(1, self.depth))]
         self.quantizers = [
             VectorQuantizer(
@@ -109,7 +108,7 @@ class ResidualQuantizer(Quantizer):
         }
 
     def lookup(self, codes: ArrayLike) -> Tensor:
-        """The vectors that `codes` stand for: int32 `[B, …, w·depth]` to float32 `[B, …, w, code_dim]`.
+        """The vectors of `codes`, int32 `[B, …, w·depth]`: float32 `[B, …, w, code_dim]`.
 
         Raises:
             ValueError: if the last axis of `codes` is no multiple of `depth`.

@@ -15,12 +15,12 @@ from zoo.runtime.types import ArrayLike, Config, Tensor, Tensors
 
 
 def straight_through(z_e: Tensor, z_q: Tensor) -> Tensor:
-    """`z_q` forwards; backwards the gradient passes to `z_e` unchanged (van den Oord et al. 2017, section 3.2)."""
+    """Returns `z_q`; the gradient passes to `z_e` unchanged (van den Oord et al. 2017, section 3.2)."""
     return z_e + ops.stop_gradient(z_q - z_e)
 
 
 def rotation_trick(z_e: Tensor, z_q: Tensor) -> Tensor:
-    """`z_q` forwards; backwards the gradient is rotated and scaled as `z_e` must be to reach `z_q`.
+    """Returns `z_q`; the gradient passes to `z_e` by the rotation and scaling that take `z_e` to `z_q`.
 
     Fifty et al. 2024, "Restructuring Vector Quantization with the Rotation Trick", eq. (4): the Householder form
     λ (e − 2 r rᵀe + 2 q̂ êᵀe), with r the unit vector along ê + q̂, and λ, r, ê, q̂ held constant.
@@ -37,7 +37,7 @@ def rotation_trick(z_e: Tensor, z_q: Tensor) -> Tensor:
         return ops.sum(z_e * direction, axis=-1, keepdims=True)
 
     rotated = scale * (z_e - 2.0 * along(middle) * middle + 2.0 * along(unit_e) * unit_q)
-    # Where a vector has next to no length, or points the other way, the rotation is not defined; the code still is.
+    # The rotation is undefined for vectors of almost no length, or of opposite directions; `z_q` is still exact.
     return rotated + ops.stop_gradient(z_q - rotated)
 
 
@@ -46,16 +46,16 @@ GRADIENTS = {"straight_through": straight_through, "rotation": rotation_trick}
 
 @saving.register_keras_serializable("zoo")
 class VectorQuantizer(Quantizer):
-    """The discrete bottleneck of a VQ-VAE: codes, and the vectors that they stand for.
+    """The discrete bottleneck of a VQ-VAE: the nearest code of each vector, and the code's vector.
 
         codes = argmin_k ‖z_e − e_k‖²,   z_q = e_codes
 
     (van den Oord et al. 2017, eqs. (1) and (2)). With an encoder output of `[32, 8, 8, 64]` and 512 codes: 2,048
     vectors of 64 numbers, each becoming one of 512, and codes of `[32, 8, 8]`.
 
-    In training a code is *dead*, and takes the place of a random vector of the batch, its moving averages with it,
-    where its share of use falls below `revival` times the even one. Before the first batch all are dead: that is the
-    data-dependent initialisation.
+    In training, a code used less than `revival` times the uniform share is *dead*: its vector and moving averages are
+    replaced by those of a random encoder output of the batch. Before the first batch all codes count as dead, which
+    gives the data-dependent initialisation.
 
     Args:
         num_codes: int >= 1, K.
@@ -65,12 +65,12 @@ class VectorQuantizer(Quantizer):
         decay: float in [0, 1), of the moving averages.
         gradient: "straight_through" or "rotation", how the decoder's gradient reaches the encoder.
         initialization: "data" or "uniform" (in ±√(3/code_dim)).
-        revival: float in [0, 1); 0 never revives.
+        revival: float in [0, 1), the threshold of dead codes; 0 turns revival off.
         seed: int or None, for initialisation and revival.
 
     Call arguments:
         z_e: float `[B, …, code_dim]`.
-        training: bool, whether the codebook moves.
+        training: bool, whether the codebook is updated.
 
     Returns:
         dict of `z_q` float32 `[B, …, code_dim]`; `codes` int32 `[B, …]`; `codebook` and `commitment` float32 `[B]`,
@@ -128,7 +128,7 @@ class VectorQuantizer(Quantizer):
             name="embeddings", shape=(self.num_codes, self.code_dim), initializer=initial, trainable=trainable,
             aggregation="mean" if trainable else "only_first_replica",
         )  # fmt: skip
-        # Vectors a step that each code takes, and their sum, as moving averages that start with the first batch.
+        # The number of vectors per step that each code takes, and their sum: moving averages since the first batch.
         self.counts = state("counts", (self.num_codes,), "zeros")
         self.sums = state("sums", (self.num_codes, self.code_dim), "zeros")
         self.updates = self.add_weight(
@@ -142,7 +142,7 @@ class VectorQuantizer(Quantizer):
         return {**quantized, "z_q": GRADIENTS[self.gradient](z_e, quantized["z_q"])}
 
     def discretize(self, z_e: Tensor, training: bool = False) -> Tensors:
-        """As a call, only that no gradient passes through `z_q`: for a caller that has its own way to pass it."""
+        """As `call`, but without a gradient through `z_q`. `ResidualQuantizer` passes the gradient itself."""
         if z_e.shape[-1] != self.code_dim:
             raise ValueError(
                 f"Expected the encoder to give vectors of code_dim={self.code_dim} numbers. "
@@ -164,8 +164,8 @@ class VectorQuantizer(Quantizer):
         }
 
     def lookup(self, codes: ArrayLike) -> Tensor:
-        """The vectors that `codes` stand for: int32 `[B, …]` to float32 `[B, …, code_dim]`."""
-        # By way of one axis, as TFLite's GATHER wants it.
+        """The vectors of `codes`, int32 `[B, …]`: float32 `[B, …, code_dim]`."""
+        # Flattened first, as TFLite's GATHER requires it.
         vectors = ops.take(self.embeddings, ops.reshape(codes, (-1,)), axis=0)
         return ops.reshape(vectors, (*ops.shape(codes), self.code_dim))
 
@@ -176,7 +176,7 @@ class VectorQuantizer(Quantizer):
         return tflite.argmin(distances, axis=1)
 
     def _revive(self, vectors):
-        vectors = replicas.concat(vectors)  # so that all replicas choose alike, and as one alone would
+        vectors = replicas.concat(vectors)  # all replicas must choose the same, as a single one would
         number = tf.shape(vectors)[0]
         share = tf.cast(number, tf.float32) / self.num_codes
         first = tf.equal(self.updates, 0)
@@ -194,14 +194,14 @@ class VectorQuantizer(Quantizer):
         self.counts.assign(tf.where(dead, share, counts))
 
     def _follow(self, vectors, codes):
-        """Moves the averages on, and under "ema" the codebook with them."""
+        """Updates the moving averages and, under "ema", the codebook."""
         counts = replicas.all_sum(metrics.count(codes, self.num_codes))
         sums = replicas.all_sum(tf.math.unsorted_segment_sum(vectors, codes, self.num_codes))
         self.counts.assign(self.decay * self.counts + (1.0 - self.decay) * counts)
         self.sums.assign(self.decay * self.sums + (1.0 - self.decay) * sums)
         self.updates.assign_add(1)
         if self.codebook == "ema":
-            # The floor only matters to codes unused for ages where revival is off: they stay where they are.
+            # The floor only matters without revival: codes that are unused for very long keep their vectors.
             means = self.sums / tf.maximum(self.counts, 1e-20)[:, None]
             self.embeddings.assign(tf.where(tf.convert_to_tensor(self.counts)[:, None] > 1e-20, means, self.embeddings))
 

@@ -1,1 +1,1 @@
-"""What the rest runs on: replicas, CPU cores, the optimizer, files, argument checks."""
+"""Infrastructure: replicas, CPU cores, the optimizer, files, argument checks."""

@@ -13,12 +13,12 @@ Part = TypeVar("Part")
 
 
 def fail(name: str, expected: str, received: object) -> NoReturn:
-    """Raises ValueError that names the argument, what was expected and what came."""
+    """Raises a ValueError with the argument, the expectation and the received value."""
     raise ValueError(f"Expected `{name}` to be {expected}. Received: {name}={received!r}")
 
 
 def is_integer(value: object) -> TypeGuard[int]:
-    """Whether `value` is an integer of Python or NumPy, but not a bool."""
+    """Whether `value` is a Python or NumPy integer; a bool is not."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
@@ -27,18 +27,19 @@ def _is_real(value: object) -> TypeGuard[float]:
 
 
 def positive_int(name: str, value: object) -> int:
+    """`value` as an int >= 1."""
     return integer(name, value, 1)
 
 
 def integer(name: str, value: object, low: int) -> int:
-    """`value` as an int of at least `low`."""
+    """`value` as an int >= `low`."""
     if not is_integer(value) or value < low:
         fail(name, f"an integer >= {low}", value)
     return int(value)
 
 
 def seed(name: str, value: object) -> int | None:
-    """`value` as an int of 32 bits, with or without a sign, or None: a larger one would stand for a smaller."""
+    """`value` as a signed or unsigned 32-bit int, or None. A larger one would silently equal a smaller one."""
     if value is None:
         return None
     if not is_integer(value) or not -(2**31) <= value < 2**32:
@@ -47,7 +48,7 @@ def seed(name: str, value: object) -> int | None:
 
 
 def image_size(name: str, value: object) -> tuple[int, int]:
-    """(H, W), of a pair of integers >= 1, or of one, the side of a square."""
+    """(H, W) from a pair of integers >= 1, or from one integer, the side of a square."""
     pair = value if isinstance(value, (tuple, list, np.ndarray)) else (value, value)
     try:
         height, width = (positive_int(name, side) for side in pair)
@@ -66,6 +67,7 @@ def colour(name: str, value: object) -> tuple[int, int, int]:
 
 
 def multiple(name: str, value: int, divisor: int) -> int:
+    """`value`, a positive multiple of `divisor`."""
     if value < 1 or value % divisor:
         fail(name, f"a multiple of {divisor}, at least {divisor}", value)
     return value
@@ -80,7 +82,7 @@ def number(
     open_low: bool = False,
     open_high: bool = False,
 ) -> float:
-    """`value` as a float from `low` to `high`, the ends included unless open."""
+    """`value` as a float from `low` to `high`, both included unless open."""
     expected = "a finite number"
     if low > -math.inf:
         expected += f" {'>' if open_low else '>='} {low:g}"
@@ -94,16 +96,17 @@ def number(
 
 
 def one_of(name: str, value: Choice, choices: Collection[Choice]) -> Choice:
+    """`value`, which must be among `choices`."""
     if value not in choices:
         fail(name, "one of " + ", ".join(repr(choice) for choice in choices), value)
     return value
 
 
 def implements(name: str, value: object, base: type[Part], members: Sequence[str]) -> Part:
-    """`value`, an instance of `base` that has all `members`: methods that `base` leaves open, and attributes.
+    """`value`, an instance of `base` that defines all `members`: attributes, and methods that `base` leaves open.
 
     Raises:
-        ValueError: that names what `value` lacks.
+        ValueError: with the members that `value` lacks.
     """
     expected = f"a {'.'.join(base.__module__.split('.')[:2])}.{base.__name__} that defines {', '.join(members)}"
     if not isinstance(value, base):
@@ -123,11 +126,11 @@ def implements(name: str, value: object, base: type[Part], members: Sequence[str
 
 
 def extra(name: str, *packages: str) -> None:
-    """Raises ImportError unless all packages of an optional part are installed; they are not imported yet.
+    """Raises ImportError unless all packages of an optional extra are installed. Does not import them.
 
     Args:
-        name: str, of the part in setup.cfg's `options.extras_require`.
-        packages: strs, as they are imported.
+        name: str, the extra in `options.extras_require` of setup.cfg.
+        packages: strs, import names.
     """
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     if missing:

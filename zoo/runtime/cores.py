@@ -1,7 +1,7 @@
-"""Sub-batches over the cores of a CPU: each core computes one, where TensorFlow spreads each operation over all cores.
+"""Splits a batch into sub-batches, one for each CPU core. TensorFlow itself splits each operation over all cores.
 
-An operation on a batch of 128 small images takes tens of microseconds, and to spread it over several cores takes as
-long. Sub-batches synchronise once a step.
+An operation on a batch of 128 small images takes tens of microseconds, and spreading it over several cores takes as
+long. Sub-batches synchronise once per step.
 """
 
 import contextlib
@@ -19,38 +19,38 @@ from zoo.runtime.types import Tensor
 Structure = TypeVar("Structure")
 _LEAST = 8  # examples in a sub-batch
 _number = 1
-_current = threading.local()  # replicas are traced in threads of their own, by turns
+_current = threading.local()  # each replica is traced in a thread of its own, one after the other
 
 
 def available() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def sub_batches_for(batch_size: int) -> int:
-    """The number of sub-batches that suits a batch on this machine: one a core, or 1 where they would be too small."""
+    """The number of sub-batches that suits a batch on this machine: one per core, or 1 if they would be too small."""
     cores = available()
     return cores if batch_size >= cores * _LEAST else 1
 
 
 def number() -> int:
-    """The number of sub-batches in force where this is called."""
+    """The number of sub-batches that is in force."""
     return _number
 
 
 @contextlib.contextmanager
 def sub_batches(number: int) -> Iterator[None]:
-    """A context in which models split each batch into `number` sub-batches, and compute them side by side.
+    """A context in which models split each batch into `number` sub-batches and compute them in parallel.
 
-    The weights after training are those of an unsplit batch up to rounding, and up to the noise that networks draw
-    themselves. TensorFlow is told to use one thread for each operation, and `number` operations at once, for the rest
-    of the process. If it has computed something before, it keeps its threads, and the gain is smaller.
+    The weights after training equal those of unsplit batches, except for rounding and for the noise of the networks.
+    For the rest of the process TensorFlow uses one thread per operation and runs `number` operations at once. If it has
+    computed something before, it keeps its threads, and the gain is smaller.
 
     Args:
         number: int >= 1; 1 changes nothing.
 
     Raises:
-        ValueError: for another number.
+        ValueError: if `number` is not an integer >= 1.
 
     Example:
         >>> with zoo.cores.sub_batches(2):
@@ -73,18 +73,18 @@ parts = sub_batches  # its name in 0.1.0
 
 
 def spread(function: Callable[..., Structure], *values: object, whole: Callable[[], bool] = lambda: False) -> Structure:
-    """`function(*values)`, computed in sub-batches side by side.
+    """Computes `function(*values)` in parallel sub-batches.
 
     Args:
-        function: takes and gives structures of tensors `[B, …]`. Its result for an example must not depend on the other
-            examples of the batch.
+        function: takes and returns structures of tensors `[B, …]`. Its result for an example must not depend on the
+            other examples of the batch.
         values: structures of tensors `[B, …]`, or None.
-        whole: called after the first sub-batch was traced; True means that the batch must not be split after all.
+        whole: called after the first sub-batch was traced; True means that the batch must stay whole.
     """
     if _number == 1 or getattr(_current, "in_sub_batch", False):
         return function(*values)
     size = tf.shape(tf.nest.flatten(values)[0])[0]
-    rows = tf_compat.rows_for(_number, size)  # each sub-batch has an example, if one of zeros
+    rows = tf_compat.rows_for(_number, size)  # each sub-batch gets an example, of zeros if need be
     ends = [rows * number // _number for number in range(_number + 1)]
     sizes = tf.stack([end - start for start, end in zip(ends, ends[1:])])
 
@@ -108,8 +108,8 @@ def spread(function: Callable[..., Structure], *values: object, whole: Callable[
 
 
 def together(tensors: list[Tensor | None]) -> list[Tensor | None]:
-    """The tensors, held back until all of them are computed where there are sub-batches.
+    """Returns the tensors; with sub-batches, only after all of them are computed.
 
-    Otherwise work that needs only some of the tensors starts early, and slows the other sub-batch down.
+    Otherwise work that needs only some of the tensors starts early, and slows the other sub-batches down.
     """
     return tensors if _number == 1 else tf.tuple(tensors)

@@ -1,4 +1,4 @@
-"""Arrays in memory, or in a file of which no more than what is asked for comes into memory."""
+"""Arrays in memory, or in a file that is read row by row."""
 
 import math
 import os
@@ -14,19 +14,19 @@ _PART_BYTES = 2**22
 
 
 class NoRoom(RuntimeError):
-    """A disk that cannot hold an array. The message names the folder and the ways on."""
+    """The disk cannot hold an array. The message names the folder and the remedies."""
 
 
 class DiskArray:
-    """An array in a file, read row by row: what NumPy's is to memory, as far as rows go.
+    """An array in a file. Indexing by rows works as for a NumPy array.
 
-    The file has no name, so that nothing is left of it when the process ends, however that comes about. Rows are read
-    into fresh memory, and not mapped: mapped pages would count as memory of the process.
+    The file has no name, and nothing is left of it when the process ends or is killed. Rows are read into new memory
+    and not mapped: mapped pages would count as memory of the process.
 
     Args:
         shape: ints, (N, …).
         dtype: NumPy dtype.
-        folder: path of the folder on whose disk the array is to lie.
+        folder: path of the folder for the file.
 
     Raises:
         NoRoom: if the disk has less room than the array needs.
@@ -35,11 +35,11 @@ class DiskArray:
     def __init__(self, shape: Shape, dtype: npt.DTypeLike, folder: PathLike) -> None:
         self.shape, self.dtype, self.folder = tuple(shape), np.dtype(dtype), folder
         self._row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
-        self._rows: np.ndarray | None = None  # which rows of the file these are, where they are not all
+        self._rows: np.ndarray | None = None  # the rows of the file that a view has; None for all
         size, free = self.shape[0] * self._row_bytes, shutil.disk_usage(folder).free
         if size > free:
             raise self._no_room(f"{free / 2**20:.0f} MiB are free")
-        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  (open as long as the array is used)
+        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  (stays open with the array)
 
     @property
     def ndim(self) -> int:
@@ -58,7 +58,7 @@ class DiskArray:
         found = np.empty((rows.size, *self.shape[1:]), self.dtype)
         if found.size:
             flat = found.reshape(-1).view(np.uint8)
-            # Rows that follow one another are read in one go.
+            # Consecutive rows are read in one call.
             ends = [*(np.flatnonzero(np.diff(rows.ravel()) != 1) + 1), rows.size]
             for begin, end in zip([0, *ends], ends):
                 place = int(rows.ravel()[begin]) * self._row_bytes
@@ -66,7 +66,7 @@ class DiskArray:
         return found.reshape(*rows.shape, *self.shape[1:])
 
     def __setitem__(self, key: slice, values: np.ndarray) -> None:
-        """Writes the rows of a slice without gaps, `values` having its length.
+        """Writes `values` to the rows of a slice without gaps.
 
         Raises:
             NoRoom: if the disk is full.
@@ -84,7 +84,7 @@ class DiskArray:
             rest, place = rest[written:], place + written
 
     def take(self, rows: slice | ArrayLike) -> "DiskArray":
-        """An array of some of the rows, a slice or ints `[n]`, in the same file: it costs 8 bytes a row."""
+        """A view of some rows, given as a slice or ints `[n]`, of the same file. It takes 8 bytes per row."""
         view = object.__new__(DiskArray)
         view.__dict__ |= self.__dict__
         view._rows = chosen = self._places(rows)
@@ -92,7 +92,7 @@ class DiskArray:
         return view
 
     def _places(self, key):
-        """The places in the file of the rows of a key, int64."""
+        """The numbers, in the file, of the rows that a key selects: int64."""
         if isinstance(key, slice):
             rows = np.arange(*key.indices(len(self)))
         else:
@@ -114,32 +114,32 @@ class DiskArray:
     def _no_room(self, reason):
         size = self.shape[0] * self._row_bytes / 2**20
         return NoRoom(
-            f"There is no room for {size:.0f} MiB of data in {str(self.folder)!r} ({reason}). Ways on: make room "
+            f"There is no room for {size:.0f} MiB of data in {str(self.folder)!r} ({reason}). Remedies: make room "
             "there, choose a folder on another disk with --output, or leave out --no-cache."
         )
 
 
 def empty(shape: Shape, dtype: npt.DTypeLike, folder: PathLike | None = None) -> np.ndarray | DiskArray:
-    """An array to be filled: in memory, or on the disk of a folder."""
+    """A new array without values: in memory, or in a file in `folder`."""
     return np.empty(shape, dtype) if folder is None else DiskArray(shape, dtype, folder)
 
 
 def empty_like(array: np.ndarray | DiskArray) -> np.ndarray | DiskArray:
-    """An array of the same shape and dtype, in the same place."""
+    """A new array without values, of the same shape and dtype, in the same place."""
     return empty(array.shape, array.dtype, getattr(array, "folder", None))
 
 
 def take(array: np.ndarray | DiskArray, rows: slice | np.ndarray) -> np.ndarray | DiskArray:
-    """Some rows of an array, a slice or ints `[n]`, in the same place."""
+    """Some rows of an array, given as a slice or ints `[n]`, in the same place."""
     return array.take(rows) if isinstance(array, DiskArray) else array[rows]
 
 
 def chunks(array: np.ndarray | DiskArray) -> list[slice]:
-    """Slices of a few MiB each, that cover an array in its order."""
+    """Slices that cover an array in order, a few MiB each."""
     step = rows_at_once(array.shape, array.dtype)
     return [slice(start, min(start + step, len(array))) for start in range(0, len(array), step)]
 
 
 def rows_at_once(shape: Shape, dtype: npt.DTypeLike) -> int:
-    """How many rows of an array make up a few MiB: int >= 1."""
+    """The number of rows of an array that take a few MiB: int >= 1."""
     return max(1, _PART_BYTES // max(1, math.prod(shape[1:]) * np.dtype(dtype).itemsize))

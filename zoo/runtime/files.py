@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writing of files and folders, and their removal."""
 
 import contextlib
 import csv
@@ -15,15 +15,15 @@ import keras
 
 from zoo.runtime.types import PathLike
 
-_SCRATCH = re.compile(r"\.(\d+)-")  # how a temporary name begins: with the number of its process
+_SCRATCH = re.compile(r"\.(\d+)-")  # a temporary name begins with the number of its process
 
 
 @contextlib.contextmanager
 def replacing(path: PathLike) -> Iterator[pathlib.Path]:
-    """Gives a path beside `path` to write to; what lies there at the end takes its place, on an error nothing does.
+    """A context that gives a temporary path to write to, which replaces `path` at the end unless an error is raised.
 
-    The temporary name keeps the ending, as Keras and matplotlib choose the format by it. What was written is on the
-    disk before it takes the place, so that not even a machine that loses power leaves half of it.
+    The temporary name keeps the ending, as Keras and matplotlib choose the format by it. The content is flushed to the
+    disk before the replacement: a power failure never leaves a partial file.
     """
     path = pathlib.Path(path)
     scratch = _scratch(path)
@@ -43,14 +43,14 @@ def replacing(path: PathLike) -> Iterator[pathlib.Path]:
 
 
 def remove(folder: pathlib.Path) -> None:
-    """Removes a folder whole: whoever looks for it in the middle of that finds all of it or nothing."""
+    """Removes a folder atomically: another process sees all of it or nothing."""
     away = _scratch(folder, "old-")
     os.rename(folder, away)
     shutil.rmtree(away)
 
 
 def sweep(folder: pathlib.Path) -> None:
-    """Removes what processes that were killed left behind in `folder` and below, as they could not."""
+    """Removes temporary files that killed processes left in `folder` and below."""
     for path in folder.rglob(".*"):
         owner = _SCRATCH.match(path.name)
         if owner and not _is_running(int(owner[1])):
@@ -66,22 +66,22 @@ def _scratch(path, kind=""):
 
 
 def _is_running(process):
-    if process == os.getpid():  # as a container gives the same number at each start
+    if process == os.getpid():  # a container reuses the same number at each start
         return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # it is another user's
+    except OSError:  # a process of another user
         pass
     return True
 
 
 @contextlib.contextmanager
 def scratch_folder(parent: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Gives an empty folder in `parent`, hidden, in which to write what is then renamed; what is left goes.
+    """A context that gives an empty hidden folder in `parent`, for files to be renamed. Removes it at the end.
 
-    So does `parent`, where it did not exist before and nothing was put into it.
+    Removes `parent` too if it did not exist before and is empty.
     """
     made = not parent.exists()
     require_writable("path", parent)
@@ -96,7 +96,7 @@ def scratch_folder(parent: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def require_writable(name: str, folder: pathlib.Path) -> None:
-    """Makes `folder` where it is missing; raises ValueError, naming the argument, if nothing can be written there."""
+    """Makes `folder` if it is missing; raises a ValueError about argument `name` if it is not writable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -108,12 +108,13 @@ def require_writable(name: str, folder: pathlib.Path) -> None:
 
 
 def sha256(path: PathLike) -> str:
-    """The digest of a file's content, in hexadecimal."""
+    """The SHA-256 digest of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_text(path: PathLike, text: str) -> None:
+    """Writes a text file, whole or not at all, as do the functions below."""
     with replacing(path) as scratch:
         scratch.write_text(text)
 
@@ -123,7 +124,7 @@ def write_json(path: PathLike, value: object, indent: int | None = 2) -> None:
 
 
 def write_csv(path: PathLike, rows: Sequence[Mapping[str, object]]) -> None:
-    """Dicts as rows; the columns are all keys, in the order of their first appearance."""
+    """Writes dicts as rows. The columns are all keys, in the order of their first appearance."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     with replacing(path) as scratch, open(scratch, "w", newline="") as file:
         writer = csv.DictWriter(file, columns)

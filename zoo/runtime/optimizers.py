@@ -12,7 +12,7 @@ from zoo.runtime.types import Tensor
 
 
 def require_built_for(optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]) -> None:
-    """Raises ValueError if an optimizer that is built does not know one of `variables`, as after a prior's exchange."""
+    """Raises ValueError if a built optimizer does not know one of `variables`, for example of an exchanged prior."""
     unknown = keras_compat.unknown_to(optimizer, variables)
     if unknown:
         names = ", ".join(variable.path for variable in unknown)
@@ -24,15 +24,16 @@ def require_built_for(optimizer: keras.optimizers.Optimizer, variables: Sequence
 
 @keras.saving.register_keras_serializable("zoo")
 class Adam(keras_compat.PrivateAdam):
-    """Keras's Adam, its variables and arguments, with each weight moved in one operation where Keras has some ten.
+    """Keras's Adam, with the same variables and arguments, that updates a weight in one operation instead of ten.
 
         m = β₁ m + (1 − β₁) g,   v = β₂ v + (1 − β₂) g²,   w = w − α √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε)
 
-    (Kingma & Ba 2015, section 2, at its end.) Numbers are Keras's to rounding, but for `global_clipnorm`, which bounds
-    the gradient of all replicas together, where Keras clips what each has before it adds up. `amsgrad` is not there.
+    (Kingma & Ba 2015, end of section 2.) It agrees with Keras's Adam up to rounding, except for `global_clipnorm`: it
+    bounds the summed gradient of all replicas, where Keras clips each replica's gradient before the sum. `amsgrad` is
+    not supported.
 
     Raises:
-        ValueError: if `amsgrad` is asked for.
+        ValueError: if `amsgrad` is True.
 
     Example:
         >>> model.compile(zoo.optimizers.Adam(1e-3))

@@ -1,4 +1,4 @@
-"""What a replica must know of the others; each function is free where there is but one."""
+"""Cross-replica helpers; no-ops with a single replica."""
 
 from collections.abc import Callable
 
@@ -9,25 +9,26 @@ from zoo.runtime.types import Tensor
 
 
 def _context():
-    """The replica context where there are several replicas, else None."""
+    """The replica context if there are several replicas, else None."""
     context = tf.distribute.get_replica_context()
     return context if context is not None and context.num_replicas_in_sync > 1 else None
 
 
 def num_replicas() -> int:
+    """The number of replicas of the current strategy."""
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def distribute(
     strategy: tf.distribute.Strategy, make: Callable[[tf.distribute.InputContext | None], tf.data.Dataset]
 ) -> tf.data.Dataset:
-    """What a model made in the scope of `strategy` is to be trained on: `make(None)`, or that spread over replicas.
+    """The dataset for a model made in the scope of `strategy`: `make(None)`, or its shards over the replicas.
 
-    Keras would spread a dataset itself, but over several workers so that each is given all of it.
+    Keras would distribute a dataset itself, but it would give all of it to each of several workers.
 
     Args:
         strategy: a `tf.distribute.Strategy`.
-        make: function of a `tf.distribute.InputContext`, or None, that gives a dataset such as `zoo.data.batches` does.
+        make: function of a `tf.distribute.InputContext`, or None, that gives a dataset, as `zoo.data.batches` does.
     """
     if strategy.num_replicas_in_sync == 1:
         return make(None)
@@ -35,12 +36,12 @@ def distribute(
 
 
 def has_workers(strategy: tf.distribute.Strategy) -> bool:
-    """Whether there may be processes beside this one; then what asks all replicas must be done in all of them."""
+    """Whether there may be other worker processes. Collective operations must then run in all of them."""
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes files; of several workers one is."""
+    """Whether this process writes files: exactly one of several workers does."""
     resolver = strategy.cluster_resolver
     if resolver is None or not resolver.task_type:
         return True
@@ -49,7 +50,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def gather(strategy: tf.distribute.Strategy, number: int) -> list[int]:
-    """What `number` is in each worker, a list of ints; none goes on before all are here."""
+    """The values of `number` in all workers, a list of ints. Waits until all workers call it."""
     if not has_workers(strategy):
         return [number]
     return strategy.experimental_local_results(_gather(strategy, tf.constant(number)))[0].numpy().tolist()
@@ -61,7 +62,7 @@ def _gather(strategy, number):
 
 
 def replica_id() -> int | Tensor:
-    """This replica's number, int32; 0 where there is but one."""
+    """The number of this replica, int32; 0 with a single replica."""
     context = _context()
     return 0 if context is None else tf.cast(context.replica_id_in_sync_group, tf.int32)
 
@@ -73,7 +74,7 @@ def all_sum(value: Tensor) -> Tensor:
 
 
 def concat(value: Tensor) -> Tensor:
-    """All replicas' parts of a batch along the first axis, in the order of the replicas."""
+    """Concatenates the shards of all replicas along the first axis, in the order of the replicas."""
     context = _context()
     return value if context is None else context.all_gather(value, axis=0)
 
@@ -81,24 +82,24 @@ def concat(value: Tensor) -> Tensor:
 def mean_over_batch(values: Tensor) -> Tensor:
     """The mean of per-example `values` `[b]` over the global batch: float32 scalar.
 
-    Replicas may hold parts of different length (a partial last batch): each example counts once.
+    Shards may differ in length (a partial last batch): each example counts once.
     """
     return all_sum(share_of_mean(values))
 
 
 def share_of_mean(values: Tensor) -> Tensor:
-    """This replica's part of `mean_over_batch`: the parts of all replicas add up to the mean.
+    """This replica's term of `mean_over_batch`: the terms of all replicas add up to the mean.
 
-    It is what a replica differentiates, for Keras adds the gradients of all replicas.
+    A replica differentiates this term, as Keras adds the gradients of all replicas.
     """
     count = tf.cast(tf.shape(values)[0], tf.float32)
     return tf.reduce_sum(values) / tf.maximum(all_sum(count), 1.0)
 
 
 def share_of_batch(values: Tensor) -> Tensor:
-    """This replica's part of the examples of a global batch, from its per-example `values` `[b]`: 1 without others.
+    """This replica's fraction of the global batch, from its per-example `values` `[b]`; 1 with a single replica.
 
-    A loss that is itself a mean over a replica's examples, as those of activity regularisers are, counts with this
-    weight, and each example once.
+    It weighs a loss that is a mean over a replica's examples, such as that of an activity regulariser. Each example
+    then counts once.
     """
     return share_of_mean(tf.ones_like(values))

@@ -1,4 +1,4 @@
-"""What happens before TensorFlow is there: backend checked, oneDNN turned on, chatter kept back."""
+"""Steps before TensorFlow is imported: check the backend, turn oneDNN on, hide log lines."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 
 
 def require_tensorflow_backend() -> None:
-    """Raises ImportError where Keras is set to another backend than TensorFlow."""
+    """Raises ImportError if Keras is set to another backend than TensorFlow."""
     backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if "keras" in sys.modules:
         backend = sys.modules["keras"].config.backend()
@@ -28,7 +28,7 @@ def require_tensorflow_backend() -> None:
 
 
 def cpu_flags() -> set[str]:
-    """The instruction sets of an x86 CPU as Linux names them; an empty set where they cannot be read."""
+    """The instruction sets of an x86 CPU, by their names in Linux; an empty set if they cannot be read."""
     try:
         found = re.search(r"^flags\s*:(.*)$", CPUINFO.read_text(), re.MULTILINE)
     except OSError:
@@ -40,11 +40,11 @@ def turn_onednn_on() -> None:
     """Sets TF_ENABLE_ONEDNN_OPTS=1 on x86 CPUs with AVX2, unless the environment has a value already.
 
     TensorFlow itself leaves oneDNN off on CPUs without instructions for neural networks, although convolutions train
-    1.5 times as fast with AVX2 alone (benchmarks/training.md). It reads the variable while it is imported and never
-    again, hence the warning where that has happened before.
+    1.5 times as fast with AVX2 alone (benchmarks/training.md). It reads the variable only during its import. If it is
+    imported already, this function warns instead.
 
-    CPUs whose flags cannot be read are left to TensorFlow: on Windows it turns oneDNN on anyway, for macOS on x86 it
-    has no release, on ARM the switch stands for another library, and elsewhere there may be no AVX2.
+    Where the CPU's flags cannot be read, TensorFlow decides: on Windows it turns oneDNN on anyway, for macOS on x86 it
+    has no release, on ARM the variable controls another library, and elsewhere there may be no AVX2.
     """
     flags = cpu_flags()
     if "avx2" not in flags or ONEDNN in os.environ:
@@ -62,14 +62,14 @@ def turn_onednn_on() -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps back what TensorFlow's C++ side writes to stderr within, unless something is wrong.
+    """A context that hides what TensorFlow's C++ code writes to stderr, except errors.
 
-    TensorFlow 2.21 logs before it reads TF_CPP_MIN_LOG_LEVEL, so the lines are caught at the file descriptor. Errors
-    are passed on, and everything if the block raises.
+    If the block raises, all lines are printed. TensorFlow 2.21 logs before it reads TF_CPP_MIN_LOG_LEVEL, and the lines
+    are therefore caught at the file descriptor.
     """
     try:
         stderr = os.dup(2)
-    except OSError:  # no stderr at all: a service, a GUI
+    except OSError:  # no stderr: a service or a GUI
         yield
         return
     sys.stderr and sys.stderr.flush()

@@ -8,14 +8,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# Of TensorFlow, or symbolic while Keras builds a functional model.
+# A TensorFlow tensor, or a symbolic one while Keras builds a functional model.
 Tensor: TypeAlias = tf.Tensor | keras.KerasTensor
 Tensors: TypeAlias = dict[str, Tensor]
 Array: TypeAlias = np.ndarray | Tensor
-# What a tensor can be made from. Lists may be nested.
+# Anything that converts to a tensor. Lists may be nested.
 ArrayLike: TypeAlias = Array | tf.Variable | keras.Variable | Sequence
 Arrays: TypeAlias = dict[str, np.ndarray]
-# One seed for all rows, one a row, or None for a fresh one.
+# One seed for all rows, one seed per row, or None for a fresh one.
 Seeds: TypeAlias = int | ArrayLike | None
 # One label for each example: a class, or a row of attributes. None for what is not conditional.
 Labels: TypeAlias = ArrayLike | None
@@ -23,10 +23,12 @@ Labels: TypeAlias = ArrayLike | None
 Batches: TypeAlias = tf.data.Dataset | keras.utils.PyDataset | Iterator
 
 Shape: TypeAlias = Sequence[int]
-# One for all, or one for each.
+# One value for all, or one for each.
 Ints: TypeAlias = int | Sequence[int]
 PathLike: TypeAlias = str | os.PathLike[str]
-# What `get_config` gives: JSON can hold the values once Keras has serialised them.
+# The result of `get_config`: JSON can hold the values once Keras has serialised them.
 Config: TypeAlias = dict[str, object]
 # The inputs of each exported signature, by name.
 Cases: TypeAlias = Mapping[str, Mapping[str, np.ndarray]]
+# One row for each epoch: `epoch`, `step`, `seconds`, and the figures by name.
+History: TypeAlias = list[dict[str, float]]

@@ -1,4 +1,4 @@
-"""Training as the recipes do it: flags, data, strategy, stages, resume, pictures."""
+"""Training runs for the recipes: flags, data, strategy, stages, resuming, plots."""
 
 from zoo.training import priors, quantizers
 from zoo.training.options import flag

@@ -1,33 +1,45 @@
-"""What a run ships: the model in both formats, and a card that says what it is and where it comes from."""
+"""Exports the model of a run in both formats, with a card that says what it is and where it comes from."""
 
 import datetime
 import pathlib
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 
+import keras
 import numpy as np
 
+from zoo import data
 from zoo.runtime import files
 
-_MEASURED_ON = 32  # test images on which the exports are checked, and quantisation is measured
+_MEASURED_ON = 32  # test images that check the exports and measure the quantisation
 
 
-def export_all(folder, model, test_images, about, seed, metrics):
+def export_all(
+    folder: pathlib.Path,
+    model: keras.Model,
+    test_images: data.Images,
+    about: Mapping[str, str],
+    seed: int,
+    metrics: Mapping[str, object],
+) -> None:
     """Writes the SavedModel, `model.tflite`, `model_int8.tflite` and `card.json` to a folder.
 
-    The SavedModel takes the next free version number, so that a server may go on with the one before.
+    The SavedModel takes the next free version number. A server can keep the previous version loaded.
 
     Args:
         folder: path.
         model: a trained model of the zoo.
-        test_images: `zoo.data.Images`; the exports are checked on the first of them.
-        about: dict of the recipe's `name`, of a `description` and of the `training_data`, in words.
-        seed: int, of the run.
-        metrics: dict, what `metrics.json` holds.
+        test_images: `zoo.data.Images`; the first of them check the exports.
+        about: dict with the recipe's `name`, a `description`, and the `training_data` in words.
+        seed: int, the seed of the run.
+        metrics: dict, the content of `metrics.json`.
     """
     images = test_images.images[:_MEASURED_ON].astype(np.float32) / 255.0
-    labels = test_images.labels[:_MEASURED_ON] if model.conditional else None
+    labels = test_images.labels if model.conditional else None
+    if labels is not None:
+        labels = labels[:_MEASURED_ON]
     about = {**about, "author": "VAE zoo", "license": "Apache-2.0"}
     measured = {"images": images, "labels": labels, "metadata": about}
     version = model.export(folder, **measured)
@@ -47,14 +59,14 @@ def export_all(folder, model, test_images, about, seed, metrics):
     files.write_json(folder / "card.json", card)
 
 
-def command(recipe_name):
-    """The command line of the run, or the recipe's own where it was called from Python."""
+def command(recipe_name: str) -> str:
+    """The command line of the run; without flags where the recipe was called from Python."""
     called = pathlib.Path(sys.argv[0]).name == f"{recipe_name}.py"
     return shlex.join(["python", f"recipes/{recipe_name}.py", *(sys.argv[1:] if called else ())])
 
 
-def commit():
-    """The commit of the checkout that ran, with "-dirty" where files differ from it; None outside a checkout."""
+def commit() -> str | None:
+    """The commit of the checkout that runs, with "-dirty" if files differ from it; None outside a checkout."""
     git = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(git, cwd=pathlib.Path(__file__).parent, capture_output=True, text=True, check=False)

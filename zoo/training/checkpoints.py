@@ -1,68 +1,77 @@
-"""A run's state on disk: enough to go on as if it had never stopped."""
+"""The state of a run on disk: enough to resume it as if it had never stopped."""
 
 import itertools
 import json
 import pathlib
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
 
+import keras
 import numpy as np
 
 from zoo.runtime import files
+from zoo.runtime.types import History, PathLike
 
-# Keras writes this one in memory first; a file of weights alone it leaves to the HDF5 library, which crashes on a full
-# disk.
+# Keras builds a `.keras` file in memory first. It would leave a file of weights to the HDF5 library, which crashes on a
+# full disk.
 _MODEL, _STATE, _CHECKSUMS = "model.keras", "state.json", "checksums.json"
 _KEPT = 2
 
 
 class OtherRun(RuntimeError):
-    """A checkpoint belongs to a run with other settings."""
+    """The checkpoint belongs to a run with other settings."""
 
 
 class OutOfDate(RuntimeError):
-    """A checkpoint was trained on what another model made, or on what this one made before."""
+    """The checkpoint was trained on data made by another model, or by an earlier state of this model."""
 
 
 class NotWritten(RuntimeError):
-    """A checkpoint cannot be written, as where the disk is full."""
+    """The checkpoint cannot be written, for example because the disk is full."""
 
 
 class Checkpoints:
-    """Numbered folders `step-00001234`, each with the model, its optimizer's state included, and the run's record.
+    """Numbered folders `step-00001234`, each with the model, the optimizer's state and the record of the run.
 
-    `checksums.json` in each says by what to tell that the other files are as they were written.
+    `checksums.json` in each folder holds the checksums of the other files, to detect damage.
 
     Args:
         folder: path.
-        run: dict of what must be the same for a run to go on, such as the seed.
-        defaults: dict of what an entry of `run` stands for in a checkpoint that was written before there was one.
-        trained_on: str that stands for the origin of the training data, or None where it is always the same.
+        run: dict of the settings that must not change when a run resumes, such as the seed.
+        defaults: dict of values assumed for settings that an older checkpoint does not record.
+        trained_on: str that identifies the origin of the training data, or None where it never changes.
     """
 
-    def __init__(self, folder, run, defaults=None, trained_on=None):
+    def __init__(
+        self,
+        folder: PathLike,
+        run: Mapping[str, object],
+        defaults: Mapping[str, object] | None = None,
+        trained_on: str | None = None,
+    ) -> None:
         self.folder = pathlib.Path(folder)
         self.run = run
         self.defaults = defaults or {}
         self.trained_on = trained_on
 
-    def clear(self):
+    def clear(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def newest_first(self):
+    def newest_first(self) -> list[pathlib.Path]:
         return sorted(self.folder.glob("step-*"), reverse=True)
 
-    def save(self, model, step, history, metrics=()):
-        """Writes a checkpoint, in the place of one of the same step; none where a weight is not finite.
+    def save(self, model: keras.Model, step: int, history: History, metrics: Sequence[object] = ()) -> None:
+        """Writes a checkpoint, and replaces one of the same step. Writes none if a weight is not finite.
 
         Args:
             model: a compiled Keras model.
-            step: int, how many were trained.
-            history: list of dicts, one an epoch.
-            metrics: the values of the model's metrics' variables, as lists.
+            step: int, the number of steps trained.
+            history: list of dicts, one per epoch.
+            metrics: the values of the variables of the model's metrics, as lists.
 
         Raises:
-            NotWritten: if the disk does not take it; the checkpoints before it are still there.
+            NotWritten: if writing fails; the earlier checkpoints are kept.
         """
         if not all_finite(model):
             return
@@ -84,22 +93,22 @@ class Checkpoints:
         except OSError as error:
             raise NotWritten(
                 f"The checkpoint of step {step} cannot be written ({error.strerror or error}). {self.kept()} "
-                "Make room on the disk and run the same command again to go on from there."
+                "Make room on the disk and run the same command again to resume from there."
             ) from error
 
-    def kept(self):
+    def kept(self) -> str:
         """A sentence that names the newest checkpoint."""
         newest = next(iter(self.newest_first()), None)
         return f"The last good checkpoint is kept: {newest}." if newest else "No checkpoint was written yet."
 
-    def restore(self, model):
-        """Loads the newest checkpoint that can be read: (step, history), or (0, []) where there is none.
+    def restore(self, model: keras.Model) -> tuple[int, History]:
+        """Loads the newest checkpoint that can be read: (step, history), or (0, []) if there is none.
 
-        The model's metrics stand as they did at that step.
+        The model's metrics get their values at that step back.
 
         Raises:
             OutOfDate: if the checkpoint was trained on data of another origin.
-            OtherRun: if the checkpoint is of another run or of another architecture, with the differences.
+            OtherRun: if the checkpoint has other settings or another architecture; the message lists the differences.
         """
         variables = [*model.variables, *model.optimizer.variables]
         before = [variable.numpy() for variable in variables]
@@ -118,8 +127,8 @@ class Checkpoints:
             except (OtherRun, OutOfDate):
                 raise
             except Exception as error:  # a file cut short or overwritten fails in many ways
-                print(f"{folder} cannot be read ({error}); the one before is used.", file=sys.stderr)
-                for variable, value in zip(variables, before):  # some may have been loaded already
+                print(f"{folder} cannot be read ({error}); the previous one is used.", file=sys.stderr)
+                for variable, value in zip(variables, before):  # a failed load may have changed some
                     variable.assign(value)
         return 0, []
 
@@ -145,16 +154,16 @@ class Checkpoints:
 
     def _refuse(self, what, differences):
         ways = "pass --fresh to start over, or another --output"
-        if self.trained_on is not None:  # for --fresh would start over what it was trained on, too
+        if self.trained_on is not None:  # --fresh would also train the first model anew
             ways = "or remove that folder to start it over"
         raise OtherRun(
-            f"The run in {self.folder.parent} cannot go on with other {what}: {'; '.join(differences)}. "
+            f"The run in {self.folder.parent} cannot resume with other {what}: {'; '.join(differences)}. "
             f"Restore them, {ways}."
         )
 
 
 def _shapes(model):
-    """Path and shape of each weight; the paths only to be shown, as Keras numbers them through a process."""
+    """Path and shape of each weight. Paths are for messages only: Keras numbers them within a process."""
     return [(weight.path, list(weight.shape)) for weight in model.weights]
 
 
@@ -165,9 +174,9 @@ def _of_shape(verb, weight):
 def _require_intact(folder):
     for name, checksum in json.loads((folder / _CHECKSUMS).read_text()).items():
         if files.sha256(folder / name) != checksum:
-            raise ValueError(f"{name} is not as it was written")
+            raise ValueError(f"{name} does not match its checksum")
 
 
-def all_finite(model):
+def all_finite(model: keras.Model) -> bool:
     """Whether all weights are finite numbers."""
     return all(np.isfinite(weight).all() for weight in model.get_weights())

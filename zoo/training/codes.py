@@ -1,24 +1,32 @@
-"""The codes of images: what a prior is trained on, and what it costs to know no more than how frequent each code is."""
+"""The codes that a prior is trained on, and the cross entropy of their frequencies as a baseline."""
 
 import hashlib
+from collections.abc import Iterable
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from zoo.runtime import disk
+from zoo.runtime.types import PathLike
 
 
-def encode(model, datasets, sizes, disk_folder=None):
-    """The codes of images, each dataset's in its order.
+def encode(
+    model: keras.Model,
+    datasets: Iterable[tf.data.Dataset],
+    sizes: Iterable[int],
+    disk_folder: PathLike | None = None,
+) -> list[np.ndarray | disk.DiskArray]:
+    """The codes of each dataset of images, in the order of the images.
 
     Args:
         model: a `zoo.VQVAE`.
         datasets: iterable of datasets of images `[B,H,W,C]`.
-        sizes: ints, how many images each dataset holds.
-        disk_folder: path of a folder on whose disk the codes are kept rather than in memory.
+        sizes: ints, the number of images in each dataset.
+        disk_folder: path of a folder to keep the codes on disk; None keeps them in memory.
 
     Returns:
-        list of int32 `[N,h,w]`.
+        list of int32 `[N,h,w]`, one for each dataset.
 
     Raises:
         zoo.runtime.disk.NoRoom: if the disk cannot hold the codes.
@@ -38,8 +46,12 @@ def _encode(encode_batch, dataset, size, disk_folder):
     return codes
 
 
-def unigram_nats_per_code(training, test, num_codes):
-    """The cross entropy of codes under the frequencies of the training codes, one added to each: nats a code.
+def unigram_nats_per_code(
+    training: np.ndarray | disk.DiskArray, test: np.ndarray | disk.DiskArray, num_codes: int
+) -> float:
+    """The cross entropy of the test codes under the frequencies of the training codes, in nats per code.
+
+    Each code's count in training is raised by one, or a code that is new in the test split would cost infinitely much.
 
     Args:
         training, test: ints of any shape, from 0 to `num_codes` − 1; in memory or a `zoo.runtime.disk.DiskArray`.
@@ -54,9 +66,9 @@ def _count(codes, num_codes):
     return sum(np.bincount(codes[part].ravel(), minlength=num_codes) for part in disk.chunks(codes))
 
 
-def fingerprint(model):
-    """A text that stands for the weights of a model: str of 16 digits."""
+def fingerprint(model: keras.Model) -> str:
+    """A hash of the weights of a model: 16 hexadecimal digits."""
     digest = hashlib.sha256()
     for weight in model.get_weights():
-        digest.update(np.ascontiguousarray(weight))
+        digest.update(np.ascontiguousarray(weight).data)
     return digest.hexdigest()[:16]

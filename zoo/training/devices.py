@@ -1,9 +1,10 @@
-"""What a run computes on: its strategy, the parts of a batch, and each replica's share of it."""
+"""The devices of a run: its strategy, and the number of replicas and sub-batches that share a batch."""
 
 import contextlib
 import json
 import os
 import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
@@ -11,7 +12,7 @@ from zoo.runtime import cores, startup
 from zoo.training.flags import UsageError
 
 
-def make_strategy(name):
+def make_strategy(name: str) -> tf.distribute.Strategy:
     """The `tf.distribute` strategy of a `--strategy` flag."""
     if name == "auto":
         name = "mirrored" if len(tf.config.list_logical_devices("GPU")) > 1 else "none"
@@ -27,11 +28,11 @@ def make_strategy(name):
     return tf.distribute.get_strategy()
 
 
-def start_strategy(name, recipe_name):
+def start_strategy(name: str, recipe_name: str) -> tf.distribute.Strategy:
     """The strategy of a `--strategy` flag; waits for the other workers that TF_CONFIG names.
 
     Raises:
-        UsageError: if the machine, or TF_CONFIG, does not allow it.
+        UsageError: if the machine or TF_CONFIG does not allow it.
     """
     try:
         workers = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
@@ -47,8 +48,8 @@ def start_strategy(name, recipe_name):
         print(f"{recipe_name}: waiting for {number} workers", flush=True)
     try:
         with startup.quiet():
-            strategy = make_strategy(name)  # before the devices wake up, or workers cannot join
-            tf.config.list_logical_devices()  # they do here, and talk
+            strategy = make_strategy(name)  # before TensorFlow starts its devices, or workers cannot join
+            tf.config.list_logical_devices()  # starts them, which prints log lines
         return strategy
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -57,8 +58,8 @@ def start_strategy(name, recipe_name):
         ) from error
 
 
-def best_parts(strategy_name, batch_sizes):
-    """In how many parts a batch is best computed, in every stage."""
+def best_parts(strategy_name: str, batch_sizes: Iterable[int]) -> int:
+    """The number of sub-batches that suits the batch sizes of all stages."""
     with startup.quiet():
         gpus = tf.config.list_physical_devices("GPU")
     if gpus or strategy_name not in ("auto", "none"):
@@ -66,27 +67,27 @@ def best_parts(strategy_name, batch_sizes):
     return min(map(cores.sub_batches_for, batch_sizes))
 
 
-def require_whole_shares(batch_sizes, replicas, sizes=()):
-    """Raises `UsageError` unless all replicas have as much of a batch, and some of each split's last one.
+def require_whole_shares(batch_sizes: Mapping[str, int], replicas: int, sizes: Sequence[int] = ()) -> None:
+    """Raises `UsageError` unless replicas get equal shares of a batch, and at least one image of each last batch.
 
     Args:
         batch_sizes: dict of batch sizes by the options that set them.
-        replicas: int, their number.
-        sizes: ints, how many images the splits hold.
+        replicas: int, the number of replicas.
+        sizes: ints, the number of images in each split.
     """
     for flag, size in batch_sizes.items():
         if size % replicas:
             expected, left = f"a multiple of the {replicas} replicas", f"which leaves {size % replicas} over"
             raise UsageError(f"Expected `{flag}` to be {expected}. Received: {size}, {left}")
         for number in sizes:
-            if 0 < number % size < replicas:  # TensorFlow's convolutions fail on nothing, on some devices
+            if 0 < number % size < replicas:  # on some devices TensorFlow's convolutions fail on an empty batch
                 expected = f"one whose last batch has an image for each of the {replicas} replicas"
                 left = f"which leaves {number % size} of {number}"
                 raise UsageError(f"Expected `{flag}` to be {expected}. Received: {size}, {left}")
 
 
 @contextlib.contextmanager
-def only_chief_prints(chief):
-    """Keeps what is printed within to the chief: of several workers all would say the same."""
+def only_chief_prints(chief: bool) -> Iterator[None]:
+    """A context in which only the chief prints, as all workers would print the same lines."""
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(sys.stdout if chief else nowhere):
         yield

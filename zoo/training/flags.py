@@ -1,48 +1,50 @@
-"""The flags of a run: parsed and checked once, and fixed from then on."""
+"""The flags of a run: parsed, checked once, and then immutable."""
 
 import argparse
 import dataclasses
 import pathlib
+from collections.abc import Mapping, Sequence
 
 from zoo import data
 from zoo.runtime import checks, files
 from zoo.training import options
 from zoo.training.options import flag
+from zoo.training.recipe import Recipe
 
-# Recorded of recipes without these options too, as ever: the settings of an older run must compare equal.
+# Also recorded for recipes without these options: the settings of an older run must compare equal.
 _ALWAYS = {"sample": "False", "binarization": "none"}
 STRATEGIES = ("auto", "none", "mirrored", "multiworker", "tpu")
 
 
 class UsageError(Exception):
-    """Flags do not go with the machine or with the data."""
+    """The flags do not fit the machine or the data."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Records:
-    """The flags as the files of a run hold them: text by the options' names, or None.
+    """The flags as the files of a run record them: a text, or None, for each option.
 
     Args:
-        all: dict, in `metrics.json`.
-        settings: dict, in checkpoints: what must be the same for a run to go on.
-        defaults: dict, what settings are taken to be in a checkpoint that is older than an option.
+        all: dict of all flags, for `metrics.json`.
+        settings: dict of the flags that must not change when a run resumes, for checkpoints.
+        defaults: dict of values assumed for settings that an older checkpoint does not record.
     """
 
-    all: dict
-    settings: dict
-    defaults: dict
+    all: Mapping[str, str | None]
+    settings: Mapping[str, str | None]
+    defaults: Mapping[str, str | None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PriorFlags:
-    """How the second stage trains a prior over codes. Another one may be asked for when a run goes on."""
+    """The flags of the second stage, which trains a prior over codes. They may change when a run resumes."""
 
-    kind: str = flag("none", "over the codes, trained afterwards", name="prior", free=True)
+    kind: str = flag("none", "prior over the codes, trained after the model", name="prior", free=True)
     epochs: int | None = flag(None, name="prior_epochs", free=True)
     batch_size: int = flag(128, name="prior_batch_size", free=True)
     learning_rate: float = flag(1e-3, name="prior_learning_rate", free=True)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.epochs is not None:
             checks.positive_int("--prior-epochs", self.epochs)
         checks.positive_int("--prior-batch-size", self.batch_size)
@@ -51,37 +53,37 @@ class PriorFlags:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunFlags:
-    """The flags that all recipes share, and those of the recipe at hand.
+    """The flags that all recipes share, together with the recipe's own flags.
 
-    `prior` is None for a recipe without a second stage. `own` is of the class that the recipe declares: the library
-    hands it to the recipe's functions and looks at nothing in it. `records` has all of them as text.
+    `prior` is None for a recipe without a second stage. `own` is an instance of the class that the recipe declares: the
+    library passes it to the recipe's functions and reads nothing from it. `records` holds all flags as text.
     """
 
-    sample: bool = flag(False, "train on the small real sample that ships with the package")
+    sample: bool = flag(False, "train on the small sample of real images that ships with the package")
     data_dir: str | None = flag(
-        None, "where TFDS finds or puts the dataset (default: TFDS_DATA_DIR, else TFDS's own)", free=True
+        None, "folder of TFDS datasets (default: TFDS_DATA_DIR, else the default of TFDS)", free=True
     )
     epochs: int | None = flag(None, free=True)
     steps_per_epoch: int | None = flag(None, "default: one pass over the training images")
-    batch_size: int = flag(128, "over all replicas")
-    learning_rate: float = flag(1e-3, "at the start")
-    seed: int = flag(0, "of weights, order and noise")
+    batch_size: int = flag(128, "examples per step, over all replicas")
+    learning_rate: float = flag(1e-3, "initial learning rate")
+    seed: int = flag(0, "seed of weights, order and noise")
     strategy: str = flag("auto", "auto: all GPUs, else one device", choices=STRATEGIES, free=True)
     parts: int | None = flag(
-        None, "of a batch, each computed by one core of the CPU (default: one a core, where large enough)", free=True
+        None, "sub-batches per batch, each on one CPU core (default: one per core, if large enough)", free=True
     )
     mixed_precision: str = flag("none", choices=("none", "bfloat16", "float16"), const="bfloat16")
     output: pathlib.Path = flag(pathlib.Path("runs"), free=True)
-    fresh: bool = flag(False, "start over, instead of going on where the last run stopped", free=True)
-    checkpoint_seconds: float = flag(300, "between two within an epoch", free=True)
+    fresh: bool = flag(False, "start over instead of resuming the last run", free=True)
+    checkpoint_seconds: float = flag(300, "seconds between checkpoints within an epoch", free=True)
     no_cache: bool = flag(False, "keep images and codes on the disk of --output, not in memory", free=True)
     no_export: bool = flag(False, "leave out the SavedModel and the TFLite files", free=True)
     binarization: str = flag("none", choices=("none", "static", "dynamic"))
     prior: PriorFlags | None = None
     own: object = None
-    records: Records | None = None
+    records: Records = Records({}, {}, {})
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, value in (("--epochs", self.epochs), ("--steps-per-epoch", self.steps_per_epoch)):
             if value is not None:
                 checks.positive_int(name, value)
@@ -94,7 +96,7 @@ class RunFlags:
         checks.number("--checkpoint-seconds", self.checkpoint_seconds, 0.0, open_low=True)
 
 
-def parser(recipe):
+def parser(recipe: Recipe) -> argparse.ArgumentParser:
     """The argument parser of a recipe."""
     made = argparse.ArgumentParser(
         prog=f"{recipe.name}.py", description=recipe.description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -103,8 +105,8 @@ def parser(recipe):
     return made
 
 
-def parse(recipe, argv=None):
-    """The `RunFlags`, checked as far as they can be without data; a usage error ends the program with status 2."""
+def parse(recipe: Recipe, argv: Sequence[str] | None = None) -> RunFlags:
+    """Parses a command line, and checks all that does not need data. A usage error ends the program with status 2."""
     made = parser(recipe)
     shared, of_prior, own = options.parse(made, _options(recipe), argv)
     try:

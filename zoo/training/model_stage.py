@@ -1,20 +1,34 @@
 """The first stage of a run: the model of a recipe, trained on its images."""
 
 import functools
+from collections.abc import Callable
 
+import keras
+import tensorflow as tf
+
+from zoo import data
 from zoo.runtime import files
+from zoo.runtime.types import History
 from zoo.training import stage
+from zoo.training.flags import RunFlags
+from zoo.training.recipe import Recipe
 
 
-def train(recipe, flags, model, splits, batches):
-    """Trains a model; gives its history.
+def train(
+    recipe: Recipe,
+    flags: RunFlags,
+    model: keras.Model,
+    splits: data.Splits,
+    batches: Callable[..., tf.data.Dataset],
+) -> History:
+    """Compiles and trains a model, and returns its history.
 
     Args:
         recipe: `Recipe`.
         flags: `RunFlags`.
         model: a model of the zoo, not compiled.
         splits: `zoo.data.Splits`.
-        batches: function of (images, context=None, **what `zoo.data.batches` takes).
+        batches: function of (images, context=None, **kwargs of `zoo.data.batches`) that gives a dataset.
     """
     plan = stage.Plan.of(
         recipe, len(splits.train), flags.batch_size, flags.epochs, flags.steps_per_epoch, flags.sample

@@ -1,4 +1,4 @@
-"""Callbacks that watch a run: its progress, its checkpoints, and whether its loss is a number."""
+"""Callbacks that watch a run: progress, checkpoints, and a loss that is not finite."""
 
 import math
 import signal
@@ -7,9 +7,11 @@ import threading
 import time
 
 import keras
+import tensorflow as tf
 
 from zoo.runtime import replicas
-from zoo.training.checkpoints import all_finite
+from zoo.runtime.types import History
+from zoo.training.checkpoints import Checkpoints, all_finite
 
 
 class NonFiniteLoss(RuntimeError):
@@ -17,52 +19,52 @@ class NonFiniteLoss(RuntimeError):
 
 
 class Position(keras.callbacks.Callback):
-    """Knows the number of the training step that comes next, `step`, over all calls of `fit`.
+    """Counts training steps over all calls of `fit`: `step` is the number of the next one.
 
-    The optimizer's own count does not do: under loss scaling it leaves out the steps that overflowed.
+    The optimizer's own count does not serve: under loss scaling it leaves out the steps that overflowed.
     """
 
-    def __init__(self, step):
+    def __init__(self, step: int) -> None:
         super().__init__()
         self.step = self._first = step
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._first = self.step
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self.step = self._first + batch + 1
 
 
 class GoOnWithMetrics(keras.callbacks.Callback):
-    """Lets the first epoch count on from what the model's metrics hold now, where `fit` would reset them.
+    """Keeps the present values of the model's metrics in the first epoch, where `fit` would reset them.
 
-    So the figures of an epoch that was interrupted are those of all its steps.
+    The figures of an interrupted epoch then cover all its steps.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: keras.Model) -> None:
         super().__init__()
         self._values = [variable.numpy() for variable in model.metrics_variables]
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         for variable, value in zip(self.model.metrics_variables, self._values):
             variable.assign(value)
         self._values = []
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
-    """Raises `NonFiniteLoss` as soon as the loss is no finite number, before anything more is saved.
+    """Raises `NonFiniteLoss` as soon as the loss is NaN or infinite, before anything more is saved.
 
-    At the end of an epoch all figures are looked at, and the weights, which the last step may have spoilt.
+    At the end of an epoch it checks all figures, and the weights, which the last step may have spoilt.
     """
 
-    def __init__(self, position, checkpoints, flag="--learning-rate"):
+    def __init__(self, position: Position, checkpoints: Checkpoints, flag: str = "--learning-rate") -> None:
         super().__init__()
         self._position, self._checkpoints, self._flag = position, checkpoints, flag
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         self._require_finite("loss", logs["loss"])
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         for name, value in logs.items():
             self._require_finite(name, value)
         if not all_finite(self.model):
@@ -79,38 +81,39 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
 
 class Agreement:
-    """What workers must do at the same step, or each would wait for the others: they ask one another now and then.
+    """Agrees among workers on an action that all must take at the same step, or each would wait for the others.
 
-    Called with a step's number and what this worker wants, an int, it gives the largest of what all want; 0 at steps
-    at which they do not ask, nine of ten. Without other workers that is what this one wants.
+    Called with the number of a step and this worker's request, an int, it returns the largest request of all workers.
+    The workers ask one another at every tenth step; at the others it returns 0. With a single worker it returns the
+    request.
     """
 
-    def __init__(self, strategy):
+    def __init__(self, strategy: tf.distribute.Strategy) -> None:
         self._strategy = strategy
 
-    def __call__(self, step, wanted):
+    def __call__(self, step: int, wanted: int) -> int:
         if not replicas.has_workers(self._strategy):
             return wanted
         return max(replicas.gather(self._strategy, wanted)) if step % 10 == 0 else 0
 
 
 class StopOnSignal(keras.callbacks.Callback):
-    """Raises KeyboardInterrupt between two steps once the process, or another worker's, was sent SIGINT or SIGTERM.
+    """Raises KeyboardInterrupt between two steps after this process or another worker received SIGINT or SIGTERM.
 
-    In the middle of a step the weights could be one step ahead of the count. A second signal is not waited with.
+    In the middle of a step the weights could be one step ahead of the count. A second signal interrupts at once.
     """
 
-    def __init__(self, position, agree):
+    def __init__(self, position: Position, agree: Agreement) -> None:
         super().__init__()
         self.received = 0
         self._position, self._agree = position, agree
 
-    def __enter__(self):
+    def __enter__(self) -> "StopOnSignal":
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         for number, handler in getattr(self, "_before", {}).items():
             signal.signal(number, handler)
 
@@ -119,10 +122,10 @@ class StopOnSignal(keras.callbacks.Callback):
             raise KeyboardInterrupt
         self.received = number
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self._stop_if_agreed(self._position.step)
 
-    def on_test_batch_end(self, batch, logs=None):
+    def on_test_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self._stop_if_agreed(batch + 1)
 
     def _stop_if_agreed(self, step):
@@ -135,10 +138,18 @@ class StopOnSignal(keras.callbacks.Callback):
 class SaveCheckpoints(keras.callbacks.Callback):
     """Keeps the history, and saves a checkpoint at the end of each epoch and whenever `seconds` have passed.
 
-    Of several workers the chief alone writes it; all are there, as each holds a part of the epoch's figures.
+    Of several workers only the chief writes. All run this callback, as each holds a part of the epoch's figures.
     """
 
-    def __init__(self, position, checkpoints, history, seconds, agree, chief):
+    def __init__(
+        self,
+        position: Position,
+        checkpoints: Checkpoints,
+        history: History,
+        seconds: float,
+        agree: Agreement,
+        chief: bool,
+    ) -> None:
         super().__init__()
         self.history = history
         self._position, self._checkpoints = position, checkpoints
@@ -146,20 +157,20 @@ class SaveCheckpoints(keras.callbacks.Callback):
         self._last = time.monotonic()
         self._began = self._last - (history[-1]["seconds"] if history else 0.0)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         if self._agree(self._position.step, int(time.monotonic() - self._last > self._seconds)):
             self.save()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         self.add(epoch + 1, logs)
         self.save()
 
-    def add(self, epoch, figures):
-        """A row of the history, its seconds counted over all the parts of a run."""
+    def add(self, epoch: int, figures: dict[str, float]) -> None:
+        """Adds a row to the history. Its seconds count from the first start of the run, without the pauses."""
         seconds = time.monotonic() - self._began
         self.history.append({"epoch": epoch, "step": self._position.step, **figures, "seconds": seconds})
 
-    def save(self):
+    def save(self) -> None:
         metrics = [variable.numpy().tolist() for variable in self.model.metrics_variables]
         if self._chief:
             self._checkpoints.save(self.model, self._position.step, self.history, metrics)
@@ -167,25 +178,25 @@ class SaveCheckpoints(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.Callback):
-    """Prints a line an epoch: the figures, their validation counterparts, and the time left."""
+    """Prints a line per epoch: the figures, those of validation beside them, and the time left."""
 
-    def __init__(self, position, total_steps):
+    def __init__(self, position: Position, total_steps: int) -> None:
         super().__init__()
         self._position, self._total = position, total_steps
-        self._clock = None
+        self._clock: float | None = None
         self._shown = 0.0
 
-    def on_train_batch_end(self, batch, logs=None):
-        if self._clock is None:  # not before the first step is over: it holds the tracing
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        if self._clock is None:  # after the first step, as that includes tracing
             self._clock, self._from = time.monotonic(), self._position.step
         if sys.stdout.isatty() and time.monotonic() - self._shown > 0.5:
             self._shown = time.monotonic()
             print(f"\r\x1b[K  step {self._position.step}/{self._total}  loss {logs['loss']:.4g}", end="", flush=True)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._began = time.monotonic()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         if sys.stdout.isatty():
             print("\r\x1b[K", end="")
         taken = time.monotonic() - self._began
@@ -195,6 +206,8 @@ class Progress(keras.callbacks.Callback):
         print("  ".join(parts) + f"  {duration(taken)}, {self._left()} left", flush=True)
 
     def _left(self):
+        if self._clock is None:
+            return duration(0.0)
         done = self._position.step - self._from
         seconds = (time.monotonic() - self._clock) * (self._total - self._position.step) / done if done else 0.0
         return duration(seconds)
@@ -204,7 +217,7 @@ def _figure(name, value, validation):
     return f"{name} {value:.4g}" + ("" if validation is None else f" (val {validation:.4g})")
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     """Seconds as "2 h 05 min", "3 min 20 s" or "7 s"."""
     minutes, seconds = divmod(round(seconds), 60)
     if minutes >= 60:

@@ -1,22 +1,29 @@
-"""The optimizer of a recipe, and the averages of the weights that it keeps."""
+"""The optimizer of a recipe, and the use of its averaged weights."""
 
 import keras
+import numpy as np
 
 from zoo.runtime import optimizers
 
-_SHARE = 10  # what takes time at a run's begin, or reaches back in time, has a tenth of its steps at most
+_SHARE = 10  # warm-up and the averages' memory last a tenth of the run's steps at most
 
 
-def make(learning_rate, total_steps, warmup_steps=0, gradient_clip=None, ema=None):
-    """Adam on a cosine from `learning_rate` to a hundredth of it; made in the scope of the strategy.
+def make(
+    learning_rate: float,
+    total_steps: int,
+    warmup_steps: int = 0,
+    gradient_clip: float | None = None,
+    ema: float | None = None,
+) -> optimizers.Adam:
+    """Adam with a cosine schedule from `learning_rate` to a hundredth of it. Call it in the strategy's scope.
 
     Args:
         learning_rate: float > 0.
         total_steps: int >= 1.
-        warmup_steps: int >= 0, over which the rate first rises from 0; a tenth of all steps at most.
+        warmup_steps: int >= 0, in which the rate first rises from 0; a tenth of all steps at most.
         gradient_clip: float > 0, the largest norm of the gradient of all weights and replicas together, or None.
-        ema: float in [0, 1), the momentum of the weights' moving average, or None for none. A tenth of all steps is
-            the furthest that it looks back, or a short run's average would be that of its first weights.
+        ema: float in [0, 1), the momentum of the moving average of the weights, or None for no average. The average
+            reaches back a tenth of all steps at most, as it would keep the first weights of a short run otherwise.
 
     Returns:
         `zoo.optimizers.Adam`.
@@ -34,43 +41,44 @@ def make(learning_rate, total_steps, warmup_steps=0, gradient_clip=None, ema=Non
 
 
 class Averages(keras.callbacks.Callback):
-    """Lets a model be validated with the averages that its optimizer keeps, and be trained with its own weights.
+    """Validates a model with the averaged weights of its optimizer, and trains it with its own weights.
 
-    Keras's `fit` leaves the averages in the model at its end, from where training cannot go on; here it leaves what
-    the last step left. `keras.callbacks.SwapEMAWeights` swaps by adding and subtracting, which rounds: a run with
-    validation would differ from one without. Without averages all methods do nothing.
+    Keras's `fit` ends with the averages in the model, and training cannot resume from there; with this callback it ends
+    with the weights of the last step. `keras.callbacks.SwapEMAWeights` swaps by adding and subtracting, which rounds: a
+    run with validation would differ from one without. Without averages all methods do nothing.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: keras.Model) -> None:
         super().__init__()
         self.set_model(model)
-        self._kept = getattr(model.optimizer, "inner_optimizer", model.optimizer).use_ema  # it may be for loss scaling
-        self._own = None
+        # An optimizer that scales the loss has the one with the averages inside.
+        self._kept = getattr(model.optimizer, "inner_optimizer", model.optimizer).use_ema
+        self._own: list[np.ndarray] | None = None
 
-    def apply(self):
-        """Puts the averages into the model; before the first step there are none."""
+    def apply(self) -> None:
+        """Puts the averages into the model; does nothing before the first step, as there are none."""
         if self._kept and self._own is None and self.model.optimizer.iterations.numpy():
             self._keep_own()
             self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
 
-    def undo(self):
-        """Puts the model's own weights back, if the averages are in their place."""
+    def undo(self) -> None:
+        """Puts the model's own weights back if it holds the averages."""
         if self._own is not None:
             for weight, value in zip(self.model.trainable_variables, self._own):
                 weight.assign(value)
             self._own = None
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         self.apply()
 
-    def on_test_end(self, logs=None):
+    def on_test_end(self, logs: dict[str, float] | None = None) -> None:
         self.undo()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if self._kept and epoch == self.params["epochs"] - 1:
             self._keep_own()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self.undo()
 
     def _keep_own(self):

@@ -1,28 +1,39 @@
-"""Command-line options from the fields of a dataclass: each is declared once, with its type, default and help."""
+"""Command-line options from the fields of a dataclass. A field declares its type, default and help."""
 
+import argparse
 import dataclasses
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
 
 _MISSING = dataclasses.MISSING
 
 
-def flag(default=_MISSING, help="", *, choices=None, sample=None, free=False, name=None, const=None):
-    """A field of a dataclass of flags.
+def flag(
+    default: object = _MISSING,
+    help: str = "",
+    *,
+    choices: Sequence[object] | None = None,
+    sample: object = None,
+    free: bool = False,
+    name: str | None = None,
+    const: object = None,
+) -> Any:
+    """Declares a field of a dataclass of flags.
 
-    `latent_dim: int = flag(32, "numbers in z")` is the option `--latent-dim`. The field's type is int, float, str,
+    `latent_dim: int = flag(32, "dimensions of z")` is the option `--latent-dim`. The field's type is int, float, str,
     `pathlib.Path`, or bool for an option without a value; `X | None` where the default is None; `tuple[X, ...]` for
-    one or more values. A subclass changes a default with `latent_dim: int = 64` and keeps all else.
+    one or more values. A subclass changes a default with `latent_dim: int = 64` and keeps the rest.
 
     Args:
-        default: the value where the option is not given; left out, the option is required.
-        help: str; the default is added to it, unless it says one itself.
-        choices: what the value may be.
-        sample: the default under `--sample`, where it differs.
-        free: bool, whether a run may go on with another value than the one that it began with.
-        name: str, of the option and in the records of a run, where it is not the field's.
-        const: the value of an option that is given without one.
+        default: the value if the option is not given. Without a default the option is required.
+        help: str. The default is appended, unless the text contains the word "default".
+        choices: the values that are allowed, or None for all.
+        sample: the default under `--sample`, or None if it is the same.
+        free: bool, whether the value may change when a run resumes.
+        name: str, the name of the option and in the records of a run, or None for the field's name.
+        const: the value if the option is given without one.
 
     Returns:
         a `dataclasses.Field`.
@@ -33,7 +44,7 @@ def flag(default=_MISSING, help="", *, choices=None, sample=None, free=False, na
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Option:
-    """An option of the command line, and the field that it fills; see `flag`."""
+    """An option of the command line and the field that it fills; see `flag`."""
 
     field: str
     name: str
@@ -41,13 +52,14 @@ class Option:
     several: bool
     default: object
     help: str = ""
-    choices: tuple | None = None
+    choices: Sequence[object] | None = None
     sample: object = None
     free: bool = False
     const: object = None
 
-    def add_to(self, parser):
-        settings = {"dest": self.name, "help": self._full_help()}
+    def add_to(self, parser: argparse.ArgumentParser) -> None:
+        """Adds the option to an argument parser."""
+        settings: dict[str, Any] = {"dest": self.name, "help": self._full_help()}
         if self.default is _MISSING:
             settings["required"] = True
         else:
@@ -59,9 +71,9 @@ class Option:
             settings["nargs"] = "+" if self.several else None if self.const is None else "?"
         parser.add_argument(typed(self.name), **settings)
 
-    def of_field(self, value):
-        """A value as its field holds it, from what argparse gives."""
-        return tuple(value) if self.several and value is not None else value
+    def of_field(self, value: object) -> object:
+        """Converts a value from argparse to the one for the field: a list becomes a tuple."""
+        return tuple(value) if self.several and isinstance(value, list) else value
 
     def _full_help(self):
         if self.type is bool or self.default in (None, _MISSING) or "default" in self.help:
@@ -70,13 +82,16 @@ class Option:
         return f"{self.help} ({default})" if self.help else default
 
 
-def typed(name):
-    """An option as it is typed: "batch_size" is "--batch-size"."""
+def typed(name: str) -> str:
+    """An option as a user types it: "--batch-size" for "batch_size"."""
     return "--" + name.replace("_", "-")
 
 
-def of(cls, leave_out=(), **changes):
-    """The `Option`s of a dataclass; `changes` maps fields to dicts of what `flag` takes, for this use alone."""
+def of(cls: type, leave_out: Collection[str] = (), **changes: dict[str, Any]) -> list[Option]:
+    """The options of a dataclass, without the fields `leave_out`.
+
+    `changes` maps a field to a dict of arguments of `flag` that replace those of the field.
+    """
     hints = typing.get_type_hints(cls)
     found = []
     for field in dataclasses.fields(cls):
@@ -88,14 +103,16 @@ def of(cls, leave_out=(), **changes):
     return found
 
 
-def add(parser, options):
+def add(parser: argparse.ArgumentParser, options: Iterable[Option]) -> None:
     """Adds options to an argument parser."""
     for option in options:
         option.add_to(parser)
 
 
-def parse(parser, groups, argv=None):
-    """Parses a command line; of each group of options a list of pairs (option, value)."""
+def parse(
+    parser: argparse.ArgumentParser, groups: Iterable[Sequence[Option]], argv: Sequence[str] | None = None
+) -> list[list[tuple[Option, Any]]]:
+    """Parses a command line: a list of pairs (option, value) for each group of options."""
     given = vars(parser.parse_args(argv))
     if given.get("sample"):
         options = (option for group in groups for option in group)
@@ -104,13 +121,13 @@ def parse(parser, groups, argv=None):
     return [[(option, option.of_field(given[option.name])) for option in group] for group in groups]
 
 
-def text(value):
-    """A value, or the lack of a default, as the records of a run hold it."""
+def text(value: object) -> str | None:
+    """A value as the records of a run hold it; None for None and for a missing default."""
     return None if value is None or value is _MISSING else str(_plain(value))
 
 
 def _plain(value):
-    return list(value) if isinstance(value, tuple) else value  # as several values are written since the first version
+    return list(value) if isinstance(value, tuple) else value  # the first version recorded lists
 
 
 def _kind(annotation):
@@ -124,6 +141,6 @@ def _kind(annotation):
 
 
 def _metadata(cls, field):
-    """What `flag` noted about a field; that of a base class, where a subclass changes no more than the default."""
+    """The metadata that `flag` gave a field; from a base class if the subclass changes only the default."""
     declared = (getattr(base, "__dataclass_fields__", {}).get(field.name) for base in cls.__mro__)
     return next((dict(base.metadata) for base in declared if base is not None and base.metadata), {})

@@ -1,5 +1,9 @@
-"""The pictures that a run leaves behind."""
+"""The plots of a run."""
 
+import pathlib
+from collections.abc import Sequence
+
+import keras
 import matplotlib
 
 matplotlib.use("Agg")
@@ -7,26 +11,38 @@ matplotlib.use("Agg")
 import numpy as np  # noqa: E402
 from matplotlib import pyplot as plt  # noqa: E402
 
+from zoo import data  # noqa: E402
 from zoo.applications import interpolate  # noqa: E402
 from zoo.runtime import files  # noqa: E402
+from zoo.runtime.types import ArrayLike, History, PathLike  # noqa: E402
 
 _GAP = 1  # pixels between the images of a grid
 
 
-def plot_all(model, images, history, folder, seed=0, classes=None):
-    """Draws what the model is able to show, from held-out `images`, into `folder`.
+def plot_all(
+    model: keras.Model,
+    images: data.Images,
+    history: History,
+    folder: pathlib.Path,
+    seed: int = 0,
+    classes: Sequence[int] | None = None,
+) -> None:
+    """Plots the results of a model on held-out `images` into `folder`.
 
-    `reconstructions.png`: originals in the odd rows, their reconstructions below. `samples.png`: draws from the
-    prior; under a conditional model a row for each class. `interpolation.png`: a row for each pair of images.
-    `latents.png`: posterior means, on their two main axes where there are more; or `codebook.png`: how often each
-    code is used. `layers.png`, of a hierarchical VAE: an image's top 0, 1, 2, … layers of latents, and those below
-    drawn at half the temperature; a column for each image, the image itself at the end. `curves.png`: the history.
+    - `reconstructions.png`: originals in the odd rows, their reconstructions below.
+    - `samples.png`: samples from the prior; a row for each class if the model is conditional.
+    - `interpolation.png`: a row for each pair of images.
+    - `latents.png`: posterior means, projected to their two main axes if there are more. A VQ-VAE has `codebook.png`
+      instead: the share of use of each code.
+    - `layers.png`, of a hierarchical VAE: samples at temperature ½ with the top 0, 1, 2, … layers of an image's latents
+      given. Each column is an image, which is itself at the bottom.
+    - `curves.png`: the history.
     """
     grid = {"reconstructions.png": _reconstructions(model, images), "interpolation.png": _between(model, images)}
     if model.can_sample:
         grid["samples.png"] = _samples(model, seed, classes)
     else:
-        (folder / "samples.png").unlink(missing_ok=True)  # of a run that had a prior
+        (folder / "samples.png").unlink(missing_ok=True)  # it may be left from a run with a prior
     if model.num_layers > 1:
         grid["layers.png"] = _layers(model, images, seed)
     for name, rows in grid.items():
@@ -38,21 +54,26 @@ def plot_all(model, images, history, folder, seed=0, classes=None):
     plot_curves(history, folder)
 
 
-def plot_curves(history, folder, names=("loss", "reconstruction"), unit="nats per example"):
-    """Draws `curves.png`, the columns `names` of a history and those of validation, where it has any row."""
+def plot_curves(
+    history: History,
+    folder: pathlib.Path,
+    names: Sequence[str] = ("loss", "reconstruction"),
+    unit: str = "nats per example",
+) -> None:
+    """Plots the columns `names` of a history, and those of validation, as `curves.png`; nothing if it is empty."""
     if history:
         _save(folder / "curves.png", _curves, history, names, unit)
 
 
-def save_grid(path, rows, scale=3):
+def save_grid(path: PathLike, rows: ArrayLike, scale: int = 3) -> None:
     """Writes images `[R,N,H,W,C]` in [0, 1] as one PNG of R rows, each pixel `scale` wide."""
-    rows = np.uint8(255 * np.clip(rows, 0.0, 1.0))  # a quarter of the memory, for the canvas is large
-    count, length, height, width, channels = rows.shape
+    pixels = (255 * np.clip(rows, 0.0, 1.0)).astype(np.uint8)  # a quarter of the memory, as the canvas is large
+    count, length, height, width, channels = pixels.shape
     canvas = np.full((count * (height + _GAP) + _GAP, length * (width + _GAP) + _GAP, channels), 255, np.uint8)
     for r in range(count):
         for n in range(length):
             top, left = r * (height + _GAP) + _GAP, n * (width + _GAP) + _GAP
-            canvas[top : top + height, left : left + width] = rows[r, n]
+            canvas[top : top + height, left : left + width] = pixels[r, n]
     canvas = np.repeat(np.repeat(canvas, scale, axis=0), scale, axis=1)
     canvas = np.repeat(canvas, 3, axis=-1) if channels == 1 else canvas
     with files.replacing(path) as scratch:
@@ -89,8 +110,8 @@ def _samples(model, seed, classes, columns=10):
 
 def _between(model, images, rows=6):
     if not model.conditional:
-        pairs = [(2 * r % len(images), (2 * r + 1) % len(images)) for r in range(rows)]
-    else:  # within a class, for the label stays the same along the way
+        pairs: list = [(2 * r % len(images), (2 * r + 1) % len(images)) for r in range(rows)]
+    else:  # within a class, as one label holds for the whole row
         groups = [np.flatnonzero(images.labels == label) for label in np.unique(images.labels)]
         pairs = [group[:2] for group in groups if len(group) > 1]
     start, end = np.transpose(pairs)
@@ -125,7 +146,7 @@ def _latents(axes, model, images, number=2000):
     centred = mean - mean.mean(axis=0)
     _, sizes, main = np.linalg.svd(centred, full_matrices=False)
     flat = mean if mean.shape[1] == 2 else centred @ main[:2].T
-    flat = np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))  # one image has but one axis
+    flat = np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))  # a single image has one axis only
     points = axes.scatter(*flat.T, c=labels, s=6, cmap=None if labels is None else "tab10")
     if labels is not None:
         axes.legend(*points.legend_elements(), loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
@@ -156,7 +177,7 @@ def _curves(axes, history, names, unit):
     axes.set_xlabel("epoch")
     axes.set_ylabel(unit)
     axes.legend()
-    # The first epochs would otherwise press all the others flat.
+    # The first epochs would set the range, and flatten the rest of the curve.
     shown = [row[key] for row in history[len(history) // 10 :] for key in row if key.removeprefix("val_") in names]
     margin = 0.05 * max(max(shown) - min(shown), 1e-6)
     axes.set_ylim(min(shown) - margin, max(shown) + margin)

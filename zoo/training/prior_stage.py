@@ -2,25 +2,35 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import keras
+import tensorflow as tf
 
 from zoo import data, distributions, evaluation
 from zoo.runtime import files, replicas
 from zoo.training import codes, options, pictures, stage
+from zoo.training.flags import RunFlags
+from zoo.training.recipe import Prior
 
 _PARTS = ("train", "validation", "test")
 
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-    """What a prior adds to `metrics.json`: to the figures of the test split, and beside them."""
+    """The figures of a prior for `metrics.json`: `test` goes into the entry of that name, `about` beside it."""
 
-    test: dict = dataclasses.field(default_factory=dict)
-    about: dict = dataclasses.field(default_factory=dict)
+    test: dict[str, float] = dataclasses.field(default_factory=dict)
+    about: dict[str, object] = dataclasses.field(default_factory=dict)
 
 
-def train(recipe, flags, model, splits, batches):
+def train(
+    recipe: Prior,
+    flags: RunFlags,
+    model: keras.Model,
+    splits: data.Splits,
+    batches: Callable[..., tf.data.Dataset],
+) -> Figures:
     """Fits a prior to the codes of the training images, and attaches it to the model.
 
     Args:
@@ -28,11 +38,16 @@ def train(recipe, flags, model, splits, batches):
         flags: `RunFlags`.
         model: a trained `zoo.VQVAE`.
         splits: `zoo.data.Splits`.
-        batches: function of (images, context=None, **what `zoo.data.batches` takes).
+        batches: function of (images, context=None, **kwargs of `zoo.data.batches`) that gives a dataset.
 
     Returns:
-        `Figures`; of several workers only the chief's have all.
+        `Figures`. In a worker that is not the chief some are missing.
+
+    Raises:
+        ValueError: if the flags have none of a prior.
     """
+    if flags.prior is None:
+        raise ValueError("Expected the flags of a recipe with a prior. Received: flags.prior=None")
     kind, batch_size, seed = flags.prior.kind, flags.prior.batch_size, flags.seed
     images = [getattr(splits, part) for part in _PARTS]
     disk_folder = flags.output if flags.no_cache else None
@@ -41,7 +56,7 @@ def train(recipe, flags, model, splits, batches):
         recipe, len(splits.train), batch_size, flags.prior.epochs, flags.steps_per_epoch, flags.sample
     )  # fmt: skip
     height, width = grids["train"].shape[1:]
-    keras.utils.set_random_seed(seed)  # the first weights must not depend on what was trained before
+    keras.utils.set_random_seed(seed)  # the initial weights must not depend on the first stage
     with model.distribute_strategy.scope():
         prior = recipe.build(kind, model.quantizer.num_codes, (height, width), seed, flags.sample)
         stage.compile_model(prior, recipe, flags.prior.learning_rate, plan)
@@ -85,13 +100,13 @@ def _code_batches(grids, batch_size, seed, part, context=None, **kwargs):
 
 
 def _settings(kind, batch_size, learning_rate, ema):
-    """What must be the same for this stage to go on, beside the settings of the first, on which it rests."""
+    """The settings that must not change when this stage resumes, in addition to those of the first stage."""
     values = {"prior": kind, "prior_batch_size": batch_size, "prior_learning_rate": learning_rate, "prior_ema": ema}
     return {name: options.text(value) for name, value in values.items()}
 
 
 def _bound(model, batches, image_shape):
-    """The ELBO of the test images under the model with its prior, in nats and, of 8-bit values, in bits per dim."""
+    """The ELBO of the test images under model and prior, in nats, and in bits per dim for 8-bit values."""
     elbo = evaluation.log_prob(model, batches)["log_prob"]
     if not model.likelihood.eight_bit:
         return {"elbo": elbo}

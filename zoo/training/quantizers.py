@@ -1,6 +1,7 @@
-"""The choice of a quantizer, which the recipes of VQ-VAEs share."""
+"""The flags that choose a quantizer in the recipes of VQ-VAEs."""
 
 import dataclasses
+from typing import Any
 
 from zoo import quantizers
 from zoo.training.options import flag
@@ -10,17 +11,17 @@ QUANTIZERS = ("vq", "fsq", "residual")
 
 @dataclasses.dataclass(frozen=True)
 class QuantizerFlags:
-    """The flags of a quantizer; a recipe's own flags inherit them, with defaults of their own."""
+    """The flags of a quantizer. The flags of a recipe inherit them, and may change the defaults."""
 
     quantizer: str = flag("vq", choices=QUANTIZERS)
-    num_codes: int = flag(512, "K, not of fsq")
-    code_dim: int = flag(64, "D, not of fsq")
-    levels: tuple[int, ...] = flag((8, 8, 8), "of fsq; K is their product")
-    depth: int = flag(2, "codes a place, of residual")
+    num_codes: int = flag(512, "K, for vq and residual")
+    code_dim: int = flag(64, "D, for vq and residual")
+    levels: tuple[int, ...] = flag((8, 8, 8), "levels of fsq; K is their product")
+    depth: int = flag(2, "codes per position, for residual")
 
 
-def build(flags, seed, **kwargs):
-    """The quantizer that the flags ask for; `kwargs` go to the codebooks of those that have any."""
+def build(flags: QuantizerFlags, seed: int, **kwargs: Any) -> quantizers.Quantizer:
+    """Builds the quantizer that the flags choose. `kwargs` go to quantizers with learned codebooks."""
     if flags.quantizer == "fsq":
         return quantizers.FiniteScalarQuantizer(list(flags.levels))
     if flags.quantizer == "residual":

@@ -1,12 +1,19 @@
-"""What a recipe says."""
+"""The declaration of a recipe."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import keras
+
+from zoo import data
+
+ImageShape: TypeAlias = tuple[int, int, int]
 
 
 @dataclasses.dataclass(frozen=True)
 class NoFlags:
-    """The own flags of a recipe that has none."""
+    """The own flags of a recipe without any."""
 
 
 def _nothing(*_):
@@ -18,16 +25,17 @@ class Regime:
     """How a model is trained.
 
     Args:
-        epochs, sample_epochs, batch_size, learning_rate: the flags' defaults; `sample_epochs` under `--sample`.
-        minimum_steps: int, that the default number of epochs is raised to reach, for data of unknown size.
-        warmup_steps: int >= 0, over which the learning rate rises from 0; a tenth of the run at most.
+        epochs, batch_size, learning_rate: the defaults of the flags.
+        sample_epochs: the default of `--epochs` under `--sample`.
+        minimum_steps: int, the least number of steps by default: the number of epochs is raised for a small dataset.
+        warmup_steps: int >= 0, in which the learning rate rises from 0; a tenth of the run at most.
         gradient_clip: float > 0, the largest norm of the gradient of all weights together, or None.
-        skip_threshold: float > 0, the norm of the gradient above which a step leaves it out, or None
-            (`zoo.fitting.gradients.SkipLargeGradients`); infinity for gradients that are no numbers alone.
-        ema: float in [0, 1), the momentum of a moving average of the weights, or None for none. Validation, what is
-            saved, evaluated and drawn use the average; training goes on without it.
-        jit_compile: bool, whether XLA compiles the step. It pays for small dense networks, not for convolutions on a
-            CPU.
+        skip_threshold: float > 0, the norm of the gradient above which a step is skipped, or None
+            (`zoo.fitting.gradients.SkipLargeGradients`). Infinity skips only gradients that are not finite.
+        ema: float in [0, 1), the momentum of a moving average of the weights, or None for no average. Validation,
+            saved models, evaluation and plots use the average; training does not.
+        jit_compile: bool, whether XLA compiles the step. It is faster for small dense networks, but not for
+            convolutions on a CPU.
         steps_per_execution: int, steps in one call of the graph.
     """
 
@@ -46,58 +54,58 @@ class Regime:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prior(Regime):
-    """A prior over the codes of a trained VQ-VAE, and how it is trained on those of the training images.
+    """A prior over the codes of a trained VQ-VAE, and its training on the codes of the training images.
 
     Args:
         build: function of (kind, number of codes, grid shape (h, w), seed, sample) that gives the prior, not compiled.
             `kind` is one of `kinds`; `sample` is a bool, whether the run is on the small bundled sample.
-        kinds: strs, what `--prior` may be beside "none"; the first is the default. Each has a folder of its own, so
-            that another kind finds the same model trained.
-        epochs, …: of a `Regime`; the flags begin with `--prior`.
+        kinds: strs, the choices of `--prior` besides "none"; the first is the default. Each kind is trained in a
+            folder of its own, on the same trained model.
+        epochs, …: as in `Regime`; the flags begin with `--prior`.
     """
 
-    build: Callable
+    build: Callable[..., keras.Model]
     kinds: tuple[str, ...] = ("transformer", "pixelcnn")
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe(Regime):
-    """A dataset, a model, and how the one is trained on the other.
+    """A dataset, a model, and the training of the model on the dataset.
 
     Args:
         name: str, the script's name without its ending.
         description: str, the script's docstring, shown by `--help`.
-        image_shape: (H, W, C), of the images as the model takes them; or a function of the own flags that gives it.
-        build: function of (own flags, image shape, seed) that gives the model, not compiled. A ValueError that it
-            raises is shown as a usage error.
+        image_shape: (H, W, C) of the model's images, or a function of the own flags that gives it.
+        build: function of (own flags, image shape, seed) that gives the model, not compiled. A ValueError becomes a
+            usage error.
         dataset: str, the TFDS name; None where `load` is given.
         flags: a frozen dataclass, the recipe's own flags. Each field is an option of the command line, declared with
-            `zoo.training.flag`; a ValueError of its `__post_init__` is a usage error. The functions that take own
-            flags get an instance of it.
-        load: function of (own flags, image shape, disk folder) that gives `zoo.data.Splits`, on the disk of that
-            folder if it is not None. Left out, it loads `dataset`.
-        training_data: function of the own flags that says what `load` gives, in words, for `card.json`.
+            `zoo.training.flag`. A ValueError in its `__post_init__` becomes a usage error. The functions below get an
+            instance of this class as "own flags".
+        load: function of (own flags, image shape, disk folder) that gives `zoo.data.Splits`, in that folder if it is
+            not None. None loads `dataset`.
+        training_data: function of the own flags that describes the data of `load` in words, for `card.json`.
         prior: a `Prior` for a second stage, or None.
         binarization: None, "static" or "dynamic": the default of `--binarization`. None: no such flag.
         callbacks: function of (own flags, total steps) that gives Keras callbacks.
-        plotted_labels: function of the own flags that gives the labels to plot samples of, under a conditional model;
+        plotted_labels: function of the own flags that gives the labels of the plotted samples of a conditional model;
             empty or None for all.
-        epochs, …: of a `Regime`.
+        epochs, …: as in `Regime`.
     """
 
     name: str
     description: str
-    image_shape: tuple[int, int, int] | Callable
-    build: Callable
+    image_shape: ImageShape | Callable[..., ImageShape]
+    build: Callable[..., keras.Model]
     dataset: str | None = None
     flags: type = NoFlags
-    load: Callable | None = None
-    training_data: Callable = _nothing
+    load: Callable[..., data.Splits] | None = None
+    training_data: Callable[..., str] = _nothing
     prior: Prior | None = None
     binarization: str | None = None
-    callbacks: Callable = _nothing
-    plotted_labels: Callable = _nothing
+    callbacks: Callable[..., Sequence[keras.callbacks.Callback]] = _nothing
+    plotted_labels: Callable[..., Sequence[int] | None] = _nothing
 
-    def shape(self, own_flags):
+    def shape(self, own_flags: object) -> ImageShape:
         """(H, W, C) under these flags."""
         return self.image_shape(own_flags) if callable(self.image_shape) else self.image_shape

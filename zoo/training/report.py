@@ -1,29 +1,44 @@
-"""The end of a run: `metrics.json`, the pictures, the exports with their card, and the last lines printed."""
+"""The end of a run: `metrics.json`, the plots, the exports with their card, and the last printed lines."""
 
 import os
 import platform
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from zoo import data
 from zoo.runtime import files
+from zoo.runtime.types import History
 from zoo.training import card, monitors, pictures, stage
+from zoo.training.flags import RunFlags
+from zoo.training.recipe import Recipe
 
 
-def finish(recipe, flags, model, splits, history, parameters, test, about_prior):
-    """Writes all that a trained model comes with; gives what `metrics.json` holds.
+def finish(
+    recipe: Recipe,
+    flags: RunFlags,
+    model: keras.Model,
+    splits: data.Splits,
+    history: History,
+    parameters: int,
+    test: Mapping[str, float],
+    about_prior: Mapping[str, object],
+) -> dict[str, Any]:
+    """Writes `metrics.json`, plots and exports of a trained model, and returns the content of `metrics.json`.
 
     Args:
         recipe: `Recipe`.
         flags: `RunFlags`.
         model: the trained model.
         splits: `zoo.data.Splits`.
-        history: list of dicts, of the first stage.
-        parameters: int, of the first stage.
+        history: list of dicts, the history of the first stage.
+        parameters: int, the number of trained parameters of the first stage.
         test: dict of figures of the test split.
-        about_prior: dict, `prior` of `metrics.json`; empty without one.
+        about_prior: dict with the entry `prior` of `metrics.json`; empty without a prior.
     """
-    metrics = {
+    metrics: dict[str, Any] = {
         "recipe": recipe.name,
         "flags": flags.records.all,
         "images": {name: len(getattr(splits, name)) for name in ("train", "validation", "test")},
@@ -49,7 +64,7 @@ def finish(recipe, flags, model, splits, history, parameters, test, about_prior)
 
 
 def _training_data(recipe, flags):
-    """What the images were, in words."""
+    """A description of the training images."""
     if flags.sample:
         return f"the sample of {recipe.dataset} that ships with vae-zoo"
     if recipe.dataset:

@@ -1,6 +1,6 @@
-"""From flags to a trained, evaluated model: what every recipe calls.
+"""The `main` of every recipe: from the command line to a trained, evaluated model.
 
-Flags go one way: `flags.parse` makes them, `_run` hands the recipe's own to its functions and the rest to the stages.
+`flags.parse` makes the flags. `_run` passes the recipe's own flags to its functions, and the others to the stages.
 """
 
 import contextlib
@@ -10,33 +10,37 @@ import functools
 import os
 import pathlib
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from zoo import data, evaluation
-from zoo.runtime import cores, disk, files, replicas
+from zoo.runtime import checks, cores, disk, files, replicas
 from zoo.training import devices, model_stage, monitors, prior_stage, report, stage
 from zoo.training.checkpoints import NotWritten, OtherRun
-from zoo.training.flags import UsageError, parse, parser
-from zoo.training.recipe import Recipe
+from zoo.training.flags import RunFlags, UsageError, parse, parser
+from zoo.training.recipe import ImageShape, Recipe
 
-_PEER_LOST = 138  # of the statuses that a job manager takes for a reason to start again, the one left to programs
+_PEER_LOST = 138  # 128 and above make a job manager start again; 138 (SIGUSR1) is reserved for programs
 _POLICIES = {"none": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
-def script(module, file, description, **settings):
-    """The `main(argv=None)` of a recipe's script, as its last statement; runs it if Python was called with the script.
+def script(module: str, file: str, description: str, **kwargs: Any) -> "Main":
+    """The `main(argv=None)` of a recipe's script. Runs it if the script is the program.
+
+    A script ends with `main = training.script(__name__, __file__, __doc__, …)`.
 
     Args:
-        module, file, description: the script's `__name__`, `__file__` and `__doc__`. The recipe is named after the
+        module, file, description: the script's `__name__`, `__file__` and `__doc__`. The recipe gets the name of the
             file.
-        settings: what a `Recipe` takes besides.
+        kwargs: the other arguments of `Recipe`.
 
     Returns:
         `Main`.
     """
-    run = Main(Recipe(pathlib.Path(file).stem, description, **settings))
+    run = Main(Recipe(pathlib.Path(file).stem, description, **kwargs))
     if module == "__main__":
         run()
     return run
@@ -44,30 +48,30 @@ def script(module, file, description, **settings):
 
 @dataclasses.dataclass(frozen=True)
 class Main:
-    """Runs its recipe with the arguments that it is called with, or with those of the command line; see `main`."""
+    """Runs its recipe with the given arguments, or with those of the command line; see `main`."""
 
     recipe: Recipe
 
-    def __call__(self, argv=None):
+    def __call__(self, argv: Sequence[str] | None = None) -> dict[str, Any] | None:
         return main(self.recipe, argv)
 
 
-def main(recipe, argv=None):
+def main(recipe: Recipe, argv: Sequence[str] | None = None) -> dict[str, Any] | None:
     """Runs a recipe from the command line.
 
-    Leaves in `--output`: `model.keras`, `checkpoints/`, `logs/` for TensorBoard, `metrics.json`, `history.csv`,
-    pictures, and `export/`, the model as a SavedModel and as TFLite with its `card.json`; and in `prior_<kind>/` there
-    what the training of a prior over codes leaves, but for the prior itself, which is a part of the model.
+    Writes to `--output`: `model.keras`, `checkpoints/`, `logs/` for TensorBoard, `metrics.json`, `history.csv`, plots,
+    and `export/`, the model as a SavedModel and as TFLite with its `card.json`. The training of a prior over codes
+    writes its checkpoints, logs, history and plots to `prior_<kind>/` there; the prior itself is a part of the model.
 
-    Of several workers the chief alone leaves anything.
+    Of several workers only the chief writes files.
 
     Returns:
-        dict, what `metrics.json` holds; None in a worker that is not the chief.
+        dict, the content of `metrics.json`; None in a worker that is not the chief.
 
     Raises:
-        SystemExit: status 2 for flags that are wrong, before any data is read; 1 for data that cannot be had, a loss
-            that is no number, a full disk or a run that cannot go on; 130 after Ctrl-C and 143 after SIGTERM, with
-            what was trained kept; 138 where another worker was lost: all are to be started again.
+        SystemExit: status 2 for wrong flags, before any data is read; 1 for data that is not available, a loss that is
+            not finite, a full disk, or a run that cannot resume; 130 after Ctrl-C and 143 after SIGTERM, with a
+            checkpoint of the training so far; 138 if another worker was lost, and all must be started again.
     """
     flags = parse(recipe, argv)
     with _errors_as_statuses(recipe, flags.strategy):
@@ -75,7 +79,7 @@ def main(recipe, argv=None):
         if flags.prior:
             batch_sizes["--prior-batch-size"] = flags.prior.batch_size
         parts = flags.parts or devices.best_parts(flags.strategy, batch_sizes.values())
-        with cores.sub_batches(parts):  # before the devices wake up
+        with cores.sub_batches(parts):  # before TensorFlow starts its devices
             strategy = devices.start_strategy(flags.strategy, recipe.name)
             devices.require_whole_shares(batch_sizes, strategy.num_replicas_in_sync)
             with devices.only_chief_prints(replicas.is_chief(strategy)):
@@ -84,7 +88,7 @@ def main(recipe, argv=None):
 
 @contextlib.contextmanager
 def _errors_as_statuses(recipe, strategy_name):
-    """Ends the program with a line and a status for each error that a user can do something about."""
+    """Ends the program with one line and an exit status for the errors that a user can remedy."""
     try:
         yield
     except UsageError as error:
@@ -95,27 +99,27 @@ def _errors_as_statuses(recipe, strategy_name):
     except (OSError, tf.errors.ResourceExhaustedError) as error:
         if not _is_full(error):
             raise
-        print(f"{recipe.name}: {error}. Make room and run the same command again to go on.", file=sys.stderr)
+        print(f"{recipe.name}: {error}. Make room and run the same command again to resume.", file=sys.stderr)
         raise SystemExit(1) from error
     except tf.errors.OpError as error:
         if strategy_name != "multiworker":
             raise
-        print(f"{error.message}\n{recipe.name}: another worker was lost; start all again to go on", file=sys.stderr)
+        print(f"{error.message}\n{recipe.name}: another worker was lost; start all again to resume", file=sys.stderr)
         raise SystemExit(_PEER_LOST) from error
     except KeyboardInterrupt:
-        print(f"\n{recipe.name}: stopped; run the same command again to go on")
+        print(f"\n{recipe.name}: stopped; run the same command again to resume")
         raise SystemExit(130) from None
 
 
 def _is_full(error):
-    if isinstance(error, tf.errors.OpError):  # it may be a device's memory
+    if isinstance(error, tf.errors.OpError):  # a device out of memory raises the same class
         return os.strerror(errno.ENOSPC) in error.message
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
 def _precision(name):
-    """Models made within compute with the precision of a `--mixed-precision` flag."""
+    """A context in which new models compute with the precision of a `--mixed-precision` flag."""
     before = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_dtype_policy(_POLICIES[name])
     try:
@@ -149,7 +153,7 @@ def _run(recipe, flags, strategy, batch_sizes):
     if chief:
         test |= evaluation.reconstruction_error(model, batches(splits.test), data.pixel_variance(splits.train))
         metrics = report.finish(recipe, flags, model, splits, history, parameters, test, of_prior.about)
-    replicas.gather(strategy, 0)  # the chief has what the others' connections hang on
+    replicas.gather(strategy, 0)  # the chief must end last, as the others' connections depend on it
     return metrics
 
 
@@ -160,11 +164,13 @@ def _build(recipe, own_flags, image_shape, seed):
         raise UsageError(str(error)) from error
 
 
-def load_splits(recipe, flags, image_shape):
-    """The `zoo.data.Splits` of a recipe, black and white where the flags say so once and for all."""
+def load_splits(recipe: Recipe, flags: RunFlags, image_shape: ImageShape) -> data.Splits:
+    """The `zoo.data.Splits` of a recipe, binarised if the flags ask for static binarisation."""
     disk_folder = flags.output if flags.no_cache else None
     if recipe.load:
         splits = recipe.load(flags.own, image_shape, disk_folder)
+    elif recipe.dataset is None:
+        checks.fail("dataset", "the name of a TFDS dataset in a recipe without `load`", None)
     else:
         splits = data.load(recipe.dataset, flags.data_dir, image_shape[:2], flags.sample, disk_folder)
     if flags.binarization != "static":

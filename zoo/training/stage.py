@@ -1,4 +1,4 @@
-"""One stage of a run: a model, trained from where it stopped to the end of its plan."""
+"""One stage of a run: trains a model from its last checkpoint to the end of its plan."""
 
 import dataclasses
 import functools
@@ -6,29 +6,40 @@ import math
 import pathlib
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
+import tensorflow as tf
 
 from zoo import data
 from zoo.runtime import files, replicas
+from zoo.runtime.types import History
 from zoo.training import monitors, optimizer
 from zoo.training.checkpoints import Checkpoints, OtherRun, OutOfDate
+from zoo.training.recipe import Regime
 
 
 class Plan:
-    """How many steps, in how many epochs."""
+    """The number of steps and epochs of a stage."""
 
-    def __init__(self, epochs, steps_per_epoch, steps_per_execution):
+    def __init__(self, epochs: int, steps_per_epoch: int, steps_per_execution: int) -> None:
         self.epochs = epochs
         self.steps_per_epoch = steps_per_epoch
         self.total_steps = epochs * steps_per_epoch
-        # Keras runs whole executions only, so that they must fill an epoch exactly.
+        # Keras runs whole executions only, and they must fill an epoch exactly.
         self.steps_per_execution = max(n for n in range(1, steps_per_execution + 1) if steps_per_epoch % n == 0)
 
     @classmethod
-    def of(cls, regime, number, batch_size, epochs=None, steps_per_epoch=None, sample=False):
-        """The plan of a `Regime` for `number` examples, as far as the flags do not say otherwise."""
+    def of(
+        cls,
+        regime: Regime,
+        number: int,
+        batch_size: int,
+        epochs: int | None = None,
+        steps_per_epoch: int | None = None,
+        sample: bool = False,
+    ) -> "Plan":
+        """The plan of a `Regime` for `number` examples; `epochs` and `steps_per_epoch` override it if not None."""
         steps = steps_per_epoch or data.steps_per_epoch(number, batch_size)
         if epochs is None:
             epochs = max(regime.sample_epochs if sample else regime.epochs, -(-regime.minimum_steps // steps))
@@ -37,67 +48,68 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A model, what it is trained on, and where its state is kept.
+    """A model, its training data, and the place of its state.
 
     Args:
         model: a compiled Keras model.
         plan: `Plan`.
-        folder: path, of `checkpoints/`, `logs/` and `history.csv`.
-        settings: dict, what must be the same for the stage to go on.
-        defaults: dict, what settings were while they did not exist yet.
-        training: function of the number of the first step and of a `tf.distribute.InputContext` or None that gives
-            endless batches.
+        folder: path of the folder for `checkpoints/`, `logs/` and `history.csv`.
+        settings: dict of the settings that must not change when the stage resumes.
+        defaults: dict of values assumed for settings that an older checkpoint does not record.
+        training: function of (number of the first step, `tf.distribute.InputContext` or None) that gives batches
+            without end.
         validation: function of such a context that gives batches.
-        save: function without arguments that saves the model, called at the end, and when the stage is interrupted.
-        checkpoint_seconds: number > 0, after which a checkpoint is written within an epoch.
+        save: function without arguments that saves the model, called at the end and after an interruption.
+        checkpoint_seconds: number > 0, the time between two checkpoints within an epoch.
         callbacks: Keras callbacks.
-        trained_on: str, what stands for the origin of the data: where another one is recorded, the stage starts over.
-        name: str, of a stage that is not the only one: its flags begin with it, and so does what is printed.
+        trained_on: str that identifies the origin of the data, or None. The stage starts over if a checkpoint records
+            another origin.
+        name: str, the prefix of the stage's flags and printed lines; empty for the first stage.
     """
 
     model: keras.Model
     plan: Plan
     folder: pathlib.Path
-    settings: dict
-    defaults: dict
-    training: Callable
-    validation: Callable
-    save: Callable
+    settings: Mapping[str, object]
+    defaults: Mapping[str, object]
+    training: Callable[[int, tf.distribute.InputContext | None], tf.data.Dataset]
+    validation: Callable[[tf.distribute.InputContext | None], tf.data.Dataset]
+    save: Callable[[], None]
     checkpoint_seconds: float = 300
-    callbacks: tuple = ()
+    callbacks: Sequence[keras.callbacks.Callback] = ()
     trained_on: str | None = None
     name: str = ""
 
     @property
-    def prefix(self):
+    def prefix(self) -> str:
         return f"{self.name}: " if self.name else ""
 
     @property
-    def rate_flag(self):
+    def rate_flag(self) -> str:
         return f"--{self.name}-learning-rate" if self.name else "--learning-rate"
 
 
-def compile_model(model, regime, learning_rate, plan):
-    """Compiles for a `Regime`, in the scope of the strategy."""
+def compile_model(model: keras.Model, regime: Regime, learning_rate: float, plan: Plan) -> None:
+    """Compiles a model for a `Regime`. Call it in the strategy's scope."""
     settings = (regime.warmup_steps, regime.gradient_clip, regime.ema)
     adam = optimizer.make(learning_rate, plan.total_steps, *settings)
-    # Several in one call end in "You must feed a value for placeholder tensor" under a strategy of more replicas.
+    # With several replicas, several steps in one call fail: "You must feed a value for placeholder tensor".
     steps = plan.steps_per_execution if replicas.num_replicas() == 1 else 1
     model.compile(adam, jit_compile=regime.jit_compile, steps_per_execution=steps, skip_threshold=regime.skip_threshold)
     model.build_optimizers()
 
 
-def train(stage, fresh=False):
-    """Trains from the last checkpoint, unless `fresh`, to the end of the plan; gives the history of all epochs.
+def train(stage: Stage, fresh: bool = False) -> History:
+    """Trains to the end of the plan, from the last checkpoint unless `fresh`, and returns the history of all epochs.
 
-    Of several workers each does so, and the chief alone writes.
+    All workers call it; only the chief writes.
     """
     model, plan, strategy = stage.model, stage.plan, stage.model.distribute_strategy
     chief = replicas.is_chief(strategy)
     checkpoints = Checkpoints(stage.folder / "checkpoints", stage.settings, stage.defaults, stage.trained_on)
     if fresh and chief:
         _clear(stage.folder)
-    replicas.gather(strategy, 0)  # before that is done, no other worker may look for a checkpoint
+    replicas.gather(strategy, 0)  # no worker may look for a checkpoint before the chief has cleared the folder
     step, history = _restore(stage, checkpoints)
     _require_agreement(stage, replicas.gather(strategy, step))
     validation = replicas.distribute(strategy, stage.validation)
@@ -127,11 +139,11 @@ def train(stage, fresh=False):
     try:
         with stopper:
             if step % plan.steps_per_epoch == 0 and step > (history[-1]["step"] if history else 0):
-                # It stopped between an epoch's last step and the end of its validation.
+                # The run stopped between an epoch's last step and the end of its validation.
                 figures = model.evaluate(validation, callbacks=[averages], verbose=0, return_dict=True)
                 saver.add(step // plan.steps_per_epoch, {f"val_{name}": value for name, value in figures.items()})
             while position.step < plan.total_steps:
-                # A run that stopped within an epoch first makes that epoch whole.
+                # A run that stopped within an epoch completes that epoch first.
                 epoch, done = divmod(position.step, plan.steps_per_epoch)
                 model.fit(
                     replicas.distribute(strategy, functools.partial(stage.training, position.step)),
@@ -140,7 +152,7 @@ def train(stage, fresh=False):
                     epochs=epoch + 1 if done else plan.epochs,
                     validation_data=validation,
                     callbacks=callbacks,
-                    shuffle=False,  # the batches are
+                    shuffle=False,  # the batches are shuffled already
                     verbose=0,
                 )
     except KeyboardInterrupt:
@@ -148,24 +160,26 @@ def train(stage, fresh=False):
         saver.save()
         save()
         where = f"{stage.prefix}stopped at step {position.step} of {plan.total_steps}"
-        print(f"\n{where}; run the same command again to go on")
+        print(f"\n{where}; run the same command again to resume")
         raise SystemExit(128 + (stopper.received or signal.SIGINT)) from None
     save()
     return history
 
 
-def evaluate(model, batches):
-    """The model's figures of what `batches(context)` gives; each replica does its share."""
+def evaluate(
+    model: keras.Model, batches: Callable[[tf.distribute.InputContext | None], tf.data.Dataset]
+) -> dict[str, float]:
+    """Evaluates a model on the dataset of `batches(context)`, spread over the replicas."""
     return model.evaluate(replicas.distribute(model.distribute_strategy, batches), verbose=0, return_dict=True)
 
 
-def count_parameters(model):
-    """How many numbers training changes."""
+def count_parameters(model: keras.Model) -> int:
+    """The number of trainable parameters."""
     return sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 
-def summary(history):
-    """What `metrics.json` says of a stage's training."""
+def summary(history: History) -> dict[str, object]:
+    """The entries of `metrics.json` about the training of a stage."""
     last = history[-1]
     return {
         "epochs": last["epoch"],
@@ -183,7 +197,7 @@ def _restore(stage, checkpoints):
         _clear(stage.folder)
         return 0, []
     if step:
-        print(f"{stage.prefix}going on at step {step} of {stage.plan.total_steps}")
+        print(f"{stage.prefix}resuming at step {step} of {stage.plan.total_steps}")
     return step, history
 
 
