@@ -72,7 +72,7 @@ class ObjectiveModel(Verbs):
         self.optimizer.build(self.trainable_variables)
 
     def optimizers(self):
-        """All optimizers of the model, a list."""
+        """All optimizers of the compiled model, a list."""
         return [self.optimizer]
 
     def _objective(self, batch, training):

@@ -116,8 +116,8 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
             )
 
     def make_train_function(self, force=False):
-        if self.built and self.trainable_variables and not self.optimizer.built:
-            # Else its variables are made in the first trace of the step, which is then traced once more.
+        if self.built and self.trainable_variables and not all(each.built for each in self.optimizers()):
+            # Else their variables are made in the first trace of the step, which is then traced once more.
             with self.distribute_strategy.scope():
                 self.build_optimizers()
         super().make_train_function(force)
@@ -138,7 +138,11 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         self._first_batch.reopen()
         if hasattr(function, "guarded"):
             return function
-        return self._first_batch.guarded(function, lambda: [*self.variables, *self.optimizer.variables])
+        return self._first_batch.guarded(function, self._variables_of_a_step)
+
+    def _variables_of_a_step(self):
+        """All variables that a training step may change."""
+        return [*self.variables, *(variable for each in self.optimizers() for variable in each.variables)]
 
     def around_step(self, step_function):
         strategy, judged = self.distribute_strategy, self._judged

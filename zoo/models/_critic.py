@@ -21,7 +21,7 @@ class HasCritic(ObjectiveModel):
     def apart(self):
         return (*super().apart(), self.critic)
 
-    def compile(self, optimizer="adam", critic_optimizer=None, **kwargs):
+    def compile(self, optimizer="adam", loss=None, *, critic_optimizer=None, **kwargs):
         """As `zoo.VAE.compile`.
 
         Args:
@@ -29,7 +29,7 @@ class HasCritic(ObjectiveModel):
             critic_optimizer: of the critic; None for Adam with a learning rate of 1e-4, β₁ = 0.5 and β₂ = 0.9 (Kim &
                 Mnih 2018, appendix A).
         """
-        super().compile(optimizer=optimizer, **kwargs)
+        super().compile(optimizer, loss, **kwargs)
         if critic_optimizer is None:
             critic_optimizer = keras.optimizers.Adam(1e-4, beta_1=0.5, beta_2=0.9)
         self.critic_optimizer = keras.optimizers.get(critic_optimizer)

@@ -68,9 +68,13 @@ def all_sum(value):
 
 
 def concat(value):
-    """All replicas' parts of a batch along the first axis, in the order of the replicas."""
+    """All replicas' parts of a batch along the first axis, in the order of the replicas; differentiable."""
     context = _context()
-    return value if context is None else context.all_gather(value, axis=0)
+    if context is None:
+        return value
+    gathered = context.all_gather(value, axis=0)
+    gathered.set_shape((None, *value.shape[1:]))  # TensorFlow forgets the other axes
+    return gathered
 
 
 def mean_over_batch(values):

@@ -29,7 +29,7 @@ class NotWritten(RuntimeError):
 
 
 class Checkpoints:
-    """Numbered folders `step-00001234`, each with the model, its optimizer's state included, and the run's record.
+    """Numbered folders `step-00001234`, each with the model, its optimizers' state included, and the run's record.
 
     `checksums.json` in each says by what to tell that the other files are as they were written.
 
@@ -101,7 +101,7 @@ class Checkpoints:
             OutOfDate: if the checkpoint was trained on data of another origin.
             OtherRun: if the checkpoint is of another run or of another architecture, with the differences.
         """
-        variables = [*model.variables, *model.optimizer.variables]
+        variables = [*model.variables, *_optimizer_variables(model)]
         before = [variable.numpy() for variable in variables]
         for folder in self.newest_first():
             try:
@@ -151,6 +151,12 @@ class Checkpoints:
             f"The run in {self.folder.parent} cannot go on with other {what}: {'; '.join(differences)}. "
             f"Restore them, {ways}."
         )
+
+
+def _optimizer_variables(model):
+    """The variables of all optimizers of a Keras model; one of the zoo may have several."""
+    optimizers = model.optimizers() if hasattr(model, "optimizers") else [model.optimizer]
+    return [variable for optimizer in optimizers for variable in optimizer.variables]
 
 
 def _shapes(model):

@@ -83,7 +83,7 @@ def compile_model(model, regime, learning_rate, plan):
     # Several in one call end in "You must feed a value for placeholder tensor" under a strategy of more replicas.
     steps = plan.steps_per_execution if replicas.num_replicas() == 1 else 1
     model.compile(adam, jit_compile=regime.jit_compile, steps_per_execution=steps)
-    model.optimizer.build(model.trainable_variables)
+    model.build_optimizers()
 
 
 def train(stage, fresh=False):
