@@ -18,14 +18,14 @@ class BetaTCVAE(VAE):
         loss = −log p(x|z) + w · ( α I(z; x) + β TC(z) + γ Σ_j KL( q(z_j) ‖ p(z_j) ) )
         TC(z) = KL( q(z) ‖ Π_j q(z_j) )
 
-    (Chen et al. 2018, "Isolating Sources of Disentanglement in Variational Autoencoders", eq. (4).) For
-    α = β = γ = 1 the three terms add up to the KL, in the mean. `w` is `kl_weight`, 1 unless a callback moves it. `kl`
-    and `elbo` are those of the VAE, whatever w, α, β and γ are.
+    (Chen et al. 2018, "Isolating Sources of Disentanglement in Variational Autoencoders".) For α = β = γ = 1 the three
+    terms add up to the KL, in the mean. `w` is `kl_weight`, 1 unless a callback moves it. `kl` and `elbo` are those of
+    the VAE, whatever w, α, β and γ are.
 
     q(z) = (1/N) Σ_n q(z|x_n) is estimated from the batch, over all replicas: the example of z itself weighs 1/N, and
-    the M − 1 others share the rest. This is the paper's minibatch stratified sampling (appendix C.2) in the mean over
-    the example that it singles out; its own estimate takes one of them at random. The estimate of q(z) is unbiased,
-    that of log q(z) too low, the less so the larger the batch.
+    the M − 1 others share the rest. This is the paper's minibatch stratified sampling in the mean over the example that
+    it singles out; its own estimate takes one of them at random. The estimate of q(z) is unbiased, that of log q(z) too
+    low, the less so the larger the batch.
 
     Args:
         encoder, decoder, likelihood, free_bits, seed: as in `zoo.VAE`. The prior is the standard normal, whose

@@ -13,9 +13,9 @@ class InfoVAE(VAE):
 
         loss = −log p(x|z) + w · ( (1 − α) KL( q(z|x) ‖ p(z) ) + (α + λ − 1) MMD( q(z) ‖ p(z) ) )
 
-    (Zhao et al. 2019, "InfoVAE: Balancing Learning and Inference in Variational Autoencoders", eq. (6), with the
-    maximum mean discrepancy as the divergence, ibid. section 3.2.) α = 1 is their MMD-VAE. `w` is `kl_weight`, 1 unless
-    a callback moves it. `kl` and `elbo` are those of the VAE, whatever w, α and λ are.
+    (Zhao et al. 2019, "InfoVAE: Balancing Learning and Inference in Variational Autoencoders", with the maximum mean
+    discrepancy as the divergence.) α = 1 is their MMD-VAE. `w` is `kl_weight`, 1 unless a callback moves it. `kl` and
+    `elbo` are those of the VAE, whatever w, α and λ are.
 
     MMD = E k(z, z′) − 2 E k(z, z̃) + E k(z̃, z̃′), z and z′ of the batch and z̃ and z̃′ of as many samples of the prior,
     each pair of two different ones, over all replicas: 0 in the mean where q(z) is p(z), and negative as often as
