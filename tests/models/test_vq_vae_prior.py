@@ -208,7 +208,10 @@ def test_a_prior_that_does_not_fit_is_refused_and_the_one_before_stays():
     model = make_model(prior=make_prior())
     kept = model.prior
     for prior, message in (
-        (layers.Dense(1), "Expected `prior` to be a zoo.priors.CodePrior that defines call, step. Received: prior=<Dense"),
+        (
+            layers.Dense(1),
+            "Expected `prior` to be a zoo.priors.CodePrior that defines call, step. Received: prior=<Dense",
+        ),
         (make_prior(num_codes=4), "Expected `prior` to be over the quantizer's 3 codes. Received: num_codes=4"),
         (make_prior((4, 1)), r"Expected `prior` to be over codes of the grid \(2, 2\). Received: grid_shape=\(4, 1\)"),
     ):

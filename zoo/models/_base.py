@@ -162,6 +162,11 @@ class BaseVAE(HoldsApart, ObjectiveModel):
         z = self.latents(seeds, temperature, labels)
         return self.decode(z, labels), z
 
+    @property
+    def embedding_dim(self):
+        """E, the length of the vector that `embed` gives for an example."""
+        raise NotImplementedError
+
     @batched
     def embed(self, x, labels=None, batch_size=None):
         """One vector for each example: the posterior mean, flattened.
@@ -304,8 +309,7 @@ class BaseVAE(HoldsApart, ObjectiveModel):
             return super()._row_argument(name, value, num_rows)
         e = inputs.array("e", value)
         inputs.require_floating("e", e)
-        if len(e.shape) != 2:
-            checks.fail("e", "of shape [B, E], as `embed` gives it", tuple(e.shape))
+        inputs.require_shape("e", e, (self.embedding_dim,))
         return e
 
     def _check_data(self, name, x):

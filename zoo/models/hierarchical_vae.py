@@ -309,6 +309,10 @@ class HierarchicalVAE(ElboVAE):
         """The list of `[B,h,w,D]`, top first, as one array `[B, Σ h·w·D]`."""
         return ops.concatenate([ops.reshape(z, (-1, math.prod(z.shape[1:]))) for z in latents], axis=1)
 
+    @property
+    def embedding_dim(self):
+        return sum(math.prod(block.latent_shape) for block in self.decoder.blocks)
+
     def unflatten(self, latents):
         shapes = [block.latent_shape for block in self.decoder.blocks]
         parts = tf.split(latents, [math.prod(shape) for shape in shapes], axis=1)
@@ -327,22 +331,22 @@ class TopDownPrior:
     """
 
     def __init__(self, model):
-        self._model = model
+        self._vae = model
 
     def log_prob(self, z):
         """log p(z): latents of all layers, a list of float `[B,h,w,D]`, top first, to float32 `[B]`, nats."""
-        z = self._model._check_latents("z", z)
-        if len(z) < self._model.num_layers:
-            checks.fail("z", f"the latents of all {self._model.num_layers} layers", f"those of {len(z)}")
+        z = self._vae._check_latents("z", z)
+        if len(z) < self._vae.num_layers:
+            checks.fail("z", f"the latents of all {self._vae.num_layers} layers", f"those of {len(z)}")
         given, log_probs = iter(z), []
 
         def draw(block, prior, _):
             log_probs.append(distributions.normal_log_prob(values := ops.cast(next(given), "float32"), *prior))
             return values
 
-        self._model.top_down(draw, batch_size=ops.shape(z[0])[0])
+        self._vae.top_down(draw, batch_size=ops.shape(z[0])[0])
         return sum(log_probs)
 
     def sample(self, num_samples, seed=None, temperature=1.0):
         """Samples latents: a list of float32 `[num_samples,h,w,D]`, top first; arguments as in `zoo.VAE.sample`."""
-        return self._model.generate(*self._model._rows(num_samples, seed, temperature))[1]
+        return self._vae.generate(*self._vae._rows(num_samples, seed, temperature))[1]

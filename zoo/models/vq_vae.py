@@ -177,6 +177,10 @@ class VQVAE(HasPrior, BaseVAE):
         return self.likelihood.mean(self.likelihood_params(self.quantizer(z_e)["z_q"]))
 
     @property
+    def embedding_dim(self):
+        return math.prod(self.features_shape)
+
+    @property
     def features_shape(self):
         """(h, w, code_dim), of the encoder's output."""
         shape = getattr(self.encoder, "output_shape", None)
