@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from zoo.callbacks import CapacityWarmup, KLWarmup
+from zoo.callbacks import GECO, CapacityWarmup, KLWarmup
+from zoo.training.monitors import GoOnWithMetrics
 
 IMAGES = np.random.default_rng(0).uniform(size=(20, 4, 4, 1)).astype("float32")  # five batches of four
 
@@ -162,3 +163,144 @@ def test_elbo_is_the_same_whatever_the_capacity_and_the_loss_pays_the_distance_t
     np.testing.assert_array_equal(terms["elbo"], plain["elbo"])
     expected = terms["reconstruction"] + 10.0 * np.abs(terms["kl"] - 0.01)
     np.testing.assert_allclose(terms["loss"], expected, rtol=1e-5)
+
+
+# GECO.
+
+
+def to_learn(number=64):
+    """Images of two kinds, with noise, so that reconstructing them costs a rate that can be chosen."""
+    draw = np.random.default_rng(0)
+    kinds = np.repeat([0.1, 0.9], number // 2)[:, None, None, None]
+    return np.clip(kinds + draw.normal(0, 0.1, (number, 4, 4, 1)), 0, 1).astype("float32")
+
+
+def make_for_geco(rate=1e-2, strategy=None, **kwargs):
+    keras.utils.set_random_seed(0)
+    with (strategy or tf.distribute.get_strategy()).scope():
+        encoder = zoo.networks.mlp_encoder((4, 4, 1), 2, hidden=(16,))
+        decoder = zoo.networks.mlp_decoder((4, 4, 1), 2, hidden=(16,))
+        model = zoo.VAE(encoder, decoder, zoo.likelihoods.Gaussian(0.1), seed=0)
+        model.compile(keras.optimizers.Adam(rate), **kwargs)
+    return model
+
+
+def fit_geco(model, *callbacks, epochs=1, x=None, **kwargs):
+    x = to_learn() if x is None else x
+    return model.fit(
+        x, batch_size=16, verbose=0, epochs=epochs, callbacks=list(callbacks), shuffle=False, **kwargs
+    ).history
+
+
+@pytest.mark.parametrize(
+    ("term", "target", "scale", "reached"), [("kl", 1.0, 1.0, 0.2), ("reconstruction", -10.0, 3.0, 2.0)]
+)
+def test_geco_meets_a_target_that_can_be_reached(term, target, scale, reached):
+    """Without it both terms end further from it, at some 2.3 and −16 nats."""
+    x = np.tile(to_learn(), (16, 1, 1, 1))
+    model = make_for_geco()
+    history = fit_geco(model, GECO(target, term, step=0.02, scale=scale, warmup=100), epochs=10, x=x)
+    assert np.mean(history[term][-3:]) == pytest.approx(target, abs=reached)
+    assert history["kl_weight"][-1] == pytest.approx(float(model.kl_weight)) and history["kl_weight"][-1] > 2.0
+
+
+def test_geco_moves_the_weight_by_each_steps_mean_once_the_warmup_is_over():
+    """The learning rate is 0 and the noise the same, so that a step's term is what the model gives for its batch."""
+    for term, sign in (("kl", 1.0), ("reconstruction", -1.0)):
+        model, seen = make_for_geco(rate=0.0), Seen("kl_weight")
+        model.sampling.noise = lambda shape: tf.fill(shape, 0.7)
+        x = to_learn()
+        means = [np.mean(model.compute_terms(tf.constant(x[i : i + 16]))[term]) for i in range(0, 64, 16)]
+        fit_geco(model, GECO(2.0, term, step=0.1, scale=50.0, warmup=2), seen, epochs=2)
+        logs = np.concatenate([[0.0, 0.0, 0.0], np.cumsum(sign * 0.1 * (np.array(means * 2)[2:] - 2.0) / 50.0)])
+        np.testing.assert_allclose(np.log(seen.values), logs[:8], rtol=1e-4, atol=1e-6)
+        assert np.log(float(model.kl_weight)) == pytest.approx(logs[8], rel=1e-4)
+
+
+def test_geco_scales_by_the_target_unless_it_is_small():
+    assert (GECO(20.0).scale, GECO(-20.0).scale, GECO(0.5).scale, GECO(20.0, scale=3.0).scale) == (20.0, 20.0, 1.0, 3.0)
+
+
+def test_geco_warns_of_a_target_that_cannot_be_reached():
+    model = make_for_geco()
+    with pytest.warns(
+        UserWarning, match="GECO's target of -1000 nats for reconstruction was not reached: .*bound, 0.607"
+    ):
+        fit_geco(model, GECO(-1000.0, step=1.0, warmup=0, bound=0.5))
+    assert float(model.kl_weight) == pytest.approx(np.exp(-0.5))
+    with pytest.warns(UserWarning, match="target of 1000 nats for kl was not reached"):
+        fit_geco(make_for_geco(), GECO(1000.0, "kl", step=1.0, warmup=0, bound=0.5))
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_geco_says_nothing_of_a_target_that_was_reached():
+    fit_geco(make_for_geco(), GECO(5.0, warmup=0))
+
+
+def test_geco_moves_once_an_execution_by_as_many_steps():
+    weights = []
+    for steps in (1, 4):
+        model = make_for_geco(rate=0.0, steps_per_execution=steps)
+        model.sampling.noise = lambda shape: tf.fill(shape, 0.7)
+        seen = Seen("kl_weight")
+        fit_geco(model, GECO(2.0, "kl", step=0.1, warmup=0), seen, epochs=2)
+        weights.append(float(model.kl_weight))
+    assert len(seen.values) == 2 and weights[0] == pytest.approx(weights[1], rel=1e-5) and weights[0] != 1.0
+
+
+def test_geco_goes_on_within_an_epoch_as_if_it_had_never_stopped():
+    def geco():
+        return GECO(2.0, "kl", step=0.1, warmup=1)
+
+    x, whole, stopped = to_learn(), make_for_geco(), make_for_geco()
+    history = fit_geco(whole, geco(), epochs=2)
+    fit_geco(stopped, geco(), x=x[:32])  # two of four steps; the metrics hold what they were
+    rest = fit_geco(stopped, GoOnWithMetrics(stopped), geco(), x=x[32:])
+    last = fit_geco(stopped, geco())
+    for name in ("kl", "kl_weight", "loss"):
+        assert [rest[name][0], last[name][0]] == history[name], name
+
+
+def test_geco_runs_on_two_replicas_as_on_one():
+    weights = []
+    for strategy in (None, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+        model = make_for_geco(strategy=strategy)
+        model.sampling.noise = lambda shape: tf.fill(shape, 0.7)
+        fit_geco(model, GECO(2.0, "kl", step=0.1, warmup=0), epochs=2)
+        values = model.distribute_strategy.experimental_local_results(model.kl_weight.value)
+        weights.append([float(value) for value in values])
+    assert weights[1] == [pytest.approx(weights[0][0], rel=1e-4)] * 2 and weights[0][0] != 1.0
+
+
+def test_geco_leaves_the_weight_where_it_was_after_a_step_that_is_no_number():
+    model = make_for_geco()
+    geco = GECO(2.0, "kl", warmup=0)
+    geco.set_model(model)
+    geco.on_train_batch_begin(0)
+    model.optimizer.iterations.assign_add(1)
+    model.trackers["kl"].update_state([np.nan])
+    geco.on_train_batch_end(0)
+    assert float(model.kl_weight) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("target", {"target": np.nan}),
+        ("term", {"target": 1.0, "term": "elbo"}),
+        ("step", {"target": 1.0, "step": 0.0}),
+        ("scale", {"target": 1.0, "scale": 0.0}),
+        ("warmup", {"target": 1.0, "warmup": -1}),
+        ("bound", {"target": 1.0, "bound": 0.0}),
+    ],
+)
+def test_geco_refuses_arguments_out_of_range(name, arguments):
+    with pytest.raises(ValueError, match=f"Expected `{name}` to be .* Received: {name}="):
+        GECO(**arguments)
+
+
+def test_geco_refuses_a_model_without_a_weight_of_the_kl():
+    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="Expected a model with a KL to weigh"):
+        model.fit(IMAGES, IMAGES, verbose=0, callbacks=[GECO(1.0)])

@@ -14,7 +14,11 @@ from zoo import likelihoods
 SIGNATURES = {
     "VAE": "encoder, decoder, likelihood='bernoulli', free_bits=0.0, seed=None",
     "BetaVAE": "encoder, decoder, likelihood='bernoulli', beta=4.0, capacity=None, gamma=1000.0",
-    "CVAE": "encoder, decoder, num_classes=None, likelihood='bernoulli'",
+    "CVAE": "encoder, decoder, num_classes=None, likelihood='bernoulli', num_attributes=None",
+    "IWAE": "encoder, decoder, likelihood='bernoulli', num_samples=5, gradient='standard'",
+    "BetaTCVAE": "encoder, decoder, likelihood='bernoulli', dataset_size=None, beta=6.0, alpha=1.0, gamma=1.0",
+    "InfoVAE": "encoder, decoder, likelihood='bernoulli', alpha=0.0, lambda_=500.0",
+    "FactorVAE": "encoder, decoder, likelihood='bernoulli', gamma=10.0, critic=None",
     "VQVAE": "encoder, decoder, quantizer=None, likelihood='gaussian', commitment_cost=0.25, prior=None",
     "HierarchicalVAE": (
         "encoder, decoder, likelihood='bernoulli', free_bits=0.0, kl_balancing=False, max_log_var=14.0, seed=None"
@@ -43,8 +47,10 @@ SIGNATURES = {
     "priors.Flow": "latent_dim, couplings=8, hidden=256, num_classes=None, num_attributes=None, seed=None",
     "callbacks.KLWarmup": "steps, start=0.0, cycles=1, ratio=1.0",
     "callbacks.CapacityWarmup": "steps, start=0.0",
+    "callbacks.GECO": "target, term='reconstruction', step=0.01, scale=None, warmup=500, bound=8.0",
     "networks.mlp_encoder": "image_shape, latent_dim, hidden=(512, 512), activation='relu'",
     "networks.mlp_decoder": "output_shape, latent_dim, hidden=(512, 512), activation='relu'",
+    "networks.mlp_critic": "latent_dim, hidden=(256, 256, 256)",
     "networks.conv_encoder": "image_shape, latent_dim, filters=(32, 64), blocks=0, dense=256, activation='relu'",
     "networks.conv_decoder": "output_shape, latent_dim, filters=(64, 32), blocks=0, dense=256, activation='relu'",
     "networks.residual_encoder": "image_shape, code_dim=64, filters=128, downsamples=2, blocks=2",

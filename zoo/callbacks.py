@@ -128,7 +128,7 @@ class GECO(keras.callbacks.Callback):
     Args:
         target: float, nats per example.
         term: "reconstruction" (the distortion) or "kl" (the rate).
-        step: float > 0, the step size in log w.
+        step: float > 0, the step size in log w; a step that is too large makes the weight oscillate.
         scale: float > 0, nats, or None for the larger of |target| and 1.
         warmup: int >= 0, training steps before the weight begins to change.
         bound: float > 0, the bound of |log w|.
@@ -171,6 +171,8 @@ class GECO(keras.callbacks.Callback):
         if self._taken() <= self.warmup or not count:
             return
         excess = (total / count - self.target) / self.scale
+        if not math.isfinite(excess):  # the weight would stay NaN for good
+            return
         change = taken * self.step * (excess if self.term == "kl" else -excess)
         self.model.kl_weight.assign(math.exp(min(max(self._log_weight() + change, -self.bound), self.bound)))
 

@@ -111,6 +111,23 @@ def _cvae_attributes():
     return zoo.CVAE(**_mlp(conditions=2), num_attributes=2, seed=3, prior=prior)
 
 
+def _iwae():
+    return zoo.IWAE(**_mlp(), likelihood=zoo.likelihoods.Gaussian(0.3), num_samples=3, gradient="dreg", seed=3)
+
+
+def _beta_tc_vae():
+    return zoo.BetaTCVAE(**_mlp(), dataset_size=32, beta=3.0, alpha=0.5, gamma=2.0, seed=3)
+
+
+def _info_vae():
+    return zoo.InfoVAE(**_mlp(), alpha=0.25, lambda_=20.0, free_bits=0.125, seed=3)
+
+
+def _factor_vae():
+    critic = networks.mlp_critic(LATENTS, hidden=(12,))
+    return zoo.FactorVAE(**_mlp(), gamma=2.0, critic=critic, free_bits=0.125, seed=3)
+
+
 def _quantizer(**kwargs):
     return zoo.quantizers.VectorQuantizer(12, 6, decay=0.9, gradient="rotation", revival=0.1, seed=3, **kwargs)
 
@@ -257,11 +274,20 @@ ENTRIES = {
         },
         codes_shape=(2, 6),
     ),
+    "iwae": Entry(_iwae, {"num_samples": 3, "gradient": "dreg", "likelihood.scale": 0.3, "seed": 3}),
+    "beta_tc_vae": Entry(_beta_tc_vae, {"dataset_size": 32, "beta": 3.0, "alpha": 0.5, "gamma": 2.0, "seed": 3}),
+    "info_vae": Entry(_info_vae, {"alpha": 0.25, "lambda_": 20.0, "free_bits": 0.125, "seed": 3}),
+    "factor_vae": Entry(
+        _factor_vae, {"gamma": 2.0, "free_bits": 0.125, "seed": 3, "critic.input_shape": (None, LATENTS)}
+    ),
 }
 
 
 # Each is another entry but for one part: what takes long is done with them in the slow tests.
-VARIANTS = ("vae_mixture", "cvae_flow", "hierarchical_vae_mixture", "vq_vae_gradient", "vq_vae_fsq", "vq_vae_residual")
+VARIANTS = (
+    "vae_mixture", "cvae_flow", "hierarchical_vae_mixture", "vq_vae_gradient", "vq_vae_fsq", "vq_vae_residual",
+    "iwae", "beta_tc_vae", "info_vae", "factor_vae",
+)  # fmt: skip
 
 
 def params(names, quick=None):

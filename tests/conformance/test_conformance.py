@@ -138,6 +138,14 @@ def test_reconstruct_is_decode_of_encode_and_deterministic(name):
     np.testing.assert_array_equal(model.reconstruct(x, *labels), model.reconstruct(x, *labels))
 
 
+def test_decode_embedding_of_embed_is_reconstruct(name):
+    model = trained(name)
+    x, *labels = inputs(name, 5)
+    e = model.embed(x, *labels)
+    assert e.shape == (5, model.embedding_dim) and e.dtype == tf.float32
+    np.testing.assert_allclose(model.decode_embedding(e, *labels), model.reconstruct(x, *labels), atol=1e-6)
+
+
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_sample_depends_on_its_own_seed_alone(name):
     model = trained(name)

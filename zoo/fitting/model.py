@@ -94,7 +94,7 @@ class ObjectiveModel(Verbs):
         self.optimizer.build(self.trainable_variables)
 
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
-        """All optimizers of the model."""
+        """All optimizers of the compiled model."""
         return [self.optimizer]
 
     def _unpack(self, data: object) -> Batch:

@@ -179,8 +179,8 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
             )
 
     def make_train_function(self, force: bool = False) -> None:
-        if self.built and self.trainable_variables and not self.optimizer.built:
-            # Otherwise the first trace of the step makes its variables, and the step is traced a second time.
+        if self.built and self.trainable_variables and not all(each.built for each in self.optimizers()):
+            # Otherwise the first trace of the step makes their variables, and the step is traced a second time.
             with self.distribute_strategy.scope():
                 self.build_optimizers()
         optimizers.require_built_for(self.optimizer, self.trainable_variables)
@@ -205,7 +205,11 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         self._first_batch.reopen()
         if hasattr(function, "guarded"):
             return function
-        return self._first_batch.guarded(function, lambda: [*self.variables, *self.optimizer.variables])
+        return self._first_batch.guarded(function, self._variables_of_a_step)
+
+    def _variables_of_a_step(self):
+        """All variables that a training step may change."""
+        return [*self.variables, *(variable for each in self.optimizers() for variable in each.variables)]
 
     def around_step(self, step_function: Callable[[object], Tensors]) -> Callable[[object], Tensors]:
         """Wraps Keras's function of one batch with the check of the first."""

@@ -114,6 +114,11 @@ class BaseVAE(DataVAE):
         z = self.latents(seeds, temperature, labels)
         return self.decode(z, labels), z
 
+    @property
+    def embedding_dim(self):
+        """E, the length of the vector that `embed` gives for an example."""
+        raise NotImplementedError
+
     @batched
     def embed(self, x: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:
         """One vector for each example: the posterior mean, flattened.

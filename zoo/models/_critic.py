@@ -26,9 +26,13 @@ class HasCritic(ObjectiveModel):
     def apart(self) -> tuple[keras.layers.Layer, ...]:
         return (*super().apart(), self.critic)
 
-    def compile(  # type: ignore[override]  # its second argument by position is not `loss`
+    def compile(
         self,
         optimizer: str | keras.optimizers.Optimizer = "adam",
+        loss: None = None,
+        loss_weights: None = None,
+        skip_threshold: float | None = None,
+        *,
         critic_optimizer: str | keras.optimizers.Optimizer | None = None,
         **kwargs: Any,
     ) -> None:
@@ -39,7 +43,7 @@ class HasCritic(ObjectiveModel):
             critic_optimizer: of the critic; None for Adam with a learning rate of 1e-4, β₁ = 0.5 and β₂ = 0.9 (Kim &
                 Mnih 2018, appendix A).
         """
-        super().compile(optimizer=optimizer, **kwargs)
+        super().compile(optimizer, loss, loss_weights, skip_threshold, **kwargs)
         if critic_optimizer is None:
             critic_optimizer = keras.optimizers.Adam(1e-4, beta_1=0.5, beta_2=0.9)
         self.critic_optimizer = keras.optimizers.get(critic_optimizer)

@@ -70,8 +70,7 @@ class DataVAE(NetworksVAE):
             return super()._row_argument(name, value, num_rows)
         e = inputs.array("e", value)
         inputs.require_floating("e", e)
-        if len(e.shape) != 2:
-            checks.fail("e", "of shape [B, E], as `embed` returns it", tuple(e.shape))
+        inputs.require_shape("e", e, (self.embedding_dim,))
         return e
 
     def _check_data(self, name, x):

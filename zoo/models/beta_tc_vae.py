@@ -22,13 +22,13 @@ class BetaTCVAE(VAE):
         loss = −log p(x|z) + w · ( α I(z; x) + β TC(z) + γ Σ_j KL( q(z_j) ‖ p(z_j) ) )
         TC(z) = KL( q(z) ‖ Π_j q(z_j) )
 
-    (Chen et al. 2018, "Isolating Sources of Disentanglement in Variational Autoencoders", eq. (4).) For
-    α = β = γ = 1 the three terms add up to the KL, in the mean. `w` is `kl_weight`, 1 unless a callback changes it.
-    `kl` and `elbo` are those of the VAE: they do not depend on w, α, β and γ.
+    (Chen et al. 2018, "Isolating Sources of Disentanglement in Variational Autoencoders".) For α = β = γ = 1 the three
+    terms add up to the KL, in the mean. `w` is `kl_weight`, 1 unless a callback changes it. `kl` and `elbo` are those
+    of the VAE: they do not depend on w, α, β and γ.
 
     q(z) = (1/N) Σ_n q(z|x_n) is estimated from the batch of all replicas, M examples: the example from which z was
     sampled has the weight 1/N, and the M − 1 others share the rest equally. This is the mean of the paper's minibatch
-    stratified sampling (appendix C.2) over the example that it singles out; the paper takes one of them at random. The
+    stratified sampling over the example that it singles out; the paper takes one of them at random. The
     estimate of q(z) is unbiased; that of log q(z) is too low, by less for a larger batch.
 
     Args:

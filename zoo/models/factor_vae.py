@@ -60,9 +60,17 @@ class FactorVAE(HasCritic, VAE):
     ) -> None:
         super().__init__(encoder, decoder, likelihood, **kwargs)
         self.gamma = checks.number("gamma", gamma, 0.0)
-        self.critic = networks.mlp_critic(self.latent_dim) if critic is None else critic
+        self.critic = self._default_critic() if critic is None else critic
         if not isinstance(self.critic, keras.layers.Layer):
             checks.fail("critic", "a keras layer or model, or None", critic)
+        if self.built:
+            self._logits(keras.KerasTensor((None, self.latent_dim)))  # so that the critic has its weights
+
+    def _default_critic(self):
+        if self._latent_dim is None:
+            way = "a layer from [B,D] to [B,1], as the encoder does not tell D before it is called"
+            checks.fail("critic", way, None)
+        return networks.mlp_critic(self.latent_dim)
 
     def penalty_terms(self, latents: Latents) -> Tensors:
         estimate = self._logits(latents.z)

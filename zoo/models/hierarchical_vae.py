@@ -252,3 +252,7 @@ class HierarchicalVAE(TopDownVAE):
 
     def compile_from_config(self, config: Config) -> None:
         super().compile_from_config({**self._compiled_before, **config})
+
+    @property
+    def embedding_dim(self) -> int:
+        return sum(math.prod(block.latent_shape) for block in self.decoder.blocks)

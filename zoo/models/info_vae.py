@@ -18,8 +18,8 @@ class InfoVAE(VAE):
 
         loss = −log p(x|z) + w · ( (1 − α) KL( q(z|x) ‖ p(z) ) + (α + λ − 1) MMD( q(z) ‖ p(z) ) )
 
-    (Zhao et al. 2019, "InfoVAE: Balancing Learning and Inference in Variational Autoencoders", eq. (6), with the
-    maximum mean discrepancy as the divergence, ibid. section 3.2.) q(z) is the average of the posteriors. α = 1 is
+    (Zhao et al. 2019, "InfoVAE: Balancing Learning and Inference in Variational Autoencoders", with the maximum
+    mean discrepancy as the divergence.) q(z) is the average of the posteriors. α = 1 is
     their MMD-VAE. `w` is `kl_weight`, 1 unless a callback changes it. `kl` and `elbo` are those of the VAE: they do not
     depend on w, α and λ.
 

@@ -1,5 +1,6 @@
 """The importance-weighted autoencoder."""
 
+import math
 from typing import Any, Literal
 
 import keras
@@ -21,14 +22,14 @@ class IWAE(VAE):
 
     (Burda et al. 2016, "Importance Weighted Autoencoders", eq. (8).) `w` is `kl_weight`, 1 unless a callback changes
     it. `reconstruction`, `kl` and `elbo` are those of the VAE, each the mean over the K samples, and so comparable with
-    those of other models: at w = 1 the loss is below −elbo.
+    those of other models: at w = 1 the loss is below −elbo in the mean.
 
     Args:
         encoder, decoder, likelihood, seed, prior: as in `zoo.VAE`.
         num_samples: int >= 1, K. With 1 the loss is that of a `zoo.VAE` whose KL is estimated from one sample.
         gradient: "standard", the gradient of the loss; or "dreg", the doubly reparameterised estimate of the encoder's
-            gradient (Tucker et al. 2019, "Doubly Reparameterized Gradient Estimators for Monte Carlo Objectives",
-            eq. (8)), which has the same mean and a smaller variance as K grows. The gradients of the decoder and the
+            gradient (Tucker et al. 2019, "Doubly Reparameterized Gradient Estimators for Monte Carlo Objectives"),
+            which has the same mean and a smaller variance as K grows. The gradients of the decoder and the
             prior are the same for both.
 
     Raises:
@@ -60,17 +61,19 @@ class IWAE(VAE):
         mean, log_var = map(self._repeat, self.posterior(x, labels, training=training))
         labels = self._repeat(labels)
         z = self.sampling(mean, log_var)
-        weights: list[Tensor] = []
+        scale: list[Tensor] = []  # the factor of the gradient that reaches z; it follows from z
         if self.gradient == "dreg":
-            z = _scale_gradient(z, weights)
+            z = _scale_gradient(z, scale)
             log_q = distributions.normal_log_prob(z, ops.stop_gradient(mean), ops.stop_gradient(log_var))
         else:
             log_q = distributions.normal_log_prob(z, mean, log_var)
         log_likelihood = self.log_likelihood(target, self.decoder_inputs(z, labels), training=training)
         log_prior = self.prior.log_density(z, self.prior_labels(labels))
         log_weights = self._by_example(log_likelihood + self.kl_weight * (log_prior - log_q))
-        weights.append(ops.stop_gradient(ops.softmax(log_weights, axis=1)))
-        bound = ops.logsumexp(log_weights, axis=1) - ops.log(float(self.num_samples))
+        total = ops.logsumexp(log_weights, axis=1)
+        shares = ops.stop_gradient(ops.exp(log_weights - total[:, None]))
+        scale.append(1.0 + self.kl_weight * (shares - 1.0))
+        bound = total - math.log(self.num_samples)
         kl = distributions.sum_per_example(self.prior.kl(mean, log_var, z, self.prior_labels(labels)))
         log_likelihood, kl = (ops.mean(self._by_example(each), axis=1) for each in (log_likelihood, kl))
         return self.terms_of(x, log_likelihood, kl, penalty=0.0) | {"loss": -bound}
@@ -88,17 +91,24 @@ class IWAE(VAE):
         return config
 
 
-def _scale_gradient(z, weights):
-    """Returns `z`, and multiplies its gradient by `weights[0]`, the normalised importance weights.
+def _scale_gradient(z, scale):
+    """Returns `z` `[B·K,D]`, and multiplies its gradient by `scale[0]` `[B,K]`.
 
-    The weights depend on z; the caller appends them to the list before the gradient is computed. The incoming gradient
-    already has them as a factor, as the gradient of a log of a sum: together these are the squares in eq. (8).
+    The caller appends the factor to the list before the gradient is computed.
+
+    With ŵ_k the importance weights, normalised over k, the gradient of the loss by the encoder's weights φ is
+
+        −Σ_k ( (1 − w) ŵ_k + w ŵ_k² ) (∂ log w_k / ∂z_k) (∂z_k / ∂φ)
+
+    which for w = 1 is that of Tucker et al. The gradient that arrives at z_k has one factor ŵ_k already, as that of a
+    log of a sum; `scale` is therefore 1 + w (ŵ_k − 1). With w ≠ 1, the paper's own derivation replaces the score
+    function of q(z|x) w times.
     """
 
     @tf.custom_gradient
     def scaled(z):
         def gradient(upstream):
-            return upstream * ops.reshape(weights[0], (-1, 1))
+            return upstream * ops.reshape(scale[0], (-1, 1))
 
         return tf.identity(z), gradient
 

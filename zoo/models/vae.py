@@ -129,6 +129,10 @@ class VAE(HasPrior, ElboVAE):
             self._latent_dim = mean.shape[-1]
         return self._latent_dim
 
+    @property
+    def embedding_dim(self):
+        return self.latent_dim
+
     # The prior.
 
     @property

@@ -156,6 +156,10 @@ class VQVAE(HasCodePrior, BaseVAE):
         return self.likelihood.mean(self.likelihood_params(self.quantizer(z_e)["z_q"]))
 
     @property
+    def embedding_dim(self) -> int:
+        return math.prod(self.features_shape)
+
+    @property
     def features_shape(self) -> tuple[int, ...]:
         """(h, w, code_dim), the shape of the encoder's output."""
         shape = getattr(self.encoder, "output_shape", None)

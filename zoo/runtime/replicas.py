@@ -74,9 +74,13 @@ def all_sum(value: Tensor) -> Tensor:
 
 
 def concat(value: Tensor) -> Tensor:
-    """Concatenates the shards of all replicas along the first axis, in the order of the replicas."""
+    """Concatenates the shards of all replicas along the first axis, in the order of the replicas; differentiable."""
     context = _context()
-    return value if context is None else context.all_gather(value, axis=0)
+    if context is None:
+        return value
+    gathered = context.all_gather(value, axis=0)
+    gathered.set_shape((None, *value.shape[1:]))  # TensorFlow forgets the other axes
+    return gathered
 
 
 def mean_over_batch(values: Tensor) -> Tensor:

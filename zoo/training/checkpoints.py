@@ -32,7 +32,7 @@ class NotWritten(RuntimeError):
 
 
 class Checkpoints:
-    """Numbered folders `step-00001234`, each with the model, the optimizer's state and the record of the run.
+    """Numbered folders `step-00001234`, each with the model, the state of its optimizers and the record of the run.
 
     `checksums.json` in each folder holds the checksums of the other files, to detect damage.
 
@@ -110,7 +110,7 @@ class Checkpoints:
             OutOfDate: if the checkpoint was trained on data of another origin.
             OtherRun: if the checkpoint has other settings or another architecture; the message lists the differences.
         """
-        variables = [*model.variables, *model.optimizer.variables]
+        variables = [*model.variables, *_optimizer_variables(model)]
         before = [variable.numpy() for variable in variables]
         for folder in self.newest_first():
             try:
@@ -160,6 +160,12 @@ class Checkpoints:
             f"The run in {self.folder.parent} cannot resume with other {what}: {'; '.join(differences)}. "
             f"Restore them, {ways}."
         )
+
+
+def _optimizer_variables(model):
+    """The variables of all optimizers of a Keras model; one of the zoo may have several."""
+    optimizers = model.optimizers() if hasattr(model, "optimizers") else [model.optimizer]
+    return [variable for optimizer in optimizers for variable in optimizer.variables]
 
 
 def _shapes(model):

@@ -1,0 +1,153 @@
+"""A quantizer and a likelihood of the user's own: in training, saved and exported; and those that lack a part."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+from keras import layers, ops
+
+import zoo
+from zoo import networks
+
+SHAPE = (8, 8, 1)
+X = np.random.default_rng(0).uniform(size=(16, *SHAPE)).astype("float32")
+
+
+@keras.saving.register_keras_serializable("tests")
+class Laplace(zoo.likelihoods.Likelihood):
+    """p(x|z) = Π_i e^(−|x_i − m_i| / b) / 2b."""
+
+    support = None
+
+    def __init__(self, scale, **kwargs):
+        super().__init__(**kwargs)
+        self.scale = scale
+
+    def log_prob(self, x, params, training=False):
+        values = -ops.abs(x - params) / self.scale - np.log(2 * self.scale)
+        return ops.sum(ops.reshape(values, (ops.shape(values)[0], -1)), axis=1)
+
+    def mean(self, params):
+        return params
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale}
+
+
+@keras.saving.register_keras_serializable("tests")
+class Sign(zoo.quantizers.Quantizer):
+    """Each number becomes −step or step; a vector of d has 2^d codes."""
+
+    def __init__(self, code_dim, step=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.code_dim, self.step = code_dim, step
+        self.num_codes = 2**code_dim
+        self.built = True
+
+    def call(self, z_e, training=False):
+        bits = ops.cast(z_e > 0, "int32")
+        codes = ops.sum(bits * np.int32(2 ** np.arange(self.code_dim)), axis=-1)
+        nearest = self.step * (2.0 * ops.cast(bits, "float32") - 1.0)
+        none = ops.zeros(ops.shape(z_e)[:1])
+        distance = ops.sum(ops.reshape(ops.square(z_e - nearest), (ops.shape(z_e)[0], -1)), axis=1)
+        return {"z_q": z_e + ops.stop_gradient(nearest - z_e), "codes": codes, "codebook": none, "commitment": distance}
+
+    def lookup(self, codes):
+        rows = ops.reshape(codes, (-1, 1))
+        bits = ops.mod(ops.floor_divide(rows, np.int32(2 ** np.arange(self.code_dim))), 2)
+        return ops.reshape(self.step * (2.0 * ops.cast(bits, "float32") - 1.0), (*ops.shape(codes), self.code_dim))
+
+    def get_config(self):
+        return {**super().get_config(), "code_dim": self.code_dim, "step": self.step}
+
+
+def make_vae():
+    encoder, decoder = networks.mlp_encoder(SHAPE, 2, (8,)), networks.mlp_decoder(SHAPE, 2, (8,))
+    return zoo.VAE(encoder, decoder, Laplace(0.25), seed=0)
+
+
+def make_vq_vae():
+    encoder = keras.Sequential([keras.Input(SHAPE), layers.Conv2D(3, 4, 4)])
+    decoder = keras.Sequential([keras.Input((2, 2, 3)), layers.Conv2DTranspose(1, 4, 4)])
+    return zoo.VQVAE(encoder, decoder, Sign(3, step=0.5), "gaussian", commitment_cost=0.5)
+
+
+def signature(path, name, **inputs):
+    if path.is_dir():
+        outputs = tf.saved_model.load(str(path)).signatures[name](**{k: tf.constant(v) for k, v in inputs.items()})
+        return {key: np.array(value) for key, value in outputs.items()}
+    runner = Interpreter(str(path)).get_signature_runner(name)
+    rows = [runner(**{key: value[i : i + 1] for key, value in inputs.items()}) for i in range(3)]
+    return {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
+
+
+@pytest.mark.parametrize(("make", "part", "attributes"), [
+    (make_vae, "likelihood", {"scale": 0.25}), (make_vq_vae, "quantizer", {"code_dim": 3, "step": 0.5, "num_codes": 8}),
+])  # fmt: skip
+def test_parts_of_the_users_own_train_and_are_saved_and_exported(make, part, attributes, tmp_path):
+    model = make()
+    model.compile(keras.optimizers.Adam(3e-2))
+    history = model.fit(X, epochs=15, verbose=0).history["loss"]
+    assert np.all(np.isfinite(history)) and history[-1] < history[0]
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    for name, value in attributes.items():
+        assert getattr(getattr(loaded, part), name) == value
+    np.testing.assert_array_equal(loaded.reconstruct(X), model.reconstruct(X))
+    for target in (tmp_path / "saved_model", tmp_path / "model.tflite"):
+        path = model.export(target)
+        image = signature(path, "reconstruct", image=X[:3])["image"]
+        np.testing.assert_allclose(image, model.reconstruct(X[:3]), atol=1e-4)
+        if part == "likelihood":
+            seeds = np.int32([1, 2, 3])
+            received = signature(path, "log_prob", image=X[:3], seed=seeds)["log_prob"]
+            np.testing.assert_allclose(received, model.log_prob(X[:3], seed=seeds), rtol=1e-4)
+        else:
+            np.testing.assert_array_equal(signature(path, "encode", image=X[:3])["codes"], model.encode(X[:3]))
+
+
+def test_the_log_probability_of_a_likelihood_of_the_users_own_is_in_the_objective():
+    model = make_vae()
+    model.sampling.noise = lambda shape: tf.zeros(shape)
+    terms = model.compute_terms(X)
+    params = np.array(model.decoder(model.encode(X)["mean"]))
+    expected = np.sum(np.abs(X - params) / 0.25 + np.log(0.5), axis=(1, 2, 3))
+    np.testing.assert_allclose(terms["reconstruction"], expected, rtol=1e-5)
+
+
+def test_what_the_commitment_of_a_quantizer_of_the_users_own_costs():
+    model = make_vq_vae()
+    terms = model.compute_terms(X)
+    z_e = np.array(model.encoder(X))
+    distance = np.sum((z_e - np.where(z_e > 0, 0.5, -0.5)) ** 2, axis=(1, 2, 3))
+    np.testing.assert_allclose(terms["commitment"], distance, rtol=1e-5)
+    np.testing.assert_allclose(terms["loss"], terms["reconstruction"] + 0.5 * distance, rtol=1e-5)
+
+
+class WithoutMean(zoo.likelihoods.Likelihood):
+    def log_prob(self, x, params, training=False):
+        return ops.zeros(ops.shape(x)[:1])
+
+
+class WithoutLookup(zoo.quantizers.Quantizer):
+    num_codes = 4
+
+    def call(self, z_e, training=False):
+        return {}
+
+
+def test_incomplete_parts_are_named_by_what_they_lack():
+    encoder, decoder = networks.mlp_encoder(SHAPE, 2, (8,)), networks.mlp_decoder(SHAPE, 2, (8,))
+    with pytest.raises(
+        ValueError, match="Expected `likelihood` to be a .*Likelihood .* Received: a WithoutMean, without mean$"
+    ):
+        zoo.VAE(encoder, decoder, WithoutMean())
+    with pytest.raises(ValueError, match="Expected `likelihood` to be .* without log_prob, mean$"):
+        zoo.VAE(encoder, decoder, zoo.likelihoods.Likelihood())
+    with pytest.raises(ValueError, match="Expected `quantizer` to be .* a WithoutLookup, without lookup, code_dim$"):
+        zoo.VQVAE(encoder, decoder, WithoutLookup())
+    with pytest.raises(
+        ValueError, match="Expected `quantizer` to be a zoo.quantizers.Quantizer that defines call, lookup"
+    ):
+        zoo.VQVAE(encoder, decoder, layers.Dense(3))
