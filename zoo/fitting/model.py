@@ -13,7 +13,7 @@ from zoo.runtime import cores, replicas
 class ObjectiveModel(Verbs):
     """A Keras model that minimises an objective of its own, given per example in `compute_terms`."""
 
-    term_names = ()  # the entries of `compute_terms` that are reported, "loss" among them
+    term_names = ()  # the entries of `compute_terms` and `after_step` that are reported, "loss" among them
     training_only = ()  # the trackers that say nothing outside training, where they are left out
     denoises = False  # whether it was trained on targets: then its input need not lie in the likelihood's support
 
