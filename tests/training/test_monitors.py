@@ -123,8 +123,8 @@ def test_worker_that_is_not_the_chief_keeps_the_history_and_writes_nothing(model
 
 
 def test_workers_do_what_one_of_them_wants_at_every_tenth_step(monkeypatch):
-    monkeypatch.setattr(monitors.replica, "has_workers", lambda strategy: True)
-    monkeypatch.setattr(monitors.replica, "gather", lambda strategy, wanted: [0, 15, wanted])
+    monkeypatch.setattr(monitors.replicas, "has_workers", lambda strategy: True)
+    monkeypatch.setattr(monitors.replicas, "gather", lambda strategy, wanted: [0, 15, wanted])
     assert [ALONE(step, 9) for step in (9, 10, 11, 20)] == [0, 15, 0, 15]
 
 
