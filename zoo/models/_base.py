@@ -115,7 +115,7 @@ class BaseVAE(DataVAE):
         return self.decode(z, labels), z
 
     @property
-    def embedding_dim(self):
+    def embedding_dim(self) -> int:
         """E, the length of the vector that `embed` gives for an example."""
         raise NotImplementedError
 
