@@ -115,8 +115,8 @@ class BaseVAE(DataVAE):
         return self.decode(z, labels), z
 
     @property
-    def embedding_dim(self):
-        """E, the length of the vector that `embed` gives for an example."""
+    def embedding_dim(self) -> int:
+        """E, the length of the vector that `embed` returns for an example."""
         raise NotImplementedError
 
     @batched

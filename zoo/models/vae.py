@@ -130,7 +130,7 @@ class VAE(HasPrior, ElboVAE):
         return self._latent_dim
 
     @property
-    def embedding_dim(self):
+    def embedding_dim(self) -> int:
         return self.latent_dim
 
     # The prior.
