@@ -117,7 +117,7 @@ def test_weights_that_mean_nothing_are_refused_by_name():
                 call(weights)
     for call in (model.fit, model.train_on_batch):
         with pytest.raises(
-            ValueError, match="Expected `class_weight` to be None, as VAE has no labels; use sample_weig"
+            ValueError, match="Expected `class_weight` to be None, as VAE has no classes; use sample_weig"
         ):
             call(X, class_weight={0: 1.0})
 

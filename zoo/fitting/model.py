@@ -19,9 +19,8 @@ from zoo.runtime.types import Config, Tensor, Tensors
 class ObjectiveModel(Verbs):
     """A Keras model that minimises its own objective, which `compute_terms` computes per example."""
 
-    term_names: tuple[
-        str, ...
-    ] = ()  # the entries of `compute_terms` and `after_step` that are reported, "loss" among them
+    # The entries of `compute_terms` and `after_step` that are reported, "loss" among them.
+    term_names: tuple[str, ...] = ()
     training_only: tuple[str, ...] = ()  # the entries that are reported in training alone
     denoises = False  # whether it was trained on targets: its input may then lie outside the likelihood's support
 

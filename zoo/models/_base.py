@@ -116,7 +116,7 @@ class BaseVAE(DataVAE):
 
     @property
     def embedding_dim(self) -> int:
-        """E, the length of the vector that `embed` gives for an example."""
+        """E, the length of the vector that `embed` returns for an example."""
         raise NotImplementedError
 
     @batched
