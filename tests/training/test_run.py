@@ -607,7 +607,7 @@ def test_a_batch_has_a_part_for_each_core(recipe_module, monkeypatch, tmp_path, 
         raise Stopped(number)
 
     monkeypatch.setattr(cores, "available", lambda: 4)
-    monkeypatch.setattr(cores, "parts", stop)
+    monkeypatch.setattr(cores, "sub_batches", stop)
     with pytest.raises(Stopped) as caught:
         recipe_module("mnist_vqvae").main(["--output", str(tmp_path), *argv])
     assert caught.value.args == (parts,)
