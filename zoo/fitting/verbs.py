@@ -234,7 +234,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
             warnings.warn(
                 "The loss is NaN or infinite. Look for such values in the data, beyond the first batch too, or lower "
                 "the learning rate; keras.callbacks.TerminateOnNaN stops at the first one",
-                stacklevel=2,
+                stacklevel=3,  # beyond zoo._compat, where Keras calls
             )
         return results
 
