@@ -167,7 +167,7 @@ def test_without_a_seed_each_sample_is_another_and_at_temperature_zero_all_are_o
     assert np.abs(model.sample(2, **same) - model.sample(2, **same)).max() > 1e-3
     modes = conformance.ENTRIES[name].modes
     number = 2 if modes == 1 else 40
-    cold = model.sample(number, temperature=0.0, **keywords(name, np.zeros(number, np.int32))).numpy()
+    cold = model.sample(number, seed=0, temperature=0.0, **keywords(name, np.zeros(number, np.int32))).numpy()
     different = [i for i in range(number) if all(np.abs(cold[i] - cold[j]).max() > 1e-6 for j in range(i))]
     assert len(different) == modes
 
