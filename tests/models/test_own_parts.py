@@ -15,7 +15,7 @@ X = np.random.default_rng(0).uniform(size=(16, *SHAPE)).astype("float32")
 
 
 @keras.saving.register_keras_serializable("tests")
-class Laplace(zoo.likelihoods.Likelihood):
+class LaplaceLikelihood(zoo.likelihoods.Likelihood):
     """p(x|z) = Π_i e^(−|x_i − m_i| / b) / 2b."""
 
     support = None
@@ -64,7 +64,7 @@ class Sign(zoo.quantizers.Quantizer):
 
 def make_vae():
     encoder, decoder = networks.mlp_encoder(SHAPE, 2, (8,)), networks.mlp_decoder(SHAPE, 2, (8,))
-    return zoo.VAE(encoder, decoder, Laplace(0.25), seed=0)
+    return zoo.VAE(encoder, decoder, LaplaceLikelihood(0.25), seed=0)
 
 
 def make_vq_vae():
