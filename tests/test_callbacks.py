@@ -302,5 +302,5 @@ def test_geco_refuses_arguments_out_of_range(name, arguments):
 def test_geco_refuses_a_model_without_a_weight_of_the_kl():
     model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
-    with pytest.raises(ValueError, match="Expected a model with a KL to weigh"):
+    with pytest.raises(ValueError, match="Expected a model with a `kl_weight`"):
         model.fit(IMAGES, IMAGES, verbose=0, callbacks=[GECO(1.0)])
