@@ -66,6 +66,14 @@ def own_collectives():
     tf_compat.separate_collectives()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def kept_objects_are_not_looked_through_again():
+    # Models and graphs that later modules use are millions of objects, and each full collection would pass over all.
+    yield
+    gc.collect()
+    gc.freeze()
+
+
 @functools.cache
 def _sample(name, image_size, load=data.load):
     splits = load(name, image_size=image_size, sample=True)

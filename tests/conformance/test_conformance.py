@@ -59,6 +59,12 @@ def trained(name):
     return model
 
 
+@pytest.fixture(scope="module", autouse=True)
+def trained_models_are_let_go():
+    yield
+    trained.cache_clear()
+
+
 def test_training_lowers_the_loss_and_reports_every_term_as_a_finite_number(name):
     model = trained(name)
     history = model.history.history
