@@ -1,31 +1,20 @@
 """The arithmetic of benchmarks/priors.py by hand, and a small run on the bundled sample."""
 
-import importlib.util
 import math
-import pathlib
-import sys
 
 import numpy as np
 import pytest
 
 import zoo
 
-BENCHMARKS = pathlib.Path(__file__).parents[2] / "benchmarks"
 SMALL = ["--sample", "--epochs", "1", "--batch-size", "128", "--images", "6", "--num-samples", "2"]
 SMALL += ["--units", "8", "--latent-dim", "3", "--components", "4", "--coupling-units", "4", "--couplings", "2"]
 WEIGHTS = 784 * 8 + 8 + 8 * 8 + 8 + 8 * 6 + 6 + 3 * 8 + 8 + 8 * 8 + 8 + 8 * 784 + 784
 
 
 @pytest.fixture(scope="module")
-def priors():
-    spec = importlib.util.spec_from_file_location("benchmark_of_priors", BENCHMARKS / "priors.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-    return module
+def priors(load_benchmark):
+    return load_benchmark("priors")
 
 
 def test_differences_are_image_by_image_to_the_first(priors):

@@ -1,27 +1,15 @@
 """The arithmetic of benchmarks/training.py by hand, and a small run without PyTorch."""
 
-import importlib.util
-import pathlib
-import sys
 import types
 
 import pytest
 
 from zoo import networks
 
-BENCHMARKS = pathlib.Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture(scope="module")
-def training():
-    spec = importlib.util.spec_from_file_location("benchmark_of_training", BENCHMARKS / "training.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-    return module
+def training(load_benchmark):
+    return load_benchmark("training")
 
 
 def test_flops_of_dense_layers(training):

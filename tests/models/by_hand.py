@@ -5,6 +5,7 @@ All images are `[B,2,3,1]`, and there are three latents.
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from keras import layers
 
@@ -61,3 +62,22 @@ def log_bernoulli(x, logits):
     """log p(x|z) of each example: `[B]`."""
     x, probabilities = np.reshape(x, (len(x), -1)), 1 / (1 + np.exp(-logits))
     return np.sum(x * np.log(probabilities) + (1 - x) * np.log(1 - probabilities), axis=1)
+
+
+def check_two_replicas(make):
+    """Asserts that two replicas, with shares of unequal length, train a model of `make()` as one does."""
+    x = images(13)
+
+    def train(strategy):
+        with strategy.scope():
+            model = make()
+            model.compile(keras.optimizers.SGD(0.05))
+        history = model.fit(x, batch_size=8, epochs=2, shuffle=False, verbose=0).history  # at last 3 and 2
+        return model.get_weights(), history
+
+    weights, history = train(tf.distribute.get_strategy())
+    other_weights, other_history = train(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+    for one, two in zip(weights, other_weights, strict=True):
+        np.testing.assert_allclose(one, two, rtol=0, atol=1e-5)
+    for name, values in history.items():
+        assert other_history[name] == pytest.approx(values, rel=1e-4), name

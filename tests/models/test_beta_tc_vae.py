@@ -3,10 +3,8 @@
 import itertools
 
 import by_hand
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import zoo
 from zoo.models.beta_tc_vae import aggregate_log_prob
@@ -133,21 +131,7 @@ def test_a_batch_of_one_example_is_a_number():
 
 
 def test_two_replicas_with_unequal_shares_see_the_examples_of_each_other():
-    x = by_hand.images(13)
-
-    def train(strategy):
-        with strategy.scope():
-            model = make(dataset_size=500, beta=6.0)
-            model.compile(keras.optimizers.SGD(0.05))
-        history = model.fit(x, batch_size=8, epochs=2, shuffle=False, verbose=0).history  # at last 3 and 2
-        return model.get_weights(), history
-
-    weights, history = train(tf.distribute.get_strategy())
-    other_weights, other_history = train(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
-    for one, two in zip(weights, other_weights, strict=True):
-        np.testing.assert_allclose(one, two, rtol=0, atol=1e-5)
-    for name, values in history.items():
-        assert other_history[name] == pytest.approx(values, rel=1e-4), name
+    by_hand.check_two_replicas(lambda: make(dataset_size=500, beta=6.0))
 
 
 @pytest.mark.parametrize(

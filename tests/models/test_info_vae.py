@@ -1,10 +1,8 @@
 """The InfoVAE's maximum mean discrepancy and its loss, by hand."""
 
 import by_hand
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import zoo
 from zoo.models.info_vae import maximum_mean_discrepancy
@@ -94,21 +92,7 @@ def test_each_step_draws_other_samples_of_the_prior():
 
 
 def test_two_replicas_with_unequal_shares_have_the_discrepancy_of_the_whole_batch():
-    x = by_hand.images(13)
-
-    def train(strategy):
-        with strategy.scope():
-            model = make(alpha=0.5, lambda_=100.0)
-            model.compile(keras.optimizers.SGD(0.05))
-        history = model.fit(x, batch_size=8, epochs=2, shuffle=False, verbose=0).history  # at last 3 and 2
-        return model.get_weights(), history
-
-    weights, history = train(tf.distribute.get_strategy())
-    other_weights, other_history = train(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
-    for one, two in zip(weights, other_weights, strict=True):
-        np.testing.assert_allclose(one, two, rtol=0, atol=1e-5)
-    for name, values in history.items():
-        assert other_history[name] == pytest.approx(values, rel=1e-4), name
+    by_hand.check_two_replicas(lambda: make(alpha=0.5, lambda_=100.0))
 
 
 @pytest.mark.parametrize(

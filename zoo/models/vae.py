@@ -187,8 +187,7 @@ class VAE(HasPrior, ElboVAE):
         return mean
 
     def latents(self, seeds: Tensor, temperature: Tensor, labels: Labels = None) -> Tensor:
-        labels = None if labels is None else self._cast_labels(labels)
-        return self.prior.draw(seeds, temperature, self.prior_labels(labels))
+        return self.prior.draw(seeds, temperature, self.prior_labels(self._cast_labels(labels)))
 
     def weigher(self, x: Tensor, labels: Tensor | None = None) -> Callable[[Tensor], Tensor]:
         posterior, density = self.posterior(x, labels), self.prior.density(self.prior_labels(labels))
