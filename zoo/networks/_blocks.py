@@ -22,6 +22,13 @@ def posterior(x: Tensor, latent_dim: int) -> Tensor:
     return layers.Dense(2 * checks.positive_int("latent_dim", latent_dim), name="posterior")(x)
 
 
+def dense(x: Tensor, units: int, activation: str) -> Tensor:
+    """A dense layer; for the activation "gated", times a second one with a sigmoid."""
+    if activation == "gated":
+        return layers.Multiply()([layers.Dense(units)(x), layers.Dense(units, activation="sigmoid")(x)])
+    return layers.Dense(units, activation=activation)(x)
+
+
 def residual(x: Tensor, channels: int, activation: str, hidden: int | None = None) -> Tensor:
     y = layers.Activation(activation)(x)
     y = layers.Conv2D(hidden or max(1, channels // 2), 3, padding="same", activation=activation)(y)

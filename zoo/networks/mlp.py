@@ -15,6 +15,16 @@ def mlp_encoder(
 ) -> keras.Model:
     """Dense layers: `[B,H,W,C]` to `[B, 2·latent_dim]`. Works for data of any shape, tables included.
 
+    Args:
+        image_shape: (H, W, C), or the shape of an example of any rank.
+        latent_dim: int >= 1.
+        hidden: units of each hidden layer.
+        activation: name of a Keras activation, or "gated": a second dense layer of as many units, with a sigmoid,
+            multiplies the first (Dauphin et al. 2017, "Language Modeling with Gated Convolutional Networks").
+
+    Returns:
+        keras.Model from `[B,H,W,C]` to `[B, 2·latent_dim]`.
+
     Example:
         >>> zoo.networks.mlp_encoder((28, 28, 1), latent_dim=16).output_shape
         (None, 32)
@@ -22,7 +32,7 @@ def mlp_encoder(
     x = inputs = keras.Input(image_shape)
     x = layers.Flatten()(x)
     for units in hidden:
-        x = layers.Dense(units, activation=activation)(x)
+        x = _blocks.dense(x, units, activation)
     return keras.Model(inputs, _blocks.posterior(x, latent_dim), name="encoder")
 
 
@@ -31,13 +41,21 @@ def mlp_decoder(
 ) -> keras.Model:
     """Dense layers: `[B,latent_dim]` to `[B,*output_shape]`.
 
+    Args:
+        output_shape: (H, W, parameters per pixel), or a shape of any rank.
+        latent_dim: int >= 1.
+        hidden, activation: as in `mlp_encoder`.
+
+    Returns:
+        keras.Model from `[B,latent_dim]` to `[B,*output_shape]`.
+
     Example:
         >>> zoo.networks.mlp_decoder((28, 28, 1), latent_dim=16).output_shape
         (None, 28, 28, 1)
     """
     x = inputs = keras.Input((latent_dim,))
     for units in hidden:
-        x = layers.Dense(units, activation=activation)(x)
+        x = _blocks.dense(x, units, activation)
     x = layers.Dense(math.prod(output_shape))(x)
     return keras.Model(inputs, layers.Reshape(output_shape)(x), name="decoder")
 
