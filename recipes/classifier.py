@@ -28,8 +28,8 @@ from zoo.training import card
 
 # Channels of the four resolutions, epochs, largest shift in pixels, and whether the mirror image is of the same class.
 SETTINGS = {
-    "mnist": {"widths": (16, 32, 64, 128), "epochs": 8, "shift": 2, "flip": False},
-    "fashion_mnist": {"widths": (16, 32, 64, 128), "epochs": 12, "shift": 2, "flip": True},
+    "mnist": {"widths": (16, 32, 64, 128), "epochs": 6, "shift": 2, "flip": False},
+    "fashion_mnist": {"widths": (16, 32, 64, 128), "epochs": 9, "shift": 2, "flip": True},
     "cifar10": {"widths": (32, 64, 128, 160), "epochs": 15, "shift": 4, "flip": True},
 }
 BATCH_SIZE = 128
@@ -173,7 +173,7 @@ def parse(argv=None):
     parser.add_argument("--dataset", choices=SETTINGS, required=True)
     parser.add_argument("--data-dir", help="folder of TFDS datasets (default: TFDS_DATA_DIR, else the default of TFDS)")
     parser.add_argument("--sample", action="store_true", help="train on the small sample that ships with the package")
-    parser.add_argument("--epochs", type=int, help="default: 8 for mnist, 12 for fashion_mnist, 15 for cifar10")
+    parser.add_argument("--epochs", type=int, help="default: 6 for mnist, 9 for fashion_mnist, 15 for cifar10")
     parser.add_argument("--output", type=pathlib.Path, help="default: runs/DATASET_classifier")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, order and augmentation")
     flags = parser.parse_args(argv)
