@@ -66,7 +66,7 @@ def nearest_training(
         ValueError: for arrays of another form.
 
     Example:
-        >>> near = nearest_training(images[:4], images, test=images[16:])["pixels"]
+        >>> near = zoo.evaluation.nearest_training(images[:4], images, test=images[16:])["pixels"]
         >>> near.indices[:, 0], near.distances.shape
         (array([0, 1, 2, 3]), (4, 1))
     """
