@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import keras
@@ -97,8 +97,8 @@ def _slices(images, number):
     return (images[start : min(start + _ROWS, number)] for start in range(0, number, _ROWS))
 
 
-def _sampled(model, num_samples, seed, labels) -> Iterator[np.ndarray]:
-    """The samples that `model.sample(num_samples, seed)` returns, some at a time."""
+def _sampled(model, num_samples, seed, labels):
+    """Yields the samples that `model.sample(num_samples, seed)` returns, some at a time."""
     seeds = random.row_seeds(seed, num_samples).numpy()
     for start in range(0, num_samples, _ROWS):
         rows = slice(start, start + _ROWS)
@@ -106,7 +106,8 @@ def _sampled(model, num_samples, seed, labels) -> Iterator[np.ndarray]:
         yield np.asarray(model.sample(len(seeds[rows]), seeds[rows], labels=its_labels))
 
 
-def _reconstructed(model, images, labels, number) -> Iterator[np.ndarray]:
+def _reconstructed(model, images, labels, number):
+    """Yields the reconstructions of the first images."""
     if model.conditional and labels is None:
         checks.fail("test_labels", "the labels of the test images, as the model is conditional", None)
     for start in range(0, number, _ROWS):
