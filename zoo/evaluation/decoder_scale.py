@@ -14,14 +14,14 @@ from zoo.likelihoods import DiscretizedLogistic, DiscretizedLogisticMixture, Gau
 from zoo.models import HierarchicalVAE
 from zoo.runtime.types import Tensor
 
-_FACTORS = tuple(math.exp(0.25 * step) for step in range(-16, 17))  # of the discretised likelihoods' scales
+_FACTORS = tuple(math.exp(0.5 * step) for step in range(-8, 9))  # of the scales of the 8-bit likelihoods
 
 
 def scale_misfit(model: keras.Model, examples: Examples, seed: int = 0) -> tuple[float, float] | None:
     """The common factor of all scales of the decoder that fits the data best, and its gain.
 
     z is sampled from the posterior. The likelihoods of 8-bit values have a scale for each value; the factors tried for
-    them are e^(k/4), |k| <= 16.
+    them are e^(k/2), |k| <= 8.
 
     Args:
         model: a model of the zoo.
