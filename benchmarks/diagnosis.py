@@ -125,7 +125,7 @@ def hierarchical(layers=(1, 1), free_bits=0.0, training=None, likelihood="bernou
 
 
 def collapsed_layer():
-    """The lower layers of a hierarchical model learn first and leave nothing to the top: a KL weight of 3, no warm-up."""
+    """A KL weight of 3 without a warm-up leaves nothing to one of the layers; the weight of 1 comes too late."""
     arrays = pictures("mnist", 16)
     model, *_ = hierarchical(training={"epochs": 0, "warmup": 0})
     model.kl_weight.assign(3.0)
@@ -235,8 +235,8 @@ def main(argv=None):
         findings, training, diagnosis = run(CASES[name])
         right = is_right(CASES[name], findings)
         found = ", ".join(finding.fault for finding in findings) or "nothing"
-        row = (name, CASES[name].fault or "healthy", found, "yes" if right else "NO", f"{training:.0f}", f"{diagnosis:.1f}")
-        print(f"| {' | '.join(row)} |", flush=True)
+        row = [name, CASES[name].fault or "healthy", found, "yes" if right else "NO", f"{training:.0f}"]
+        print(f"| {' | '.join(row)} | {diagnosis:.1f} |", flush=True)
         if flags.verbose:
             print(*(f"  {finding}" for finding in findings), sep="\n", flush=True)
         if not right:

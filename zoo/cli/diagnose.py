@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--validation", help="a .npy or .npz file; by default the validation part of --data")
     parser.add_argument("--data-dir", help="the folder where TFDS keeps its datasets")
     parser.add_argument("--sample", action="store_true", help="use the small sample of --data that is in the package")
-    parser.add_argument("--binarize", action="store_true", help="draw each pixel as 0 or 1, as for a model of binary data")
+    parser.add_argument(
+        "--binarize", action="store_true", help="draw each pixel as 0 or 1, as for a model of binary data"
+    )
     parser.add_argument("--examples", type=int, default=2000, help="examples of each part to measure (default: 2000)")
     parser.add_argument("--seed", type=int, default=0, help="of the samples of the posterior (default: 0)")
     parser.add_argument("--json", metavar="FILE", help="write the findings to this file")
@@ -98,7 +100,7 @@ def _file(name: str) -> tuple["np.ndarray", Any]:
         return content, None
     if "x" not in content:
         raise ValueError(f"Expected {name} to hold an array `x`. Received: {', '.join(content)}")
-    return content["x"], content["labels"] if "labels" in content else None
+    return content["x"], content.get("labels")
 
 
 def _few(x: "np.ndarray", labels: Any, number: int) -> tuple["np.ndarray", Any]:

@@ -169,7 +169,9 @@ def _compiled(model, scale: tuple[np.ndarray, np.ndarray] | None) -> Callable:
         none = model.label_source() is None
 
         def call(x, labels, seeds, shifts, mean, deviation):
-            log_likelihood, kl, density, layers = run(model, x, None if none else labels, seeds, shifts, mean, deviation)
+            log_likelihood, kl, density, layers = run(
+                model, x, None if none else labels, seeds, shifts, mean, deviation
+            )
             return log_likelihood, kl, density, [(each.kl, each.mean, each.variance, each.squared) for each in layers]
 
         model.functions[key] = tf.function(call, autograph=False, reduce_retracing=True)
@@ -231,7 +233,7 @@ def _draws(model: keras.Model, examples: Examples, seed: int) -> tuple[np.ndarra
 
 
 def _prior_scale(model, examples, seed):
-    """Mean and standard deviation of the prior's latents, `[D]` each; None for N(0, I), and for a hierarchical model."""
+    """Mean and standard deviation of the prior's latents, `[D]` each; None for N(0, I) and hierarchical models."""
     if isinstance(model, HierarchicalVAE) or isinstance(model.prior, StandardNormal):
         return None
     draws, _ = _draws(model, examples, seed)

@@ -8,7 +8,7 @@ import numpy as np
 from zoo.evaluation.code_terms import CodeTerms, code_terms
 from zoo.evaluation.decoder_scale import gaussian_scale, scale_misfit
 from zoo.evaluation.latent_terms import LatentTerms, latent_terms, no_shift, shifted_terms
-from zoo.evaluation.rows import Examples, as_float
+from zoo.evaluation.rows import Examples
 from zoo.models import HierarchicalVAE
 
 _STEP = 0.2  # of the posterior's log-variance, in the estimate of the KL's weight
@@ -108,7 +108,8 @@ def measure(model: keras.Model, data: Examples, validation: Examples | None = No
     """
     values = data_range(model, data)
     if validation is not None and not is_out_of_range(values):
-        values = data_range(model, validation) if is_out_of_range(data_range(model, validation)) else values
+        others = data_range(model, validation)
+        values = others if is_out_of_range(others) else values
     if is_out_of_range(values):
         return Symptoms(data=values)
     few = data.take(_MOST_SHIFTED)
@@ -160,9 +161,8 @@ def data_range(model: keras.Model, examples: Examples) -> DataRange:
 
 def is_out_of_range(values: DataRange) -> bool:
     """Whether the data do not suit the likelihood: values outside, NaN, off the 8-bit grid, or scaled down twice."""
-    return bool(
-        values.outside or values.invalid or values.off_grid > 0.01 or is_scaled_twice(values) or values.low > values.high
-    )
+    empty = values.low > values.high  # no finite value
+    return bool(values.outside or values.invalid or values.off_grid > 0.01 or is_scaled_twice(values) or empty)
 
 
 def is_scaled_twice(values: DataRange) -> bool:
