@@ -5,6 +5,7 @@ from zoo.data.errors import DataError
 from zoo.data.pictures import load_folder
 from zoo.data.sources import SAMPLES, SOURCES, Source, load
 from zoo.data.splits import Images, Splits, binarize, cut, pixel_variance, validation_size
+from zoo.data.sprites import Sprites
 
 __all__ = [
     "SAMPLES",
@@ -13,6 +14,7 @@ __all__ = [
     "Images",
     "Source",
     "Splits",
+    "Sprites",
     "batches",
     "binarize",
     "code_batches",
