@@ -2,6 +2,7 @@
 
 from zoo.data.batches import batches, code_batches, steps_per_epoch
 from zoo.data.errors import DataError
+from zoo.data.factors import FactorImages, load_factors
 from zoo.data.pictures import load_folder
 from zoo.data.sources import SAMPLES, SOURCES, Source, load
 from zoo.data.splits import Images, Splits, binarize, cut, pixel_variance, validation_size
@@ -11,6 +12,7 @@ __all__ = [
     "SAMPLES",
     "SOURCES",
     "DataError",
+    "FactorImages",
     "Images",
     "Source",
     "Splits",
@@ -20,6 +22,7 @@ __all__ = [
     "code_batches",
     "cut",
     "load",
+    "load_factors",
     "load_folder",
     "pixel_variance",
     "steps_per_epoch",

@@ -5,6 +5,7 @@ import logging
 import os
 import pathlib
 import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +15,9 @@ from zoo.data.errors import DataError
 from zoo.data.splits import Images, Splits, cut, validation_size
 from zoo.runtime import checks, disk, startup
 from zoo.runtime.types import PathLike
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
 
 SAMPLE_DIR = pathlib.Path(__file__).parent / "sample_data"
 SAMPLES = ("mnist", "fashion_mnist", "cifar10")
@@ -75,7 +79,7 @@ def load(
             raise DataError(f"There is no bundled sample of {name!r}; there is one of {', '.join(SAMPLES)}.")
         data_dir = SAMPLE_DIR
     source = SOURCES.get(name, Source())
-    builder = _prepared(name, data_dir)
+    builder = prepared(name, data_dir)
     train = _read(builder, source.train, source, image_size, disk_folder)
     if source.test:
         test = _read(builder, source.test, source, image_size, disk_folder)
@@ -84,7 +88,7 @@ def load(
     return Splits(*cut(train, validation_size(len(train))), test)
 
 
-def _prepared(name, data_dir):
+def prepared(name: str, data_dir: PathLike | None) -> "tfds.core.DatasetBuilder":
     """The TFDS builder of a dataset, downloaded and prepared on disk if it was not."""
     import tensorflow_datasets as tfds
 

@@ -16,6 +16,7 @@ _PLACES = 32
 _REACH = 16  # no shape reaches further from its centre, in places
 _POINTS = 2  # points in a place, in each direction, that are tested for lying inside
 _SPLIT_SEED = 20140514
+_HASHED_AT_ONCE = 8192
 
 
 class Sprites:
@@ -77,12 +78,6 @@ class Sprites:
         factors[:, factor] = rng.integers(self.factor_sizes[factor])
         return self.indices(factors)
 
-    def first_alike(self, indices: np.ndarray) -> np.ndarray:
-        """For each place, that of the first image which shows the same: the orientation by the shape's symmetry."""
-        factors = self.factors(indices)
-        factors[:, 2] %= _SYMMETRY[factors[:, 0]]
-        return self.indices(factors)
-
     def splits(
         self,
         train: int = 200_000,
@@ -90,11 +85,13 @@ class Sprites:
         test: int = 10_000,
         disk_folder: PathLike | None = None,
     ) -> Splits:
-        """Random images with their shapes as labels, the same at each call. No test image is trained on.
+        """Random images with their shapes as labels, the same at each call.
+
+        Some images show the same, as a square does after a quarter turn. None is in two of the splits; there can be
+        fewer training images than asked for, if too few others are left.
 
         Args:
-            train, validation, test: ints >= 1, numbers of images. There may be fewer training images, as those that
-                show the same as a validation or test image are left out.
+            train, validation, test: ints >= 1, numbers of images.
             disk_folder: path of a folder to keep the images on disk while they are used; None keeps them in memory.
 
         Returns:
@@ -107,13 +104,28 @@ class Sprites:
         if sum(sizes) > len(self):
             checks.fail("train", f"at most {len(self) - validation - test}, as there are {len(self)} images", train)
         order = np.random.default_rng(_SPLIT_SEED).permutation(len(self))
-        alike = self.first_alike(order)
-        held, rest, kept = order[:test], order[test:], alike[test:]
-        unseen = ~np.isin(kept, alike[:test])
-        rest, kept = rest[unseen], kept[unseen]
-        of_validation, rest, kept = rest[:validation], rest[validation:], kept[validation:]
-        rest = rest[~np.isin(kept, self.first_alike(of_validation))]
-        return Splits(*(self._rendered(part, disk_folder) for part in (rest[:train], of_validation, held)))
+        held, rest = order[:test], order[test:]
+        seen = self._hashes(held)
+        of_validation, rest = self._unlike(rest, validation, seen)
+        seen = np.concatenate([seen, self._hashes(of_validation)])
+        of_training, _ = self._unlike(rest, train, seen)
+        return Splits(*(self._rendered(part, disk_folder) for part in (of_training, of_validation, held)))
+
+    def _unlike(self, places, number, seen):
+        """The first `number` of `places` whose images are not among those with the hashes `seen`, and the rest."""
+        chosen: list[np.ndarray] = []
+        while sum(map(len, chosen)) < number and len(places):
+            part, places = np.split(places, [min(number, _HASHED_AT_ONCE)])
+            chosen.append(part[~np.isin(self._hashes(part), seen)])
+        found = np.concatenate(chosen)
+        return found[:number], np.concatenate([found[number:], places])
+
+    def _hashes(self, places):
+        """64 bits for each image: the same for images that show the same, as some do."""
+        factors = np.random.default_rng(0).integers(0, 2**64, self.image_size**2 // 64, np.uint64, endpoint=False)
+        parts = [places[begin : begin + _HASHED_AT_ONCE] for begin in range(0, len(places), _HASHED_AT_ONCE)]
+        packed = (np.packbits(self.images(part).reshape(len(part), -1) > 0, axis=1) for part in parts)
+        return np.concatenate([np.sum(bits.view(np.uint64) * factors, axis=1) for bits in packed])
 
     def _rendered(self, indices, disk_folder):
         images = disk.empty((len(indices), *self.image_shape), np.uint8, disk_folder)
