@@ -122,11 +122,16 @@ def load(args: argparse.Namespace, model: "keras.Model", split: str | None = Non
     return found
 
 
-def has_splits(args: argparse.Namespace) -> bool:
-    """Whether the chosen data has a training split: a dataset or a folder of pictures."""
+def dataset(args: argparse.Namespace) -> str | None:
+    """The name of the chosen dataset; None for files."""
     given = args.data or [_dataset_of(args.model)]
     path = pathlib.Path(given[0]).expanduser()
-    return len(given) == 1 and (_is_dataset(given[0], path) or path.is_dir())
+    return given[0] if len(given) == 1 and _is_dataset(given[0], path) else None
+
+
+def has_splits(args: argparse.Namespace) -> bool:
+    """Whether the chosen data has a training split: a dataset or a folder of pictures."""
+    return dataset(args) is not None or len(args.data) == 1 and pathlib.Path(args.data[0]).expanduser().is_dir()
 
 
 def _is_dataset(text, path):

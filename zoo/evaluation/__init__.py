@@ -9,15 +9,18 @@ from zoo.evaluation.faults import FAULTS, Finding
 from zoo.evaluation.figures import Figure
 from zoo.evaluation.latent_terms import LatentLayer, LatentTerms, latent_terms
 from zoo.evaluation.likelihood import importance_bound, likelihood_figures, log_prob
+from zoo.evaluation.measures import Part
 from zoo.evaluation.nearest import Nearest, nearest_training
 from zoo.evaluation.quality import sample_quality
 from zoo.evaluation.reconstruction import reconstruction_error, reconstruction_similarity, similarity
+from zoo.evaluation.report import METRICS, Report, evaluate
 from zoo.evaluation.representation import linear_probe, nearest_neighbours
 from zoo.evaluation.rows import Examples
 from zoo.evaluation.samples import density_coverage, frechet_distance, precision_recall
 
 __all__ = [
     "FAULTS",
+    "METRICS",
     "CodeTerms",
     "Examples",
     "FactorData",
@@ -26,10 +29,13 @@ __all__ = [
     "LatentLayer",
     "LatentTerms",
     "Nearest",
+    "Part",
+    "Report",
     "code_terms",
     "dci",
     "density_coverage",
     "diagnose",
+    "evaluate",
     "factor_vae_score",
     "features",
     "frechet_distance",

@@ -1,4 +1,4 @@
-"""The groups of figures of a report: each measures a model on a test set, and says what it leaves out."""
+"""The groups of figures of a report: each function measures a model, and says which figures it leaves out."""
 
 import dataclasses
 import math
@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo.evaluation import features as feature_networks
 from zoo.evaluation.criticism import predictive_checks
+from zoo.evaluation.disentanglement import FactorData, dci, factor_vae_score, mig, modularity, sap
 from zoo.evaluation.features import Features
 from zoo.evaluation.figures import Figure
 from zoo.evaluation.likelihood import likelihood_figures, standard_error
@@ -29,6 +30,18 @@ _MOST_NEAREST = 500  # samples whose nearest training images are looked for
 _MOST_EMBEDDED = 10_000  # training examples of the probes
 _MOST_VALUES = 2**25  # of all embeddings
 _ROWS = 2048
+# Function, settings, images, and what a reader must know to compare.
+_SCORES: tuple[tuple[Callable[..., dict[str, float]], dict[str, Any], int, str], ...] = (
+    (mig, {}, 10_000, "of embeddings, 20 bins"),
+    (sap, {}, 15_000, "linear SVM, C = 0.01"),
+    (modularity, {}, 10_000, "of embeddings, 20 bins"),
+    (factor_vae_score, {"num_examples": 2000, "num_test": 1000}, 192_000, "2,000 votes to fit, 1,000 to test"),
+    (dci, {"trees": "forest"}, 15_000, "random forests"),
+)
+_SCORE_NAMES = (
+    *("mig", "sap", "modularity", "factor_vae_score"),
+    *("dci_disentanglement", "dci_completeness", "dci_informativeness"),
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,12 +71,13 @@ class Part:
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Task:
-    """What is measured, and how; the arguments are those of `zoo.evaluation.evaluate`."""
+    """The arguments of `zoo.evaluation.evaluate`, checked."""
 
     model: Any
     test: Part
     training: Part | None
     judge: Features | None
+    factors: FactorData | None
     num_samples: int
     seed: int
     card: Mapping[str, object]
@@ -250,3 +264,21 @@ def criticism(task: Task) -> Measured:
     labels = None if task.labels is None else task.labels[:number]
     task.progress("predictive checks", 0, 1)
     return predictive_checks(task.model, task.test.natural[:number], labels, task.seed, task.test.split), {}
+
+
+def disentanglement(task: Task) -> Measured:
+    """The scores of disentanglement, on images whose factors are known."""
+    if task.factors is None:
+        return [], {"disentanglement": "it needs images with known factors, such as sprites or dsprites"}
+    if task.model.conditional or task.model.embedding_dim < 2:
+        return [], {"disentanglement": "it needs a model of two latents or more that takes no labels"}
+    found = []
+    for measure, settings, number, about in _SCORES:
+        task.progress("scores of disentanglement", len(found), 7)
+        start = time.perf_counter()
+        scores = measure(task.model.embed, task.factors, seed=task.seed, **settings)
+        more = {"split": "all factors", "num_examples": number, "seed": task.seed, "about": about}
+        seconds = time.perf_counter() - start
+        kept = {name: value for name, value in scores.items() if name in _SCORE_NAMES}
+        found += [task.figure(name, value, None, seconds, **more) for name, value in kept.items()]
+    return found, {}
