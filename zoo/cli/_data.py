@@ -143,7 +143,7 @@ def _dataset_of(model):
     named = card.get("dataset") or next(iter(card.get("datasets") or ()), None)
     if named is None:
         raise ValueError(f"Expected --data, as {model} has no card that names a dataset. Received: no --data")
-    return str(named)
+    return str(named).rpartition("/")[2]  # the hub's "ylecun/mnist" is TFDS's "mnist"
 
 
 def _positive(text):

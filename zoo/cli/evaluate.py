@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _models.add_argument(parser)
     _data.add_arguments(parser)
     parser.add_argument(
-        "--metrics", nargs="+", choices=METRICS, default=METRICS, metavar="METRIC", help=", ".join(METRICS)
+        "--metrics", nargs="+", choices=METRICS, metavar="METRIC", help=f"default: all of {', '.join(METRICS)}"
     )
     parser.add_argument("--num-samples", type=int, default=100, metavar="K", help="importance samples (default: 100)")
     parser.add_argument("--seed", type=int, default=0, help="of all noise (default: 0)")
@@ -68,8 +68,8 @@ def run(args: argparse.Namespace) -> None:
             args.metrics,
             args.num_samples,
             args.seed,
-            judge=_judge(args) if "samples" in args.metrics else None,
-            factors=_factors(args, model) if "disentanglement" in args.metrics else None,
+            judge=_judge(args) if "samples" in (args.metrics or METRICS) else None,
+            factors=_factors(args, model) if "disentanglement" in (args.metrics or METRICS) else None,
             card=card,
             about=_about(args, card),
             with_pictures=args.html is not None,
@@ -131,7 +131,7 @@ def _part(found, binary, seed):
         return evaluation.Part(found.images, found.labels, found.split)
     if found.images.dtype != "uint8":
         raise ValueError(f"Expected images of uint8, as --binarize is given. Received: {found.images.dtype}")
-    drawn = data.binarize(data.Images(found.images), seed).images
+    drawn = data.binarize(data.Images(found.images), seed).images[:]
     return evaluation.Part(drawn, found.labels, found.split, grey=found.images)
 
 
@@ -179,7 +179,7 @@ def _options(args):
             given += [f"--{name.replace('_', '-')}", *([*value] if isinstance(value, list) else [str(value)])]
     given += ["--sample"] if args.sample else []
     given += [] if args.binarize is None else ["--binarize" if args.binarize else "--no-binarize"]
-    given += [] if tuple(args.metrics) == METRICS else ["--metrics", *args.metrics]
+    given += ["--metrics", *args.metrics] if args.metrics else []
     return [*given, "--num-samples", str(args.num_samples), "--seed", str(args.seed)]
 
 

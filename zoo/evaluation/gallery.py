@@ -83,9 +83,9 @@ def _latents(task):
     part = Examples(task.model, task.test.images, task.labels).take(_PLOTTED)
     layers = latent_terms(task.model, part, task.seed).layers
     if len(layers) > 1:
-        names, values = [layer.name for layer in layers], [layer.kl for layer in layers]
+        names = [layer.name for layer in layers]
         caption = f"KL divergence of each layer of latents, top first, over {len(part)} examples."
-        return [_bars("kl", caption, "nats per example", values, names)]
+        return [_bars("kl", caption, "nats per example", [layer.kl for layer in layers], names)]
     if layers[0].kl_by_latent is None:
         values = np.sort(layers[0].activity.ravel())[::-1]
         caption = f"Activity of each latent, the largest first, over {len(part)} examples; above 0.01 it is active."

@@ -206,7 +206,7 @@ def draw(task: Task, number: int) -> np.ndarray:
     labels = None
     if task.model.label_source() is not None:
         source = task.test if task.training is None or task.training.labels is None else task.training
-        labels = np.random.default_rng(abs(task.seed)).choice(source.labels, number)
+        labels = np.random.default_rng(task.seed).choice(np.asarray(source.labels), number)
     return np.clip(np.asarray(task.model.sample(number, seed=task.seed, labels=labels)), 0.0, 1.0)
 
 
@@ -272,7 +272,7 @@ def disentanglement(task: Task) -> Measured:
         return [], {"disentanglement": "it needs images with known factors, such as sprites or dsprites"}
     if task.model.conditional or task.model.embedding_dim < 2:
         return [], {"disentanglement": "it needs a model of two latents or more that takes no labels"}
-    found = []
+    found: list[Figure] = []
     for measure, settings, number, about in _SCORES:
         task.progress("scores of disentanglement", len(found), 7)
         start = time.perf_counter()

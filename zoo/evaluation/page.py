@@ -72,8 +72,9 @@ def render(
 
 
 def _facts(about):
-    rows = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(str(value))}</dd>" for name, value in about.items())
-    return f"<dl>{rows}</dl>"
+    """The facts, without the name, which the title has."""
+    rows = [(html.escape(name), html.escape(str(value))) for name, value in about.items() if name != "name"]
+    return f"<dl>{''.join(f'<dt>{name}</dt><dd>{value}</dd>' for name, value in rows)}</dl>"
 
 
 def _group(name, figures):

@@ -73,7 +73,7 @@ def evaluate(
     model: keras.Model,
     test: Part | np.ndarray,
     training: Part | np.ndarray | None = None,
-    metrics: Sequence[str] = METRICS,
+    metrics: Sequence[str] | None = None,
     num_samples: int = 100,
     seed: int = 0,
     judge: Features | None = None,
@@ -102,7 +102,7 @@ def evaluate(
         model: a built model of the zoo.
         test: `Part`, or images `[N,…]` without labels.
         training: `Part`, or images, that the model was trained on; None leaves out the figures that need them.
-        metrics: strs among `METRICS`.
+        metrics: strs among `METRICS`; None for all, without "disentanglement" where there are no factors.
         num_samples: int >= 1, importance samples for each image.
         seed: int, of all noise.
         judge: `zoo.evaluation.features.Features`, the network whose features judge samples; None leaves them out.
@@ -123,6 +123,8 @@ def evaluate(
         >>> print(report.table())
         figure …
     """
+    if metrics is None:
+        metrics = [name for name in METRICS if name != "disentanglement" or factors is not None]
     for name in metrics:
         checks.one_of("metrics", name, METRICS)
     test, training = _part(test, "test"), None if training is None else _part(training, "train")
@@ -139,7 +141,8 @@ def evaluate(
         card=card or {},
         progress=progress or (lambda *_: None),
     )
-    groups, left_out = {}, {}
+    groups: dict[str, list[Figure]] = {}
+    left_out: dict[str, str] = {}
     for name in METRICS:
         if name in metrics:
             groups[name], reasons = _BY_NAME[name](task)
