@@ -42,10 +42,6 @@ def write(folder: pathlib.Path | None = None) -> pathlib.Path | None:
 
     Returns:
         the path of the file; None if no preset has a figure.
-
-    Example:
-        >>> zoo.presets.results.rows(zoo.presets.find("mnist_cvae").parent)[0]["preset"]
-        'mnist_cvae'
     """
     folder = shipped.folder() if folder is None else folder
     found = rows(folder)
