@@ -185,7 +185,9 @@ def _options(args):
 
 def _update(folder, card, report, about):
     from zoo.presets import results
+    from zoo.runtime import shipped
 
     results.update(folder, card, report.figures, {"command": about["command"], "date": about["date"]})
-    written = results.write()
-    print(f"updated {folder}{'' if written is None else f' and {written}'}", file=sys.stderr)
+    print(f"updated {folder}", file=sys.stderr)
+    if folder.resolve().parent == shipped.folder().resolve():
+        print(f"updated {results.write()}", file=sys.stderr)
