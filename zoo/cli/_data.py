@@ -6,7 +6,7 @@ import dataclasses
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zoo.cli import _models
 
@@ -46,7 +46,7 @@ class Data:
         scale = np.float32(255.0 if self.images.dtype == np.uint8 else 1.0)
         return self.images.astype(np.float32) / scale
 
-    def take(self, rows: Any) -> "Data":
+    def take(self, rows: "slice | np.ndarray | Sequence[int]") -> "Data":
         """Some of the images, by a slice or an array of their numbers."""
         import numpy as np
 

@@ -88,7 +88,7 @@ class Task:
         """The labels of the test images; None for a model that takes none."""
         return None if self.model.label_source() is None else self.test.labels
 
-    def figure(self, name: str, value: float, error: float | None, seconds: float, **more: Any) -> Figure:
+    def figure(self, name: str, value: float, error: float | None, seconds: float, **more: str | int | None) -> Figure:
         """A figure of the test set."""
         error = None if error is None or not math.isfinite(error) else float(error)
         origin = {"split": self.test.split, "num_examples": len(self.test), "seconds": seconds, **more}
