@@ -134,13 +134,16 @@ def collapsed_layer():
     return fit(model, arrays, epochs=1, rate=1e-4, warmup=0)
 
 
-def vq(num_codes=32, likelihood=None, training=None, prior=False, name="mnist", **kwargs):
+def vq(num_codes=32, likelihood=None, training=None, prior=False, name="mnist", spread=None, **kwargs):
+    """Trains a VQ-VAE; `spread` is the standard deviation of the initial code vectors."""
     arrays = pictures(name, 16)
     shape = arrays[0].shape[1:]
     encoder = networks.residual_encoder(shape, code_dim=4, filters=16, downsamples=2, blocks=1)
     decoder = networks.residual_decoder((4, 4, 4), params=shape[-1], filters=16, upsamples=2, blocks=1)
     quantizer = zoo.quantizers.VectorQuantizer(num_codes, 4, seed=0, **kwargs)
     model = zoo.VQVAE(encoder, decoder, quantizer, likelihood or likelihoods.Gaussian("optimal"))
+    if spread:
+        quantizer.embeddings.assign(spread * np.random.default_rng(0).normal(size=(num_codes, 4)))
     fit(model, arrays, **{"epochs": 4, "warmup": 0, **(training or {})})
     if prior:
         codes = model.encode(arrays[0])
@@ -177,8 +180,8 @@ CASES = {
     "beta_30": Case("kl_weight_high", lambda: vae(MNIST(), make=zoo.BetaVAE, beta=30.0)),
     "beta_0.03": Case("kl_weight_low", lambda: vae(MNIST(), make=zoo.BetaVAE, beta=0.03)),
     "autoencoder": Case("kl_weight_low", lambda: vae(FASHION(), make=zoo.BetaVAE, beta=0.0, likelihood=OPTIMAL())),
-    "many_codes": Case("unused_codes", lambda: vq(512, codebook="gradient", initialization="uniform")),
-    "no_revival": Case("unused_codes", lambda: vq(256, initialization="uniform", revival=0.0)),
+    "many_codes": Case("unused_codes", lambda: vq(512, codebook="gradient", initialization="uniform", spread=3.0)),
+    "no_revival": Case("unused_codes", lambda: vq(512, revival=0.0)),
     "scale_1": Case("decoder_variance", lambda: vae(MNIST(), likelihood=likelihoods.Gaussian(1.0))),
     "scale_0.01": Case("decoder_variance", lambda: vae(FASHION(), likelihood=likelihoods.Gaussian(0.01))),
     "overfitted": Case("overfitting", lambda: vae(few(MNIST(), 150), hidden=(256, 256), training={"epochs": 300})),

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from zoo.evaluation.symptoms import Symptoms, is_out_of_range, is_scaled_twice
+from zoo.evaluation.data_range import is_out_of_range, is_scaled_twice
+from zoo.evaluation.symptoms import Symptoms
 
 FAULTS = {
     "data_range": "data outside the likelihood's range",
@@ -21,6 +22,7 @@ FAULTS = {
 _HIGH_WEIGHT = 2.5  # nats of distortion paid for a nat of KL
 _LOW_WEIGHT = 0.3
 _EXCESS = 0.3  # of E z² over the prior's 1
+_MISMATCH = 0.1  # nats per latent
 _POOR = 0.5  # of the variance that a linear model with as many numbers explains
 _COLLAPSED_KL = 0.01  # nats a latent
 _INACTIVE = 1 / 3  # share of the latents
@@ -177,12 +179,15 @@ def _kl_weight_high(symptoms: Symptoms) -> Finding | None:
 
 def _kl_weight_low(symptoms: Symptoms) -> Finding | None:
     weight, terms = symptoms.kl_weight, symptoms.terms
-    if weight is None or terms is None or weight >= _LOW_WEIGHT or terms.excess < _EXCESS:
+    if weight is None or terms is None or weight >= _LOW_WEIGHT:
         return None
+    if terms.excess < _EXCESS and not terms.mismatch > _MISMATCH:  # NaN where it is not measured
+        return None
+    apart = "" if np.isnan(terms.mismatch) else f", and they are {terms.mismatch:.2g} nats per latent away from it"
     evidence = (
         f"The posterior is as narrow as a KL weight of {weight:.2g} ± {symptoms.kl_weight_error:.1g} makes it (1 is "
-        f"that of the ELBO), and the latents of the data lie outside of the prior: E z² is {1 + terms.excess:.2g}, "
-        f"not 1. The rate is {terms.rate.mean():.3g} nats. Samples are then much worse than "
+        f"that of the ELBO), and the latents of the data do not follow the prior: E z² is {1 + terms.excess:.2g} "
+        f"instead of 1{apart}. The rate is {terms.rate.mean():.3g} nats. Samples are then much worse than "
         f"reconstructions.{_settings(symptoms)}"
     )
     advice = (
@@ -243,24 +248,22 @@ def _unused_codes(symptoms: Symptoms) -> Finding | None:
 
 
 def _overfitting(symptoms: Symptoms) -> Finding | None:
-    if symptoms.fit is None or symptoms.validation is None or len(symptoms.validation.bound) < 2:
+    gap, fit, validation = symptoms.gap, symptoms.fit, symptoms.validation
+    if gap is None or fit is None or validation is None:
         return None
-    own, other = symptoms.fit.bound, symptoms.validation.bound
-    gap = own.mean() - other.mean()
-    error = np.sqrt(own.var() / len(own) + other.var() / len(other))
-    spread = np.sqrt(0.5 * (own.var() + other.var()))
-    if gap < 5.0 * error or gap < _OVERFITTED * spread:
+    if gap.value < 5.0 * gap.error or gap.value < _OVERFITTED * gap.spread:
         return None
     evidence = (
-        f"The bound of log p(x) is {own.mean():.4g} nats on the training data and {other.mean():.4g} on the validation "
-        f"data: a gap of {gap:.3g} ± {error:.2g}, {gap / spread:.2g} standard deviations. The reconstruction error is "
-        f"{symptoms.fit.error:.3g} and {symptoms.validation.error:.3g} of the variance."
+        f"The bound of log p(x) is {fit.bound.mean():.4g} nats on the training data and {validation.bound.mean():.4g} "
+        f"on the validation data; for equal examples the gap is {gap.value:.3g} ± {gap.error:.1g} nats, "
+        f"{gap.value / gap.spread:.2g} standard deviations. The reconstruction error is {fit.error:.3g} and "
+        f"{validation.error:.3g} of the variance."
     )
     advice = (
         "Stop where the validation loss is lowest (keras.callbacks.EarlyStopping), use more data or augmentation, or a "
         "smaller network, dropout or weight decay."
     )
-    return Finding("overfitting", "high" if gap > spread else "medium", evidence, advice)
+    return Finding("overfitting", "high" if gap.value > gap.spread else "medium", evidence, advice)
 
 
 def _too_many_latents(symptoms: Symptoms) -> Finding | None:
