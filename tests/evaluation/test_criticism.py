@@ -47,8 +47,9 @@ def test_samples_of_the_data_themselves_agree():
     model = zoo.VAE(encoder, decoder, zoo.likelihoods.Gaussian(1.0, range=None))
     for figure in predictive_checks(model, latents):
         assert abs(figure.value) < 4 * figure.error < 0.3, figure
-    for figure in predictive_checks(model, 2 * latents):
-        assert figure.name == "check_mean" or abs(figure.value) > 5 * figure.error, figure
+    values = {figure.name: figure.value for figure in predictive_checks(model, 2 * latents)}
+    # Half the deviation of the data: a quarter of their variance, and twice as many values near 0.
+    assert values["check_variance"] < -1.0 and values["check_sparsity"] > 0.2
 
 
 def test_other_statistics_can_be_given():

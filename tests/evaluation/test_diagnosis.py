@@ -37,9 +37,9 @@ def test_the_true_model_is_healthy(linear_vae):
 
 
 def test_a_high_weight_is_found_and_its_size_named(linear_vae):
-    model, x = optimal(linear_vae, weight=60.0)
+    model, x = optimal(linear_vae, weight=200.0)
     finding = diagnose(model, x)[0]
-    assert finding.fault == "kl_weight_high" and "a KL weight of 6" in finding.evidence
+    assert finding.fault == "kl_weight_high" and "a KL weight of 2e+02" in finding.evidence
 
 
 def test_latents_that_are_not_used_are_found(linear_vae):

@@ -40,8 +40,8 @@ def latents(error=0.3, linear=0.6, **changes):
     return Symptoms(**{**healthy, **changes})
 
 
-def codes(used, total=100, **changes):
-    counts = np.repeat([40, 0], [used, total - used])
+def codes(used, total=100, each=40, **changes):
+    counts = np.repeat([each, 0], [used, total - used])
     found = CodeTerms(
         num_codes=total, codes_per_example=16, counts=counts, surprise=np.full(50, np.log(used)),
         distortion=np.full(50, 40.0), cross_entropy=None,
@@ -69,7 +69,7 @@ HEALTHY = {
     "certain but small gap": latents(gap=Gap(1.0, 0.05, 4.0)),
     "codes": codes(95),
     "codes with a fixed scale": codes(95, scale=0.1, scale_kind="fixed", scale_factor=0.3, scale_gain=0.7),
-    "few examples for many codes": codes(60, 100_000),
+    "few examples for many codes": codes(60, 100_000, each=1),
 }
 
 
@@ -87,6 +87,10 @@ FAULTY = {
         ["posterior_collapse"],
     ),
     "beta 6": (latents(error=0.8, kl_weight=5.8, terms=terms(layer(5, 3, 0.2))), ["kl_weight_high"]),
+    "beta 6 with large errors": (
+        latents(error=0.8, kl_weight=5.8, scale=0.1, scale_kind="fixed", scale_factor=2.5, scale_gain=1.7),
+        ["kl_weight_high"],
+    ),
     "beta 30": (latents(**COLLAPSED, settings={"beta": 30.0}), ["kl_weight_high", "posterior_collapse"]),
     "kl_weight 30": (latents(**COLLAPSED, settings={"kl_weight": 30.0}), ["kl_weight_high", "posterior_collapse"]),
     "beta 0.1": (latents(kl_weight=0.1, terms=terms(layer(8, 0, 5.0), excess=0.8)), ["kl_weight_low"]),

@@ -118,6 +118,8 @@ def _variance_is_stuck(symptoms):
     factor = symptoms.scale_factor
     if factor is None or (symptoms.codes is not None and symptoms.scale_kind == "fixed"):
         return False  # the scale of a VQ-VAE weighs the terms of its loss
+    if factor > 1.0 and (symptoms.kl_weight or 1.0) > _HIGH_WEIGHT and _reconstructs_poorly(symptoms):
+        return False  # the KL weight causes the large errors
     most = 2.0 if symptoms.scale_kind == "fixed" else 1.5
     return not 1.0 / most < factor < most and symptoms.scale_gain > 0.05
 
