@@ -60,8 +60,8 @@ HEALTHY = {
     "beta 4 that reconstructs well": latents(kl_weight=4.0, settings={"beta": 4.0}),
     "narrow posteriors under a prior that fits": latents(kl_weight=0.05, terms=terms(layer(8, 0, 6.0), excess=0.1)),
     "spread latents at a weight of 1": latents(terms=terms(layer(8, 0), excess=0.6)),
-    "a few unused latents": latents(terms=terms(layer(6, 2))),
-    "two layers": latents(terms=terms(layer(4, 0, name="a"), layer(10, 6, name="b")), hierarchical=True),
+    "a few unused latents": latents(terms=terms(layer(5, 3))),
+    "two layers": latents(terms=terms(layer(2, 2, name="a"), layer(2, 2, name="b")), hierarchical=True),
     "gaussian": latents(scale=0.1, scale_kind="fixed", scale_factor=1.8, scale_gain=0.5),
     "optimal scale": latents(scale=0.1, scale_kind="optimal", scale_factor=1.3, scale_gain=0.1),
     "small scale that costs little": latents(scale_kind="by value", scale_factor=1.65, scale_gain=0.02),
@@ -107,9 +107,9 @@ FAULTY = {
     ),
     "half of the codes": (codes(50), ["unused_codes"]),
     "a gap": (latents(gap=Gap(3.0, 0.2, 4.0)), ["overfitting"]),
-    "latents to spare": (latents(terms=terms(layer(5, 3))), ["too_many_latents"]),
+    "latents to spare": (latents(terms=terms(layer(4, 4))), ["too_many_latents"]),
     "channels to spare": (
-        latents(terms=terms(layer(2, 2, name="a"), layer(3, 1, name="b")), hierarchical=True), ["too_many_latents"]
+        latents(terms=terms(layer(1, 3, name="a"), layer(1, 3, name="b")), hierarchical=True), ["too_many_latents"]
     ),
 }  # fmt: skip
 
@@ -162,5 +162,5 @@ def test_advice_follows_the_cause():
     advice = {name: judge(symptoms)[-1].advice for name, (symptoms, _) in FAULTY.items()}
     assert advice["large scale"] == "Mend the decoder's variance first, as it causes this."
     assert "`kl_balancing=True`" in advice["a layer is empty"]
-    assert "About 6 latents" in advice["latents to spare"]
+    assert "About 5 latents" in advice["latents to spare"]
     assert "is trained" in advice["learned scale that lags"] and "is trained" not in advice["small scale"]

@@ -1,5 +1,6 @@
 """Predictive checks: simple statistics of samples beside those of the data."""
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -99,7 +100,7 @@ def default_statistics(model: keras.Model, examples: Examples) -> dict[str, Stat
     shape = examples.images.shape
     if len(shape) == 4 and min(shape[1:3]) >= 8:
         for number, band in enumerate(_BANDS):
-            found[f"spectrum_{band}"] = lambda x, number=number: log_power(x)[:, number]
+            found[f"spectrum_{band}"] = functools.partial(_band, number)
     return found
 
 
@@ -154,6 +155,10 @@ def _samples(model: Any, examples: Examples, begin: int, seed: int) -> np.ndarra
 def _quantiles(examples: Examples) -> tuple[float, float]:
     values = as_float(examples.images[:1000])
     return float(np.quantile(values, 0.001)), float(np.quantile(values, 0.999))
+
+
+def _band(number: int, x: np.ndarray) -> np.ndarray:
+    return log_power(x)[:, number]
 
 
 def _rows(x: np.ndarray) -> np.ndarray:

@@ -89,7 +89,8 @@ def _params(model: keras.Model, x: Tensor, labels: Tensor | None, seeds: Tensor)
 
         def choose(block, prior, posterior):
             layer_seeds = random.fold_in(seeds, model.decoder.blocks.index(block))
-            return reparameterize(*posterior, random.normal(layer_seeds, block.latent_shape))
+            mean, log_var = posterior
+            return reparameterize(mean, log_var, random.normal(layer_seeds, block.latent_shape))
 
         return model.top_down(choose, model.features(x))[0]
     labels = labels if model.conditional else None

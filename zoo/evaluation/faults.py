@@ -1,23 +1,12 @@
 """The faults of a model, and the rules that conclude them from its measurements."""
 
-import dataclasses
 from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from zoo.evaluation.data_range import is_out_of_range, is_scaled_twice
+from zoo.evaluation.findings import Finding
 from zoo.evaluation.symptoms import Symptoms
-
-FAULTS = {
-    "data_range": "data outside the likelihood's range",
-    "decoder_variance": "decoder variance stuck",
-    "kl_weight_high": "KL weight too high",
-    "kl_weight_low": "KL weight too low",
-    "posterior_collapse": "posterior collapse",
-    "unused_codes": "codes unused",
-    "overfitting": "over-fitting",
-    "too_many_latents": "fewer latents would do",
-}
 
 _HIGH_WEIGHT = 2.5  # nats of distortion paid for a nat of KL
 _LOW_WEIGHT = 0.3
@@ -25,39 +14,10 @@ _EXCESS = 0.3  # of E z² over the prior's 1
 _MISMATCH = 0.1  # nats per latent
 _POOR = 0.5  # of the variance that a linear model with as many numbers explains
 _COLLAPSED_KL = 0.01  # nats a latent
-_INACTIVE = 1 / 3  # share of the latents
+_INACTIVE = 0.4  # share of the latents
+_INACTIVE_CHANNELS = 0.7  # of a hierarchical model, whose layers share the work in many ways
 _OVERFITTED = 0.4  # gap of the bounds, in standard deviations over the examples
 _UNUSED = 0.6  # of the usage that uniform codes would have
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """A fault of a model.
-
-    Args:
-        fault: str, its identifier, a key of `FAULTS`.
-        severity: "high" for a model that does not work as it should, "medium" for one that loses by it, "low" for
-            waste.
-        evidence: str, the measured numbers, and what they mean.
-        advice: str, what to do.
-    """
-
-    fault: str
-    severity: str
-    evidence: str
-    advice: str
-
-    @property
-    def title(self) -> str:
-        """The fault in words."""
-        return FAULTS[self.fault]
-
-    def __str__(self) -> str:
-        return f"{self.title} ({self.severity}): {self.evidence} {self.advice}"
-
-    def as_dict(self) -> dict[str, str]:
-        """The fields and the title, as JSON holds them."""
-        return {**dataclasses.asdict(self), "title": self.title}
 
 
 def judge(symptoms: Symptoms) -> list[Finding]:
@@ -170,7 +130,7 @@ def _kl_weight_high(symptoms: Symptoms) -> Finding | None:
         measured = "No latent carries information"
     else:
         return None
-    rate = symptoms.terms.rate.mean()
+    rate = symptoms.terms.rate.mean() if symptoms.terms is not None else 0.0
     evidence = f"{measured}; the rate is {rate:.3g} nats, and {_quality(symptoms)}.{_settings(symptoms)}"
     advice = (
         "Lower β (or γ and the capacity's pull, or `kl_weight`) towards 1, or raise it slowly from 0 with "
@@ -276,7 +236,8 @@ def _too_many_latents(symptoms: Symptoms) -> Finding | None:
         return None
     active = [layer.active.reshape(-1, layer.active.shape[-1]).any(axis=0) for layer in terms.layers]
     total, used = sum(each.size for each in active), sum(int(each.sum()) for each in active)
-    if total - used < max(2, _INACTIVE * total) or not used:
+    most = _INACTIVE if len(active) == 1 else _INACTIVE_CHANNELS
+    if total - used < max(2, most * total) or not used:
         return None
     if len(active) > 1:
         parts = ", ".join(f"{layer.name} {int(each.sum())} of {each.size}" for layer, each in zip(terms.layers, active))

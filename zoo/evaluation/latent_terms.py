@@ -1,7 +1,7 @@
 """The terms of the ELBO over a dataset, by layer and by latent."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -169,7 +169,7 @@ def shifted_terms(
     return -log_likelihood, rate
 
 
-def _compiled(model, scale: tuple[np.ndarray, np.ndarray] | None) -> Callable:
+def _compiled(model, scale):
     """Function of (x, labels, seeds, shifts) that gives log p(x|z), the KL, log p(z), and the parts of each layer."""
     key = "zoo.evaluation.latent_terms"
     if key not in model.functions:
@@ -208,7 +208,8 @@ def _flat(model, x, labels, seeds, shifts, prior_mean, prior_deviation):
 
 def _hierarchical(model, x, labels, seeds, shifts, *_):
     x, _ = model._inputs(x, None)
-    layers, added, log_prior = [], iter(shifts), []
+    layers: list[_Layer] = []
+    added, log_prior = iter(shifts), []
 
     def choose(block, prior, posterior):
         mean, log_var = posterior
@@ -235,7 +236,7 @@ def _draws(model: keras.Model, examples: Examples, seed: int) -> tuple[np.ndarra
     """Samples of the prior, with the labels of the examples: as many as there are examples, at least 1,000."""
     number = max(1000, len(examples))
     labels = None
-    if model.prior.conditional:
+    if model.prior.conditional and examples.labels is not None:
         labels = np.resize(examples.labels, (number, *examples.labels.shape[1:]))
     return np.asarray(model.prior.sample(number, seed=seed, labels=labels)), labels
 
