@@ -5,8 +5,8 @@ from zoo.evaluation.code_terms import CodeTerms, code_terms
 from zoo.evaluation.criticism import predictive_checks
 from zoo.evaluation.diagnosis import diagnose
 from zoo.evaluation.disentanglement import FactorData, dci, factor_vae_score, mig, modularity, sap
-from zoo.evaluation.faults import FAULTS, Finding
 from zoo.evaluation.figures import Figure
+from zoo.evaluation.findings import FAULTS, Finding
 from zoo.evaluation.latent_terms import LatentLayer, LatentTerms, latent_terms
 from zoo.evaluation.likelihood import importance_bound, likelihood_figures, log_prob
 from zoo.evaluation.measures import Part
