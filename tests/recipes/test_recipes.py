@@ -131,6 +131,7 @@ def test_recipe_ships_both_formats_with_a_card(name, tmp_path):
     card = json.loads((folder / "card.json").read_text())
     assert card["test"] == metrics["test"] and card["name"] == name and card["seed"] == 0
     assert card["command"] == f"python recipes/{name}.py" and card["training_data"].startswith("the sample of ")
+    assert card.get("binarization", "none") == metrics["flags"].get("binarization", "none")
     listed = presets.manifest.read(folder).files
     assert {"1/saved_model.pb", "model.tflite", "model_int8.tflite", "history.csv"} <= set(listed)
     for path, written in listed.items():
