@@ -56,6 +56,7 @@ def test_binary_images_for_a_binary_model(saved, data, capsys):
     for binary in ([], ["--binarize"], ["--binarize", "--seed", 1], ["--binarize"]):
         status, (found,), said = run(capsys, saved, *arguments, *binary)
         assert status == 0 and any("--binarize" in line for line in said) == (not binary)
+        assert ("binarised" in found["about"]["test"]) == bool(binary)
         elbos.append(next(figure["value"] for figure in found["figures"] if figure["name"] == "elbo"))
     assert len(set(elbos)) == 3 and elbos[1] == elbos[3]
 

@@ -14,7 +14,6 @@ from zoo import data
 from zoo.cli._data import Data
 from zoo.cli._files import in_channels
 from zoo.evaluation import FactorData
-from zoo.runtime import startup
 
 SPRITES = "sprites"  # rendered by zoo.data.Sprites
 
@@ -33,8 +32,7 @@ def load(name: str, model: keras.Model, split: str, data_dir: str | None, sample
     image_size = None if shape is None else (shape[0], shape[1])
     _require_known(name, data_dir)
     try:
-        with startup.quiet():
-            native, splits = _loaded(name, image_size, data_dir, sample)
+        native, splits = _loaded(name, image_size, data_dir, sample)
     except (data.DataError, RuntimeError) as error:
         raise ValueError(str(error)) from error
     part = getattr(splits, split)
@@ -55,8 +53,7 @@ def load_factors(name: str, model: keras.Model, data_dir: str | None) -> FactorD
     if name == SPRITES and _renders(shape):
         return data.Sprites(shape[0])
     if name == "dsprites" and shape == (64, 64, 1):
-        with startup.quiet():
-            return data.load_factors(name, data_dir, disk_folder=tempfile.gettempdir())  # 3 GB of images
+        return data.load_factors(name, data_dir, disk_folder=tempfile.gettempdir())  # 3 GB of images
     return None
 
 

@@ -9,7 +9,6 @@ from zoo.evaluation.figures import Figure
 from zoo.evaluation.findings import FAULTS, Finding
 from zoo.evaluation.latent_terms import LatentLayer, LatentTerms, latent_terms
 from zoo.evaluation.likelihood import importance_bound, likelihood_figures, log_prob
-from zoo.evaluation.measures import Part
 from zoo.evaluation.nearest import Nearest, nearest_training
 from zoo.evaluation.quality import sample_quality
 from zoo.evaluation.reconstruction import reconstruction_error, reconstruction_similarity, similarity
@@ -17,6 +16,7 @@ from zoo.evaluation.report import METRICS, Report, evaluate
 from zoo.evaluation.representation import linear_probe, nearest_neighbours
 from zoo.evaluation.rows import Examples
 from zoo.evaluation.samples import density_coverage, frechet_distance, precision_recall
+from zoo.evaluation.task import Part
 
 __all__ = [
     "FAULTS",

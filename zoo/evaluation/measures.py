@@ -1,17 +1,15 @@
 """The groups of figures of a report: each function measures a model, and says which figures it leaves out."""
 
-import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from zoo.evaluation import features as feature_networks
 from zoo.evaluation.criticism import predictive_checks
-from zoo.evaluation.disentanglement import FactorData, dci, factor_vae_score, mig, modularity, sap
-from zoo.evaluation.features import Features
+from zoo.evaluation.disentanglement import dci, factor_vae_score, mig, modularity, sap
 from zoo.evaluation.figures import Figure
 from zoo.evaluation.likelihood import likelihood_figures, standard_error
 from zoo.evaluation.nearest import nearest_training
@@ -19,9 +17,8 @@ from zoo.evaluation.quality import sample_quality
 from zoo.evaluation.reconstruction import similarity
 from zoo.evaluation.representation import linear_probe, nearest_neighbours
 from zoo.evaluation.rows import Examples, as_float
+from zoo.evaluation.task import Task
 
-# Called with a description of the work, the number of steps that are done, and the number of all steps.
-Told: TypeAlias = Callable[[str, int, int], None]
 # Figures, and the reason for each figure or group that is left out.
 Measured: TypeAlias = tuple[list[Figure], dict[str, str]]
 
@@ -42,57 +39,6 @@ _SCORE_NAMES = (
     *("mig", "sap", "modularity", "factor_vae_score"),
     *("dci_disentanglement", "dci_completeness", "dci_informativeness"),
 )
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Part:
-    """A split of a dataset.
-
-    Args:
-        images: `[N,…]` as the model takes them: uint8, which is divided by 255, or float.
-        labels: one for each, or None.
-        split: str, its name: "test".
-        grey: the images before they were binarised, which samples are compared with; None for `images`.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray | None = None
-    split: str = "test"
-    grey: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @property
-    def natural(self) -> np.ndarray:
-        """`grey`, or `images`."""
-        return self.images if self.grey is None else self.grey
-
-
-@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class Task:
-    """The arguments of `zoo.evaluation.evaluate`, checked."""
-
-    model: Any
-    test: Part
-    training: Part | None
-    judge: Features | None
-    factors: FactorData | None
-    num_samples: int
-    seed: int
-    card: Mapping[str, object]
-    progress: Told
-
-    @property
-    def labels(self) -> np.ndarray | None:
-        """The labels of the test images; None for a model that takes none."""
-        return None if self.model.label_source() is None else self.test.labels
-
-    def figure(self, name: str, value: float, error: float | None, seconds: float, **more: str | int | None) -> Figure:
-        """A figure of the test set."""
-        error = None if error is None or not math.isfinite(error) else float(error)
-        origin = {"split": self.test.split, "num_examples": len(self.test), "seconds": seconds, **more}
-        return Figure(name=name, value=float(value), error=error, **origin)
 
 
 def likelihood(task: Task) -> Measured:
@@ -196,8 +142,10 @@ def _nearest(task, training, judge):
         share = each.summary()["share_nearer"]
         about = "of the samples, nearer to a training image than 99 % of test images are: 0.01 expected"
         error = math.sqrt(share * (1.0 - share) / number)
-        more = {"split": "sampled", "num_examples": number, "seed": task.seed, "about": about}
-        found.append(task.figure(f"share_nearer ({space})", share, error, seconds, **more))
+        name = f"share_nearer ({space})"
+        found.append(
+            task.figure(name, share, error, seconds, about=about, split="sampled", num_examples=number, seed=task.seed)
+        )
     return found
 
 
@@ -227,8 +175,9 @@ def representation(task: Task) -> Measured:
         scores = measure(*training, *test)
         about = f"accuracy, on embeddings of {len(training[0])} training examples"
         seconds = embedding + time.perf_counter() - start
-        more = {"num_examples": len(test[0]), "about": about + (", k = 5" if name != "linear_probe" else "")}
-        found.append(task.figure(name, scores["accuracy"], scores["standard_error"], seconds, **more))
+        about += ", k = 5" if name == "nearest_neighbours" else ""
+        accuracy, error = scores["accuracy"], scores["standard_error"]
+        found.append(task.figure(name, accuracy, error, seconds, about=about, num_examples=len(test[0])))
     return found, {}
 
 
@@ -277,8 +226,12 @@ def disentanglement(task: Task) -> Measured:
         task.progress("scores of disentanglement", len(found), 7)
         start = time.perf_counter()
         scores = measure(task.model.embed, task.factors, seed=task.seed, **settings)
-        more = {"split": "all factors", "num_examples": number, "seed": task.seed, "about": about}
         seconds = time.perf_counter() - start
-        kept = {name: value for name, value in scores.items() if name in _SCORE_NAMES}
-        found += [task.figure(name, value, None, seconds, **more) for name, value in kept.items()]
+        for name in (name for name in scores if name in _SCORE_NAMES):
+            found.append(
+                task.figure(
+                    name, scores[name], None, seconds, about=about, split="all factors", num_examples=number,
+                    seed=task.seed,
+                )
+            )  # fmt: skip
     return found, {}

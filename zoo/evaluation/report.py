@@ -16,7 +16,8 @@ from zoo.evaluation.disentanglement import FactorData
 from zoo.evaluation.features import Features
 from zoo.evaluation.figures import Figure
 from zoo.evaluation.gallery import Picture
-from zoo.evaluation.measures import Measured, Part, Task, Told
+from zoo.evaluation.measures import Measured
+from zoo.evaluation.task import Part, Task, Told
 from zoo.runtime import checks
 
 METRICS = ("likelihood", "reconstruction", "samples", "representation", "criticism", "disentanglement")
@@ -159,11 +160,11 @@ def _part(given: Part | np.ndarray, split: str) -> Part:
 
 
 def _facts(task):
-    model = task.model
+    model, binary = task.model, "" if task.test.grey is None else ", binarised"
     facts = {
         "model": f"{type(model).__name__} with {model.count_params():,} weights",
         "likelihood": type(model.likelihood).__name__,
-        "test": f"{len(task.test)} {task.test.split} examples of shape {tuple(task.test.images.shape[1:])}",
+        "test": f"{len(task.test)} {task.test.split} examples of shape {tuple(task.test.images.shape[1:])}{binary}",
         "training": "none" if task.training is None else f"{len(task.training)} {task.training.split} examples",
         "seed": str(task.seed),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
