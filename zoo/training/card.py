@@ -34,8 +34,8 @@ def export_all(
         folder: path.
         model: a trained model of the zoo.
         test_images: `zoo.data.Images`; the first of them check the exports.
-        about: dict with the recipe's `name`, a `description`, the `training_data` in words, and `datasets`, their names
-            in TFDS.
+        about: dict with the recipe's `name`, a `description`, the `training_data` in words, `datasets`, their names in
+            TFDS, and `binarization`.
         seed: int, the seed of the run.
         metrics: dict, the content of `metrics.json`.
     """
