@@ -74,7 +74,7 @@ def dense(shape, latent_dim, params=1, conditions=0, hidden=(128,)):
 def fit(model, arrays, epochs=15, rate=2e-3, warmup=0.3, batch_size=64, **kwargs):
     """Trains `model`, the weight of the KL rising for the share `warmup` of the steps; 0 for a constant weight."""
     x, _, labels, _ = arrays
-    model.compile(keras.optimizers.Adam(rate))
+    model.compile(keras.optimizers.Adam(rate), steps_per_execution=8)
     steps = int(warmup * epochs * len(x) / batch_size)
     rise = [callbacks.KLWarmup(steps)] if steps else []
     targets = labels if model.conditional else None
@@ -149,7 +149,7 @@ def vq(num_codes=32, likelihood=None, training=None, prior=False, name="mnist", 
     if prior:
         codes = model.encode(arrays[0])
         fitted = priors.PixelCNN(num_codes, codes.shape[1:], width=16, depth=2, seed=0)
-        fitted.compile("adam")
+        fitted.compile("adam", steps_per_execution=8)
         fitted.fit(codes, epochs=2, batch_size=64, verbose=0)
         model.prior = fitted
     return (model, *arrays)
@@ -197,7 +197,7 @@ CASES = {
     "cvae": Case("", lambda: vae(MNIST(), make=zoo.CVAE, num_classes=10, conditions=10)),
     "free_bits": Case("", lambda: vae(FASHION(), likelihood=OPTIMAL(), free_bits=0.25)),
     "mixture_prior": Case("", lambda: vae(MNIST(), prior=priors.MixtureOfGaussians(8, 10, seed=0))),
-    "flow_prior": Case("", lambda: vae(FASHION(), prior=priors.Flow(8, couplings=2, hidden=(32,), seed=0))),
+    "flow_prior": Case("", lambda: vae(FASHION(), prior=priors.Flow(8, couplings=2, hidden=32, seed=0))),
     "eight_bit": Case("", lambda: vae(FASHION(), params=2, likelihood="discretized_logistic")),
     "info_vae": Case("", lambda: vae(MNIST(), make=zoo.InfoVAE, alpha=0.5, lambda_=100.0)),
     "tc_vae": Case("", lambda: vae(MNIST(), make=zoo.BetaTCVAE, dataset_size=3600, beta=3.0)),

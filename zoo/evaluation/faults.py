@@ -11,7 +11,7 @@ from zoo.evaluation.symptoms import Symptoms
 _HIGH_WEIGHT = 2.5  # nats of distortion paid for a nat of KL
 _LOW_WEIGHT = 0.3
 _EXCESS = 0.3  # of E z² over the prior's 1
-_MISMATCH = 0.1  # nats per latent
+_MISMATCH = 0.3  # nats per latent
 _POOR = 0.5  # of the variance that a linear model with as many numbers explains
 _COLLAPSED_KL = 0.01  # nats a latent
 _INACTIVE = 0.4  # share of the latents
