@@ -160,8 +160,8 @@ def _windows(image_size):
         points = np.zeros((_SYMMETRY[shape], canvas_side, canvas_side), np.uint16)
         patch = slice(begin, begin + 2 * _REACH + 1)
         points[:, patch, patch] = _points_inside(shape, _SCALES[scale])
-        rows = sum(points[:, shift : side + shift] for shift in range(pixel))
-        boxes = sum(rows[:, :, shift : side + shift] for shift in range(pixel))
+        rows = np.add.reduce([points[:, shift : side + shift] for shift in range(pixel)])
+        boxes = np.add.reduce([rows[:, :, shift : side + shift] for shift in range(pixel)])
         white[shape, scale, : _SYMMETRY[shape]] = np.where(boxes >= enough, np.uint8(255), np.uint8(0))
     window = _FINE - pixel + 1
     return np.lib.stride_tricks.sliding_window_view(white, (window, window), axis=(3, 4))[..., ::pixel, ::pixel]

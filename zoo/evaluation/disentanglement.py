@@ -249,8 +249,8 @@ def _mutual_information(codes, factors):
 def _information(first, second):
     """The mutual information of two columns of integers, nats; of a column and itself it is the entropy."""
     width = int(second.max()) + 1
-    joint = np.bincount(first.astype(np.int64) * width + second, minlength=(int(first.max()) + 1) * width)
-    joint = joint.reshape(-1, width) / len(first)
+    counts = np.bincount(first.astype(np.int64) * width + second, minlength=(int(first.max()) + 1) * width)
+    joint = counts.reshape(-1, width) / len(first)
     independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
     seen = joint > 0
     return max(0.0, float(np.sum(joint[seen] * np.log(joint[seen] / independent[seen]))))
