@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 # In the order of `--help`.
-COMMANDS = ("list",)
+COMMANDS = ("list", "diagnose")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
