@@ -1,6 +1,6 @@
 """Applications of VAEs: functions that work with any model."""
 
-from zoo.applications._latents import LatentStatistics, latent_statistics
+from zoo.applications._latents import LatentStatistics, latent_statistics, require_sampling
 from zoo.applications.arithmetic import add_attribute, attribute_direction
 from zoo.applications.augmentation import jitter, sample_labelled
 from zoo.applications.exploration import Map, explore, latent_map, manifold, plot_map, site
@@ -28,6 +28,7 @@ __all__ = [
     "num_levels",
     "plot_map",
     "relabel",
+    "require_sampling",
     "sample_labelled",
     "save_animation",
     "save_image",

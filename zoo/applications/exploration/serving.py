@@ -33,7 +33,8 @@ def site(folder: PathLike, page: PathLike, model: PathLike, node_modules: PathLi
         checks.fail("page", "a page of zoo.applications.explore", str(page))
     if model.read_bytes()[4:8] != b"TFL3":
         checks.fail("model", "a .tflite file", str(model))
-    require_litert(modules)
+    if not all((modules / part).exists() for part in _PARTS):
+        checks.fail("node_modules", f"a folder with LiteRT.js. Run: {INSTALL}", str(modules))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         checks.fail("folder", "a new or an empty folder", str(folder))
     head = _script("importmap", json.dumps({"imports": {name: f"./litert/{name}/dist/index.js" for name in PACKAGES}}))
@@ -49,12 +50,6 @@ def site(folder: PathLike, page: PathLike, model: PathLike, node_modules: PathLi
         shutil.copyfile(model, scratch / "model.tflite")
         (scratch / "index.html").write_text(text.replace("<title>", f"{head}    <title>", 1))
     return folder
-
-
-def require_litert(node_modules: PathLike) -> None:
-    """Raises a ValueError unless a folder has the parts of LiteRT.js."""
-    if not all((pathlib.Path(node_modules) / part).exists() for part in _PARTS):
-        checks.fail("node_modules", f"a folder with LiteRT.js. Run: {INSTALL}", str(node_modules))
 
 
 def _script(kind, content):
