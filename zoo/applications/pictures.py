@@ -102,11 +102,13 @@ def save_images(folder: PathLike, images: ArrayLike, names: Sequence[str] | None
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         checks.fail("folder", "a new or an empty folder", str(folder))
     pictures = _pillow(np.asarray(images), 1)
-    names = [f"{index:05d}" for index in range(len(pictures))] if names is None else names
+    names = [f"{index:05d}" for index in range(len(pictures))] if names is None else list(names)
+    if len(names) != len(pictures):
+        checks.fail("names", f"{len(pictures)} names", names)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with files.replacing(folder) as scratch:
         scratch.mkdir()
-        for name, picture in zip(names, pictures, strict=True):
+        for name, picture in zip(names, pictures):
             picture.save(scratch / f"{name}.png")
     return [folder / f"{name}.png" for name in names]
 

@@ -252,7 +252,7 @@ async function decode() {
 function paint(values) {
   const [image, channels] = [new ImageData(width, height), values.length / (width * height)];
   for (let i = 0; i < width * height; i++) {
-    for (let c = 0; c < 3; c++) image.data[4 * i + c] = 255 * values[channels * i + (channels === 3 ? c : 0)] + 0.5;
+    for (let c = 0; c < 3; c++) image.data[4 * i + c] = 255 * values[channels * i + (channels === 3 ? c : 0)];
     image.data[4 * i + 3] = 255;
   }
   at("decoded").getContext("2d").putImageData(image, 0, 0);
