@@ -110,14 +110,14 @@ def plot_map(path: PathLike, points: Map, labels: ArrayLike | None = None) -> pa
     figure = Figure(figsize=(7, 5.5), layout="constrained")
     axes = figure.subplots()
     size = max(3.0, min(20.0, 20_000 / len(points.points)))
-    classes = None if labels is None else np.unique(labels)
-    if classes is None or len(classes) > len(COLOURS):
-        drawn = axes.scatter(*points.points.T, c=labels, s=size)
+    right, up = points.points.T
+    classes = np.zeros(0) if labels is None else np.unique(labels)
+    if labels is None or len(classes) > len(COLOURS):
+        drawn = axes.scatter(right, up, c=labels, s=size)
         if labels is not None:
             figure.colorbar(drawn)
     else:
-        colours = np.array(COLOURS)[np.searchsorted(classes, labels)]
-        axes.scatter(*points.points.T, c=colours, s=size)
+        axes.scatter(right, up, c=np.array(COLOURS)[np.searchsorted(classes, labels)], s=size)
         for colour, name in zip(COLOURS, classes):
             axes.scatter([], [], c=colour, label=str(name))
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")

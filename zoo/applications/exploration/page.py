@@ -80,7 +80,7 @@ def explore(
     if labels is not None and len(labels) != len(x):
         checks.fail("labels", f"one for each of {len(x)} images", f"{len(labels)} labels")
     x, labels = x[:number].astype(np.float32), None if labels is None else labels[:number]
-    taken = own_labels(model, labels)
+    taken = None if own_labels(model, labels) is None else labels
     statistics = latent_statistics(model, x, taken)
     places = latent_map(model, x, taken, method)
     content = {
