@@ -41,6 +41,7 @@ def test_one_latent_is_a_line():
     assert found.axes == ("latent 0", "") and (found.points[:, 1] == 0).all() and found.points[:, 0].std() > 0
 
 
+@pytest.mark.slow  # its compilation takes minutes
 def test_umap_keeps_near_what_is_near():
     pytest.importorskip("umap")
     model = tiny_models.vae(latents=3)

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 import zoo
-from zoo import data, training
+from zoo import data, presets, training
 from zoo.training import options
 from zoo.training.flags import parse
 
@@ -131,11 +131,14 @@ def test_recipe_ships_both_formats_with_a_card(name, tmp_path):
     card = json.loads((folder / "card.json").read_text())
     assert card["test"] == metrics["test"] and card["name"] == name and card["seed"] == 0
     assert card["command"] == f"python recipes/{name}.py" and card["training_data"].startswith("the sample of ")
-    assert {"1/saved_model.pb", "model.tflite", "model_int8.tflite"} <= set(card["files"])
-    for path, written in card["files"].items():
+    listed = presets.manifest.read(folder).files
+    assert {"1/saved_model.pb", "model.tflite", "model_int8.tflite", "history.csv"} <= set(listed)
+    for path, written in listed.items():
         content = (folder / path).read_bytes()
         assert written == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     model = keras.saving.load_model(tmp_path / "model.keras")
+    for one, other in zip(model.weights, zoo.from_preset(folder).weights, strict=True):
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
     for exported in (folder, folder / "model.tflite"):
         assert all(row["passed"] for row in zoo.export.check(exported, model))
     assert json.loads((folder / "model_int8.json").read_text())["quantization"]["images"] == 32
