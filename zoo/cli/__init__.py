@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from types import ModuleType
 
 # In the order of `--help`.
-COMMANDS = ("list", "evaluate", "diagnose")
+COMMANDS = (
+    *("list", "sample", "reconstruct", "interpolate", "traverse", "explore", "evaluate", "diagnose", "export", "train"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
