@@ -8,10 +8,15 @@ from zoo.applications.interpolation import interpolate
 
 if TYPE_CHECKING:
     from zoo.applications.anomaly import AnomalyDetector
-    from zoo.applications.representation import FeatureExtractor
+    from zoo.applications.representation import FeatureExtractor, cluster, few_label_accuracy
 
 # By module: estimators derive from scikit-learn's classes, which take a second to import.
-_LAZY = {"AnomalyDetector": "anomaly", "FeatureExtractor": "representation"}
+_LAZY = {
+    "AnomalyDetector": "anomaly",
+    "FeatureExtractor": "representation",
+    "cluster": "representation",
+    "few_label_accuracy": "representation",
+}
 
 
 def __getattr__(name: str) -> object:
@@ -20,4 +25,4 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"module 'zoo.applications' has no attribute {name!r}")
 
 
-__all__ = ["AnomalyDetector", "FeatureExtractor", "impute", "interpolate"]
+__all__ = ["AnomalyDetector", "FeatureExtractor", "cluster", "few_label_accuracy", "impute", "interpolate"]

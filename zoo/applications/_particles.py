@@ -123,7 +123,7 @@ class Particles:
         return self.chosen(self.params(z), objective(z), seeds)
 
     def chained(self, seeds: Tensor) -> Tensor:
-        """The chains of "gibbs" and "metropolis": draws are their last values, a mean is that of their second halves."""
+        """The chains of "gibbs" and "metropolis": draws are the last values, a mean is that of the second half."""
         half, chains = self.settings.steps // 2, self.settings.method == "metropolis"
         move = self.moved if chains else self.proposed
 

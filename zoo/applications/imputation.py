@@ -43,8 +43,8 @@ def impute(
     - "metropolis": as "gibbs", but a z that the model's own joint density does not support is rejected
       (Mattei & Frellsen 2018, "Leveraging the Exact Likelihood of Deep Latent Variable Models", algorithm 1). The
       first half of the steps accepts all.
-    - "gradient": `steps` steps of Adam on log p(x_obs|z) + log p(z), from `num_samples` starting points; the results are
-      weighted by exp of this value.
+    - "gradient": `steps` steps of Adam on log p(x_obs|z) + log p(z), from `num_samples` starting points; the results
+      are weighted by exp of this value.
 
     A model with the likelihood `zoo.likelihoods.Masked` sees the mask beside the values. Its posterior does not depend
     on the missing values, so that "importance" takes one step.
