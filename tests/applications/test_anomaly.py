@@ -51,7 +51,7 @@ def test_the_false_positive_rate_is_the_one_asked_for():
     assert abs(np.mean(rates) - 5 / 51) < 0.007
 
 
-@pytest.mark.parametrize("score", ["reconstruction", "elbo", "log_prob", "latent"])
+@pytest.mark.parametrize("score", ["density_of_states", "reconstruction", "elbo", "log_prob", "latent"])
 def test_a_detector_finds_what_lies_far_off_and_passes_normal_examples(model, score):
     detector = AnomalyDetector(model, score, false_positive_rate=0.1).fit(NORMAL)
     fresh = linear.draw(500, seed=1)
@@ -155,7 +155,7 @@ def test_fit_predict_and_a_hierarchical_model_work():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"score": "energy"}, "Expected `score` to be one of 'error_per_nat'"),
+        ({"score": "energy"}, "Expected `score` to be one of 'density_of_states'"),
         ({"false_positive_rate": 0.0}, "Expected `false_positive_rate` to be a finite number > 0 and < 1"),
         ({"score": "background"}, "Expected `background` to be a model of the zoo"),
         ({"score": "latent", "num_neighbors": 400}, "Expected `num_neighbors` to be at most the 200 examples"),

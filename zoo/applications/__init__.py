@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING
 
+from zoo.applications.denoising import add_noise, denoise
 from zoo.applications.imputation import impute
 from zoo.applications.interpolation import interpolate
 
@@ -25,4 +26,13 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"module 'zoo.applications' has no attribute {name!r}")
 
 
-__all__ = ["AnomalyDetector", "FeatureExtractor", "cluster", "few_label_accuracy", "impute", "interpolate"]
+__all__ = [
+    "AnomalyDetector",
+    "FeatureExtractor",
+    "add_noise",
+    "cluster",
+    "denoise",
+    "few_label_accuracy",
+    "impute",
+    "interpolate",
+]

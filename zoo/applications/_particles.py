@@ -6,11 +6,10 @@ import tensorflow as tf
 from keras import ops
 
 from zoo import distributions, random
+from zoo.applications._ascent import ascend
 from zoo.likelihoods import Likelihood, Masked
 from zoo.models._base import Proposal
 from zoo.runtime.types import Tensor
-
-_RATE = 0.05  # of Adam, in "gradient"
 
 
 class Settings(Protocol):
@@ -108,18 +107,7 @@ class Particles:
         def objective(z):
             return self.observed(self.params(z)) + density(z)
 
-        def step(t, state):
-            z, slope, square = state
-            with tf.GradientTape() as tape:
-                tape.watch(z)
-                value = objective(z)
-            gradient = tape.gradient(value, z)
-            slope, square = 0.9 * slope + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
-            steps = ops.cast(t + 1, "float32")
-            rate = _RATE * ops.sqrt(1.0 - 0.999**steps) / (1.0 - 0.9**steps)
-            return z + rate * slope / (ops.sqrt(square) + 1e-8), slope, square
-
-        z, _, _ = ops.fori_loop(0, self.settings.steps, step, (first, ops.zeros_like(first), ops.zeros_like(first)))
+        z = ascend(objective, first, self.settings.steps)
         return self.chosen(self.params(z), objective(z), seeds)
 
     def chained(self, seeds: Tensor) -> Tensor:

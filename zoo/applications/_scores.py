@@ -54,11 +54,16 @@ def squared_error(model: Any, x: np.ndarray) -> np.ndarray:
     return np.square(np.asarray(model.reconstruct(x), np.float64) - x)
 
 
+def is_image(x: np.ndarray) -> bool:
+    """Whether `x` holds examples that a PNG can hold, `[N,H,W,C]` of one, three or four channels."""
+    return x.ndim == 4 and x.shape[-1] in (1, 3, 4)
+
+
 def compressed_nats(x: np.ndarray) -> np.ndarray:
     """The size of each image as a PNG of 8 bits a value, without the file's frame: float64 `[N]`, nats."""
     from PIL import Image
 
-    if x.ndim != 4 or x.shape[-1] not in (1, 3, 4):
+    if not is_image(x):
         checks.fail("score", "one that compresses nothing, as only images have a compressed size", x.shape[1:])
     sizes = []
     for levels in np.clip(np.round(255.0 * x), 0, 255).astype(np.uint8):

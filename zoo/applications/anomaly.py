@@ -16,8 +16,8 @@ from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike
 
 SCORES = (
-    "error_per_nat",
     "density_of_states",
+    "error_per_nat",
     "elbo",
     "log_prob",
     "reconstruction",
@@ -39,12 +39,13 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     Scores, all for anomalies the higher:
 
+    - "density_of_states": −log of the density of several statistics of an example among those of normal ones: −log
+      p(x|z), KL, log of the squared error, and for images the compressed size (Morningstar et al. 2021, "Density of
+      States Estimation for Out-of-Distribution Detection"; deviations: the compressed size, and one mixture of
+      Gaussians for all statistics). It sees what is unusual in either direction.
     - "error_per_nat": log of the squared error of the reconstruction, minus log of the compressed size of the example.
       Images of little detail are easy to reconstruct and to compress; the ratio is high for those that the
       model reconstructs worse than their detail explains.
-    - "density_of_states": −log of the density of several statistics of an example among those of normal ones: −log
-      p(x|z), KL, compressed size, and the log of the squared error (Morningstar et al. 2021, "Density of States
-      Estimation for Out-of-Distribution Detection"; deviation: one mixture of Gaussians for all statistics).
     - "elbo": −ELBO. "log_prob": −log p(x), importance-weighted. Both are low for simple images of any kind (Nalisnick
       et al. 2019, "Do Deep Generative Models Know What They Don't Know?").
     - "reconstruction": squared error of the reconstruction. "kl": KL( q(z|x) ‖ p(z) ).
@@ -55,8 +56,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
       2019, "Likelihood Ratios for Out-of-Distribution Detection", eq. (4)).
     - "latent": distance of `embed(x)` from those of normal examples.
 
-    "error_per_nat", "density_of_states" and "complexity" compress images to PNG at 8 bits a value; for other data
-    choose another score.
+    Images are compressed to PNG at 8 bits a value; for other data "error_per_nat" and "complexity" are refused.
 
     Args:
         model: a trained model of the zoo, not a conditional one. `fit` does not train it.
@@ -86,8 +86,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self,
         model: keras.Model,
         score: Literal[
-            "error_per_nat",
             "density_of_states",
+            "error_per_nat",
             "elbo",
             "log_prob",
             "reconstruction",
@@ -95,7 +95,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             "complexity",
             "background",
             "latent",
-        ] = "error_per_nat",
+        ] = "density_of_states",
         false_positive_rate: float = 0.05,
         num_samples: int = 4,
         background: keras.Model | None = None,
@@ -181,9 +181,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         return None
 
     def _states(self, x):
-        """The statistics of "density_of_states", `[N,4]`."""
-        reconstruction, kl = self._elbo_terms(x)
-        return np.stack([reconstruction, kl, _scores.compressed_nats(x), self._log_error(x)], axis=1)
+        """The statistics of "density_of_states", `[N,4]`, or `[N,3]` for data without a compressed size."""
+        sizes = [_scores.compressed_nats(x)] if _scores.is_image(x) else []
+        return np.stack([*self._elbo_terms(x), self._log_error(x), *sizes], axis=1)
 
     def _elbo_terms(self, x):
         return _scores.elbo_terms(self.model, x, self.num_samples, self.seed)
