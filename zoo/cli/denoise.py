@@ -18,7 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _models.add_argument(parser)
     _data.add_arguments(parser)
     _output.add_argument(
-        parser, f"a picture of the first images (--limit, by default {SHOWN}), noisy ones above; or a new folder of PNGs"
+        parser,
+        f"a picture of the first images (--limit, by default {SHOWN}), noisy ones above; or a new folder of PNGs",
     )
     parser.add_argument("--add", metavar="KIND:LEVEL", help="noise to put on the data, such as gaussian:0.3")
     parser.add_argument("--deviation", type=float, metavar="D", help="of Gaussian noise, for a plain VAE")

@@ -51,7 +51,9 @@ def run(args: argparse.Namespace) -> None:
     settings = {"method": args.method, "steps": args.steps, "num_samples": args.num_samples, "seed": args.seed}
     labels = data.labels if model.conditional else None
     filled = applications.impute(model, x, mask, labels=labels, **settings)
-    draws = [] if args.num_draws is None else applications.impute(model, x, mask, args.num_draws, labels=labels, **settings)
+    draws = (
+        [] if args.num_draws is None else applications.impute(model, x, mask, args.num_draws, labels=labels, **settings)
+    )
     if is_array:
         np.save(path, filled if args.num_draws is None else draws)
     elif is_folder:

@@ -3,7 +3,7 @@
 from zoo.data.batches import batches, code_batches, steps_per_epoch
 from zoo.data.errors import DataError
 from zoo.data.pictures import load_folder
-from zoo.data.sources import SAMPLES, SOURCES, Source, load
+from zoo.data.sources import SAMPLES, SOURCES, Source, image_shape, load
 from zoo.data.splits import Images, Splits, binarize, cut, pixel_variance, validation_size
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "binarize",
     "code_batches",
     "cut",
+    "image_shape",
     "load",
     "load_folder",
     "pixel_variance",

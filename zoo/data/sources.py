@@ -70,18 +70,42 @@ def load(
     """
     if image_size is not None:
         image_size = checks.image_size("image_size", image_size)
-    if sample:
-        if name not in SAMPLES:
-            raise DataError(f"There is no bundled sample of {name!r}; there is one of {', '.join(SAMPLES)}.")
-        data_dir = SAMPLE_DIR
     source = SOURCES.get(name, Source())
-    builder = _prepared(name, data_dir)
+    builder = _prepared(name, _folder(name, data_dir, sample))
     train = _read(builder, source.train, source, image_size, disk_folder)
     if source.test:
         test = _read(builder, source.test, source, image_size, disk_folder)
     else:
         train, test = cut(train, len(train) // 10)
     return Splits(*cut(train, validation_size(len(train))), test)
+
+
+def image_shape(
+    name: str, data_dir: PathLike | None = None, sample: bool = False
+) -> tuple[int | None, int | None, int]:
+    """(H, W, C) of the images that `load` gives without an `image_size`; H and W None for images of several sizes.
+
+    Args:
+        name, data_dir, sample: as in `load`.
+
+    Raises:
+        DataError: if the dataset is not available, or has no images.
+    """
+    builder, source = _prepared(name, _folder(name, data_dir, sample)), SOURCES.get(name, Source())
+    features = dict(builder.info.features)
+    if "image" not in features or len(features["image"].shape) != 3:
+        raise DataError(f"Expected a dataset of images. Received: {name!r}, with {', '.join(features)}")
+    height, width, channels = features["image"].shape
+    return (source.crop or height, source.crop or width, channels)
+
+
+def _folder(name, data_dir, sample):
+    """The folder where TFDS looks; None for its own choice."""
+    if not sample:
+        return data_dir
+    if name not in SAMPLES:
+        raise DataError(f"There is no bundled sample of {name!r}; there is one of {', '.join(SAMPLES)}.")
+    return SAMPLE_DIR
 
 
 def _prepared(name, data_dir):

@@ -1,5 +1,6 @@
 """The methods of the contract, which all VAEs share."""
 
+import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Self, TypeAlias
@@ -7,6 +8,7 @@ from typing import Any, Literal, NamedTuple, Self, TypeAlias
 import keras
 from keras import ops
 
+import zoo
 from zoo import export, random
 from zoo.fitting.batched import batched, gives_batches, of_dataset
 from zoo.models._data import DataVAE
@@ -98,6 +100,22 @@ class BaseVAE(DataVAE):
         return lambda seeds: self.log_weights(x, posterior, seeds, labels)
 
     # The rest follows from them.
+
+    @classmethod
+    def from_preset(cls, preset: str | os.PathLike) -> Self:
+        """Loads a trained model by name, as `zoo.from_preset`, and checks that it is of this class.
+
+        Raises:
+            ValueError: for a preset of another class.
+
+        Example:
+            >>> zoo.CVAE.from_preset("mnist_cvae").name
+            'cvae'
+        """
+        model = zoo.from_preset(preset)
+        if not isinstance(model, cls):
+            checks.fail("preset", f"a {cls.__name__}", f"{os.fspath(preset)}, a {type(model).__name__}")
+        return model
 
     def call(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.reconstruct(*self._inputs(x, labels))
