@@ -12,7 +12,11 @@ from collections.abc import Sequence
 from types import ModuleType
 
 # In the order of `--help`.
-COMMANDS = (*("list", "sample", "reconstruct", "interpolate", "traverse", "explore", "diagnose", "export", "train"),)
+COMMANDS = (
+    *("list", "sample", "reconstruct", "interpolate", "traverse", "explore"),
+    *("anomaly", "impute", "denoise"),
+    *("diagnose", "export", "train"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -40,11 +40,11 @@ def run(args: argparse.Namespace) -> None:
     detector.fit(_normal(args, model).floats())
     scores = -detector.score_samples(x)
     anomalous = scores > -detector.offset_
-    _write(path, data.names, scores, anomalous)
     written = [path]
     if folder is not None:
         _write_heat_maps(folder, detector.heat_map(x))
         written.append(folder)
+    _write(path, data.names, scores, anomalous)
     _output.report(
         "anomaly",
         written,
