@@ -1,8 +1,8 @@
 """The scores of anomaly detection: functions of a model and of examples, higher for anomalies."""
 
 import io
-from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
@@ -13,7 +13,7 @@ from zoo.runtime import checks
 _PNG_FRAME = 57  # bytes of a PNG that hold no image: signature, header, end, and the frame of the data
 
 
-def elbo_terms(model: Any, x: np.ndarray, num_samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def elbo_terms(model: keras.Model, x: np.ndarray, num_samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """−log p(x|z) and KL( q(z|x) ‖ p(z) ), means over `num_samples` of z: float64 `[N]` each, nats.
 
     All rows have the same seed: a row's terms depend on its values alone.
@@ -31,8 +31,9 @@ def elbo_terms(model: Any, x: np.ndarray, num_samples: int, seed: int) -> tuple[
 
         specs = [tf.TensorSpec((None, *x.shape[1:])), tf.TensorSpec((None,), tf.int32)]
         model.functions[key] = tf.function(terms, autograph=False, input_signature=specs).get_concrete_function()
-    reconstruct = [model.functions[key](tf.constant(batch), same_seeds(seed, len(batch))) for batch in _batches(x)]
-    return tuple(np.concatenate(each).astype(np.float64) / num_samples for each in zip(*reconstruct))
+    results = [model.functions[key](tf.constant(batch), same_seeds(seed, len(batch))) for batch in _batches(x)]
+    reconstruction, kl = (np.concatenate(each).astype(np.float64) / num_samples for each in zip(*results))
+    return reconstruction, kl
 
 
 def same_seeds(seed: int, number: int) -> tf.Tensor:
@@ -44,12 +45,12 @@ def _batches(x, rows=256):
     return (x[i : i + rows] for i in range(0, len(x), rows))
 
 
-def log_prob(model: Any, x: np.ndarray, num_samples: int, seed: int) -> np.ndarray:
+def log_prob(model: keras.Model, x: np.ndarray, num_samples: int, seed: int) -> np.ndarray:
     """The importance-weighted bound of log p(x): float64 `[N]`, nats."""
     return np.asarray(model.log_prob(x, num_samples, same_seeds(seed, len(x))), np.float64)
 
 
-def squared_error(model: Any, x: np.ndarray) -> np.ndarray:
+def squared_error(model: keras.Model, x: np.ndarray) -> np.ndarray:
     """(x − reconstruction)², of x's shape."""
     return np.square(np.asarray(model.reconstruct(x), np.float64) - x)
 

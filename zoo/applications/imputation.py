@@ -77,17 +77,22 @@ def impute(
         (32, 28, 28, 1)
     """
     settings = _Settings(model, method, steps, num_samples, num_draws, noise)
-    x, mask = _incomplete(x, mask)
-    settings.check(x)
-    seeds = np.asarray(random.row_seeds(checks.seed("seed", seed), len(x)))
-    labels = model._check_labels(labels, len(x))
+    values, observed = _incomplete(x, mask)
+    settings.check(values)
+    labels = model._check_labels(labels, len(values))
+    missing = _run(settings, values, observed, labels, checks.seed("seed", seed))
+    return np.where(observed > 0, values, missing)
+
+
+def _run(settings, x, mask, labels, seed):
+    """The missing values, batch by batch."""
+    seeds = np.asarray(random.row_seeds(seed, len(x)))
     function = settings.compiled(x.shape[1:], labels)
     rows, parts = max(1, _EXAMPLES_AT_ONCE // settings.particles), []
     for i in range(0, len(x), rows):
         batch = [each[i : i + rows] for each in (x, mask, seeds, *([] if labels is None else [labels]))]
         parts.append(np.asarray(function(*map(tf.convert_to_tensor, batch))))
-    missing = np.concatenate(parts, axis=0 if num_draws is None else 1)
-    return np.where(mask > 0, x, missing)
+    return np.concatenate(parts, axis=0 if settings.num_draws is None else 1)
 
 
 def _incomplete(x, mask):

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
         [] if args.num_draws is None else applications.impute(model, x, mask, args.num_draws, labels=labels, **settings)
     )
     if is_array:
-        np.save(path, filled if args.num_draws is None else draws)
+        np.save(path, draws if args.num_draws else filled)
     elif is_folder:
         applications.save_images(path, filled)
     else:

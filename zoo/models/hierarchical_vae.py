@@ -241,9 +241,10 @@ class HierarchicalVAE(TopDownVAE):
         kls: list[Tensor] = []
 
         def choose(block, prior, posterior):
+            mean, log_var = posterior
             noise = random.normal(self._seeds_of(block, seeds), block.latent_shape)
-            z = distributions.reparameterize(*posterior, noise)
-            ratios.append(distributions.normal_log_prob(z, *prior) - distributions.normal_log_prob(z, *posterior))
+            z = distributions.reparameterize(mean, log_var, noise)
+            ratios.append(distributions.normal_log_prob(z, *prior) - distributions.normal_log_prob(z, mean, log_var))
             kls.append(distributions.sum_per_example(distributions.normal_kl(*posterior, *prior)))
             return z
 
