@@ -49,11 +49,9 @@ def run(args: argparse.Namespace) -> None:
     x = data.floats()
     mask = _mask_of_file(args.mask, x.shape[1:]) if args.mask else _mask_of_part(args.missing, x.shape, args.seed)
     settings = {"method": args.method, "steps": args.steps, "num_samples": args.num_samples, "seed": args.seed}
-    labels = data.labels if model.conditional else None
-    filled = applications.impute(model, x, mask, labels=labels, **settings)
-    draws = (
-        [] if args.num_draws is None else applications.impute(model, x, mask, args.num_draws, labels=labels, **settings)
-    )
+    settings["labels"] = data.labels if model.conditional else None
+    filled = applications.impute(model, x, mask, **settings)
+    draws = applications.impute(model, x, mask, args.num_draws, **settings) if args.num_draws else filled[:0]
     if is_array:
         np.save(path, draws if args.num_draws else filled)
     elif is_folder:
