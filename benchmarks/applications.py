@@ -42,7 +42,7 @@ def parser():
     found.add_argument("--images", type=int, default=5000, help="to find anomalies in; default: %(default)s")
     found.add_argument("--impute-images", type=int, default=1000, help="default: %(default)s")
     found.add_argument("--denoise-images", type=int, default=500, help="default: %(default)s")
-    found.add_argument("--priors", type=lambda text: text.split(","), default=list(representations.PRIORS))
+    found.add_argument("--variants", type=lambda text: text.split(","), default=list(representations.VARIANTS))
     found.add_argument("--no-pixels", dest="pixels", action="store_false", help="leave out the probes of raw pixels")
     found.add_argument("--epochs", type=float, default=1.0, help="a factor of all epochs; default: %(default)s")
     found.add_argument("--save", type=pathlib.Path, help="a file.json of all figures")

@@ -47,10 +47,10 @@ def masked_model(flags, name, images):
 
     def make():
         likelihood = likelihoods.Masked(likelihoods.Gaussian(0.1))
-        return models.vae(likelihood, 64, 400, channels=2, seed=flags.seed)
+        return models.vae(likelihood, 64, 300, channels=2, seed=flags.seed)
 
     batches = models.pairs(images, lambda batch, rng: hidden(batch, rng, pool), flags.seed)
-    return models.kept(flags, f"{name}_masked", make, batches, len(images), 10)
+    return models.kept(flags, f"{name}_masked", make, batches, len(images), 7, rate=2e-3)
 
 
 class Simple:

@@ -45,7 +45,7 @@ def kept(flags, name, make, batches, number, epochs, batch_size=128, rate=1e-3):
     dataset = tf.data.Dataset.from_generator(lambda: batches(batch_size), output_signature=specs).prefetch(20)
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps)), steps_per_execution=10)
     began, cpu = time.perf_counter(), time.process_time()
-    model.fit(dataset, steps_per_epoch=steps, shuffle=False, verbose=0)
+    model.fit(dataset, steps_per_epoch=steps // epochs, epochs=epochs, shuffle=False, verbose=2)
     seconds = f"{time.perf_counter() - began:.0f} s, {time.process_time() - cpu:.0f} s of CPU"
     print(f"{name}: {steps} steps of {batch_size} in {seconds}", flush=True)
     model.save(path)

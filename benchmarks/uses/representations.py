@@ -8,9 +8,12 @@ from sklearn import cluster, decomposition, linear_model, metrics, neighbors, pi
 from uses import models
 
 NUMBERS = 16
-PRIORS = {
-    "standard normal": lambda seed: None,
-    "mixture": lambda seed: priors.MixtureOfGaussians(NUMBERS, 30, seed=seed),
+# By name: whether the prior is a mixture of Gaussians, and whether the model is trained on pairs.
+VARIANTS = {
+    "plain": (False, False),
+    "pairs": (False, True),
+    "mixture": (True, False),
+    "mixture_pairs": (True, True),
 }
 
 
@@ -25,16 +28,16 @@ def distorted(batch, rng):
     return np.clip(noisy + noise, 0, 1).astype(np.float32), batch
 
 
-def model_of(flags, name, prior, pairs, images, epochs=10):
+def model_of(flags, variant, images, epochs=6):
+    mixture, paired = VARIANTS[variant]
+
     def make():
         model = models.vae(likelihoods.Gaussian(0.15), NUMBERS, 400, seed=flags.seed)
-        return zoo.BetaVAE(
-            model.encoder, model.decoder, model.likelihood, beta=1.0, seed=flags.seed, prior=PRIORS[prior](flags.seed)
-        )
+        prior = priors.MixtureOfGaussians(NUMBERS, 30, seed=flags.seed) if mixture else None
+        return zoo.VAE(model.encoder, model.decoder, model.likelihood, seed=flags.seed, prior=prior)
 
-    tag = f"{name}_16_{prior.replace(' ', '_')}{'_pairs' if pairs else ''}"
-    batches = models.pairs(images, distorted, flags.seed) if pairs else models.plain(images, flags.seed)
-    return models.kept(flags, tag, make, batches, len(images), epochs)
+    batches = models.pairs(images, distorted, flags.seed) if paired else models.plain(images, flags.seed)
+    return models.kept(flags, f"mnist_16_{variant}", make, batches, len(images), epochs, rate=2e-3)
 
 
 def figures(train, labels, test, test_labels, seed):
@@ -52,8 +55,7 @@ def figures(train, labels, test, test_labels, seed):
 
 
 def run(flags, data, report):
-    name = "mnist"
-    splits = data(name)
+    splits = data("mnist")
     images = splits.train.images
     few, evaluated = splits.train.take(slice(flags.simple_images)), getattr(splits, flags.split)
     train, test = models.as_floats(few.images), models.as_floats(evaluated.images)
@@ -62,13 +64,11 @@ def run(flags, data, report):
         "PCA": lambda x: pca.transform(x.reshape(len(x), -1)),
         "pixels": lambda x: x.reshape(len(x), -1),
     }
-    for prior in flags.priors:
-        for pairs in (False, True):
-            model = model_of(flags, name, prior, pairs, images)
-            extractor = applications.FeatureExtractor(model).fit(train[:1])
-            features[f"VAE, {prior} prior{', trained on pairs' if pairs else ''}"] = extractor.transform
+    for variant in flags.variants:
+        extractor = applications.FeatureExtractor(model_of(flags, variant, images)).fit(train[:1])
+        features[f"VAE, {variant}"] = extractor.transform
     for method, function in features.items():
         if method == "pixels" and not flags.pixels:
             continue
         for figure, value in figures(function(train), few.labels, function(test), evaluated.labels, flags.seed).items():
-            report("representation", name, method, figure, value)
+            report("representation", "mnist", method, figure, value)
