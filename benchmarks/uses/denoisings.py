@@ -71,9 +71,10 @@ def simple(noisy):
 
 def pair_model(flags, name, images):
     def make():
-        return models.vae(likelihoods.Gaussian(0.1), 64, 400, seed=flags.seed)
+        return models.vae(likelihoods.Gaussian(0.1), 64, 300, seed=flags.seed)
 
-    return models.kept(flags, f"{name}_denoising", make, models.pairs(images, noisy_pairs, flags.seed), len(images), 12)
+    batches = models.pairs(images, noisy_pairs, flags.seed)
+    return models.kept(flags, f"{name}_denoising", make, batches, len(images), 5, rate=2e-3)
 
 
 def run(flags, data, report):
