@@ -16,7 +16,7 @@ import pathlib
 from zoo import data as datasets
 
 import machine
-from uses import anomalies, denoisings, imputations, representations
+from uses import anomalies, denoisings, imputations, pictures, representations
 
 PARTS = {
     "anomaly": anomalies.whole,
@@ -46,6 +46,7 @@ def parser():
     found.add_argument("--no-pixels", dest="pixels", action="store_false", help="leave out the probes of raw pixels")
     found.add_argument("--epochs", type=float, default=1.0, help="a factor of all epochs; default: %(default)s")
     found.add_argument("--save", type=pathlib.Path, help="a file.json of all figures")
+    found.add_argument("--pictures", type=pathlib.Path, help="a folder for the pictures of docs/, instead of figures")
     found.add_argument("--seed", type=int, default=0)
     return found
 
@@ -65,6 +66,9 @@ def main(argv=None):
         print(f"{part} | {task} | {method} | {figure} | {value:.4f}", flush=True)
         figures.setdefault(part, {}).setdefault(task, {})[f"{method}, {figure}"] = value
 
+    if flags.pictures:
+        pictures.draw(flags, data, flags.pictures)
+        return {}
     print(machine.line(), flush=True)
     for part in flags.only:
         PARTS[part](flags, data, report)
