@@ -13,7 +13,10 @@ from types import ModuleType
 
 # In the order of `--help`.
 COMMANDS = (
-    *("list", "sample", "reconstruct", "interpolate", "traverse", "explore", "evaluate", "diagnose", "export", "train"),
+COMMANDS = (
+    *("list", "sample", "reconstruct", "interpolate", "traverse", "explore", "anomaly", "impute", "denoise"),
+    *("evaluate", "diagnose", "export", "train"),
+)
 )
 
 
