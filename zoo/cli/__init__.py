@@ -13,10 +13,8 @@ from types import ModuleType
 
 # In the order of `--help`.
 COMMANDS = (
-COMMANDS = (
     *("list", "sample", "reconstruct", "interpolate", "traverse", "explore", "anomaly", "impute", "denoise"),
     *("evaluate", "diagnose", "export", "train"),
-)
 )
 
 
