@@ -3,41 +3,77 @@
 __version__ = "0.2.0.dev0"
 
 import importlib
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo.runtime import startup
 
-startup.require_tensorflow_backend()
-startup.turn_onednn_on()
-with startup.quiet():
-    import keras  # noqa: F401  (also imports TensorFlow)
-
-from zoo import callbacks, distributions, export, layers, likelihoods, networks, priors, quantizers, random  # noqa: E402
-from zoo.models import (  # noqa: E402
-    CVAE,
-    IWAE,
-    VAE,
-    VQVAE,
-    BetaTCVAE,
-    BetaVAE,
-    FactorVAE,
-    HierarchicalVAE,
-    InfoVAE,
-)
-from zoo.runtime import cores, optimizers  # noqa: E402
-
 if TYPE_CHECKING:
-    from zoo import applications, data, evaluation, training  # noqa: F401
+    from zoo import (
+        applications,
+        callbacks,
+        data,
+        distributions,
+        evaluation,
+        export,
+        layers,
+        likelihoods,
+        networks,
+        presets,
+        priors,
+        quantizers,
+        random,
+        training,
+    )
+    from zoo.models import (
+        CVAE,
+        IWAE,
+        VAE,
+        VQVAE,
+        BetaTCVAE,
+        BetaVAE,
+        FactorVAE,
+        HierarchicalVAE,
+        InfoVAE,
+    )
+    from zoo.presets import from_preset, list_presets, save_preset
+    from zoo.runtime import cores, optimizers
 
-_LAZY = ("applications", "data", "evaluation", "training")  # imported at their first use
+# Where the public names are: modules first, then the objects of a module.
+_MODULES = (
+    *("applications", "callbacks", "data", "distributions", "evaluation", "export", "layers", "likelihoods"),
+    *("networks", "presets", "priors", "quantizers", "random", "training"),
+)
+_OBJECTS = {
+    "zoo.models": (
+        *("BetaTCVAE", "BetaVAE", "CVAE", "FactorVAE", "HierarchicalVAE", "IWAE", "InfoVAE", "VAE", "VQVAE"),
+    ),
+    "zoo.presets": ("from_preset", "list_presets", "save_preset"),
+    "zoo.runtime": ("cores", "optimizers"),
+}
+_HOME = {name: module for module, names in _OBJECTS.items() for name in names}
 
 
-def __getattr__(name: str) -> ModuleType:
-    if name in _LAZY:
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
         return importlib.import_module(f"zoo.{name}")
+    if name in _HOME:
+        home = importlib.import_module(_HOME[name])
+        found = getattr(home, name, None)
+        return importlib.import_module(f"{_HOME[name]}.{name}") if found is None else found
     raise AttributeError(f"module 'zoo' has no attribute {name!r}")
 
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+startup.require_tensorflow_backend()
+startup.turn_onednn_on()
+if not startup.runs_command_line():
+    with startup.quiet():
+        import keras  # noqa: F401  (also imports TensorFlow)
+    # Keras finds the classes of a saved model only once they are registered.
+    importlib.import_module("zoo.models")
 
 __all__ = [
     "VAE",
@@ -49,15 +85,23 @@ __all__ = [
     "IWAE",
     "InfoVAE",
     "VQVAE",
+    "applications",
     "callbacks",
     "cores",
+    "data",
     "distributions",
+    "evaluation",
     "export",
+    "from_preset",
     "layers",
     "likelihoods",
+    "list_presets",
     "networks",
     "optimizers",
+    "presets",
     "priors",
     "quantizers",
     "random",
+    "save_preset",
+    "training",
 ]

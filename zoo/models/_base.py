@@ -1,12 +1,14 @@
 """The methods of the contract, which all VAEs share."""
 
+import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
 import keras
 from keras import ops
 
+import zoo
 from zoo import export, random
 from zoo.fitting.batched import batched, gives_batches, of_dataset
 from zoo.models._data import DataVAE
@@ -15,6 +17,20 @@ from zoo.runtime.types import ArrayLike, Batches, Config, Labels, PathLike, Seed
 
 # The posterior in the model's own form, from which `log_weights` samples.
 Posterior: TypeAlias = Any
+
+
+class Proposal(NamedTuple):
+    """A sample z ~ q(z|x) of each example of a batch, as the distributions at z.
+
+    Attributes:
+        params: float32 `[B,H,W,params_size]`, the parameters of p(x|z).
+        log_ratio: float32 `[B]`, nats, log p(z) − log q(z|x).
+        kl: float32 `[B]`, nats, KL( q(z|x) ‖ p(z) ), or its estimate −log_ratio where there is no closed form.
+    """
+
+    params: Tensor
+    log_ratio: Tensor
+    kl: Tensor
 
 
 class BaseVAE(DataVAE):
@@ -70,12 +86,36 @@ class BaseVAE(DataVAE):
         """Samples z ~ q(z|x) by `seeds`, and returns log p(x, z) − log q(z|x), one weight for each image: `[B]`."""
         raise NotImplementedError
 
+    def propose(self, x: Tensor, seeds: Tensor, labels: Tensor | None = None) -> Proposal:
+        """Samples z ~ q(z|x) by `seeds`, int32 `[B]`; a row depends on its own seed alone.
+
+        `judge(x, params) + log_ratio` is a `log_weights`; `judge(other, params)` weighs other data, such as the
+        observed part of `x`.
+        """
+        raise NotImplementedError
+
     def weigher(self, x: Tensor, labels: Tensor | None = None) -> Callable[[Tensor], Tensor]:
         """`log_weights` as a function of the seeds alone. Parts that do not depend on them are computed once."""
         posterior = self.posterior(x, labels)
         return lambda seeds: self.log_weights(x, posterior, seeds, labels)
 
     # The rest follows from them.
+
+    @classmethod
+    def from_preset(cls, preset: str | os.PathLike) -> Self:
+        """Loads a trained model by name, as `zoo.from_preset`, and checks that it is of this class.
+
+        Raises:
+            ValueError: for a preset of another class.
+
+        Example:
+            >>> zoo.CVAE.from_preset("mnist_cvae").name
+            'cvae'
+        """
+        model = zoo.from_preset(preset)
+        if not isinstance(model, cls):
+            checks.fail("preset", f"a {cls.__name__}", f"{os.fspath(preset)}, a {type(model).__name__}")
+        return model
 
     def call(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.reconstruct(*self._inputs(x, labels))

@@ -29,7 +29,8 @@ def replacing(path: PathLike) -> Iterator[pathlib.Path]:
     scratch = _scratch(path)
     try:
         yield scratch
-        for written in scratch.rglob("*") if scratch.is_dir() else (scratch,):
+        inside = scratch.rglob("*") if scratch.is_dir() else (scratch,)
+        for written in (path for path in inside if path.is_file()):
             with open(written, "rb") as file:
                 os.fsync(file.fileno())
         if path.is_dir():  # a folder cannot be renamed onto another

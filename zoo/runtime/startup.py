@@ -27,6 +27,13 @@ def require_tensorflow_backend() -> None:
         )
 
 
+def runs_command_line() -> bool:
+    """Whether this process is `python -m zoo` or `vae-zoo`, which must answer before TensorFlow is imported."""
+    if sys.argv[0] == "-m":
+        return re.search(r" -m ?zoo( |$)", " ".join(sys.orig_argv)) is not None
+    return pathlib.Path(sys.argv[0]).stem == "vae-zoo"
+
+
 def cpu_flags() -> set[str]:
     """The instruction sets of an x86 CPU, by their names in Linux; an empty set if they cannot be read."""
     try:

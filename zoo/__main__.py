@@ -1,0 +1,5 @@
+"""`python -m zoo COMMAND`."""
+
+from zoo import cli
+
+raise SystemExit(cli.main())

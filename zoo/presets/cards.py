@@ -1,0 +1,120 @@
+"""The `README.md` of a preset, with the YAML head that Hugging Face reads."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from zoo.evaluation.figures import Figure
+
+# The names of TFDS's datasets at the Hugging Face hub.
+HUB = {"mnist": "ylecun/mnist", "fashion_mnist": "zalando-datasets/fashion_mnist", "cifar10": "uoft-cs/cifar10"}
+TAGS = ("variational-autoencoder", "vae", "tensorflow", "tflite")
+
+
+def readme(card: Mapping[str, Any]) -> str:
+    """The text of `README.md`.
+
+    Args:
+        card: dict, the content of `card.json`. `name`, `description`, `license` and `model` are needed; `datasets`,
+            `tags`, `results`, `command`, `commit`, `date`, `seed`, `machine`, `training_data`, `training_seconds`,
+            `training_cpu_seconds`, `limits` and `picture` are used if they are there.
+    """
+    parts = [_head(card), f"# {card['name']}", card["description"], *_picture(card), _use(card), *_results(card)]
+    return "\n\n".join([*parts, *_training(card), *_limits(card)]) + "\n"
+
+
+def _head(card: Mapping[str, Any]) -> str:
+    lines = ["---", "library_name: keras", f"license: {card['license'].lower()}"]
+    lines += _list("datasets", [HUB.get(name, name) for name in card.get("datasets", ())])
+    lines += _list("tags", (*TAGS, *(tag for tag in card.get("tags", ()) if tag not in TAGS)))
+    lines += _model_index(card) if card.get("results") else []
+    return "\n".join([*lines, "---"])
+
+
+def _list(name: str, values: Iterable[str]) -> list[str]:
+    values = list(values)
+    return [f"{name}:", *(f"- {_text(value)}" for value in values)] if values else []
+
+
+def _model_index(card):
+    """The results by the split that they were measured on, as `model-index` wants them."""
+    dataset = (card.get("datasets") or ["unknown"])[0]
+    lines = ["model-index:", f"- name: {_text(card['name'])}", "  results:"]
+    for split in dict.fromkeys(result["split"] for result in card["results"]):
+        lines += ["  - task:", "      type: unconditional-image-generation", "    dataset:"]
+        lines += [f"      name: {_text(dataset)}", f"      type: {_text(dataset)}", f"      split: {_text(split)}"]
+        lines += ["    metrics:"]
+        for result in card["results"]:
+            if result["split"] == split:
+                lines += [f"    - type: {_text(result['name'])}", f"      value: {json.dumps(result['value'])}"]
+                lines += [f"      name: {_text(' '.join([result['name'], *_unit(result)]))}"]
+    return lines
+
+
+def _unit(result: Mapping[str, Any]) -> Sequence[str]:
+    return [f"({result['unit']})"] if result.get("unit") else []
+
+
+def _text(value: object) -> str:
+    return json.dumps(str(value), ensure_ascii=False)  # a JSON string is a YAML string
+
+
+def _picture(card):
+    return [f"![{card['picture'].get('about', '')}]({card['picture']['file']})"] if card.get("picture") else []
+
+
+def _use(card):
+    # The name finds a preset that comes with the package; others are loaded by their folder or address.
+    return f"""## Use
+
+```python
+import zoo  # pip install vae-zoo
+
+model = zoo.from_preset({json.dumps(card["name"])})  # or the path of this folder
+```
+
+The folder `1/` is a SavedModel for TensorFlow alone, and `model_int8.tflite` runs with LiteRT alone. Both have the
+signatures `reconstruct`, `encode`, `decode`, `sample` and `log_prob`. The same seed gives the same sample in all of
+them, up to the precision of 8-bit weights in the TFLite file."""
+
+
+def _results(card):
+    if not card.get("results"):
+        return []
+    rows = ["## Results", "", "| figure | value | measured on | how |", "|---|---|---|---|"]
+    for result in card["results"]:
+        where = (
+            f"{result['num_examples']} {result['split']} examples" if result.get("num_examples") else result["split"]
+        )
+        rows.append(f"| {result['name']} | {amount(result)} | {where} | {result.get('about', '')} |")
+    text = "Errors are standard errors over examples, or the standard deviation over seeds where the table says so."
+    return ["\n".join([*rows, "", text])]
+
+
+def amount(result: Mapping[str, Any]) -> str:
+    """The value of a result with its error and unit."""
+    return Figure(**result).amount()
+
+
+def _training(card):
+    facts = [
+        ("Model", card.get("model")),
+        ("Data", card.get("training_data")),
+        ("Command", f"`{card['command']}`" if card.get("command") else None),
+        ("Commit", card.get("commit")),
+        ("Date", card.get("date")),
+        ("Seed", card.get("seed")),
+        ("Machine", card.get("machine")),
+        ("Wall time", _duration(card.get("training_seconds"))),
+        ("CPU time", _duration(card.get("training_cpu_seconds"))),
+    ]
+    rows = [f"- {name}: {value}" for name, value in facts if value is not None]
+    return ["\n".join(["## Training", "", *rows])]
+
+
+def _duration(seconds):
+    return None if seconds is None else f"{seconds / 60:.0f} minutes"
+
+
+def _limits(card):
+    return [f"## Limits\n\n{card['limits']}"] if card.get("limits") else []
