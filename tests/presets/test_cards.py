@@ -10,7 +10,7 @@ CARD = {
     "datasets": ["mnist"],
     "tags": ["mnist", "vae"],
     "command": "python recipes/mnist_vae.py",
-    "wall_seconds": 600,
+    "training_seconds": 600,
     "limits": "Digits only.",
     "results": [
         {"name": "elbo", "value": -83.1, "error": 0.25, "unit": "nats", "split": "test", "num_examples": 100},
@@ -22,7 +22,7 @@ CARD = {
 def test_the_head_is_yaml_with_a_model_index():
     text = cards.readme(CARD)
     head = yaml.safe_load(text.split("---\n")[1])
-    assert (head["library_name"], head["license"], head["datasets"]) == ("keras", "apache-2.0", ["mnist"])
+    assert (head["library_name"], head["license"], head["datasets"]) == ("keras", "apache-2.0", ["ylecun/mnist"])
     assert head["tags"].count("vae") == 1 and "mnist" in head["tags"]
     (model,) = head["model-index"]
     assert model["name"] == "small"

@@ -37,6 +37,7 @@ def sample_quality(
     test_labels: np.ndarray | None = None,
     card: Mapping[str, object] | None = None,
     progress: Progress | None = None,
+    training_features: np.ndarray | None = None,
 ) -> list[Figure]:
     """Fréchet distances, precision, recall, density and coverage of a model, in the features of a named network.
 
@@ -56,6 +57,7 @@ def sample_quality(
         test_labels: for a conditional model.
         card: dict, the model's card. A network that took part in its training is refused as a judge.
         progress: function of (description, images done, images in all), called after each part; or None.
+        training_features: `[N,F]`, of `features.embed(training_images)`; None computes them.
 
     Returns:
         list of `Figure`. Their names end in the label of `features`: "frechet_distance (mnist_classifier features)".

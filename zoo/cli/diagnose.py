@@ -1,0 +1,111 @@
+"""Says in plain words what is wrong with a trained model, and what to do.
+
+python -m zoo diagnose mnist_cvae --data mnist
+python -m zoo diagnose model.keras --data pictures/ --json findings.json
+python -m zoo diagnose model.keras --data train.npy --validation validation.npy
+
+Looks for posterior collapse, a KL weight that is too high or too low, unused codes, a decoder variance that is stuck,
+over-fitting, data outside the likelihood's range, and more latents than the data need. Give the data that the model was
+trained on: the training part is compared with the validation part.
+"""
+
+import argparse
+import json
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="the name of a preset, the folder of one, or a .keras file")
+    parser.add_argument(
+        "--data", required=True, help="a TFDS dataset, a folder of pictures, or a .npy or .npz file (`x` and `labels`)"
+    )
+    parser.add_argument("--validation", help="a .npy or .npz file; by default the validation part of --data")
+    parser.add_argument("--data-dir", help="the folder where TFDS keeps its datasets")
+    parser.add_argument("--sample", action="store_true", help="use the small sample of --data that is in the package")
+    parser.add_argument(
+        "--binarize", action="store_true", help="draw each pixel as 0 or 1, as for a model of binary data"
+    )
+    parser.add_argument("--examples", type=int, default=2000, help="examples of each part to measure (default: 2000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the samples of the posterior (default: 0)")
+    parser.add_argument("--json", metavar="FILE", help="write the findings to this file")
+
+
+def run(args: argparse.Namespace) -> None:
+    from zoo import evaluation
+    from zoo.data import DataError
+    from zoo.runtime import checks
+
+    checks.positive_int("examples", args.examples)
+    model = _model(args.model)
+    try:
+        (x, labels), (validation, validation_labels) = _data(args, model)
+    except DataError as error:
+        raise ValueError(str(error)) from error
+    if model.label_source() is None:
+        labels = validation_labels = None
+    findings = evaluation.diagnose(model, x, validation, labels, validation_labels, args.seed)
+    if args.json:
+        content = [finding.as_dict() for finding in findings]
+        pathlib.Path(args.json).write_text(json.dumps({"model": args.model, "data": args.data, "findings": content}))
+    for finding in findings:
+        print(f"{finding.title} ({finding.severity})\n  {finding.evidence}\n  {finding.advice}")
+    if not findings:
+        about = "" if validation is not None else " Over-fitting needs --validation."
+        print(f"Nothing found in {len(x)} examples.{about}")
+
+
+def _model(name: str) -> Any:
+    import keras
+
+    import zoo
+
+    if name.endswith(".keras"):
+        if not pathlib.Path(name).is_file():
+            raise ValueError(f"Expected a .keras file. Received: {name}, which is no file")
+        return keras.saving.load_model(name)
+    return zoo.from_preset(name)
+
+
+def _data(args: argparse.Namespace, model: Any) -> tuple[tuple["np.ndarray", Any], tuple[Any, Any]]:
+    """Examples and labels of the training part and of the validation part."""
+    from zoo import data
+
+    held_out = (None, None) if args.validation is None else _few(*_file(args.validation), args.examples)
+    if args.data.endswith((".npy", ".npz")):
+        return _few(*_file(args.data), args.examples), held_out
+    if pathlib.Path(args.data).is_dir():
+        splits = data.load_folder(args.data, model.image_shape[:2])
+    else:
+        splits = data.load(args.data, args.data_dir, model.image_shape[:2], args.sample)
+    parts = []
+    for part in (splits.train, splits.validation):
+        part = data.binarize(part, args.seed) if args.binarize else part
+        parts.append(_few(part.images, part.labels, args.examples))
+    return parts[0], parts[1] if args.validation is None else held_out
+
+
+def _file(name: str) -> tuple["np.ndarray", Any]:
+    """`x` and `labels` of a .npz file, or the array of a .npy file."""
+    import numpy as np
+
+    try:
+        content = np.load(name)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"Expected {name} to be a file of NumPy. Received: {error}") from error
+    if isinstance(content, np.ndarray):
+        return content, None
+    if "x" not in content:
+        raise ValueError(f"Expected {name} to hold an array `x`. Received: {', '.join(content)}")
+    return content["x"], content.get("labels")
+
+
+def _few(x: Any, labels: Any, number: int) -> tuple["np.ndarray", Any]:
+    """At most `number` examples, evenly spaced."""
+    import numpy as np
+
+    rows = np.unique(np.linspace(0, len(x) - 1, min(number, len(x))).astype(int))
+    return np.asarray(x[rows]), None if labels is None else labels[rows]

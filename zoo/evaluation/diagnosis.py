@@ -1,0 +1,44 @@
+"""Names the faults of a trained model in plain words, and says what to do."""
+
+import keras
+
+from zoo.evaluation.faults import judge
+from zoo.evaluation.findings import Finding
+from zoo.evaluation.rows import Examples
+from zoo.evaluation.symptoms import measure
+from zoo.runtime.types import ArrayLike, Labels
+
+
+def diagnose(
+    model: keras.Model,
+    data: ArrayLike,
+    validation: ArrayLike | None = None,
+    labels: Labels = None,
+    validation_labels: Labels = None,
+    seed: int = 0,
+) -> list[Finding]:
+    """Names the faults of a trained model.
+
+    It looks for: data outside the likelihood's range, a decoder variance that does not fit the errors, a KL weight that
+    is too high or too low, posterior collapse, unused codes, over-fitting, and more latents than the data need. All of
+    them are measured; the model's settings are named beside.
+
+    Args:
+        model: a trained model of the zoo.
+        data: float `[N,…]`, examples of the training data; uint8 is divided by 255. Some thousands suffice.
+        validation: float `[M,…]`, examples that the model was not trained on; None leaves over-fitting out.
+        labels, validation_labels: one for each example, for a conditional model or prior.
+        seed: int, of the samples of the posterior.
+
+    Returns:
+        list of `Finding`, the most fundamental first; empty for a model without a fault.
+
+    Raises:
+        ValueError: for missing labels, or empty data.
+
+    Example:
+        >>> for finding in zoo.evaluation.diagnose(model, images):
+        ...     print(finding)
+    """
+    held_out = None if validation is None else Examples(model, validation, validation_labels)
+    return judge(measure(model, Examples(model, data, labels), held_out, seed))

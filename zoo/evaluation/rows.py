@@ -1,0 +1,77 @@
+"""Batches of arrays, as the measures of this package read them."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+
+from zoo import random
+from zoo.runtime import checks
+from zoo.runtime.types import Array, ArrayLike, Labels
+
+# Called with the number of steps that are done, and with the number of all steps.
+Progress: TypeAlias = Callable[[int, int], None]
+
+_MOST_VALUES = 2**19  # values of a batch
+_MOST_ROWS = 128
+
+
+class Examples:
+    """Arrays of images and labels, read in batches of float32.
+
+    Args:
+        model: a model of the zoo.
+        images: float `[N,…]`; uint8 is divided by 255.
+        labels: one for each image, for a conditional model or prior; None otherwise.
+
+    Raises:
+        ValueError: for labels that are missing, or of another number than the images; for no images.
+    """
+
+    def __init__(self, model: keras.Model, images: ArrayLike, labels: Labels = None) -> None:
+        self.images: Any = images if hasattr(images, "shape") else np.asarray(images)
+        if len(self.images.shape) < 2 or not len(self.images):
+            checks.fail("images", "an array [N, …] of at least one example", f"shape {tuple(self.images.shape)}")
+        source = model.label_source()
+        if source is not None and labels is None:
+            raise ValueError(f"Expected `labels`, as {type(source).__name__} is conditional. Received: None")
+        self.labels: np.ndarray | None = None if source is None else np.asarray(labels)
+        if self.labels is not None and len(self.labels) != len(self.images):
+            checks.fail("labels", f"one for each of the {len(self.images)} images", f"{len(self.labels)} labels")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def dims(self) -> int:
+        """The number of values of an example."""
+        return int(np.prod(self.images.shape[1:]))
+
+    def take(self, number: int) -> "Examples":
+        """At most `number` examples, evenly spaced, in their order."""
+        if number >= len(self):
+            return self
+        rows = np.linspace(0, len(self) - 1, number).astype(int)
+        part = object.__new__(Examples)
+        part.images = np.asarray(self.images[rows])
+        part.labels = None if self.labels is None else self.labels[rows]
+        return part
+
+    def float_images(self) -> np.ndarray:
+        """All images as float32."""
+        return as_float(self.images[:])
+
+    def batches(self, seed: int = 0) -> Iterator[tuple[slice, np.ndarray, np.ndarray | None, np.ndarray]]:
+        """Yields rows, images float32, labels or None, and a seed for each image, int32."""
+        seeds = np.asarray(random.row_seeds(seed, len(self)))
+        size = max(1, min(_MOST_ROWS, _MOST_VALUES // max(1, self.dims)))
+        for start in range(0, len(self), size):
+            rows = slice(start, min(start + size, len(self)))
+            yield rows, as_float(self.images[rows]), None if self.labels is None else self.labels[rows], seeds[rows]
+
+
+def as_float(images: Array) -> np.ndarray:
+    """Images as float32; uint8 is divided by 255."""
+    values = np.asarray(images)
+    return values.astype(np.float32) / np.float32(255.0) if values.dtype == np.uint8 else values.astype(np.float32)
