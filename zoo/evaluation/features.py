@@ -92,8 +92,8 @@ def load(name: str, image_shape: Shape = (32, 32, 3)) -> Features:
     """A feature network by name.
 
     Args:
-        name: one of `CLASSIFIERS`, which ship with the project; or "keras_inception_v3", with ImageNet weights that Keras
-            fetches.
+        name: one of `CLASSIFIERS`, which ship with the project; or "keras_inception_v3", with ImageNet weights that
+            Keras fetches.
         image_shape: (H, W, C) of the images, for "keras_inception_v3" alone, which resizes them.
 
     Returns:
