@@ -5,9 +5,10 @@ import math
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import zoo
-from zoo.evaluation import reconstruction_error
+from zoo.evaluation import reconstruction_error, reconstruction_similarity, similarity
 
 
 def constant_model(value):
@@ -67,3 +68,71 @@ def test_a_conditional_model_is_given_its_labels():
     np.testing.assert_allclose(reconstruction_error(model, [(data, labels)])["mse"], expected, rtol=1e-4)
     other = reconstruction_error(model, [(data, labels[::-1].copy())])["mse"]
     assert abs(other - expected) > 1e-5
+
+
+def pictures(number, size, channels=1, seed=0):
+    """Smooth random images in [0, 1]."""
+    coarse = np.random.default_rng(seed).uniform(size=(number, 8, 8, channels)).astype("float32")
+    return tf.image.resize(coarse, (size, size), "bicubic").numpy().clip(0.0, 1.0)
+
+
+def ssim_parts(a, b):
+    """Luminance and contrast-structure maps of two grey images, from the formulas of Wang et al. 2004."""
+    offsets = np.arange(11) - 5.0
+    window = np.exp(-np.square(offsets) / (2 * 1.5**2))
+    window = np.outer(window, window) / window.sum() ** 2
+    a, b = (np.lib.stride_tricks.sliding_window_view(each.astype("float64"), (11, 11)) for each in (a, b))
+
+    def mean(patches):
+        return (patches * window).sum((-1, -2))
+
+    mean_a, mean_b = mean(a), mean(b)
+    var_a, var_b, both = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2, mean(a * b) - mean_a * mean_b
+    c1, c2 = 0.01**2, 0.03**2
+    luminance = (2 * mean_a * mean_b + c1) / (np.square(mean_a) + np.square(mean_b) + c1)
+    return luminance, (2 * both + c2) / (var_a + var_b + c2)
+
+
+def test_similarity_is_that_of_the_formulas():
+    a, b = pictures(3, 28), pictures(3, 28, seed=1) * 0.3 + pictures(3, 28) * 0.6
+    found = similarity(a, b)
+    for i in range(3):
+        np.testing.assert_allclose(found["psnr"][i], -10 * np.log10(np.square(a[i] - b[i]).mean()), rtol=1e-5)
+        luminance, structure = ssim_parts(a[i, ..., 0], b[i, ..., 0])
+        np.testing.assert_allclose(found["ssim"][i], (luminance * structure).mean(), rtol=1e-3)
+        halves = (each[i, ..., 0].reshape(14, 2, 14, 2).mean((1, 3)) for each in (a, b))
+        coarse = np.multiply(*ssim_parts(*halves)).mean()
+        # 2 scales: weights 0.0448 and 0.2856 over their sum.
+        expected = structure.mean() ** (0.0448 / 0.3304) * coarse ** (0.2856 / 0.3304)
+        np.testing.assert_allclose(found["ms_ssim"][i], expected, rtol=1e-3)
+
+
+def test_equal_images_are_alike_in_full():
+    found = similarity(pictures(2, 44, 3), pictures(2, 44, 3))
+    np.testing.assert_allclose(found["ssim"], 1.0, rtol=1e-6)
+    np.testing.assert_allclose(found["ms_ssim"], 1.0, rtol=1e-6)
+    assert np.isinf(found["psnr"]).all()
+
+
+@pytest.mark.parametrize(
+    "size, names", [(8, {"psnr"}), (16, {"psnr", "ssim"}), (22, {"psnr", "ssim", "ms_ssim"})], ids=str
+)
+def test_measures_that_small_images_cannot_have_are_left_out(size, names):
+    assert set(similarity(pictures(1, size), pictures(1, size, seed=1))) == names
+
+
+def test_images_of_different_shapes_are_refused():
+    with pytest.raises(ValueError, match=r"Expected `others` to be images \[B,H,W,C\] as `images`"):
+        similarity(pictures(1, 16), pictures(2, 16))
+
+
+def test_a_models_similarity_is_the_mean_over_images_with_its_error():
+    encoder = zoo.networks.mlp_encoder((24, 24, 1), 2, hidden=())
+    model = zoo.VAE(encoder, zoo.networks.mlp_decoder((24, 24, 1), 2, hidden=()), seed=0)
+    x = pictures(5, 24)
+    each = similarity(x, model.reconstruct(x))
+    found = reconstruction_similarity(model, [x[:2], x[2:]])
+    assert set(found) == {"psnr", "psnr_error", "ssim", "ssim_error", "ms_ssim", "ms_ssim_error"}
+    for name, values in each.items():
+        np.testing.assert_allclose(found[name], values.mean(), rtol=1e-4)
+        np.testing.assert_allclose(found[f"{name}_error"], values.std(ddof=1) / np.sqrt(5), rtol=1e-3)

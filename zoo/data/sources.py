@@ -5,6 +5,7 @@ import logging
 import os
 import pathlib
 import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +15,9 @@ from zoo.data.errors import DataError
 from zoo.data.splits import Images, Splits, cut, validation_size
 from zoo.runtime import checks, disk, startup
 from zoo.runtime.types import PathLike
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
 
 SAMPLE_DIR = pathlib.Path(__file__).parent / "sample_data"
 SAMPLES = ("mnist", "fashion_mnist", "cifar10")
@@ -70,12 +74,8 @@ def load(
     """
     if image_size is not None:
         image_size = checks.image_size("image_size", image_size)
-    if sample:
-        if name not in SAMPLES:
-            raise DataError(f"There is no bundled sample of {name!r}; there is one of {', '.join(SAMPLES)}.")
-        data_dir = SAMPLE_DIR
     source = SOURCES.get(name, Source())
-    builder = _prepared(name, data_dir)
+    builder = prepared(name, _folder(name, data_dir, sample))
     train = _read(builder, source.train, source, image_size, disk_folder)
     if source.test:
         test = _read(builder, source.test, source, image_size, disk_folder)
@@ -84,7 +84,35 @@ def load(
     return Splits(*cut(train, validation_size(len(train))), test)
 
 
-def _prepared(name, data_dir):
+def image_shape(
+    name: str, data_dir: PathLike | None = None, sample: bool = False
+) -> tuple[int | None, int | None, int]:
+    """(H, W, C) of the images that `load` gives without an `image_size`; H and W None for images of several sizes.
+
+    Args:
+        name, data_dir, sample: as in `load`.
+
+    Raises:
+        DataError: if the dataset is not available, or has no images.
+    """
+    builder, source = prepared(name, _folder(name, data_dir, sample)), SOURCES.get(name, Source())
+    features = dict(builder.info.features)
+    if "image" not in features or len(features["image"].shape) != 3:
+        raise DataError(f"Expected a dataset of images. Received: {name!r}, with {', '.join(features)}")
+    height, width, channels = features["image"].shape
+    return (source.crop or height, source.crop or width, channels)
+
+
+def _folder(name, data_dir, sample):
+    """The folder where TFDS looks; None for its own choice."""
+    if not sample:
+        return data_dir
+    if name not in SAMPLES:
+        raise DataError(f"There is no bundled sample of {name!r}; there is one of {', '.join(SAMPLES)}.")
+    return SAMPLE_DIR
+
+
+def prepared(name: str, data_dir: PathLike | None) -> "tfds.core.DatasetBuilder":
     """The TFDS builder of a dataset, downloaded and prepared on disk if it was not."""
     import tensorflow_datasets as tfds
 

@@ -1,0 +1,153 @@
+"""The arguments of commands that choose data, and their images."""
+
+import argparse
+import contextlib
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from zoo.cli import _models
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+ARRAYS = (".npy", ".npz")
+SPLITS = ("train", "validation", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Images for a model, in its size and with its channels.
+
+    Attributes:
+        images: `[N,H,W,C]`, uint8, or float32 in [0, 1] where the data has floats; data that is no image, `[N, …]`.
+        labels: int32 `[N]` or float32 `[N,d]`; None if the data has none.
+        description: str, such as "test split of mnist" or "12 pictures".
+        split: str, "train", "validation" or "test"; "given" for files that are no split of a dataset.
+        names: for each image the path of its file, or its number in the split or array, as str.
+    """
+
+    images: "np.ndarray"
+    labels: "np.ndarray | None"
+    description: str
+    split: str
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def floats(self) -> "np.ndarray":
+        """The images as float32: uint8 is divided by 255."""
+        import numpy as np
+
+        scale = np.float32(255.0 if self.images.dtype == np.uint8 else 1.0)
+        return self.images.astype(np.float32) / scale
+
+    def take(self, rows: "slice | np.ndarray | Sequence[int]") -> "Data":
+        """Some of the images, by a slice or an array of their numbers."""
+        import numpy as np
+
+        names = [self.names[row] for row in np.arange(len(self))[rows]]
+        labels = None if self.labels is None else self.labels[rows]
+        return dataclasses.replace(self, images=self.images[rows], labels=labels, names=names)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds --data, --data-dir, --split, --sample, --data-labels and --limit."""
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--data",
+        nargs="+",
+        metavar="DATA",
+        help="a dataset of TFDS such as mnist; pictures, or a folder of them; or a .npy or .npz file with images, "
+        "uint8 or floats in [0, 1]; by default the dataset that the preset's card names",
+    )
+    group.add_argument("--data-dir", metavar="FOLDER", help="where TFDS keeps datasets; default: TFDS_DATA_DIR")
+    group.add_argument(
+        "--split",
+        choices=SPLITS,
+        help="of a dataset, by default test; of a folder of pictures, which is otherwise taken as a whole",
+    )
+    group.add_argument("--sample", action="store_true", help="read the small part of a dataset that comes with vae-zoo")
+    group.add_argument(
+        "--data-labels",
+        metavar="LABELS",
+        help="labels for pictures and arrays: 3 for all, 3,1,4 for each, or a .npy file",
+    )
+    group.add_argument("--limit", type=_positive, metavar="N", help="use the first N images only")
+
+
+def load(args: argparse.Namespace, model: "keras.Model", split: str | None = None, need_labels: bool = True) -> Data:
+    """Loads the images that the arguments choose.
+
+    Pictures are converted as `zoo.data.load_folder` does it: turned upright, put on white, and cropped and resized to
+    the model's size; a line on stderr says so. Arrays must have the model's size.
+
+    Args:
+        args: with the attributes that `add_arguments` and `_models.add_argument` set.
+        model: a built model of the zoo.
+        split: str, another split than `args.split`.
+        need_labels: bool, whether data without labels is refused for a model that needs them.
+
+    Returns:
+        `Data`, with at least one image.
+
+    Raises:
+        ValueError: for data that does not exist, cannot be read, or does not fit the model.
+    """
+    from zoo.cli import _files, _sources
+
+    given = args.data or [_dataset_of(args.model)]
+    split = split or args.split
+    sources = [pathlib.Path(each).expanduser() for each in given]
+    if len(given) == 1 and _is_dataset(given[0], sources[0]):
+        with contextlib.redirect_stdout(sys.stderr):  # where TFDS and its loader say that they download
+            found = _sources.load(given[0], model, split or "test", args.data_dir, args.sample)
+    else:
+        if args.sample:
+            raise ValueError(f"Expected --data to be a dataset, as --sample is given. Received: {' '.join(given)}")
+        found = _files.load(sources, model, split)
+    if args.data_labels is not None:
+        found = dataclasses.replace(found, labels=_files.read_labels(args.data_labels, len(found)))
+    if args.limit is not None and args.limit < len(found):
+        found = found.take(slice(args.limit))
+    if need_labels and model.label_source() is not None and found.labels is None:
+        raise ValueError(
+            f"Expected data with labels, as the model takes them. Received: {found.description}, without labels. Give "
+            "them by --data-labels"
+        )
+    return found
+
+
+def dataset(args: argparse.Namespace) -> str | None:
+    """The name of the chosen dataset; None for files."""
+    given = args.data or [_dataset_of(args.model)]
+    path = pathlib.Path(given[0]).expanduser()
+    return given[0] if len(given) == 1 and _is_dataset(given[0], path) else None
+
+
+def has_splits(args: argparse.Namespace) -> bool:
+    """Whether the chosen data has a training split: a dataset or a folder of pictures."""
+    return dataset(args) is not None or len(args.data) == 1 and pathlib.Path(args.data[0]).expanduser().is_dir()
+
+
+def _is_dataset(text, path):
+    return not path.exists() and not path.suffix and "/" not in text and "\\" not in text
+
+
+def _dataset_of(model):
+    card = _models.read_card(model)
+    named = card.get("dataset") or next(iter(card.get("datasets") or ()), None)
+    if named is None:
+        raise ValueError(f"Expected --data, as {model} has no card that names a dataset. Received: no --data")
+    return str(named).rpartition("/")[2]  # the hub's "ylecun/mnist" is TFDS's "mnist"
+
+
+def _positive(text):
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected an integer >= 1, received {text}")
+    return value
