@@ -21,9 +21,9 @@ class Figure:
         about: str, all else that a reader needs: the number of importance samples, the feature network.
 
     Example:
-        >>> figure = zoo.evaluation.Figure(name="elbo", value=-83.1, unit="nats", error=0.25, split="test", num_examples=100)
+        >>> figure = zoo.evaluation.Figure(name="elbo", value=-83.1, error=0.25, split="test", num_examples=100)
         >>> print(figure)
-        elbo -83.10 ± 0.25 nats (100 test examples)
+        elbo -83.10 ± 0.25 (100 test examples)
     """
 
     name: str
