@@ -206,6 +206,19 @@ def test_wrong_arguments_are_refused(grey):
         evaluate(grey, images(0))
 
 
+def test_the_judge_sees_the_training_images_once(grey):
+    seen, network = [], judge().network
+
+    def counting(x):
+        seen.append(len(x))
+        return network(x)
+
+    counted = Features("quarters", "quarters features", counting, SHAPE)
+    evaluate(grey, images(12), images(777, 1), metrics=["samples"], judge=counted)
+    # Samples, reconstructions and test images of the distances, then samples and test images of the neighbours.
+    assert sum(seen) == 777 + 3 * 12 + 2 * 12
+
+
 def test_pixel_variance_in_chunks(monkeypatch):
     monkeypatch.setattr(measures, "_ROWS", 7)
     x = images(20)

@@ -71,7 +71,8 @@ def reconstruction(task: Task) -> Measured:
         left_out["mse_over_variance"] = "it needs the training images, whose variance it is divided by"
     else:
         ratio = squared / pixel_variance(task.training.images)
-        about = "1 for a model that always gives the mean value"
+        binary = "" if task.training.grey is None else "binarised "
+        about = f"over the variance of the {binary}training images: 1 for a model that always gives their mean"
         found.append(task.figure("mse_over_variance", ratio.mean(), standard_error(ratio), 0.0, about=about))
     units = {"psnr": "dB", "ssim": "", "ms_ssim": ""}
     for name, unit in units.items():
