@@ -1,35 +1,16 @@
-"""Straight lines through the latent space."""
+"""Lines and arcs through the latent space."""
 
 import keras
 import numpy as np
 import pytest
+import tiny_models
+from tiny_models import hierarchical_vae, vae, vq_vae
 
 import zoo
-from zoo.applications import interpolate
+from zoo.applications import between, interpolate
 
 RNG = np.random.default_rng(0)
 START, END = RNG.uniform(size=(2, 3, 4, 4, 1)).astype("float32")
-
-
-def vae(cls=zoo.VAE, classes=0, **kwargs):
-    encoder = zoo.networks.mlp_encoder((4, 4, 1 + classes), 2, hidden=())
-    return cls(encoder, zoo.networks.mlp_decoder((4, 4, 1), 2 + classes, hidden=()), **kwargs)
-
-
-def vq_vae():
-    encoder = zoo.networks.residual_encoder((4, 4, 1), 3, filters=4, downsamples=1, blocks=0)
-    decoder = zoo.networks.residual_decoder((2, 2, 3), 1, filters=4, upsamples=1, blocks=0)
-    quantizer = zoo.quantizers.VectorQuantizer(16, 3, seed=0)
-    quantizer.embeddings.assign(0.3 * RNG.normal(size=(16, 3)))
-    return zoo.VQVAE(encoder, decoder, quantizer)
-
-
-def hierarchical_vae():
-    encoder = zoo.networks.bottom_up_encoder((4, 4, 1), (4, 2), 5, 4, blocks=1)
-    model = zoo.HierarchicalVAE(encoder, zoo.networks.TopDown((4, 4, 1), (4, 2), 1, 2, 5, 4))
-    for weight in model.trainable_weights:  # at first its latents say nothing of the image
-        weight.assign_add(RNG.normal(0, 0.3, weight.shape))
-    return model
 
 
 @pytest.mark.parametrize("make", [vae, vq_vae, hierarchical_vae])
@@ -79,7 +60,7 @@ def test_a_vq_vae_quantises_the_line_between_its_encoder_outputs():
 
 
 def test_a_conditional_model_keeps_its_labels_along_the_line():
-    model = vae(zoo.CVAE, classes=3, num_classes=3)
+    model = tiny_models.cvae()
     labels = np.array([0, 1, 2], "int32")
     frames = interpolate(model, START, END, num_steps=2, labels=labels)
     np.testing.assert_allclose(frames[:, 0], model.reconstruct(START, labels), atol=1e-5)
@@ -102,3 +83,36 @@ def test_fewer_than_two_frames_are_refused(num_steps):
 def test_ends_of_different_shapes_are_refused():
     with pytest.raises(ValueError, match=r"Expected `end` to be of start's shape \(3, 4, 4, 1\). Received: end=\(2, 4"):
         interpolate(vae(), START, END[:2])
+
+
+def test_an_arc_by_hand():
+    """Thirds of a right angle; vectors of other norms; and vectors without an arc, which take the straight line."""
+    a, b = np.array([[1.0, 0.0]]), np.array([[0.0, 2.0]])
+    half, root = 0.5, np.sqrt(3) / 2
+    np.testing.assert_allclose(between(a, b, 1 / 3, "spherical"), [[root, 2 * half]], rtol=1e-6)
+    np.testing.assert_allclose(between(a, b, 2 / 3, "spherical"), [[half, 2 * root]], rtol=1e-6)
+    np.testing.assert_allclose(between(a, b, 0.25), [[0.75, 0.5]], rtol=1e-6)
+    for end in (-a, 3 * a, 0 * a):
+        np.testing.assert_allclose(between(a, end, 0.25, "spherical"), 0.75 * a + 0.25 * end, rtol=1e-6)
+
+
+def test_an_arc_keeps_the_norm_of_each_row():
+    a, b = RNG.normal(size=(2, 5, 40))
+    a, b = (5 * each / np.linalg.norm(each, axis=1, keepdims=True) for each in (a, b))
+    np.testing.assert_allclose(np.linalg.norm(between(a, b, 0.3, "spherical"), axis=1), 5.0, rtol=1e-5)
+    assert (np.linalg.norm(between(a, b, 0.5), axis=1) < 4.9).all()
+
+
+def test_spherical_frames_are_the_images_along_the_arc():
+    model = vae()
+    a, b = (np.asarray(model.embed(x)) for x in (START, END))
+    frames = interpolate(model, START, END, num_steps=5, path="spherical")
+    for i in range(5):
+        expected = model.decode_embedding(between(a, b, i / 4, "spherical"))
+        np.testing.assert_allclose(frames[:, i], expected, atol=1e-5)
+    assert np.abs(frames[:, 2] - interpolate(model, START, END, num_steps=5)[:, 2]).max() > 1e-4
+
+
+def test_another_path_is_refused():
+    with pytest.raises(ValueError, match="Expected `path` to be one of 'linear', 'spherical'. Received: path='round'"):
+        interpolate(vae(), START, END, path="round")

@@ -49,7 +49,7 @@ class FactorImages:
         if values.min() < 0 or np.any(values >= self.factor_sizes):
             found = f"{values.min(axis=0)} to {values.max(axis=0)}"
             checks.fail("factor_values", f"integers >= 0 and below {self.factor_sizes}", found)
-        # For each factor, the places ordered by its value, and where each value begins.
+        # For each factor, the indices ordered by its value, and where each value begins.
         self._order = [np.argsort(column, kind="stable") for column in values.T]
         self._starts = [
             np.searchsorted(column[order], np.arange(size + 1))
@@ -60,15 +60,15 @@ class FactorImages:
         return len(self._images)
 
     def images(self, which: np.ndarray) -> np.ndarray:
-        """The images at the places `which`, integers `[N]`: uint8 `[N,H,W,C]`."""
+        """The images at the indices `which`, integers `[N]`: uint8 `[N,H,W,C]`."""
         return self._images[which]
 
     def factors(self, which: np.ndarray) -> np.ndarray:
-        """The factors of the images at the places `which`, integers `[N]`: int32 `[N,F]`."""
+        """The factors of the images at the indices `which`, integers `[N]`: int32 `[N,F]`."""
         return self._factors[which]
 
     def sharing(self, factor: int, number: int, rng: np.random.Generator) -> np.ndarray:
-        """The places of `number` random images that have the same value of one factor, that of a random image."""
+        """The indices of `number` random images that have the same value of one factor, that of a random image."""
         value = self._factors[rng.integers(len(self)), factor]
         begin, end = self._starts[factor][value : value + 2]
         return self._order[factor][rng.integers(begin, end, size=number)]

@@ -12,7 +12,7 @@ SHAPES = ("square", "ellipse", "heart")
 _SYMMETRY = np.array([10, 20, 40])  # orientations after which a shape looks the same: 90°, 180° and 360°
 _SCALES = np.linspace(0.5, 1.0, 6)
 _FINE = 64  # places in a row, the pixels of the largest image; one step of a position is one place
-_PLACES = 32
+_STEPS = 32  # values of a position
 _REACH = 16  # no shape reaches further from its centre, in places
 _POINTS = 2  # points in a place, in each direction, that are tested for lying inside
 _SPLIT_SEED = 20140514
@@ -24,9 +24,8 @@ class Sprites:
 
     The factors are those of dSprites (Matthey et al. 2017): shape (3), scale (6, from 0.5 to 1), orientation (40), x
     (32) and y (32), of which y varies fastest. Deviations: the orientations are 0, 9, …, 351 degrees, where dSprites
-    has 40 from 0 to 360 with both ends, which show the same image; and the outlines are formulas of this module, not
-    dSprites' own drawings. As there, some orientations cannot be told apart: a square looks the same after 10 of them,
-    an ellipse after 20.
+    has 40 from 0 to 360 with both ends; and the outlines are formulas of this module, not dSprites' own drawings. As
+    there, some orientations cannot be told apart: a square looks the same after 10 of them, an ellipse after 20.
 
     Args:
         image_size: int, the side of an image in pixels: 64, as in dSprites, or 32, 16 or 8.
@@ -41,7 +40,7 @@ class Sprites:
     """
 
     factor_names = ("shape", "scale", "orientation", "x", "y")
-    factor_sizes = (len(SHAPES), len(_SCALES), 40, _PLACES, _PLACES)
+    factor_sizes = (len(SHAPES), len(_SCALES), 40, _STEPS, _STEPS)
 
     def __init__(self, image_size: int = 64) -> None:
         self.image_size = checks.one_of("image_size", image_size, (64, 32, 16, 8))
@@ -55,14 +54,14 @@ class Sprites:
         return np.stack(np.unravel_index(indices, self.factor_sizes), axis=-1).astype(np.int32)
 
     def indices(self, factors: np.ndarray) -> np.ndarray:
-        """The places of the images with `factors`, integers `[N,5]`: int64 `[N]`."""
+        """The indices of the images with `factors`, integers `[N,5]`: int64 `[N]`."""
         return np.ravel_multi_index(tuple(np.asarray(factors).T), self.factor_sizes)
 
     def images(self, which: np.ndarray) -> np.ndarray:
         """Renders images.
 
         Args:
-            which: integers `[N]`, places in the order of the set, or `[N,5]`, factors.
+            which: integers `[N]`, indices in the order of the set, or `[N,5]`, factors.
 
         Returns:
             uint8 `[N,image_size,image_size,1]`, of 0 and 255.
@@ -70,10 +69,10 @@ class Sprites:
         factors = self._checked(which)
         shape, scale, orientation, x, y = factors.T
         windows = _windows(self.image_size)
-        return windows[shape, scale, orientation % _SYMMETRY[shape], _PLACES - 1 - y, _PLACES - 1 - x][..., None]
+        return windows[shape, scale, orientation % _SYMMETRY[shape], _STEPS - 1 - y, _STEPS - 1 - x][..., None]
 
     def sharing(self, factor: int, number: int, rng: np.random.Generator) -> np.ndarray:
-        """The places of `number` random images that have the same random value of one factor: int64 `[number]`."""
+        """The indices of `number` random images that have the same random value of one factor: int64 `[number]`."""
         factors = self.factors(rng.integers(len(self), size=number))
         factors[:, factor] = rng.integers(self.factor_sizes[factor])
         return self.indices(factors)
@@ -111,19 +110,19 @@ class Sprites:
         of_training, _ = self._unlike(rest, train, seen)
         return Splits(*(self._rendered(part, disk_folder) for part in (of_training, of_validation, held)))
 
-    def _unlike(self, places, number, seen):
-        """The first `number` of `places` whose images are not among those with the hashes `seen`, and the rest."""
+    def _unlike(self, indices, number, seen):
+        """The first `number` of `indices` whose images are not among those with the hashes `seen`, and the rest."""
         chosen: list[np.ndarray] = []
-        while sum(map(len, chosen)) < number and len(places):
-            part, places = np.split(places, [min(number, _HASHED_AT_ONCE)])
+        while sum(map(len, chosen)) < number and len(indices):
+            part, indices = np.split(indices, [min(number, _HASHED_AT_ONCE)])
             chosen.append(part[~np.isin(self._hashes(part), seen)])
         found = np.concatenate(chosen)
-        return found[:number], np.concatenate([found[number:], places])
+        return found[:number], np.concatenate([found[number:], indices])
 
-    def _hashes(self, places):
+    def _hashes(self, indices):
         """64 bits for each image: the same for images that show the same, as some do."""
         factors = np.random.default_rng(0).integers(0, 2**64, self.image_size**2 // 64, np.uint64, endpoint=False)
-        parts = [places[begin : begin + _HASHED_AT_ONCE] for begin in range(0, len(places), _HASHED_AT_ONCE)]
+        parts = [indices[begin : begin + _HASHED_AT_ONCE] for begin in range(0, len(indices), _HASHED_AT_ONCE)]
         packed = (np.packbits(self.images(part).reshape(len(part), -1) > 0, axis=1) for part in parts)
         return np.concatenate([np.sum(bits.view(np.uint64) * factors, axis=1) for bits in packed])
 
@@ -151,7 +150,7 @@ def _windows(image_size):
     at place 31 − i, where the centre has place 16 + i of the image. A pixel of a smaller image covers several places.
     It is white if at least half of its points lie inside the shape.
     """
-    pixel, canvas_side = _FINE // image_size, _FINE + _PLACES - 1
+    pixel, canvas_side = _FINE // image_size, _FINE + _STEPS - 1
     begin = (canvas_side - 2 * _REACH) // 2
     side = canvas_side - pixel + 1
     white = np.zeros((len(SHAPES), len(_SCALES), 40, side, side), np.uint8)

@@ -33,13 +33,13 @@ class FactorData(Protocol):
     def __len__(self) -> int: ...
 
     def images(self, which: np.ndarray, /) -> np.ndarray:
-        """The images at the places `which`, integers `[N]`: uint8 `[N,H,W,C]`."""
+        """The images at the indices `which`, integers `[N]`: uint8 `[N,H,W,C]`."""
 
     def factors(self, which: np.ndarray, /) -> np.ndarray:
         """Their factors, integers `[N,F]`."""
 
     def sharing(self, factor: int, number: int, rng: np.random.Generator, /) -> np.ndarray:
-        """The places of `number` random images that have the same random value of one factor."""
+        """The indices of `number` random images that have the same random value of one factor."""
 
 
 Embed = Callable[[np.ndarray], ArrayLike]
@@ -222,12 +222,12 @@ def factor_vae_score(
 
 def _examples(embed, data, number, rng):
     """Codes float64 `[N,E]` of random images, and their factors, integers `[N,F]`."""
-    places = rng.integers(len(data), size=checks.positive_int("num_examples", number))
-    return _codes(embed, data, places), data.factors(places)
+    indices = rng.integers(len(data), size=checks.positive_int("num_examples", number))
+    return _codes(embed, data, indices), data.factors(indices)
 
 
-def _codes(embed, data, places):
-    parts = np.split(places, range(_IMAGES_AT_ONCE, len(places), _IMAGES_AT_ONCE))
+def _codes(embed, data, indices):
+    parts = np.split(indices, range(_IMAGES_AT_ONCE, len(indices), _IMAGES_AT_ONCE))
     codes = [np.asarray(embed(data.images(part).astype(np.float32) / 255.0), np.float64) for part in parts]
     if any(part.ndim != 2 or part.shape[1] < 2 for part in codes):
         checks.fail("embed", "a function to codes [B,E] with E of at least 2", f"codes of shape {codes[0].shape}")
@@ -287,8 +287,8 @@ def _votes(embed, data, number, batch_size, variances, active, rng):
     at_once = max(1, _IMAGES_AT_ONCE // batch_size)
     for begin in range(0, number, at_once):
         factors = rng.integers(len(data.factor_sizes), size=min(at_once, number - begin))
-        places = np.concatenate([data.sharing(factor, batch_size, rng) for factor in factors])
-        codes = _codes(embed, data, places)[:, active].reshape(len(factors), batch_size, -1)
+        indices = np.concatenate([data.sharing(factor, batch_size, rng) for factor in factors])
+        codes = _codes(embed, data, indices)[:, active].reshape(len(factors), batch_size, -1)
         least = np.argmin(codes.var(axis=1, ddof=1) / variances[active], axis=1)
         np.add.at(votes, (factors, least), 1)
     return votes

@@ -1,0 +1,71 @@
+"""Where commands write: checks before the work begins, and the line that says what was written."""
+
+import argparse
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+
+from zoo.runtime import checks
+
+PICTURES = (".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
+
+def add_argument(parser: argparse.ArgumentParser, text: str) -> None:
+    """Adds --output; `text` says what may be given."""
+    parser.add_argument("--output", required=True, metavar="PATH", help=text)
+
+
+def check_file(path: str, endings: Sequence[str]) -> pathlib.Path:
+    """The path of a file to write, which need not exist.
+
+    Raises:
+        ValueError: for another ending, a folder, or a place that cannot be written to. Nothing is made.
+    """
+    file = pathlib.Path(path).expanduser()
+    if file.suffix.lower() not in endings:
+        checks.fail("--output", f"a file that ends in {', '.join(endings)}", path)
+    if file.is_dir():
+        checks.fail("--output", "a file", f"{path}, which is a folder")
+    _require_place(file, path)
+    return file
+
+
+def check_folder(path: str) -> pathlib.Path:
+    """The path of a new or empty folder.
+
+    Raises:
+        ValueError: for a folder with files in it, a file, or a place that cannot be written to. Nothing is made.
+    """
+    folder = pathlib.Path(path).expanduser()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        checks.fail("--output", "a new or an empty folder", path)
+    _require_place(folder, path)
+    return folder
+
+
+def place(path: str) -> pathlib.Path:
+    """The path of a file or folder; raises ValueError for a place that cannot be written to. Nothing is made."""
+    found = pathlib.Path(path).expanduser()
+    _require_place(found, path)
+    return found
+
+
+def check_file_or_folder(path: str, endings: Sequence[str]) -> tuple[pathlib.Path, bool]:
+    """The path and whether it is a folder: one without an ending."""
+    if pathlib.Path(path).suffix or not path:
+        return check_file(path, endings), False
+    return check_folder(path), True
+
+
+def report(command: str, written: Sequence[os.PathLike] | os.PathLike, **more: object) -> None:
+    """Prints one line of JSON: the command, the paths that it wrote, and more."""
+    paths = [written] if isinstance(written, os.PathLike) else written
+    print(json.dumps({"command": command, "output": [str(path) for path in paths], **more}))
+
+
+def _require_place(path, received):
+    """Raises ValueError unless `path` can be made in the nearest folder above it that exists."""
+    above = next(parent for parent in path.absolute().parents if parent.exists() or parent.is_symlink())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        checks.fail("--output", "in a folder that can be written to", received)

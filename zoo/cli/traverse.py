@@ -1,0 +1,66 @@
+"""Moves one latent at a time: a row of images for each latent, those with the largest KL first.
+
+python -m zoo traverse mnist_cvae --data mnist --sample --output traversal.png
+python -m zoo traverse mnist_cvae --data mnist --sample --example 4 --latents 5 --span 2 --output traversal.gif
+
+The data rank the latents and give their standard deviations. The middle of a row is the example, or the prior's mean.
+"""
+
+import argparse
+
+from zoo.cli import _data, _labels, _models, _output
+
+ANIMATIONS = (".gif", ".webp")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    _models.add_argument(parser)
+    _data.add_arguments(parser)
+    _output.add_argument(parser, "a picture such as .png; or an animation, .gif or .webp")
+    parser.add_argument("--example", type=int, metavar="I", help="start from this image (default: the prior's mean)")
+    parser.add_argument("--label", metavar="LABEL", help="of the prior's mean (default: that of the first image)")
+    parser.add_argument("--latents", type=int, default=8, metavar="N", help="the number of latents (default: 8)")
+    parser.add_argument("--steps", type=int, default=11, metavar="N", help="images in a row (default: 11)")
+    parser.add_argument("--span", type=float, default=3.0, help="standard deviations to each side (default: 3)")
+    parser.add_argument("--scale", type=int, default=2, metavar="N", help="the side of a pixel (default: 2)")
+    parser.add_argument("--fps", type=float, default=10.0, help="frames a second of an animation (default: 10)")
+
+
+def run(args: argparse.Namespace) -> None:
+    import numpy as np
+
+    from zoo.runtime import checks
+
+    path = _output.check_file(args.output, (*_output.PICTURES, ".gif"))
+    checks.positive_int("--latents", args.latents)
+    checks.integer("--steps", args.steps, 2)
+    checks.number("--span", args.span, 0.0, open_low=True)
+    checks.positive_int("--scale", args.scale)
+    checks.number("--fps", args.fps, 0.0, 50.0, open_low=True)
+    if args.example is not None:
+        checks.integer("--example", args.example, 0)
+        if args.label is not None:
+            checks.fail("--label", "without --example, which has a label of its own", args.label)
+    model = _models.load(args.model)
+    from zoo import applications  # imports TensorFlow, of which `load` hides the log lines
+
+    label = None if args.label is None else _labels.in_turn("--label", [args.label], model, 1)
+    data = _data.load(args, model, need_labels=model.conditional)
+    x, labels = data.floats(), data.labels if model.conditional else None
+    start = None
+    if args.example is not None:
+        if args.example >= len(x):
+            checks.fail("--example", f"below {len(x)}, the number of images", args.example)
+        start, label = x[args.example], None if labels is None else labels[args.example : args.example + 1]
+    start_label = None if label is None else label[0]
+    found = applications.traverse(
+        model, x, labels, start, start_label, num_latents=args.latents, num_steps=args.steps, span=args.span
+    )
+    if path.suffix.lower() in ANIMATIONS:
+        there_and_back = [*range(args.steps), *range(args.steps - 2, 0, -1)]
+        frames = np.stack([applications.grid(found.images[:, step]) for step in there_and_back])
+        applications.save_animation(path, frames, args.fps, args.scale)
+    else:
+        applications.save_image(path, applications.grid(found.images), args.scale)
+    kl = None if found.kl is None else [round(float(value), 4) for value in found.kl]
+    _output.report("traverse", path, latents=found.latents.tolist(), kl=kl, data=data.description)
