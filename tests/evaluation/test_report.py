@@ -12,7 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 import zoo
-from zoo import networks
+from zoo import data, networks
 from zoo.evaluation import METRICS, Figure, Part, Report, evaluate, measures
 from zoo.evaluation.features import Features
 
@@ -193,6 +193,15 @@ def test_samples_are_left_out_with_the_reason(grey, change, reason):
 def test_disentanglement_needs_factors(grey):
     report = evaluate(grey, images(3), metrics=["disentanglement"], with_pictures=False)
     assert "known factors" in report.left_out["disentanglement"]
+
+
+def test_disentanglement_on_factors(grey, monkeypatch):
+    few = [(measure, {"num_examples": 50}, 50, about) for measure, _, _, about in measures._SCORES[:1]]
+    monkeypatch.setattr(measures, "_SCORES", few)
+    factors = data.FactorImages(images(20), np.stack(np.divmod(np.arange(20), 5), axis=1), ["row", "column"])
+    (found,) = evaluate(grey, images(3), metrics=["disentanglement"], factors=factors, seed=4).figures
+    # Equal embeddings know nothing of the factors; the figures of each factor are left out.
+    assert (found.name, found.value, found.split, found.num_examples, found.seed) == ("mig", 0.0, "all factors", 50, 4)
 
 
 def test_wrong_arguments_are_refused(grey):
