@@ -17,7 +17,7 @@ from zoo import data, presets, training
 from zoo.training import options
 from zoo.training.flags import parse
 
-pytestmark = pytest.mark.usefixtures("samples_read_once")
+pytestmark = pytest.mark.usefixtures("few_samples")
 
 SCRIPTS = sorted((pathlib.Path(__file__).parents[2] / "recipes").glob("*.py"))
 SCRIPTS = [script for script in SCRIPTS if script.stem != "classifier"]  # trains no VAE: see test_classifier.py
