@@ -41,7 +41,9 @@ def test_a_conditional_model_keeps_its_labels():
     np.testing.assert_allclose(moved, model.decode(e + direction, labels), atol=1e-6)
 
 
-@pytest.mark.parametrize()
+@pytest.mark.parametrize(
+    "has", [HAS[:5], HAS[:, None], HAS.astype(float), np.full(6, 2), np.ones(6, bool), np.zeros(6, bool)]
+)
 def test_an_attribute_of_another_form_is_refused(has):
     with pytest.raises(ValueError, match="Expected `has_attribute` to be "):
         attribute_direction(tiny_models.vae(), X, has)

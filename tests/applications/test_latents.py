@@ -54,7 +54,7 @@ def test_decoded_embeddings_of_the_prior_are_the_samples_of_the_model(make):
 
 def test_codes_of_a_prior_become_their_vectors():
     model = tiny_models.vq_vae(zoo.quantizers.VectorQuantizer(16, 3, seed=0))  # one of its own
-    model.prior = zoo.priors.PixelCNN(16, (2, 2), filters=8, blocks=1)
+    model.prior = zoo.priors.Transformer(16, (2, 2), width=8, depth=1, heads=1)
     embedded = prior_embeddings(model, 3, seed=5)
     np.testing.assert_allclose(model.decode_embedding(embedded), model.sample(3, seed=5), atol=1e-5)
 

@@ -45,7 +45,8 @@ def results(output):
     for path in sorted(output.rglob("history.csv")):
         with open(path, newline="") as file:
             history += [
-                {name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)
+                {name: value for name, value in row.items() if not name.endswith("seconds")}
+                for row in csv.DictReader(file)
             ]
     return weights, history, json.loads((output / "metrics.json").read_text())["test"]
 

@@ -41,7 +41,8 @@ def results(output, prior):
     for path in ("history.csv", *(["prior_transformer/history.csv"] if prior else [])):
         with open(output / path, newline="") as file:
             rows += [
-                {name: float(value) for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)
+                {name: float(value) for name, value in row.items() if not name.endswith("seconds")}
+                for row in csv.DictReader(file)
             ]
     return model.variables, rows, test
 

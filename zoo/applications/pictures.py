@@ -72,12 +72,12 @@ def save_image(path: PathLike, image: ArrayLike, scale: int = 1) -> pathlib.Path
         >>> zoo.applications.save_image("samples.png", zoo.applications.grid(images), scale=2)
         PosixPath('samples.png')
     """
-    path = _path(path, STILLS)
+    target = _path(path, STILLS)
     (picture,) = _pillow(np.asarray(image)[None], scale)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with files.replacing(path) as scratch:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with files.replacing(target) as scratch:
         picture.save(scratch)
-    return path
+    return target
 
 
 def save_images(folder: PathLike, images: ArrayLike, names: Sequence[str] | None = None) -> list[pathlib.Path]:
@@ -132,17 +132,17 @@ def save_animation(path: PathLike, frames: ArrayLike, frames_per_second: float =
         >>> zoo.applications.save_animation("walk.gif", images[:4], scale=4)
         PosixPath('walk.gif')
     """
-    path = _path(path, ANIMATIONS)
+    target = _path(path, ANIMATIONS)
     rate = checks.number("frames_per_second", frames_per_second, 0.0, 50.0, open_low=True)
     first, *rest = _pillow(np.asarray(frames), scale)
-    options = {"lossless": True} if path.suffix.lower() == ".webp" else {}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with files.replacing(path) as scratch:
+    options = {"lossless": True} if target.suffix.lower() == ".webp" else {}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with files.replacing(target) as scratch:
         first.save(scratch, save_all=True, append_images=rest, duration=round(1000 / rate), loop=0, **options)
-    return path
+    return target
 
 
-def _path(path, endings):
+def _path(path: PathLike, endings: Sequence[str]) -> pathlib.Path:
     path = pathlib.Path(path)
     if path.suffix.lower() not in endings:
         checks.fail("path", f"a file that ends in {', '.join(endings)}", str(path))

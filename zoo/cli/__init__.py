@@ -13,9 +13,8 @@ from types import ModuleType
 
 # In the order of `--help`.
 COMMANDS = (
-    *("list", "sample", "reconstruct", "interpolate", "traverse", "explore"),
-    *("anomaly", "impute", "denoise"),
-    *("diagnose", "export", "train"),
+    *("list", "sample", "reconstruct", "interpolate", "traverse", "explore", "anomaly", "impute", "denoise"),
+    *("evaluate", "diagnose", "export", "train"),
 )
 
 
@@ -25,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         int, the exit status: 0; 2 for wrong input, with one line on standard error; 130 after Ctrl-C.
     """
-    argv = sys.argv[1:] if argv is None else list(argv)
+    argv = sys.argv[1:] if argv is None else [*argv]  # `list` is a command here
     chosen = argv[:1] if argv[:1] and argv[0] in COMMANDS else COMMANDS
     args = _parser({name: importlib.import_module(f"zoo.cli.{name}") for name in chosen}).parse_args(argv)
     try:

@@ -67,5 +67,5 @@ def _attributes(name, given, number):
     return values.astype(np.float32)
 
 
-def _fail(name, expected, given) -> NoReturn:
+def _fail(name: str, expected: str, given: Sequence[str]) -> NoReturn:
     raise ValueError(f"Expected {name} to be {expected}. Received: {' '.join(given)}")

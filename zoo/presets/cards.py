@@ -6,6 +6,8 @@ from typing import Any
 
 from zoo.evaluation.figures import Figure
 
+# The names of TFDS's datasets at the Hugging Face hub.
+HUB = {"mnist": "ylecun/mnist", "fashion_mnist": "zalando-datasets/fashion_mnist", "cifar10": "uoft-cs/cifar10"}
 TAGS = ("variational-autoencoder", "vae", "tensorflow", "tflite")
 
 
@@ -14,8 +16,8 @@ def readme(card: Mapping[str, Any]) -> str:
 
     Args:
         card: dict, the content of `card.json`. `name`, `description`, `license` and `model` are needed; `datasets`,
-            `tags`, `results`, `command`, `commit`, `date`, `seed`, `machine`, `training_data`, `wall_seconds`,
-            `cpu_seconds`, `limits` and `picture` are used if they are there.
+            `tags`, `results`, `command`, `commit`, `date`, `seed`, `machine`, `training_data`, `training_seconds`,
+            `training_cpu_seconds`, `limits` and `picture` are used if they are there.
     """
     parts = [_head(card), f"# {card['name']}", card["description"], *_picture(card), _use(card), *_results(card)]
     return "\n\n".join([*parts, *_training(card), *_limits(card)]) + "\n"
@@ -23,7 +25,7 @@ def readme(card: Mapping[str, Any]) -> str:
 
 def _head(card: Mapping[str, Any]) -> str:
     lines = ["---", "library_name: keras", f"license: {card['license'].lower()}"]
-    lines += _list("datasets", card.get("datasets", ()))
+    lines += _list("datasets", [HUB.get(name, name) for name in card.get("datasets", ())])
     lines += _list("tags", (*TAGS, *(tag for tag in card.get("tags", ()) if tag not in TAGS)))
     lines += _model_index(card) if card.get("results") else []
     return "\n".join([*lines, "---"])
@@ -103,8 +105,8 @@ def _training(card):
         ("Date", card.get("date")),
         ("Seed", card.get("seed")),
         ("Machine", card.get("machine")),
-        ("Wall time", _duration(card.get("wall_seconds"))),
-        ("CPU time", _duration(card.get("cpu_seconds"))),
+        ("Wall time", _duration(card.get("training_seconds"))),
+        ("CPU time", _duration(card.get("training_cpu_seconds"))),
     ]
     rows = [f"- {name}: {value}" for name, value in facts if value is not None]
     return ["\n".join(["## Training", "", *rows])]

@@ -1,17 +1,18 @@
-"""Exports the model of a run in both formats, with a card that says what it is and where it comes from."""
+"""Exports the model of a run in both formats, as a preset with a card of its origin."""
 
 import datetime
 import pathlib
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
 
-from zoo import data
-from zoo.runtime import files
+from zoo import data, presets
 
 _MEASURED_ON = 32  # test images that check the exports and measure the quantisation
 
@@ -20,19 +21,21 @@ def export_all(
     folder: pathlib.Path,
     model: keras.Model,
     test_images: data.Images,
-    about: Mapping[str, str],
+    about: Mapping[str, Any],
     seed: int,
     metrics: Mapping[str, object],
 ) -> None:
-    """Writes the SavedModel, `model.tflite`, `model_int8.tflite` and `card.json` to a folder.
+    """Writes the SavedModel, `model.tflite`, `model_int8.tflite` and the other files of a preset to a folder.
 
-    The SavedModel takes the next free version number. A server can keep the previous version loaded.
+    `zoo.from_preset(folder)` loads the model. The SavedModel takes the next free version number. A server can keep the
+    previous version loaded.
 
     Args:
         folder: path.
         model: a trained model of the zoo.
         test_images: `zoo.data.Images`; the first of them check the exports.
-        about: dict with the recipe's `name`, a `description`, and the `training_data` in words.
+        about: dict with the recipe's `name`, a `description`, the `training_data` in words, `datasets`, their names in
+            TFDS, and `binarization`.
         seed: int, the seed of the run.
         metrics: dict, the content of `metrics.json`.
     """
@@ -41,22 +44,28 @@ def export_all(
     if labels is not None:
         labels = labels[:_MEASURED_ON]
     about = {**about, "author": "VAE zoo", "license": "Apache-2.0"}
-    measured = {"images": images, "labels": labels, "metadata": about}
+    metadata = {key: value for key, value in about.items() if key != "datasets"}
+    measured = {"images": images, "labels": labels, "metadata": metadata}
     version = model.export(folder, **measured)
-    written = [version.relative_to(folder)]
     for name, quantization in (("model.tflite", None), ("model_int8.tflite", "int8")):
         model.export(folder / name, format="litert", quantization=quantization, **measured)
-        written.append(pathlib.Path(name))
+    shutil.copyfile(folder.parent / "history.csv", folder / "history.csv")
     card = {
         **about,
         "command": command(about["name"]),
         "commit": commit(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "seed": seed,
+        **_binarization(metrics.get("flags")),
         **{name: value for name, value in metrics.items() if name not in ("recipe", "flags")},
-        "files": {str(path): _digest(folder / path) for path in _files(folder, written)},
     }
-    files.write_json(folder / "card.json", card)
+    presets.add_manifest(folder, model, version.name, card)
+
+
+def _binarization(flags):
+    """How the run made its images binary: `python -m zoo evaluate` measures the model on such images."""
+    how = (flags or {}).get("binarization", "none")
+    return {} if how == "none" else {"binarization": how}
 
 
 def command(recipe_name: str) -> str:
@@ -73,13 +82,3 @@ def commit() -> str | None:
     except OSError:  # no git
         return None
     return done.stdout.strip() or None
-
-
-def _files(folder, written):
-    for path in written:
-        inside = sorted(file for file in (folder / path).rglob("*") if file.is_file())
-        yield from (file.relative_to(folder) for file in inside) if inside else (path,)
-
-
-def _digest(path):
-    return {"bytes": path.stat().st_size, "sha256": files.sha256(path)}

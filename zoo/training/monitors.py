@@ -155,7 +155,9 @@ class SaveCheckpoints(keras.callbacks.Callback):
         self._position, self._checkpoints = position, checkpoints
         self._seconds, self._agree, self._chief = seconds, agree, chief
         self._last = time.monotonic()
-        self._began = self._last - (history[-1]["seconds"] if history else 0.0)
+        before = history[-1] if history else {}
+        self._began = self._last - before.get("seconds", 0.0)
+        self._cpu_began = time.process_time() - before.get("cpu_seconds", 0.0)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         if self._agree(self._position.step, int(time.monotonic() - self._last > self._seconds)):
@@ -166,9 +168,12 @@ class SaveCheckpoints(keras.callbacks.Callback):
         self.save()
 
     def add(self, epoch: int, figures: dict[str, float]) -> None:
-        """Adds a row to the history. Its seconds count from the first start of the run, without the pauses."""
-        seconds = time.monotonic() - self._began
-        self.history.append({"epoch": epoch, "step": self._position.step, **figures, "seconds": seconds})
+        """Adds a row to the history. Its seconds count from the first start of the run, without the pauses.
+
+        `cpu_seconds` are those of all cores together, in this process.
+        """
+        times = {"seconds": time.monotonic() - self._began, "cpu_seconds": time.process_time() - self._cpu_began}
+        self.history.append({"epoch": epoch, "step": self._position.step, **figures, **times})
 
     def save(self) -> None:
         metrics = [variable.numpy().tolist() for variable in self.model.metrics_variables]

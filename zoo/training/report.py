@@ -56,6 +56,8 @@ def finish(
             "name": recipe.name,
             "description": recipe.description.splitlines()[0],
             "training_data": _training_data(recipe, flags),
+            "datasets": [recipe.dataset] if recipe.dataset else [],
+            "binarization": flags.binarization,
         }
         card.export_all(flags.output / "export", model, splits.test, about, flags.seed, metrics)
     print("test: " + "  ".join(f"{name} {value:.4g}" for name, value in metrics["test"].items()))

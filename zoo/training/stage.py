@@ -18,6 +18,8 @@ from zoo.training import monitors, optimizer
 from zoo.training.checkpoints import Checkpoints, OtherRun, OutOfDate
 from zoo.training.recipe import Regime
 
+_NO_FIGURES = ("epoch", "step", "seconds", "cpu_seconds")
+
 
 class Plan:
     """The number of steps and epochs of a stage."""
@@ -185,7 +187,8 @@ def summary(history: History) -> dict[str, object]:
         "epochs": last["epoch"],
         "steps": last["step"],
         "training_seconds": round(last["seconds"], 1),
-        "train": {name: value for name, value in last.items() if name not in ("epoch", "step", "seconds")},
+        "training_cpu_seconds": round(last["cpu_seconds"], 1) if "cpu_seconds" in last else None,
+        "train": {name: value for name, value in last.items() if name not in _NO_FIGURES},
     }
 
 

@@ -12,6 +12,11 @@ from zoo.runtime import checks, files
 from zoo.runtime.types import ArrayLike, Labels, PathLike
 
 METHODS = ("latents", "pca", "umap")
+# Of the classes, here and on the page: matplotlib's tab10, then the pale half of tab20.
+COLOURS = (
+    *("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf"),
+    *("#aec7e8", "#ffbb78", "#98df8a", "#ff9896", "#c5b0d5", "#c49c94", "#f7b6d2", "#c7c7c7", "#dbdb8d", "#9edae5"),
+)
 
 
 class Map(NamedTuple):
@@ -85,7 +90,7 @@ def plot_map(path: PathLike, points: Map, labels: ArrayLike | None = None) -> pa
     Args:
         path: path of a .png, .svg or .pdf file.
         points: from `latent_map`.
-        labels: int `[N]`, or None for one colour.
+        labels: int or float `[N]`, or None for one colour. More than 20 values are shown as shades.
 
     Returns:
         the path.
@@ -105,9 +110,17 @@ def plot_map(path: PathLike, points: Map, labels: ArrayLike | None = None) -> pa
     figure = Figure(figsize=(7, 5.5), layout="constrained")
     axes = figure.subplots()
     size = max(3.0, min(20.0, 20_000 / len(points.points)))
-    drawn = axes.scatter(*points.points.T, c=labels, s=size, cmap=None if labels is None else "tab10")
-    if labels is not None:
-        axes.legend(*drawn.legend_elements(num=None), loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
+    right, up = points.points.T
+    classes = np.zeros(0) if labels is None else np.unique(labels)
+    if labels is None or len(classes) > len(COLOURS):
+        drawn = axes.scatter(right, up, c=labels, s=size)
+        if labels is not None:
+            figure.colorbar(drawn)
+    else:
+        axes.scatter(right, up, c=np.array(COLOURS)[np.searchsorted(classes, labels)], s=size)
+        for colour, name in zip(COLOURS, classes):
+            axes.scatter([], [], c=colour, label=str(name))
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
     axes.set_xlabel(points.axes[0])
     axes.set_ylabel(points.axes[1])
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,6 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const at = (id) => document.getElementById(id);
 const [height, width] = data.size;
-const COLOURS = [
-  "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf",
-  "#aec7e8", "#ffbb78", "#98df8a", "#ff9896", "#c5b0d5", "#c49c94", "#f7b6d2", "#c7c7c7", "#dbdb8d", "#9edae5",
-];
 const hidden = new Set();
 const state = { example: 0, start: 0, pinned: false };
 
@@ -45,7 +41,7 @@ function place([x, y]) {
 }
 
 const visible = (index) => !data.labels || !hidden.has(data.labels[index]);
-const colour = (index) => COLOURS[data.labels ? data.labels[index] % COLOURS.length : 0];
+const colour = (index) => data.colours[data.labels ? data.labels[index] : 0];
 
 function drawMap() {
   const ratio = window.devicePixelRatio || 1;
@@ -112,7 +108,7 @@ at("axes").textContent = `Right: ${data.axes[0]}. Up: ${data.axes[1] || "nothing
 
 data.classes.forEach((name, index) => {
   const dot = document.createElement("i");
-  dot.style.setProperty("--colour", COLOURS[index % COLOURS.length]);
+  dot.style.setProperty("--colour", data.colours[index]);
   const button = Object.assign(document.createElement("button"), { type: "button" });
   button.append(dot, name);
   button.setAttribute("aria-pressed", "true");

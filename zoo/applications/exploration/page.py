@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from zoo.applications._latents import LatentStatistics, latent_statistics, own_labels
-from zoo.applications.exploration.maps import latent_map
+from zoo.applications.exploration.maps import COLOURS, latent_map
 from zoo.applications.pictures import grid, pixels
 from zoo.applications.traversal import starting_point
 from zoo.runtime import checks, files
@@ -21,7 +21,6 @@ from zoo.runtime.types import ArrayLike, Arrays, Labels, PathLike
 
 MOST_PIXELS = 4_000_000  # of all pictures of the page; as PNG files a few megabytes
 MOST_NUMBERS = 200_000  # of the embeddings that the page holds to decode from, where it is served
-MOST_CLASSES = 20
 
 
 def explore(
@@ -81,11 +80,12 @@ def explore(
     if labels is not None and len(labels) != len(x):
         checks.fail("labels", f"one for each of {len(x)} images", f"{len(labels)} labels")
     x, labels = x[:number].astype(np.float32), None if labels is None else labels[:number]
-    taken = own_labels(model, labels)
+    taken = None if own_labels(model, labels) is None else labels
     statistics = latent_statistics(model, x, taken)
     places = latent_map(model, x, taken, method)
     content = {
         "title": title or f"{type(model).__name__} of {number} examples",
+        "colours": COLOURS,
         "axes": places.axes,
         "points": _rounded(places.points),
         "size": x.shape[1:3],
@@ -110,7 +110,7 @@ def _classes(labels, names):
     if labels is None or labels.ndim != 1 or labels.dtype.kind not in "iu":
         return {"labels": None, "classes": []}
     classes = np.unique(labels)
-    if len(classes) > MOST_CLASSES:
+    if len(classes) > len(COLOURS):
         return {"labels": None, "classes": []}
     if names is not None and len(names) <= classes.max():
         checks.fail("class_names", f"a name for each of {classes.max() + 1} classes", list(names))

@@ -1,0 +1,37 @@
+import yaml
+
+from zoo.presets import cards
+
+CARD = {
+    "name": "small",
+    "description": 'A "small" VAE: of digits',
+    "license": "Apache-2.0",
+    "model": "VAE",
+    "datasets": ["mnist"],
+    "tags": ["mnist", "vae"],
+    "command": "python recipes/mnist_vae.py",
+    "training_seconds": 600,
+    "limits": "Digits only.",
+    "results": [
+        {"name": "elbo", "value": -83.1, "error": 0.25, "unit": "nats", "split": "test", "num_examples": 100},
+        {"name": "mse", "value": 0.01, "split": "validation", "about": "mean"},
+    ],
+}
+
+
+def test_the_head_is_yaml_with_a_model_index():
+    text = cards.readme(CARD)
+    head = yaml.safe_load(text.split("---\n")[1])
+    assert (head["library_name"], head["license"], head["datasets"]) == ("keras", "apache-2.0", ["ylecun/mnist"])
+    assert head["tags"].count("vae") == 1 and "mnist" in head["tags"]
+    (model,) = head["model-index"]
+    assert model["name"] == "small"
+    assert [result["dataset"]["split"] for result in model["results"]] == ["test", "validation"]
+    assert model["results"][0]["metrics"] == [{"type": "elbo", "value": -83.1, "name": "elbo (nats)"}]
+
+
+def test_the_text_has_results_and_training():
+    text = cards.readme(CARD)
+    assert "| elbo | -83.10 ± 0.25 nats | 100 test examples |  |" in text
+    assert "- Wall time: 10 minutes" in text and "Digits only." in text
+    assert "## Results" not in cards.readme({key: value for key, value in CARD.items() if key != "results"})

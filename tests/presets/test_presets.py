@@ -1,0 +1,186 @@
+"""Presets of a small model: found by name, folder and hub; damaged, missing and foreign files are named."""
+
+import json
+import pathlib
+import shutil
+import sys
+import types
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+import zoo
+from zoo import networks, presets
+from zoo.presets import manifest, saving
+from zoo.runtime import shipped
+
+CARD = {"name": "small", "description": "A small VAE", "license": "MIT"}
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    encoder, decoder = networks.mlp_encoder((4, 4, 1), 2, (8,)), networks.mlp_decoder((4, 4, 1), 2, (8,))
+    return zoo.VAE(encoder, decoder, free_bits=0.25, seed=3)
+
+
+@pytest.fixture(scope="module")
+def saved(model, tmp_path_factory):
+    return zoo.save_preset(model, tmp_path_factory.mktemp("saved") / "small", "A small VAE", {"license": "MIT"})
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    return pathlib.Path(shutil.copytree(saved, tmp_path / "small"))
+
+
+def test_saved_and_loaded(model, saved):
+    loaded = zoo.from_preset(saved)
+    assert loaded.free_bits == 0.25
+    np.testing.assert_array_equal(loaded.sample(3, seed=7), model.sample(3, seed=7))
+    names = {path.name for path in saved.iterdir()}
+    assert names >= {"1", "model_int8.tflite", "config.json", "card.json", "README.md", "preset.json", "rest.npz"}
+    assert not [path for path in saved.rglob(".*")]
+    listed = {str(path.relative_to(saved)) for path in saved.rglob("*") if path.is_file()} - {"preset.json"}
+    assert set(manifest.read(saved).files) == listed
+    manifest.check(saved, manifest.read(saved))
+
+
+def test_a_loaded_model_trains_on(saved):
+    loaded = zoo.from_preset(saved)
+    loaded.compile(keras.optimizers.Adam(1e-2))
+    x = np.random.default_rng(0).random((16, 4, 4, 1)).astype(np.float32)
+    before = loaded.evaluate(x, verbose=0, return_dict=True)["loss"]
+    loaded.fit(x, epochs=20, verbose=0)
+    assert loaded.evaluate(x, verbose=0, return_dict=True)["loss"] < before
+
+
+def test_of_a_class(saved):
+    assert isinstance(zoo.VAE.from_preset(saved), zoo.VAE)
+    with pytest.raises(ValueError, match="Expected `preset` to be a CVAE. Received: preset='.*small, a VAE'"):
+        zoo.CVAE.from_preset(saved)
+
+
+def test_the_readme_has_the_head_of_hugging_face(saved):
+    lines = (saved / "README.md").read_text().splitlines()
+    assert lines[0] == "---" and "---" in lines[1:]
+    assert {"library_name: keras", "license: mit"} <= set(lines)
+
+
+@pytest.mark.parametrize("name", ["config.json", "rest.npz", "1/variables/variables.data-00000-of-00001"])
+def test_a_damaged_file_is_named(folder, name):
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(presets.PresetError, match=f"{pathlib.Path(name).name} to have the SHA-256"):
+        zoo.from_preset(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "rest.npz", "1/variables/variables.index"])
+def test_a_missing_or_shorter_file_is_named(folder, name):
+    (folder / name).write_bytes((folder / name).read_bytes()[:-1])
+    with pytest.raises(presets.PresetError, match=f"{pathlib.Path(name).name} to have .* bytes"):
+        zoo.from_preset(folder)
+    (folder / name).unlink()
+    with pytest.raises(presets.PresetError, match=f"Expected the file {name} in the preset"):
+        zoo.from_preset(folder)
+
+
+def test_a_file_of_another_preset_is_named(folder, model):
+    other = json.loads((folder / "config.json").read_text())
+    other["config"]["free_bits"] = 0.5
+    (folder / "config.json").write_text(json.dumps(other))
+    with pytest.raises(presets.PresetError, match="The file is damaged, or from another preset"):
+        zoo.from_preset(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("{", "to be JSON"),
+        ("[]", "to hold a JSON object"),
+        ("{}", "without a `format`"),
+        ('{"format": 1}', "to be the manifest of a preset"),
+        ('{"format": 2, "versions": {"vae-zoo": "0.9"}}', "written by vae-zoo 0.9. Run: pip install --upgrade vae-zoo"),
+    ],
+)
+def test_a_wrong_manifest(folder, content, expected):
+    (folder / "preset.json").write_text(content)
+    with pytest.raises(presets.PresetError, match=expected):
+        zoo.from_preset(folder)
+
+
+def test_a_folder_that_is_no_preset(tmp_path):
+    with pytest.raises(presets.PresetError, match="a folder with nothing"):
+        zoo.from_preset(tmp_path)
+    with pytest.raises(presets.PresetError, match="Expected the folder of a preset. Received: .*, which is no folder"):
+        zoo.from_preset(tmp_path / "missing")
+
+
+def test_an_unknown_name_gets_the_nearest(saved, monkeypatch):
+    monkeypatch.setattr(shipped, "folder", lambda: saved.parent)
+    assert zoo.list_presets() == {"small": "A small VAE"}
+    assert presets.find("small") == saved
+    with pytest.raises(presets.PresetError, match="Received: 'smal'. Did you mean 'small'. There are small."):
+        zoo.from_preset("smal")
+
+
+@pytest.mark.parametrize(
+    ("address", "package", "function", "asked"),
+    [
+        ("hf://user/small", "huggingface_hub", "snapshot_download", "user/small"),
+        ("kaggle://user/small/keras/base", "kagglehub", "model_download", "user/small/keras/base"),
+    ],
+)
+def test_hubs(saved, monkeypatch, address, package, function, asked):
+    """By clients that stand in for those of the hubs: no network is used."""
+    calls = []
+
+    def download(name):
+        calls.append(name)
+        return str(saved)
+
+    client = types.ModuleType(package)
+    client.__spec__ = types.SimpleNamespace(name=package)
+    setattr(client, function, download)
+    monkeypatch.setitem(sys.modules, package, client)
+    assert presets.find(address) == saved
+    assert calls == [asked]
+
+    def fail(name):
+        raise RuntimeError("404: no such repository")
+
+    setattr(client, function, fail)
+    with pytest.raises(presets.PresetError, match=f"Expected a preset at {address}. Received: RuntimeError: 404"):
+        presets.find(address)
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"pip install 'vae-zoo\[hub\]'"):
+        presets.find(address)
+
+
+def test_a_folder_in_the_format_of_keras(model, tmp_path):
+    model.save(tmp_path / "m.keras")
+    zipfile.ZipFile(tmp_path / "m.keras").extractall(tmp_path / "folder")
+    np.testing.assert_array_equal(zoo.from_preset(tmp_path / "folder").sample(2, seed=1), model.sample(2, seed=1))
+
+
+def test_save_preset_refuses_what_it_would_destroy(model, tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(ValueError, match="to be the folder of a preset, an empty folder, or a new one"):
+        zoo.save_preset(model, tmp_path, "A small VAE")
+    with pytest.raises(ValueError, match="Expected `folder` to be a folder"):
+        zoo.save_preset(model, tmp_path / "letter.txt", "A small VAE")
+    with pytest.raises(ValueError, match="Expected `description` to be a text of one line"):
+        zoo.save_preset(model, tmp_path / "new", "A\nVAE")
+    with pytest.raises(ValueError, match="Expected `card` to be a dict that JSON can hold"):
+        zoo.save_preset(model, tmp_path / "new", "A VAE", {"seed": {1}})
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_update_card(folder):
+    saving.update_card(folder, {**CARD, "model": "VAE", "description": "Another text"})
+    assert "Another text" in (folder / "README.md").read_text()
+    manifest.check(folder, manifest.read(folder))
