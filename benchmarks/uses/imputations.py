@@ -54,6 +54,8 @@ def masked_model(flags, name, images):
     def first():
         return models.kept(flags, f"{name}_masked", make, batches, len(images), 7, rate=2e-3)
 
+    if not flags.further:
+        return first()
     return models.kept(flags, f"{name}_masked_further", first, batches, len(images), 8)
 
 
