@@ -130,6 +130,12 @@ def discretized_logistic_log_prob(x: Array, mean: Array, log_scale: Array) -> Te
     return sum_per_example(_logistic_bin_log_prob(x, mean, log_scale))
 
 
+def discretized_logistic_sample(mean: Array, log_scale: Array, uniform: Array) -> Tensor:
+    """Samples of `discretized_logistic_log_prob`, on the grid k/255; `uniform` in (0, 1), of `mean`'s shape."""
+    x = mean + ops.exp(log_scale) * (ops.log(uniform) - ops.log(1.0 - uniform))
+    return ops.clip(ops.round(255.0 * x), 0.0, 255.0) / 255.0
+
+
 def mixture_size(channels: int, components: int) -> int:
     """Parameters per pixel of `discretized_logistic_mixture_*`: 3 per component for grey, 10 for colour."""
     return components * (1 + 2 * channels + channels * (channels - 1) // 2)
@@ -194,3 +200,21 @@ def discretized_logistic_mixture_mean(params: Array, channels: int, components: 
     for c in range(channels):
         locations.append(ops.clip(_coupled_mean(means, coupling, locations, c), 0.0, 1.0))
     return ops.stack([ops.sum(weights * location, axis=-1) for location in locations], axis=-1)
+
+
+def discretized_logistic_mixture_sample(params: Array, channels: int, components: int, uniform: Array) -> Tensor:
+    """Samples of the mixture, on the grid k/255: `[B,H,W,C]`.
+
+    Args:
+        params: as in `discretized_logistic_mixture_log_prob`.
+        uniform: float32 `[B,H,W,K+C]` in (0, 1): K numbers choose a component, and one draws each channel.
+    """
+    logits, means, log_scales, coupling = _mixture_parameters(params, channels, components)
+    gumbel = -ops.log(-ops.log(uniform[..., :components]))
+    chosen = ops.one_hot(ops.argmax(logits + gumbel, axis=-1), components)
+    x: list[Tensor] = []
+    for c in range(channels):
+        mean = ops.sum(chosen * _coupled_mean(means, coupling, [each[..., None] for each in x], c), axis=-1)
+        log_scale = ops.sum(chosen * log_scales[..., c, :], axis=-1)
+        x.append(discretized_logistic_sample(mean, log_scale, uniform[..., components + c]))
+    return ops.stack(x, axis=-1)

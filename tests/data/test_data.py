@@ -135,7 +135,7 @@ def test_validation_size(number, held_out):
 @pytest.mark.parametrize("name", data.SAMPLES)
 @pytest.mark.parametrize("image_size", [None, (16, 12)])
 def test_records_read_in_batches_are_what_tfds_reads(monkeypatch, name, image_size):
-    builder = sources._prepared(name, sources.SAMPLE_DIR)
+    builder = sources.prepared(name, sources.SAMPLE_DIR)
     read = [sources._read(builder, split, data.Source(), image_size, None) for split in ("train", "test")]
     monkeypatch.setattr(type(builder), "as_dataset", None)  # not used so far
     sources._read(builder, "test", data.Source(), image_size, None)

@@ -349,7 +349,7 @@ def test_image_size_is_checked_before_a_file_is_read(tmp_path, image_size):
 
 @pytest.mark.parametrize("image_size", SIZES)
 def test_image_size_of_a_dataset_is_checked_before_it_is_fetched(monkeypatch, image_size):
-    monkeypatch.setattr(sources, "_prepared", None)
+    monkeypatch.setattr(sources, "prepared", None)
     message = f"Expected `image_size` to be an integer >= 1, or a pair (H, W) of them. Received: {image_size=}"
     with pytest.raises(ValueError, match=re.escape(message)):
         data.load("mnist", image_size=image_size, sample=True)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.evaluation import log_prob
+from zoo.evaluation import importance_bound, likelihood, likelihood_figures, log_prob
 
 SIGMA = 0.5
 W = np.array([[0.6, 0.2], [-0.4, 0.3], [0.2, 0.6], [0.8, -0.15]])
@@ -119,3 +119,55 @@ def test_a_conditional_model_is_given_its_labels():
     expected = network.log_prob(images, seed=3, labels=labels).numpy().mean()
     np.testing.assert_allclose(result["log_prob"], expected, rtol=1e-5)
     assert abs(log_prob(network, [(images, labels[::-1])], seed=3)["log_prob"] - expected) > 1e-4
+
+
+def test_samples_in_chunks_converge_to_the_likelihood(monkeypatch):
+    network = model(0.4, 1.5)
+    monkeypatch.setattr(likelihood, "_SAMPLES_AT_ONCE", 300)
+    steps = []
+    bound = importance_bound(network, IMAGES, num_samples=1000, seed=2, progress=lambda *each: steps.append(each))
+    np.testing.assert_allclose(bound, exact_log_prob(IMAGES), rtol=0, atol=0.15)
+    assert steps == [(1800, 6000), (3600, 6000), (5400, 6000), (6000, 6000)]
+
+
+def test_chunks_draw_their_own_noise(monkeypatch):
+    """Two chunks of one sample are a bound with two samples: not the bound of one sample twice."""
+    network = model(0.4, 1.5)
+    monkeypatch.setattr(likelihood, "_SAMPLES_AT_ONCE", 1)
+    one, two = (importance_bound(network, IMAGES, num_samples=number) for number in (1, 2))
+    seeds = zoo.random.row_seeds(0, 6)
+    parts = [network.bound(IMAGES, zoo.random.fold_in(seeds, k), num_samples=1).numpy() for k in (0, 1)]
+    np.testing.assert_allclose(one, parts[0], rtol=1e-5)
+    np.testing.assert_allclose(two, np.logaddexp(*np.float64(parts)) - math.log(2), rtol=1e-5)
+    assert np.abs(parts[0] - parts[1]).min() > 1e-5
+
+
+def test_figures_of_continuous_latents():
+    images = np.repeat(IMAGES, 40, axis=0)
+    figures = {figure.name: figure for figure in likelihood_figures(model(0.4), images, num_samples=20, split="val")}
+    assert list(figures) == ["elbo", "rate", "distortion", "active_units", "log_prob"]
+    elbo, bound = figures["elbo"], figures["log_prob"]
+    m = (images.reshape(-1, 4) - CENTRE) @ (POSTERIOR_VAR * W / SIGMA**2) + 0.4
+    kl = 0.5 * (POSTERIOR_VAR + m**2 - 1 - np.log(POSTERIOR_VAR)).sum(axis=1)
+    np.testing.assert_allclose(figures["rate"].value, kl.mean(), rtol=1e-4)
+    assert abs(elbo.value - exact_elbo(images, 0.4).mean()) < 4 * elbo.error < 0.8
+    assert elbo.value < bound.value < exact_log_prob(images).mean() + 0.05
+    np.testing.assert_allclose(elbo.value, -(figures["rate"].value + figures["distortion"].value), rtol=1e-6)
+    assert (elbo.unit, elbo.split, elbo.num_examples, elbo.seed) == ("nats", "val", 240, 0)
+    assert bound.about == "20 importance samples" and bound.error > 0
+    assert figures["active_units"].value == 2 and figures["active_units"].about == "of 2 latents"
+
+
+def test_bits_per_dim_of_eight_bit_values_and_the_kl_of_layers(hierarchical):
+    encoder = zoo.networks.mlp_encoder((2, 2, 1), 2, hidden=())
+    decoder = zoo.networks.mlp_decoder((2, 2, 2), 2, hidden=())
+    network = zoo.VAE(encoder, decoder, "discretized_logistic")
+    images = np.round(np.clip(IMAGES, 0, 1) * 255) / np.float32(255)
+    figures = {figure.name: figure.value for figure in likelihood_figures(network, images, num_samples=2)}
+    np.testing.assert_allclose(figures["bits_per_dim"], -figures["elbo"] / (4 * math.log(2)), rtol=1e-6)
+    np.testing.assert_allclose(figures["log_prob_bits_per_dim"], -figures["log_prob"] / (4 * math.log(2)), rtol=1e-6)
+    x = np.random.default_rng(0).uniform(size=(5, 4, 4, 1)).astype("float32")
+    figures = {figure.name: figure.value for figure in likelihood_figures(hierarchical, x, num_samples=2)}
+    layers = [value for name, value in figures.items() if name.startswith("kl_")]
+    assert len(layers) == 2
+    np.testing.assert_allclose(sum(layers), figures["rate"], rtol=1e-4)

@@ -73,7 +73,7 @@ def test_each_figure_is_of_the_sets_that_it_names():
         "frechet_distance of reconstructions": embed(test / 255.0 * 0.8),
         "frechet_distance of test images": embed(test),
     }.items():
-        expected = frechet_distance(found, all_training, seed=3)
+        expected = frechet_distance(found, all_training)
         np.testing.assert_allclose(figures[name].value, expected["frechet_distance"], rtol=1e-4)
         np.testing.assert_allclose(figures[name].error, expected["standard_error"], rtol=1e-3)
         assert figures[name].num_examples == len(found)
@@ -102,7 +102,7 @@ def test_a_model_with_labels_samples_those_of_training():
         sample_quality(model, training, test, judge(), 40, training_labels=labels, test_labels=labels[:20])
     )
     samples = model.sample(40, 0, labels=np.full(40, 2, "int32")).numpy()
-    expected = frechet_distance(judge().embed(samples), judge().embed(training), resamples=0)["frechet_distance"]
+    expected = frechet_distance(judge().embed(samples), judge().embed(training), groups=0)["frechet_distance"]
     np.testing.assert_allclose(figures["frechet_distance"].value, expected, rtol=1e-4)
     with pytest.raises(ValueError, match="Expected `training_labels` to be the labels of the training images"):
         sample_quality(model, training, test, judge(), 40, test_labels=labels[:20])

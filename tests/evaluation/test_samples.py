@@ -19,7 +19,7 @@ def normal(number, dims=4, seed=0, dtype="float32"):
 
 def test_the_frechet_distance_of_a_set_to_itself_is_zero():
     x = normal(500)
-    assert abs(frechet_distance(x, x, resamples=0)["frechet_distance"]) < 1e-9
+    assert abs(frechet_distance(x, x, groups=0)["frechet_distance"]) < 1e-9
 
 
 def test_the_frechet_distance_of_a_shifted_set_is_the_squared_shift():
@@ -57,13 +57,24 @@ def test_singular_covariances_give_a_real_distance():
 
 def test_the_standard_error_is_the_deviation_of_repeated_draws():
     def draw(seed):
-        return normal(400, 2, seed), normal(400, 2, seed + 1000) + 1.0
+        return normal(400, 2, seed), normal(500, 2, seed + 1000) + 1.0
 
-    repeated = np.std([frechet_distance(*draw(seed), resamples=0)["frechet_distance"] for seed in range(60)], ddof=1)
-    measured = frechet_distance(*draw(0), resamples=60)
-    assert 0.6 * repeated < measured["standard_error"] < 1.7 * repeated
-    assert measured == frechet_distance(*draw(0), resamples=60)
-    assert measured != frechet_distance(*draw(0), resamples=60, seed=1)
+    repeated = np.std([frechet_distance(*draw(seed), groups=0)["frechet_distance"] for seed in range(100)], ddof=1)
+    measured = np.mean([frechet_distance(*draw(seed))["standard_error"] for seed in range(5)])
+    np.testing.assert_allclose(measured, repeated, rtol=0.25)
+
+
+def test_the_standard_error_is_that_of_the_sets_without_each_group():
+    a, b = normal(30, 2), normal(20, 2, seed=1) + 1.0
+    variance = 0.0
+    without_a = [(a[np.arange(30) % 5 != group], b) for group in range(5)]
+    without_b = [(a, b[np.arange(20) % 5 != group]) for group in range(5)]
+    for pairs in (without_a, without_b):
+        values = [frechet_distance(*each, groups=0)["frechet_distance"] for each in pairs]
+        variance += 4 / 5 * np.square(values - np.mean(values)).sum()
+    np.testing.assert_allclose(frechet_distance(a, b, groups=5)["standard_error"], np.sqrt(variance), rtol=1e-6)
+    with pytest.raises(ValueError, match="Expected `groups` to be 0, or an integer >= 2"):
+        frechet_distance(a, b, groups=1)
 
 
 def test_equal_sets_have_full_figures():

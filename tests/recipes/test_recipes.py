@@ -17,7 +17,7 @@ from zoo import data, presets, training
 from zoo.training import options
 from zoo.training.flags import parse
 
-pytestmark = pytest.mark.usefixtures("samples_read_once")
+pytestmark = pytest.mark.usefixtures("few_samples")
 
 SCRIPTS = sorted((pathlib.Path(__file__).parents[2] / "recipes").glob("*.py"))
 SCRIPTS = [script for script in SCRIPTS if script.stem != "classifier"]  # trains no VAE: see test_classifier.py
@@ -65,7 +65,7 @@ LONGEST = ("cifar10_hvae", "cifar10_vqvae")
 
 def test_all_recipes_are_found():
     assert len(MODULES) >= 8
-    assert {*WITH_SAMPLE, *WITHOUT_SAMPLE, "image_folder_vqvae"} == set(MODULES)
+    assert {*WITH_SAMPLE, *WITHOUT_SAMPLE, "image_folder_vqvae", "sprites_factor_vae"} == set(MODULES)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -131,6 +131,7 @@ def test_recipe_ships_both_formats_with_a_card(name, tmp_path):
     card = json.loads((folder / "card.json").read_text())
     assert card["test"] == metrics["test"] and card["name"] == name and card["seed"] == 0
     assert card["command"] == f"python recipes/{name}.py" and card["training_data"].startswith("the sample of ")
+    assert card.get("binarization", "none") == metrics["flags"].get("binarization", "none")
     listed = presets.manifest.read(folder).files
     assert {"1/saved_model.pb", "model.tflite", "model_int8.tflite", "history.csv"} <= set(listed)
     for path, written in listed.items():
@@ -197,3 +198,27 @@ def test_image_folder_recipe_runs_on_five_pictures(tmp_path):
     model = check_run(tmp_path / "out", metrics, steps=2)
     assert model.encode(np.zeros((1, 32, 32, 3), np.float32)).shape == (1, 8, 8)
     assert not (tmp_path / "out" / "latents.png").exists() and (tmp_path / "out" / "codebook.png").exists()
+
+
+def test_sprites_recipe_runs(tmp_path):
+    small = ["--image-size", "8", "--images", "300", "--hidden", "8", "--latent-dim", "3", "--batch-size", "16"]
+    argv = [*small, *few_steps("sprites_factor_vae", 2), "--output", str(tmp_path)]
+    metrics = MODULES["sprites_factor_vae"].main(argv)
+    assert metrics["images"] == {"train": 300, "validation": 5000, "test": 10000}
+    model = check_run(tmp_path, metrics, steps=2)
+    assert model.embed(np.zeros((2, 8, 8, 1), np.float32)).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    "argv, kind, weights",
+    [
+        (["--method", "factor", "--gamma", "7"], zoo.FactorVAE, {"gamma": 7.0}),
+        (["--method", "beta", "--beta", "8"], zoo.BetaVAE, {"beta": 8.0}),
+        (["--method", "tc", "--images", "300"], zoo.BetaTCVAE, {"beta": 6.0, "dataset_size": 300}),
+    ],
+)
+def test_methods_of_the_sprites_recipe(argv, kind, weights, tmp_path):
+    recipe = MODULES["sprites_factor_vae"].main.recipe
+    own = parse(recipe, [*argv, "--output", str(tmp_path)]).own
+    model = recipe.build(own, recipe.shape(own), 0)
+    assert type(model) is kind and {name: getattr(model, name) for name in weights} == weights

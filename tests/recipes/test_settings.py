@@ -46,6 +46,7 @@ RECIPES = {
     },
     "mnist_vae": {"sample_epochs": 25, "batch_size": 64},
     "mnist_vqvae": {"epochs": 4, "sample_epochs": 20, "batch_size": 64},
+    "sprites_factor_vae": {"epochs": 20, "batch_size": 64, "jit_compile": True, "steps_per_execution": 50},
     "svhn_vae": {"batch_size": 64},
 }  # fmt: skip
 PRIORS = {
@@ -67,6 +68,7 @@ DATA = {
     "mnist_hvae": ("mnist", (28, 28, 1), "dynamic"),
     "mnist_vae": ("mnist", (28, 28, 1), "dynamic"),
     "mnist_vqvae": ("mnist", (28, 28, 1), None),
+    "sprites_factor_vae": (None, (32, 32, 1), None),
     "svhn_vae": ("svhn_cropped", (32, 32, 3), None),
 }
 CODEBOOK = {
@@ -128,6 +130,7 @@ MODELS = {
             "likelihood.scale": 0.218,
         },
     ),
+    "sprites_factor_vae": ("BetaTCVAE", 0, "Bernoulli", {"latent_dim": 10, "beta": 6.0, "alpha": 1.0, "gamma": 1.0}),
     "svhn_vae": ("VAE", 1681218, "DiscretizedLogisticMixture", {"latent_dim": 64, **COLOURS}),
 }  # fmt: skip
 # Width, depth, heads and dropout of the transformer; width, depth and dropout of the PixelCNN.

@@ -1,24 +1,55 @@
 """Applications of VAEs: functions that work with any model."""
 
+import importlib
+from typing import TYPE_CHECKING
+
 from zoo.applications._latents import LatentStatistics, latent_statistics, require_sampling
 from zoo.applications.arithmetic import add_attribute, attribute_direction
 from zoo.applications.augmentation import jitter, sample_labelled
+from zoo.applications.denoising import add_noise, denoise
 from zoo.applications.exploration import Map, explore, latent_map, manifold, plot_map, site
 from zoo.applications.generation import walk
+from zoo.applications.imputation import impute
 from zoo.applications.interpolation import between, interpolate
 from zoo.applications.pictures import grid, save_animation, save_image, save_images
 from zoo.applications.style_transfer import mix_levels, num_levels, relabel, vary_levels
 from zoo.applications.traversal import Traversal, traverse
 
+if TYPE_CHECKING:
+    from zoo.applications.anomaly import AnomalyDetector
+    from zoo.applications.representation import FeatureExtractor, cluster, few_label_accuracy
+
+# By module: they need scikit-learn, which takes a second to import.
+_LAZY = {
+    "AnomalyDetector": "anomaly",
+    "FeatureExtractor": "representation",
+    "cluster": "representation",
+    "few_label_accuracy": "representation",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        return getattr(importlib.import_module(f"zoo.applications.{_LAZY[name]}"), name)
+    raise AttributeError(f"module 'zoo.applications' has no attribute {name!r}")
+
+
 __all__ = [
+    "AnomalyDetector",
+    "FeatureExtractor",
     "LatentStatistics",
     "Map",
     "Traversal",
     "add_attribute",
+    "add_noise",
     "attribute_direction",
     "between",
+    "cluster",
+    "denoise",
     "explore",
+    "few_label_accuracy",
     "grid",
+    "impute",
     "interpolate",
     "jitter",
     "latent_map",

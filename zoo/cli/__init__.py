@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from types import ModuleType
 
 # In the order of `--help`.
-COMMANDS = (*("list", "sample", "reconstruct", "interpolate", "traverse", "explore", "diagnose", "export", "train"),)
+COMMANDS = (
+    *("list", "sample", "reconstruct", "interpolate", "traverse", "explore", "anomaly", "impute", "denoise"),
+    *("evaluate", "diagnose", "export", "train"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ import dataclasses
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zoo.cli import _models
 
@@ -46,7 +46,7 @@ class Data:
         scale = np.float32(255.0 if self.images.dtype == np.uint8 else 1.0)
         return self.images.astype(np.float32) / scale
 
-    def take(self, rows: Any) -> "Data":
+    def take(self, rows: "slice | np.ndarray | Sequence[int]") -> "Data":
         """Some of the images, by a slice or an array of their numbers."""
         import numpy as np
 
@@ -122,11 +122,16 @@ def load(args: argparse.Namespace, model: "keras.Model", split: str | None = Non
     return found
 
 
-def has_splits(args: argparse.Namespace) -> bool:
-    """Whether the chosen data has a training split: a dataset or a folder of pictures."""
+def dataset(args: argparse.Namespace) -> str | None:
+    """The name of the chosen dataset; None for files."""
     given = args.data or [_dataset_of(args.model)]
     path = pathlib.Path(given[0]).expanduser()
-    return len(given) == 1 and (_is_dataset(given[0], path) or path.is_dir())
+    return given[0] if len(given) == 1 and _is_dataset(given[0], path) else None
+
+
+def has_splits(args: argparse.Namespace) -> bool:
+    """Whether the chosen data has a training split: a dataset or a folder of pictures."""
+    return dataset(args) is not None or len(args.data) == 1 and pathlib.Path(args.data[0]).expanduser().is_dir()
 
 
 def _is_dataset(text, path):
@@ -138,7 +143,7 @@ def _dataset_of(model):
     named = card.get("dataset") or next(iter(card.get("datasets") or ()), None)
     if named is None:
         raise ValueError(f"Expected --data, as {model} has no card that names a dataset. Received: no --data")
-    return str(named)
+    return str(named).rpartition("/")[2]  # the hub's "ylecun/mnist" is TFDS's "mnist"
 
 
 def _positive(text):

@@ -77,5 +77,5 @@ def _load_file(path):
     return model
 
 
-def _fail(address, received) -> NoReturn:
+def _fail(address: str, received: str) -> NoReturn:
     raise ValueError(f"Expected MODEL to be {EXPECTED}. Received: {address}, {received}")

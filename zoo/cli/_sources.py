@@ -1,9 +1,11 @@
 """Splits of datasets, as a model takes them."""
 
 import difflib
+import functools
 import os
 import pathlib
 import sys
+import tempfile
 
 import keras
 import numpy as np
@@ -11,7 +13,9 @@ import numpy as np
 from zoo import data
 from zoo.cli._data import Data
 from zoo.cli._files import in_channels
-from zoo.runtime import startup
+from zoo.evaluation import FactorData
+
+SPRITES = "sprites"  # rendered by zoo.data.Sprites
 
 
 def load(name: str, model: keras.Model, split: str, data_dir: str | None, sample: bool) -> Data:
@@ -28,11 +32,10 @@ def load(name: str, model: keras.Model, split: str, data_dir: str | None, sample
     image_size = None if shape is None else (shape[0], shape[1])
     _require_known(name, data_dir)
     try:
-        with startup.quiet():
-            native = data.image_shape(name, data_dir, sample)
-            part = getattr(data.load(name, data_dir, image_size, sample), split)
+        native, splits = _loaded(name, image_size, data_dir, sample)
     except (data.DataError, RuntimeError) as error:
         raise ValueError(str(error)) from error
+    part = getattr(splits, split)
     if image_size is not None and native[:2] != image_size:
         stored = "of several sizes" if None in native[:2] else f"of {native[0]}×{native[1]} pixels"
         print(f"resized the images of {name}, {stored}, to {image_size[0]}×{image_size[1]}", file=sys.stderr)
@@ -44,10 +47,38 @@ def load(name: str, model: keras.Model, split: str, data_dir: str | None, sample
     return Data(images, part.labels, about, split, [str(number) for number in range(len(images))])
 
 
+def load_factors(name: str, model: keras.Model, data_dir: str | None) -> FactorData | None:
+    """The images of a dataset with their factors: sprites or dsprites in the size of the model; None for others."""
+    shape = model.example_shape
+    if name == SPRITES and _renders(shape):
+        return data.Sprites(shape[0])
+    if name == "dsprites" and shape == (64, 64, 1):
+        return data.load_factors(name, data_dir, disk_folder=tempfile.gettempdir())  # 3 GB of images
+    return None
+
+
+@functools.lru_cache(maxsize=1)  # the training images are asked for after the test images
+def _loaded(name, image_size, data_dir, sample):
+    """The shape of the images as they are stored, and the splits."""
+    if name == SPRITES and not sample:
+        if not _renders(image_size and (*image_size, 1)):
+            raise data.DataError(
+                f"Expected a model of images of 64, 32, 16 or 8 pixels for sprites. Received: {image_size}"
+            )
+        return (*image_size, 1), data.Sprites(image_size[0]).splits()
+    return data.image_shape(name, data_dir, sample), data.load(name, data_dir, image_size, sample)
+
+
+def _renders(shape):
+    return shape is not None and len(shape) == 3 and shape[0] == shape[1] and shape[0] in (64, 32, 16, 8)
+
+
 def _require_known(name, data_dir):
     """Raises ValueError for a name that is neither TFDS's nor a folder of prepared data. TFDS would search for 20 s."""
     import tensorflow_datasets as tfds
 
+    if name == SPRITES:
+        return
     own, known = name.split(":")[0], tfds.list_builders(with_community_datasets=False)
     folders = (data_dir, os.environ.get("TFDS_DATA_DIR"), tfds.core.constants.DATA_DIR)
     if own in known or any(folder and pathlib.Path(folder, own).is_dir() for folder in folders):

@@ -103,7 +103,7 @@ def _file(name: str) -> tuple["np.ndarray", Any]:
     return content["x"], content.get("labels")
 
 
-def _few(x: "np.ndarray", labels: Any, number: int) -> tuple["np.ndarray", Any]:
+def _few(x: Any, labels: Any, number: int) -> tuple["np.ndarray", Any]:
     """At most `number` examples, evenly spaced."""
     import numpy as np
 

@@ -2,23 +2,28 @@
 
 from zoo.data.batches import batches, code_batches, steps_per_epoch
 from zoo.data.errors import DataError
+from zoo.data.factors import FactorImages, load_factors
 from zoo.data.pictures import load_folder
 from zoo.data.sources import SAMPLES, SOURCES, Source, image_shape, load
 from zoo.data.splits import Images, Splits, binarize, cut, pixel_variance, validation_size
+from zoo.data.sprites import Sprites
 
 __all__ = [
     "SAMPLES",
     "SOURCES",
     "DataError",
+    "FactorImages",
     "Images",
     "Source",
     "Splits",
+    "Sprites",
     "batches",
     "binarize",
     "code_batches",
     "cut",
     "image_shape",
     "load",
+    "load_factors",
     "load_folder",
     "pixel_variance",
     "steps_per_epoch",

@@ -5,6 +5,7 @@ import logging
 import os
 import pathlib
 import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +15,9 @@ from zoo.data.errors import DataError
 from zoo.data.splits import Images, Splits, cut, validation_size
 from zoo.runtime import checks, disk, startup
 from zoo.runtime.types import PathLike
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
 
 SAMPLE_DIR = pathlib.Path(__file__).parent / "sample_data"
 SAMPLES = ("mnist", "fashion_mnist", "cifar10")
@@ -71,7 +75,7 @@ def load(
     if image_size is not None:
         image_size = checks.image_size("image_size", image_size)
     source = SOURCES.get(name, Source())
-    builder = _prepared(name, _folder(name, data_dir, sample))
+    builder = prepared(name, _folder(name, data_dir, sample))
     train = _read(builder, source.train, source, image_size, disk_folder)
     if source.test:
         test = _read(builder, source.test, source, image_size, disk_folder)
@@ -91,7 +95,7 @@ def image_shape(
     Raises:
         DataError: if the dataset is not available, or has no images.
     """
-    builder, source = _prepared(name, _folder(name, data_dir, sample)), SOURCES.get(name, Source())
+    builder, source = prepared(name, _folder(name, data_dir, sample)), SOURCES.get(name, Source())
     features = dict(builder.info.features)
     if "image" not in features or len(features["image"].shape) != 3:
         raise DataError(f"Expected a dataset of images. Received: {name!r}, with {', '.join(features)}")
@@ -108,7 +112,7 @@ def _folder(name, data_dir, sample):
     return SAMPLE_DIR
 
 
-def _prepared(name, data_dir):
+def prepared(name: str, data_dir: PathLike | None) -> "tfds.core.DatasetBuilder":
     """The TFDS builder of a dataset, downloaded and prepared on disk if it was not."""
     import tensorflow_datasets as tfds
 

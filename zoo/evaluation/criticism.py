@@ -1,5 +1,6 @@
 """Predictive checks: simple statistics of samples beside those of the data."""
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -32,11 +33,11 @@ def predictive_checks(
     """Compares statistics of the model's samples with those of as many examples of the data.
 
     The statistics of an example are, unless others are given: its mean; its variance; its sparsity, the share of values
-    within 1 % of the range above the lowest possible value; and for images with at least 8×8 pixels the logarithm of
-    the power of its spectrum in four radial bands (Gelman et al. 1996, "Posterior Predictive Assessment of Model
-    Fitness via Realized Discrepancies"; Gayoso et al. 2022, scvi-tools, checks a mean, a variation and the zeros in
-    this way). The samples are those of `model.sample`, the means of p(x|z), as users see them: they lack the noise of
-    the likelihood, which shows in the high bands.
+    within 1 % of the range of the lowest possible value, or of 0 for data on the real line; and for images with at
+    least 8×8 pixels the logarithm of the power of its spectrum in four radial bands (Gelman et al. 1996, "Posterior
+    Predictive Assessment of Model Fitness via Realized Discrepancies"; Gayoso et al. 2022, scvi-tools, checks a mean, a
+    variation and the zeros in this way). The samples are those of `model.sample`, the means of p(x|z), as users see
+    them: they lack the noise of the likelihood, which shows in the high bands.
 
     Args:
         model: a model of the zoo that can sample.
@@ -90,16 +91,16 @@ def default_statistics(model: keras.Model, examples: Examples) -> dict[str, Stat
     """Mean, variance and sparsity; for images of at least 8×8 also the spectrum."""
     support = model.likelihood.support
     low, high = support if support is not None else _quantiles(examples)
-    limit = low + 0.01 * (high - low)
+    origin, limit = (low if support is not None else 0.0), 0.01 * (high - low)
     found: dict[str, Statistic] = {
         "mean": lambda x: _rows(x).mean(axis=1),
         "variance": lambda x: _rows(x).var(axis=1),
-        "sparsity": lambda x: (_rows(x) <= limit).mean(axis=1),
+        "sparsity": lambda x: (np.abs(_rows(x) - origin) <= limit).mean(axis=1),
     }
     shape = examples.images.shape
     if len(shape) == 4 and min(shape[1:3]) >= 8:
         for number, band in enumerate(_BANDS):
-            found[f"spectrum_{band}"] = lambda x, number=number: log_power(x)[:, number]
+            found[f"spectrum_{band}"] = functools.partial(_band, number)
     return found
 
 
@@ -154,6 +155,10 @@ def _samples(model: Any, examples: Examples, begin: int, seed: int) -> np.ndarra
 def _quantiles(examples: Examples) -> tuple[float, float]:
     values = as_float(examples.images[:1000])
     return float(np.quantile(values, 0.001)), float(np.quantile(values, 0.999))
+
+
+def _band(number: int, x: np.ndarray) -> np.ndarray:
+    return log_power(x)[:, number]
 
 
 def _rows(x: np.ndarray) -> np.ndarray:

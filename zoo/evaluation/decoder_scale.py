@@ -37,10 +37,13 @@ def scale_misfit(model: keras.Model, examples: Examples, seed: int = 0) -> tuple
         return _of_gaussian(model, examples, seed)
     if not isinstance(likelihood, (DiscretizedLogistic, DiscretizedLogisticMixture)):
         return None
+    params_of = tf.function(lambda x, labels, seeds: _params(model, x, labels, seeds), autograph=False)
+    score = tf.function(lambda x, params, shift: ops.sum(likelihood.log_prob(x, params + shift)), autograph=False)
     totals = np.zeros(len(_FACTORS))
-    run = tf.function(lambda x, labels, seeds: _all_log_probs(model, x, labels, seeds), autograph=False)
     for _, x, labels, seeds in examples.batches(seed):
-        totals += run(x, labels, seeds).numpy()
+        params = params_of(x, labels, seeds)
+        place = _place_of_scales(likelihood, x.shape[-1], params.shape[-1])
+        totals += [float(score(x, params, tf.constant(place * np.float32(math.log(each))))) for each in _FACTORS]
     best = int(np.argmax(totals))
     gain = (totals[best] - totals[len(_FACTORS) // 2]) / (len(examples) * examples.dims)
     return _FACTORS[best], float(gain)
@@ -67,20 +70,15 @@ def _of_gaussian(model, examples, seed):
     return factor, 0.5 * (factor**2 - 1.0) - math.log(factor)
 
 
-def _all_log_probs(model, x, labels, seeds):
-    params = _params(model, x, labels, seeds)
-    likelihood = model.likelihood
-    channels = x.shape[-1]
+def _place_of_scales(likelihood, channels, size):
+    """1 for the log-scales among the `size` parameters of a pixel, 0 for the others."""
     if isinstance(likelihood, DiscretizedLogistic):
-        first, last = channels, 2 * channels
+        first, number = channels, channels
     else:  # logits, means, log-scales, couplings
-        first = likelihood.components * (1 + channels)
-        last = first + likelihood.components * channels
-    place = np.zeros(params.shape[-1], np.float32)
-    place[first:last] = 1.0
-    return ops.stack(
-        [ops.sum(likelihood.log_prob(x, params + place * np.float32(math.log(factor)))) for factor in _FACTORS]
-    )
+        first, number = likelihood.components * (1 + channels), likelihood.components * channels
+    place = np.zeros(size, np.float32)
+    place[first : first + number] = 1.0
+    return place
 
 
 def _params(model: keras.Model, x: Tensor, labels: Tensor | None, seeds: Tensor) -> Tensor:
@@ -91,7 +89,8 @@ def _params(model: keras.Model, x: Tensor, labels: Tensor | None, seeds: Tensor)
 
         def choose(block, prior, posterior):
             layer_seeds = random.fold_in(seeds, model.decoder.blocks.index(block))
-            return reparameterize(*posterior, random.normal(layer_seeds, block.latent_shape))
+            mean, log_var = posterior
+            return reparameterize(mean, log_var, random.normal(layer_seeds, block.latent_shape))
 
         return model.top_down(choose, model.features(x))[0]
     labels = labels if model.conditional else None

@@ -2,7 +2,8 @@
 
 import keras
 
-from zoo.evaluation.faults import Finding, judge
+from zoo.evaluation.faults import judge
+from zoo.evaluation.findings import Finding
 from zoo.evaluation.rows import Examples
 from zoo.evaluation.symptoms import measure
 from zoo.runtime.types import ArrayLike, Labels

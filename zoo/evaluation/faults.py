@@ -1,61 +1,23 @@
 """The faults of a model, and the rules that conclude them from its measurements."""
 
-import dataclasses
 from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from zoo.evaluation.symptoms import Symptoms, is_out_of_range, is_scaled_twice
-
-FAULTS = {
-    "data_range": "data outside the likelihood's range",
-    "decoder_variance": "decoder variance stuck",
-    "kl_weight_high": "KL weight too high",
-    "kl_weight_low": "KL weight too low",
-    "posterior_collapse": "posterior collapse",
-    "unused_codes": "codes unused",
-    "overfitting": "over-fitting",
-    "too_many_latents": "fewer latents would do",
-}
+from zoo.evaluation.data_range import is_out_of_range, is_scaled_twice
+from zoo.evaluation.findings import Finding
+from zoo.evaluation.symptoms import Symptoms
 
 _HIGH_WEIGHT = 2.5  # nats of distortion paid for a nat of KL
 _LOW_WEIGHT = 0.3
 _EXCESS = 0.3  # of E z² over the prior's 1
+_MISMATCH = 0.3  # nats per latent
 _POOR = 0.5  # of the variance that a linear model with as many numbers explains
 _COLLAPSED_KL = 0.01  # nats a latent
-_INACTIVE = 1 / 3  # share of the latents
+_INACTIVE = 0.4  # share of the latents
+_INACTIVE_CHANNELS = 0.7  # of a hierarchical model, whose layers share the work in many ways
 _OVERFITTED = 0.4  # gap of the bounds, in standard deviations over the examples
 _UNUSED = 0.6  # of the usage that uniform codes would have
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """A fault of a model.
-
-    Args:
-        fault: str, its identifier, a key of `FAULTS`.
-        severity: "high" for a model that does not work as it should, "medium" for one that loses by it, "low" for
-            waste.
-        evidence: str, the measured numbers, and what they mean.
-        advice: str, what to do.
-    """
-
-    fault: str
-    severity: str
-    evidence: str
-    advice: str
-
-    @property
-    def title(self) -> str:
-        """The fault in words."""
-        return FAULTS[self.fault]
-
-    def __str__(self) -> str:
-        return f"{self.title} ({self.severity}): {self.evidence} {self.advice}"
-
-    def as_dict(self) -> dict[str, str]:
-        """The fields and the title, as JSON holds them."""
-        return {**dataclasses.asdict(self), "title": self.title}
 
 
 def judge(symptoms: Symptoms) -> list[Finding]:
@@ -116,6 +78,8 @@ def _variance_is_stuck(symptoms):
     factor = symptoms.scale_factor
     if factor is None or (symptoms.codes is not None and symptoms.scale_kind == "fixed"):
         return False  # the scale of a VQ-VAE weighs the terms of its loss
+    if factor > 1.0 and (symptoms.kl_weight or 1.0) > _HIGH_WEIGHT and _reconstructs_poorly(symptoms):
+        return False  # the KL weight causes the large errors
     most = 2.0 if symptoms.scale_kind == "fixed" else 1.5
     return not 1.0 / most < factor < most and symptoms.scale_gain > 0.05
 
@@ -166,7 +130,7 @@ def _kl_weight_high(symptoms: Symptoms) -> Finding | None:
         measured = "No latent carries information"
     else:
         return None
-    rate = symptoms.terms.rate.mean()
+    rate = symptoms.terms.rate.mean() if symptoms.terms is not None else 0.0
     evidence = f"{measured}; the rate is {rate:.3g} nats, and {_quality(symptoms)}.{_settings(symptoms)}"
     advice = (
         "Lower β (or γ and the capacity's pull, or `kl_weight`) towards 1, or raise it slowly from 0 with "
@@ -177,12 +141,15 @@ def _kl_weight_high(symptoms: Symptoms) -> Finding | None:
 
 def _kl_weight_low(symptoms: Symptoms) -> Finding | None:
     weight, terms = symptoms.kl_weight, symptoms.terms
-    if weight is None or terms is None or weight >= _LOW_WEIGHT or terms.excess < _EXCESS:
+    if weight is None or terms is None or weight >= _LOW_WEIGHT:
         return None
+    if terms.excess < _EXCESS and not terms.mismatch > _MISMATCH:  # NaN where it is not measured
+        return None
+    apart = "" if np.isnan(terms.mismatch) else f", and they are {terms.mismatch:.2g} nats per latent away from it"
     evidence = (
         f"The posterior is as narrow as a KL weight of {weight:.2g} ± {symptoms.kl_weight_error:.1g} makes it (1 is "
-        f"that of the ELBO), and the latents of the data lie outside of the prior: E z² is {1 + terms.excess:.2g}, "
-        f"not 1. The rate is {terms.rate.mean():.3g} nats. Samples are then much worse than "
+        f"that of the ELBO), and the latents of the data do not follow the prior: E z² is {1 + terms.excess:.2g} "
+        f"instead of 1{apart}. The rate is {terms.rate.mean():.3g} nats. Samples are then much worse than "
         f"reconstructions.{_settings(symptoms)}"
     )
     advice = (
@@ -243,24 +210,22 @@ def _unused_codes(symptoms: Symptoms) -> Finding | None:
 
 
 def _overfitting(symptoms: Symptoms) -> Finding | None:
-    if symptoms.fit is None or symptoms.validation is None or len(symptoms.validation.bound) < 2:
+    gap, fit, validation = symptoms.gap, symptoms.fit, symptoms.validation
+    if gap is None or fit is None or validation is None:
         return None
-    own, other = symptoms.fit.bound, symptoms.validation.bound
-    gap = own.mean() - other.mean()
-    error = np.sqrt(own.var() / len(own) + other.var() / len(other))
-    spread = np.sqrt(0.5 * (own.var() + other.var()))
-    if gap < 5.0 * error or gap < _OVERFITTED * spread:
+    if gap.value < 5.0 * gap.error or gap.value < _OVERFITTED * gap.spread:
         return None
     evidence = (
-        f"The bound of log p(x) is {own.mean():.4g} nats on the training data and {other.mean():.4g} on the validation "
-        f"data: a gap of {gap:.3g} ± {error:.2g}, {gap / spread:.2g} standard deviations. The reconstruction error is "
-        f"{symptoms.fit.error:.3g} and {symptoms.validation.error:.3g} of the variance."
+        f"The bound of log p(x) is {fit.bound.mean():.4g} nats on the training data and {validation.bound.mean():.4g} "
+        f"on the validation data; for equal examples the gap is {gap.value:.3g} ± {gap.error:.1g} nats, "
+        f"{gap.value / gap.spread:.2g} standard deviations. The reconstruction error is {fit.error:.3g} and "
+        f"{validation.error:.3g} of the variance."
     )
     advice = (
         "Stop where the validation loss is lowest (keras.callbacks.EarlyStopping), use more data or augmentation, or a "
         "smaller network, dropout or weight decay."
     )
-    return Finding("overfitting", "high" if gap > spread else "medium", evidence, advice)
+    return Finding("overfitting", "high" if gap.value > gap.spread else "medium", evidence, advice)
 
 
 def _too_many_latents(symptoms: Symptoms) -> Finding | None:
@@ -271,7 +236,8 @@ def _too_many_latents(symptoms: Symptoms) -> Finding | None:
         return None
     active = [layer.active.reshape(-1, layer.active.shape[-1]).any(axis=0) for layer in terms.layers]
     total, used = sum(each.size for each in active), sum(int(each.sum()) for each in active)
-    if total - used < max(2, _INACTIVE * total) or not used:
+    most = _INACTIVE if len(active) == 1 else _INACTIVE_CHANNELS
+    if total - used < max(2, most * total) or not used:
         return None
     if len(active) > 1:
         parts = ", ".join(f"{layer.name} {int(each.sum())} of {each.size}" for layer, each in zip(terms.layers, active))

@@ -10,6 +10,7 @@ import functools
 import json
 import pathlib
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -129,8 +130,8 @@ def require_independent(card: Mapping[str, object], features: Features) -> None:
         card: the model's card; its entry `trained_with` lists the names of such networks, and may be missing.
         features: `Features`.
     """
-    trained_with = card.get("trained_with") or ()
-    if features.name in ([trained_with] if isinstance(trained_with, str) else list(trained_with)):  # type: ignore[call-overload]
+    trained_with: Any = card.get("trained_with") or ()
+    if features.name in ((trained_with,) if isinstance(trained_with, str) else trained_with):
         raise ValueError(
             f"Expected `features` to be a network that took no part in the training of {card.get('name', 'the model')}."
             f" Received: features={features.name!r}, which its card lists in `trained_with`"

@@ -1,7 +1,7 @@
 """The terms of the ELBO over a dataset, by layer and by latent."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -60,12 +60,16 @@ class LatentTerms:
         layers: of `LatentLayer`, top first.
         excess: float, how far the latents of the data lie outside the prior: the mean over the active latents of
             E z² − 1, in the prior's units, for z from the posterior of an example. 0 where q(z) has the prior's scale.
+        mismatch: float, nats per active latent: the KL of a Gaussian with the mean and covariance of the active latents
+            of all examples to N(0, I). 0 where q(z) has the prior's mean, scale and independence. NaN for another prior
+            than `StandardNormal`.
     """
 
     distortion: np.ndarray
     rate: np.ndarray
     layers: tuple[LatentLayer, ...]
     excess: float
+    mismatch: float = float("nan")
 
     @property
     def elbo(self) -> np.ndarray:
@@ -90,7 +94,7 @@ class _Layer:
     kl: Tensor
     mean: Tensor
     variance: Tensor
-    squared: Tensor  # z²
+    z: Tensor
 
 
 def latent_terms(model: keras.Model, examples: Examples, seed: int = 0) -> LatentTerms:
@@ -109,6 +113,7 @@ def latent_terms(model: keras.Model, examples: Examples, seed: int = 0) -> Laten
     shifts = no_shift(model)
     distortion, rate, log_prior = [], [], []
     sums: list[list[np.ndarray]] = []
+    drawn = []
     layer_kls: list[list[np.ndarray]] = []
     for _, x, labels, seeds in examples.batches(seed):
         log_likelihood, total, density, layers = run(x, labels, seeds, shifts)
@@ -116,7 +121,9 @@ def latent_terms(model: keras.Model, examples: Examples, seed: int = 0) -> Laten
         rate.append(total.numpy())
         log_prior.append(density.numpy())
         parts = [[np.asarray(part, np.float64) for part in layer] for layer in layers]
-        batch = [[kl.sum(0), m.sum(0), (m**2).sum(0), v.sum(0), s.sum(0)] for kl, m, v, s in parts]
+        batch = [[kl.sum(0), m.sum(0), (m**2).sum(0), v.sum(0), (z**2).sum(0)] for kl, m, v, z in parts]
+        if len(parts) == 1:
+            drawn.append(parts[0][-1])
         sums = [[a + b for a, b in zip(*each)] for each in zip(sums, batch)] if sums else batch
         layer_kls.append([kl.reshape(len(kl), -1).sum(axis=1) for kl, *_ in parts])
     kls = [np.concatenate(each) for each in zip(*layer_kls)]
@@ -130,6 +137,7 @@ def latent_terms(model: keras.Model, examples: Examples, seed: int = 0) -> Laten
         distortion=np.concatenate(distortion).astype(np.float64),
         rate=np.concatenate(rate).astype(np.float64),
         layers=layers,
+        mismatch=_mismatch(np.concatenate(drawn)[:, layers[0].active]) if drawn and scale is None else float("nan"),
         excess=excess if scale is None else _density_excess(model, examples, np.concatenate(log_prior), layers, seed),
     )
 
@@ -161,7 +169,7 @@ def shifted_terms(
     return -log_likelihood, rate
 
 
-def _compiled(model, scale: tuple[np.ndarray, np.ndarray] | None) -> Callable:
+def _compiled(model, scale):
     """Function of (x, labels, seeds, shifts) that gives log p(x|z), the KL, log p(z), and the parts of each layer."""
     key = "zoo.evaluation.latent_terms"
     if key not in model.functions:
@@ -172,7 +180,7 @@ def _compiled(model, scale: tuple[np.ndarray, np.ndarray] | None) -> Callable:
             log_likelihood, kl, density, layers = run(
                 model, x, None if none else labels, seeds, shifts, mean, deviation
             )
-            return log_likelihood, kl, density, [(each.kl, each.mean, each.variance, each.squared) for each in layers]
+            return log_likelihood, kl, density, [(each.kl, each.mean, each.variance, each.z) for each in layers]
 
         model.functions[key] = tf.function(call, autograph=False, reduce_retracing=True)
     function = model.functions[key]
@@ -200,7 +208,8 @@ def _flat(model, x, labels, seeds, shifts, prior_mean, prior_deviation):
 
 def _hierarchical(model, x, labels, seeds, shifts, *_):
     x, _ = model._inputs(x, None)
-    layers, added, log_prior = [], iter(shifts), []
+    layers: list[_Layer] = []
+    added, log_prior = iter(shifts), []
 
     def choose(block, prior, posterior):
         mean, log_var = posterior
@@ -218,16 +227,16 @@ def _hierarchical(model, x, labels, seeds, shifts, *_):
 
 
 def _scaled(mean, variance, z, prior_mean, prior_deviation):
-    """Mean, variance and z², in the prior's units."""
-    squared = ops.square((z - prior_mean) / prior_deviation)
-    return (mean - prior_mean) / prior_deviation, variance / ops.square(prior_deviation), squared
+    """Mean, variance and z, in the prior's units."""
+    variance = variance / ops.square(prior_deviation)
+    return (mean - prior_mean) / prior_deviation, variance, (z - prior_mean) / prior_deviation
 
 
 def _draws(model: keras.Model, examples: Examples, seed: int) -> tuple[np.ndarray, Array | None]:
     """Samples of the prior, with the labels of the examples: as many as there are examples, at least 1,000."""
     number = max(1000, len(examples))
     labels = None
-    if model.prior.conditional:
+    if model.prior.conditional and examples.labels is not None:
         labels = np.resize(examples.labels, (number, *examples.labels.shape[1:]))
     return np.asarray(model.prior.sample(number, seed=seed, labels=labels)), labels
 
@@ -245,6 +254,16 @@ def _density_excess(model, examples, log_prior, layers, seed):
     draws, labels = _draws(model, examples, seed)
     expected = np.mean(model.prior.log_prob(draws, labels))
     return float(2.0 * (expected - np.mean(log_prior)) / max(1, sum(int(each.active.sum()) for each in layers)))
+
+
+def _mismatch(z):
+    """KL( N(m, S) ‖ N(0, I) ) per column, for the mean m and the covariance S of the rows of `z` `[N,D]`, nats."""
+    number, size = z.shape
+    if not size or number < 4 * size:  # too few for a covariance
+        return 0.0
+    mean, covariance = z.mean(axis=0), np.atleast_2d(np.cov(z, rowvar=False, bias=True)) + 1e-9 * np.eye(size)
+    _, log_determinant = np.linalg.slogdet(covariance)
+    return float(0.5 * (np.trace(covariance) + mean @ mean - size - log_determinant) / size)
 
 
 def _layer(name, sums, kls, number):

@@ -66,7 +66,7 @@ def nearest_training(
         ValueError: for arrays of another form.
 
     Example:
-        >>> near = nearest_training(images[:4], images, test=images[16:])["pixels"]
+        >>> near = zoo.evaluation.nearest_training(images[:4], images, test=images[16:])["pixels"]
         >>> near.indices[:, 0], near.distances.shape
         (array([0, 1, 2, 3]), (4, 1))
     """
@@ -78,8 +78,8 @@ def nearest_training(
             checks.fail(name, f"images of shape {tuple(training.shape[1:])}, as `training`", images.shape)
     found = {"pixels": _nearest("pixels", samples, training, test, k)}
     if features is not None:
-        sets = [None if images is None else features.embed(images) for images in (samples, training, test)]
-        found[features.label] = _nearest(features.label, *sets, k)
+        embedded = None if test is None else features.embed(test)
+        found[features.label] = _nearest(features.label, features.embed(samples), features.embed(training), embedded, k)
     return found
 
 
@@ -92,8 +92,8 @@ def _neighbours(queries, training, k):
     """Indices and distances `[N,k]` of the nearest rows of `training`, a block of each at a time."""
     from sklearn.neighbors import NearestNeighbors
 
-    indices = np.zeros((len(queries), 0), np.int64)
-    distances = np.zeros((len(queries), 0))
+    indices: np.ndarray = np.zeros((len(queries), 0), np.int64)
+    distances: np.ndarray = np.zeros((len(queries), 0))
     for start in range(0, len(training), _ROWS):
         block = _flat(training[start : start + _ROWS])
         search = NearestNeighbors(n_neighbors=min(k, len(block)), algorithm="brute").fit(block)

@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import keras
@@ -37,6 +37,7 @@ def sample_quality(
     test_labels: np.ndarray | None = None,
     card: Mapping[str, object] | None = None,
     progress: Progress | None = None,
+    training_features: np.ndarray | None = None,
 ) -> list[Figure]:
     """Fréchet distances, precision, recall, density and coverage of a model, in the features of a named network.
 
@@ -56,6 +57,7 @@ def sample_quality(
         test_labels: for a conditional model.
         card: dict, the model's card. A network that took part in its training is refused as a judge.
         progress: function of (description, images done, images in all), called after each part; or None.
+        training_features: `[N,F]`, of `features.embed(training_images)`; None computes them.
 
     Returns:
         list of `Figure`. Their names end in the label of `features`: "frechet_distance (mnist_classifier features)".
@@ -97,8 +99,8 @@ def _slices(images, number):
     return (images[start : min(start + _ROWS, number)] for start in range(0, number, _ROWS))
 
 
-def _sampled(model, num_samples, seed, labels) -> Iterator[np.ndarray]:
-    """The samples that `model.sample(num_samples, seed)` returns, some at a time."""
+def _sampled(model, num_samples, seed, labels):
+    """Yields the samples that `model.sample(num_samples, seed)` returns, some at a time."""
     seeds = random.row_seeds(seed, num_samples).numpy()
     for start in range(0, num_samples, _ROWS):
         rows = slice(start, start + _ROWS)
@@ -106,7 +108,8 @@ def _sampled(model, num_samples, seed, labels) -> Iterator[np.ndarray]:
         yield np.asarray(model.sample(len(seeds[rows]), seeds[rows], labels=its_labels))
 
 
-def _reconstructed(model, images, labels, number) -> Iterator[np.ndarray]:
+def _reconstructed(model, images, labels, number):
+    """Yields the reconstructions of the first images."""
     if model.conditional and labels is None:
         checks.fail("test_labels", "the labels of the test images, as the model is conditional", None)
     for start in range(0, number, _ROWS):
@@ -130,7 +133,7 @@ def _collect(features, progress, description, total, parts):
 
 def _distance(name, each, training, split, features, seed):
     started = time.monotonic()
-    measured = frechet_distance(each.features, training.features, seed=abs(seed))
+    measured = frechet_distance(each.features, training.features)
     return Figure(
         name=f"frechet_distance{name} ({features.label})",
         value=measured["frechet_distance"],
@@ -139,7 +142,7 @@ def _distance(name, each, training, split, features, seed):
         num_examples=len(each.features),
         seed=seed,
         seconds=each.seconds + time.monotonic() - started,
-        about=f"to {len(training.features)} training images; the error is the deviation over 20 bootstrap resamples",
+        about=f"to {len(training.features)} training images; the error is a jackknife's, of 20 groups of examples",
     )
 
 

@@ -73,7 +73,7 @@ def reconstruction_similarity(
     for batch in batches:
         x, labels = batch if model.conditional else (batch, None)
         parts.append({name: value.numpy() for name, value in compare(x, labels).items()})
-    result = {}
+    result: dict[str, float] = {}
     for name in parts[0] if parts else ():
         values = np.concatenate([part[name] for part in parts]).astype(np.float64)
         spread = values.std(ddof=1) if len(values) > 1 and np.isfinite(values).all() else np.nan

@@ -1,7 +1,7 @@
 """Batches of arrays, as the measures of this package read them."""
 
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -30,13 +30,13 @@ class Examples:
     """
 
     def __init__(self, model: keras.Model, images: ArrayLike, labels: Labels = None) -> None:
-        self.images = images if hasattr(images, "shape") else np.asarray(images)
+        self.images: Any = images if hasattr(images, "shape") else np.asarray(images)
         if len(self.images.shape) < 2 or not len(self.images):
             checks.fail("images", "an array [N, …] of at least one example", f"shape {tuple(self.images.shape)}")
         source = model.label_source()
         if source is not None and labels is None:
             raise ValueError(f"Expected `labels`, as {type(source).__name__} is conditional. Received: None")
-        self.labels = None if source is None else np.asarray(labels)
+        self.labels: np.ndarray | None = None if source is None else np.asarray(labels)
         if self.labels is not None and len(self.labels) != len(self.images):
             checks.fail("labels", f"one for each of the {len(self.images)} images", f"{len(self.labels)} labels")
 

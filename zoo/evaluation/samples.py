@@ -5,6 +5,7 @@ sizes, give figures that compare with nothing: measure sets of as many examples 
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,12 +13,11 @@ from zoo.runtime import checks
 
 _ROWS = 4096  # in float64 at once
 _CHUNK_MIB = 64
-_ROUNDING = 1e-6  # relative, of distances
+# Distances may differ by so much, relatively, where they are equal.
+_ROUNDING = {"float32": 4 * float(np.finfo(np.float32).eps), "float64": 1e-9}
 
 
-def frechet_distance(
-    features_a: np.ndarray, features_b: np.ndarray, resamples: int = 20, seed: int = 0
-) -> dict[str, float]:
+def frechet_distance(features_a: np.ndarray, features_b: np.ndarray, groups: int = 20) -> dict[str, float]:
     """The Fréchet distance of two sets of features, taken for Gaussian.
 
         d² = |μ_a − μ_b|² + tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½)
@@ -26,20 +26,21 @@ def frechet_distance(
     figures of sets of equal sizes only, and see it beside the figure of real images against real images.
 
     Args:
-        features_a, features_b: float `[N,F]` and `[M,F]`, N and M >= 2.
-        resamples: int >= 0, bootstrap resamples of both sets for the standard error; 0 leaves the error out.
-        seed: int >= 0, of the resamples.
+        features_a, features_b: float `[N,F]` and `[M,F]`, N and M >= 3.
+        groups: int, at least 2: the groups of examples of each set that are left out in turn for the standard error; or
+            0, which leaves the error out.
 
     Returns:
-        dict of floats: `frechet_distance`, in squared units of the features; and `standard_error`, the standard
-        deviation over the resamples. It does not measure the excess that is due to the size of the sets.
+        dict of floats: `frechet_distance`, in squared units of the features; and `standard_error`, over the examples of
+        both sets, by the jackknife that deletes a group at a time. It does not measure the excess that is due to the
+        size of the sets.
 
     Raises:
         ValueError: for arrays of another form, or with values that are not finite.
 
     Example:
         >>> features = np.random.default_rng(0).normal(size=(200, 3))
-        >>> round(frechet_distance(features, features + 2.0, resamples=0)["frechet_distance"], 6)
+        >>> round(zoo.evaluation.frechet_distance(features, features + 2.0)["frechet_distance"], 6)
         12.0
 
     Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium", for the
@@ -47,16 +48,16 @@ def frechet_distance(
     Deviation: the trace of (Σ_a Σ_b)^½ is computed as the sum of the singular values of Σ_a^½ Σ_b^½. The two are equal,
     and the latter stays real where covariances are singular.
     """
-    pair = _pair("features_a", features_a, "features_b", features_b, 2)
-    checks.integer("resamples", resamples, 0)
-    draw = np.random.default_rng(checks.integer("seed", seed, 0))
-    result = {"frechet_distance": _frechet(*map(_moments, pair))}
-    if resamples:
-        values = []
-        for _ in range(resamples):
-            counts = [np.bincount(draw.integers(0, len(each), len(each)), minlength=len(each)) for each in pair]
-            values.append(_frechet(*map(_moments, pair, counts)))
-        result["standard_error"] = float(np.std(values, ddof=1)) if resamples > 1 else np.nan
+    a, b = _pair("features_a", features_a, "features_b", features_b, 3)
+    if checks.integer("groups", groups, 0) == 1:
+        checks.fail("groups", "0, or an integer >= 2", groups)
+    sums_a, sums_b = _Sums.of(a), _Sums.of(b)
+    gaussian_a, gaussian_b = sums_a.gaussian(), sums_b.gaussian()
+    result = {"frechet_distance": _frechet(gaussian_a, gaussian_b)}
+    if groups:
+        variance = _jackknife([_frechet(each, gaussian_b) for each in sums_a.without_groups(a, groups)])
+        variance += _jackknife([_frechet(gaussian_a, each) for each in sums_b.without_groups(b, groups)])
+        result["standard_error"] = float(np.sqrt(variance))
     return result
 
 
@@ -79,14 +80,15 @@ def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 3) -> dict[str
 
     Example:
         >>> real = np.random.default_rng(0).normal(size=(100, 3))
-        >>> result = precision_recall(real, real)
+        >>> result = zoo.evaluation.precision_recall(real, real)
         >>> result["precision"], result["recall"]
         (1.0, 1.0)
 
     Kynkäänniemi et al. 2019, "Improved Precision and Recall Metric for Assessing Generative Models". Balls are closed.
     """
     real, fake = _pair("real", real, "fake", fake, checks.positive_int("k", k) + 1)
-    real_radii, fake_radii = _radii(real, k) * (1 + _ROUNDING), _radii(fake, k) * (1 + _ROUNDING)
+    closed = 1 + _ROUNDING[real.dtype.name]
+    real_radii, fake_radii = _radii(real, k) * closed, _radii(fake, k) * closed
     precise, recalled = np.zeros(len(fake), bool), np.zeros(len(real), bool)
     for rows, distances in _distances(fake, real):
         precise[rows] = (distances <= real_radii).any(axis=1)
@@ -114,7 +116,7 @@ def density_coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str
 
     Example:
         >>> real = np.random.default_rng(0).normal(size=(100, 3))
-        >>> result = density_coverage(real, real)
+        >>> result = zoo.evaluation.density_coverage(real, real)
         >>> result["density"], result["coverage"]
         (1.0, 1.0)
 
@@ -122,7 +124,7 @@ def density_coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str
     authors' code, and the density of a set in itself is 1.
     """
     real, fake = _pair("real", real, "fake", fake, checks.positive_int("k", k) + 1, 1)
-    radii = _radii(real, k) * (1 - _ROUNDING)
+    radii = _radii(real, k) * (1 - _ROUNDING[real.dtype.name])
     balls, covered = np.zeros(len(fake)), np.zeros(len(real), bool)
     for rows, distances in _distances(fake, real):
         inside = distances < radii
@@ -138,11 +140,12 @@ def _mean(name, values):
 
 
 def _pair(name_a, a, name_b, b, least_a, least_b=None):
-    """The two sets as float arrays `[N,F]` with at least so many rows."""
+    """The two sets as float arrays `[N,F]` with at least so many rows: both float32, or both float64."""
     a, b = _features(name_a, a, least_a), _features(name_b, b, least_a if least_b is None else least_b)
     if a.shape[1] != b.shape[1]:
         checks.fail(name_b, f"an array of {a.shape[1]} features, as `{name_a}`", b.shape)
-    return a, b
+    dtype = np.promote_types(np.promote_types(a.dtype, b.dtype), np.float32)
+    return a.astype(dtype, copy=False), b.astype(dtype, copy=False)
 
 
 def _features(name, value, least):
@@ -159,28 +162,52 @@ def _parts(array):
     return (slice(start, start + _ROWS) for start in range(0, len(array), _ROWS))
 
 
-def _moments(features, counts=None):
-    """The mean `[F]` and covariance `[F,F]` in float64, each example taken `counts` times."""
-    counts = np.ones(len(features)) if counts is None else counts.astype(np.float64)
-    mean = sum(counts[part] @ features[part].astype(np.float64) for part in _parts(features)) / counts.sum()
-    scatter = 0.0
-    for part in _parts(features):
-        centred = (features[part].astype(np.float64) - mean) * np.sqrt(counts[part, None])
-        scatter = scatter + centred.T @ centred
-    return mean, scatter / (counts.sum() - 1.0)
+class _Sums(NamedTuple):
+    """Sums over examples, in float64, from which the mean and the covariance follow."""
+
+    number: int
+    centre: np.ndarray  # [F], subtracted from the features
+    first: np.ndarray  # [F]
+    second: np.ndarray  # [F,F]
+
+    @classmethod
+    def of(cls, features, centre=None):
+        """Those of features `[N,F]`, about their mean if no centre is given."""
+        if centre is None:
+            centre = sum(features[part].sum(axis=0, dtype=np.float64) for part in _parts(features)) / len(features)
+        first, second = np.zeros(features.shape[1]), np.zeros((features.shape[1],) * 2)
+        for part in _parts(features):
+            centred = features[part].astype(np.float64) - centre
+            first += centred.sum(axis=0)
+            second += centred.T @ centred
+        return cls(len(features), centre, first, second)
+
+    def gaussian(self):
+        """The mean `[F]`, and the symmetric root `[F,F]` of the covariance, which is divided by N − 1."""
+        shift = self.first / self.number
+        covariance = (self.second - self.number * np.outer(shift, shift)) / (self.number - 1)
+        values, vectors = np.linalg.eigh(covariance)
+        return self.centre + shift, (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+
+    def without_groups(self, features, groups):
+        """Yields the `gaussian` of all examples but those of one group, for each group."""
+        groups = min(groups, len(features))
+        for group in range(groups):
+            left_out = _Sums.of(features[group::groups], self.centre)
+            first, second = self.first - left_out.first, self.second - left_out.second
+            yield _Sums(self.number - left_out.number, self.centre, first, second).gaussian()
 
 
-def _frechet(moments_a, moments_b):
-    (mean_a, covariance_a), (mean_b, covariance_b) = moments_a, moments_b
-    product = np.linalg.norm(_root(covariance_a) @ _root(covariance_b), "nuc")
-    shift = np.square(mean_a - mean_b).sum()
-    return float(max(0.0, shift + np.trace(covariance_a) + np.trace(covariance_b) - 2.0 * product))
+def _jackknife(values):
+    """The variance of a figure, from its values without each of the groups."""
+    return (len(values) - 1) / len(values) * np.square(np.array(values) - np.mean(values)).sum()
 
 
-def _root(covariance):
-    """The symmetric square root of a symmetric positive semidefinite matrix."""
-    values, vectors = np.linalg.eigh(covariance)
-    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+def _frechet(gaussian_a, gaussian_b):
+    (mean_a, root_a), (mean_b, root_b) = gaussian_a, gaussian_b
+    traces = np.square(root_a).sum() + np.square(root_b).sum()
+    product = np.linalg.norm(root_a @ root_b, "nuc")
+    return float(max(0.0, np.square(mean_a - mean_b).sum() + traces - 2.0 * product))
 
 
 def _radii(features, k):

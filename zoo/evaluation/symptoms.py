@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from zoo.evaluation.code_terms import CodeTerms, code_terms
+from zoo.evaluation.data_range import DataRange, data_range, is_out_of_range
 from zoo.evaluation.decoder_scale import gaussian_scale, scale_misfit
 from zoo.evaluation.latent_terms import LatentTerms, latent_terms, no_shift, shifted_terms
 from zoo.evaluation.rows import Examples
@@ -14,28 +15,6 @@ from zoo.models import HierarchicalVAE
 _STEP = 0.2  # of the posterior's log-variance, in the estimate of the KL's weight
 _MOST_SHIFTED = 512  # examples of that estimate, of the decoder's scale and of the principal components
 _MOST_COMPONENTS = 16
-
-
-@dataclasses.dataclass(frozen=True)
-class DataRange:
-    """The values of a dataset beside the range of the likelihood.
-
-    Attributes:
-        low, high: floats, the smallest and the largest finite value.
-        support: the likelihood's range, or None for the real line.
-        outside: float, the share of the values outside of it.
-        invalid: float, the share that is NaN or infinite.
-        eight_bit: bool, whether the likelihood is one of 8-bit values.
-        off_grid: float, the share of the values that are no multiple of 1/255.
-    """
-
-    low: float
-    high: float
-    support: tuple[float, float] | None
-    outside: float = 0.0
-    invalid: float = 0.0
-    eight_bit: bool = False
-    off_grid: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,6 +31,25 @@ class Fit:
     error: float
 
 
+@dataclasses.dataclass(frozen=True)
+class Gap:
+    """The bound of the training data minus that of the validation data, nats per example.
+
+    Differences between examples that have nothing to do with the model, such as the number of bright pixels, are
+    removed first: the bounds of both are regressed on each example's mean, mean square, and squared distance from the
+    mean of the training data.
+
+    Attributes:
+        value: float.
+        error: float, its standard error.
+        spread: float, the standard deviation of what remains, over the examples.
+    """
+
+    value: float
+    error: float
+    spread: float
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Symptoms:
     """The measurements.
@@ -61,6 +59,7 @@ class Symptoms:
         fit: `Fit` of the training data; None where the data lie outside of the likelihood's range, as nothing else is
             measured then.
         validation: `Fit` of the validation data, or None.
+        gap: `Gap` between the two, or None.
         terms: `LatentTerms` of the training data; None for codes.
         codes: `CodeTerms` of the training data; None for continuous latents.
         kl_weight: float, how many nats of distortion the model pays for a nat of KL, from the response of both to a
@@ -80,6 +79,7 @@ class Symptoms:
     data: DataRange
     fit: Fit | None = None
     validation: Fit | None = None
+    gap: Gap | None = None
     terms: LatentTerms | None = None
     codes: CodeTerms | None = None
     kl_weight: float | None = None
@@ -120,10 +120,13 @@ def measure(model: keras.Model, data: Examples, validation: Examples | None = No
     else:
         codes = code_terms(model, data)
     scale = scale_misfit(model, few, seed)
+    fit = _fit(model, data, terms or codes, seed)
+    other = None if validation is None else _fit(model, validation, None, seed)
     return Symptoms(
         data=values,
-        fit=_fit(model, data, terms or codes, seed),
-        validation=None if validation is None else _fit(model, validation, None, seed),
+        fit=fit,
+        validation=other,
+        gap=None if validation is None or other is None else _gap(fit, data, other, validation),
         terms=terms,
         codes=codes,
         kl_weight=None if weight is None else weight[0],
@@ -137,37 +140,6 @@ def measure(model: keras.Model, data: Examples, validation: Examples | None = No
         prior=type(model.prior).__name__,
         hierarchical=isinstance(model, HierarchicalVAE),
     )
-
-
-def data_range(model: keras.Model, examples: Examples) -> DataRange:
-    """Compares the values of the examples with the likelihood's range."""
-    support = model.likelihood.support
-    low, high, outside, invalid, off_grid = np.inf, -np.inf, 0, 0, 0
-    for _, x, _, _ in examples.batches():
-        finite = np.isfinite(x)
-        invalid += int(x.size - finite.sum())
-        x = x[finite]
-        if not x.size:
-            continue
-        low, high = min(low, float(x.min())), max(high, float(x.max()))
-        if support is not None:
-            outside += int(((x < support[0] - 1e-3) | (x > support[1] + 1e-3)).sum())
-        if model.likelihood.eight_bit:
-            off_grid += int((np.abs(x * 255.0 - np.round(x * 255.0)) > 0.02).sum())
-    number = len(examples) * examples.dims
-    shares = [count / number for count in (outside, invalid, off_grid)]
-    return DataRange(low, high, support, shares[0], shares[1], bool(model.likelihood.eight_bit), shares[2])
-
-
-def is_out_of_range(values: DataRange) -> bool:
-    """Whether the data do not suit the likelihood: values outside, NaN, off the 8-bit grid, or scaled down twice."""
-    empty = values.low > values.high  # no finite value
-    return bool(values.outside or values.invalid or values.off_grid > 0.01 or is_scaled_twice(values) or empty)
-
-
-def is_scaled_twice(values: DataRange) -> bool:
-    """Whether the data fill so little of [0, 1] that they were probably divided by 255 twice."""
-    return values.support == (0.0, 1.0) and values.low >= 0.0 and 0.0 < values.high <= 1.5 / 255.0
 
 
 def implied_kl_weight(
@@ -216,6 +188,8 @@ def settings_of(model: keras.Model) -> dict[str, float]:
         value = getattr(model, name, None)
         if value is not None:
             found[name] = float(np.asarray(value))
+    if "beta" in found and getattr(model, "capacity", 0.0) is None:  # γ is the capacity's
+        found.pop("gamma", None)
     return found
 
 
@@ -234,6 +208,41 @@ def _fit(model, examples, terms, seed):
     else:
         bound = -terms.distortion - (0.0 if terms.rate is None else terms.rate)
     return Fit(bound=bound, error=_reconstruction_share(model, examples))
+
+
+def _gap(fit, data, other, validation):
+    if min(len(data), len(validation)) < 8:
+        return None
+    total = sum(x.astype(np.float64).sum(axis=0) for _, x, _, _ in data.batches())
+    covariates = [_covariates(examples, total / len(data)) for examples in (data, validation)]
+    return adjusted_gap(fit.bound, other.bound, *covariates)
+
+
+def _covariates(examples, mean):
+    """Mean, mean square and squared distance from `mean` of each example: `[N,3]`."""
+    found = []
+    for _, x, _, _ in examples.batches():
+        rows, centred = x.reshape(len(x), -1), (x - mean).reshape(len(x), -1)
+        found.append(np.stack([rows.mean(axis=1), np.square(rows).mean(axis=1), np.square(centred).mean(axis=1)], 1))
+    return np.concatenate(found)
+
+
+def adjusted_gap(own: np.ndarray, other: np.ndarray, own_covariates: np.ndarray, other_covariates: np.ndarray) -> Gap:
+    """The difference of the means of `own` `[N]` and `other` `[M]` at equal covariates, by least squares.
+
+    Args:
+        own, other: floats `[N]` and `[M]`.
+        own_covariates, other_covariates: floats `[N,C]` and `[M,C]`.
+    """
+    values = np.concatenate([own, other])
+    covariates = np.concatenate([own_covariates, other_covariates])
+    covariates = (covariates - covariates.mean(axis=0)) / np.maximum(covariates.std(axis=0), 1e-12)
+    group = np.repeat([0.5, -0.5], [len(own), len(other)])
+    columns = np.column_stack([group, np.ones(len(values)), covariates])
+    solution, *_ = np.linalg.lstsq(columns, values, rcond=None)
+    spread = np.sqrt(np.square(values - columns @ solution).sum() / max(1, len(values) - columns.shape[1]))
+    error = spread * np.sqrt(np.linalg.pinv(columns.T @ columns)[0, 0])
+    return Gap(float(solution[0]), float(error), float(spread))
 
 
 def _reconstruction_share(model, examples):

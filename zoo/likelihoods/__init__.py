@@ -8,9 +8,10 @@ from zoo.likelihoods._base import Likelihood, require
 from zoo.likelihoods.bernoulli import Bernoulli
 from zoo.likelihoods.discretized_logistic import DiscretizedLogistic, DiscretizedLogisticMixture
 from zoo.likelihoods.gaussian import Gaussian
+from zoo.likelihoods.masked import Masked
 from zoo.runtime import checks
 
-__all__ = ["Bernoulli", "DiscretizedLogistic", "DiscretizedLogisticMixture", "Gaussian", "Likelihood", "get"]
+__all__ = ["Bernoulli", "DiscretizedLogistic", "DiscretizedLogisticMixture", "Gaussian", "Likelihood", "Masked", "get"]
 
 _BY_NAME = {
     "bernoulli": Bernoulli,

@@ -7,7 +7,7 @@ and into the mean of the data.
 from collections.abc import Sequence
 from typing import Any
 
-from keras import layers
+from keras import layers, ops
 
 from zoo.runtime import checks
 from zoo.runtime.types import Tensor
@@ -24,6 +24,7 @@ class Likelihood(layers.Layer):
     eight_bit = False
     support: tuple[float, float] | None = (0.0, 1.0)
     unbounded = True
+    couples_channels = False
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
@@ -38,8 +39,29 @@ class Likelihood(layers.Layer):
         """log p(x|z), summed over pixels and channels: float32 `[B]`, nats per example."""
         raise NotImplementedError
 
+    def observed_log_prob(self, x: Tensor, params: Tensor, mask: Tensor, training: bool = False) -> Tensor:
+        """log p of the values that a mask keeps: float32 `[B]`, nats per example.
+
+        Args:
+            x, mask: float32 `[B,…,C]`; the mask is 1 where a value counts and 0 elsewhere. If the likelihood couples
+                channels, a place counts if its first channel does.
+            params: float32 `[B,…,params_size(C)]`.
+        """
+        number, channels = ops.shape(x)[0], 1 if self.couples_channels else x.shape[-1]
+        if not self.couples_channels:  # each value becomes an example of one channel, with its own parameters
+            per_value = params.shape[-1] // channels
+            params = ops.swapaxes(ops.reshape(params, (-1, per_value, channels)), 1, 2)
+        values = ops.reshape(x, (-1, x.shape[-1] // channels))
+        log_probs = self.log_prob(values, ops.reshape(params, (ops.shape(values)[0], -1)), training)
+        kept = ops.reshape(mask[..., :channels], (number, -1))
+        return ops.sum(ops.where(kept > 0.0, ops.reshape(log_probs, (number, -1)), 0.0), axis=1)
+
     def mean(self, params: Tensor) -> Tensor:
         """The mean of the data, float32 `[B,H,W,C]` within the support."""
+        raise NotImplementedError
+
+    def sample(self, params: Tensor, seeds: Tensor) -> Tensor:
+        """Samples data from p(x|z), noise included: float32 `[B,H,W,C]`; `seeds` int32 `[B]`, one for each example."""
         raise NotImplementedError
 
     def check_params(self, data_shape: Sequence[int | None], params_shape: Sequence[int | None]) -> None:

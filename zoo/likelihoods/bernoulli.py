@@ -2,7 +2,7 @@
 
 from keras import ops, saving
 
-from zoo import distributions
+from zoo import distributions, random
 from zoo.likelihoods._base import Likelihood
 from zoo.runtime.types import Tensor
 
@@ -16,3 +16,6 @@ class Bernoulli(Likelihood):
 
     def mean(self, params: Tensor) -> Tensor:
         return ops.sigmoid(params)
+
+    def sample(self, params: Tensor, seeds: Tensor) -> Tensor:
+        return ops.cast(random.uniform(seeds, params.shape[1:]) < ops.sigmoid(params), "float32")

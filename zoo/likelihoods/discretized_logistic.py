@@ -4,7 +4,7 @@ from typing import Any
 
 from keras import ops, saving
 
-from zoo import distributions
+from zoo import distributions, random
 from zoo.likelihoods._base import Likelihood
 from zoo.runtime import checks
 from zoo.runtime.types import Config, Tensor
@@ -27,6 +27,13 @@ class DiscretizedLogistic(Likelihood):
     def mean(self, params: Tensor) -> Tensor:
         return ops.clip(0.5 + 0.5 * ops.split(params, 2, axis=-1)[0], 0.0, 1.0)
 
+    def sample(self, params: Tensor, seeds: Tensor) -> Tensor:
+        mean, log_scale = ops.split(params, 2, axis=-1)
+        uniform = random.uniform(seeds, mean.shape[1:])
+        return distributions.discretized_logistic_sample(
+            0.5 + 0.5 * mean, distributions.bound_log_scale(log_scale), uniform
+        )
+
 
 @saving.register_keras_serializable("zoo")
 class DiscretizedLogisticMixture(Likelihood):
@@ -38,6 +45,7 @@ class DiscretizedLogisticMixture(Likelihood):
     """
 
     eight_bit = True
+    couples_channels = True
 
     def __init__(self, components: int = 10, channels: int = 3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -54,6 +62,10 @@ class DiscretizedLogisticMixture(Likelihood):
 
     def mean(self, params: Tensor) -> Tensor:
         return distributions.discretized_logistic_mixture_mean(params, self.channels, self.components)
+
+    def sample(self, params: Tensor, seeds: Tensor) -> Tensor:
+        uniform = random.uniform(seeds, (*params.shape[1:-1], self.components + self.channels))
+        return distributions.discretized_logistic_mixture_sample(params, self.channels, self.components, uniform)
 
     def get_config(self) -> Config:
         return {**super().get_config(), "components": self.components, "channels": self.channels}

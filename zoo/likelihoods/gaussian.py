@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from keras import ops, saving
 
-from zoo import distributions
+from zoo import distributions, random
 from zoo.likelihoods._base import Likelihood
 from zoo.runtime import checks, replicas
 from zoo.runtime.types import Config, Tensor
@@ -82,6 +82,12 @@ class Gaussian(Likelihood):
     def mean(self, params: Tensor) -> Tensor:
         location = self._location(params)
         return location if self.range is None else ops.clip(location, *self.range)
+
+    def sample(self, params: Tensor, seeds: Tensor) -> Tensor:
+        """Samples x; those beyond `range` are clipped to it."""
+        location, log_var = self._location(params), self._log_var(None, None, training=False)
+        x = distributions.reparameterize(location, log_var, random.normal(seeds, params.shape[1:]))
+        return x if self.range is None else ops.clip(x, *self.range)
 
     def get_config(self) -> Config:
         return {**super().get_config(), "scale": self.scale, "momentum": self.momentum, "range": self.range}

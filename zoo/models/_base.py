@@ -3,7 +3,7 @@
 import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
 import keras
 from keras import ops
@@ -17,6 +17,20 @@ from zoo.runtime.types import ArrayLike, Batches, Config, Labels, PathLike, Seed
 
 # The posterior in the model's own form, from which `log_weights` samples.
 Posterior: TypeAlias = Any
+
+
+class Proposal(NamedTuple):
+    """A sample z ~ q(z|x) of each example of a batch, as the distributions at z.
+
+    Attributes:
+        params: float32 `[B,H,W,params_size]`, the parameters of p(x|z).
+        log_ratio: float32 `[B]`, nats, log p(z) − log q(z|x).
+        kl: float32 `[B]`, nats, KL( q(z|x) ‖ p(z) ), or its estimate −log_ratio where there is no closed form.
+    """
+
+    params: Tensor
+    log_ratio: Tensor
+    kl: Tensor
 
 
 class BaseVAE(DataVAE):
@@ -70,6 +84,14 @@ class BaseVAE(DataVAE):
 
     def log_weights(self, x: Tensor, posterior: Posterior, seeds: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples z ~ q(z|x) by `seeds`, and returns log p(x, z) − log q(z|x), one weight for each image: `[B]`."""
+        raise NotImplementedError
+
+    def propose(self, x: Tensor, seeds: Tensor, labels: Tensor | None = None) -> Proposal:
+        """Samples z ~ q(z|x) by `seeds`, int32 `[B]`; a row depends on its own seed alone.
+
+        `judge(x, params) + log_ratio` is a `log_weights`; `judge(other, params)` weighs other data, such as the
+        observed part of `x`.
+        """
         raise NotImplementedError
 
     def weigher(self, x: Tensor, labels: Tensor | None = None) -> Callable[[Tensor], Tensor]:

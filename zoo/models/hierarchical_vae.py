@@ -10,6 +10,7 @@ from keras import ops
 from zoo import distributions, networks, random
 from zoo.fitting.batched import batched
 from zoo.likelihoods import Likelihood
+from zoo.models._base import Proposal
 from zoo.models._networks import sub_batched
 from zoo.models._top_down import Features, TopDownVAE
 from zoo.runtime import checks, replicas
@@ -233,6 +234,22 @@ class HierarchicalVAE(TopDownVAE):
 
         params, _ = self.top_down(choose, posterior)
         return self.judge(x, params) + sum(ratios)
+
+    def propose(self, x: Tensor, seeds: Tensor, labels: Tensor | None = None) -> Proposal:
+        x, _ = self._inputs(x, labels)
+        ratios: list[Tensor] = []
+        kls: list[Tensor] = []
+
+        def choose(block, prior, posterior):
+            mean, log_var = posterior
+            noise = random.normal(self._seeds_of(block, seeds), block.latent_shape)
+            z = distributions.reparameterize(mean, log_var, noise)
+            ratios.append(distributions.normal_log_prob(z, *prior) - distributions.normal_log_prob(z, mean, log_var))
+            kls.append(distributions.sum_per_example(distributions.normal_kl(*posterior, *prior)))
+            return z
+
+        params, _ = self.top_down(choose, self.features(x))
+        return Proposal(params, sum(ratios), sum(kls))
 
     def flat_posterior(self, x: Tensor, labels: Tensor | None = None) -> Tensors:
         posteriors = self.encode(x, labels)

@@ -9,6 +9,7 @@ from keras import ops
 from zoo import distributions, random
 from zoo.fitting.batched import batched
 from zoo.likelihoods import Likelihood
+from zoo.models._base import Proposal
 from zoo.models._data import not_built
 from zoo.models._elbo import ElboVAE, Latents
 from zoo.models._prior import HasPrior, PriorSlot
@@ -207,6 +208,15 @@ class VAE(HasPrior, ElboVAE):
         z = distributions.reparameterize(mean, log_var, random.normal(seeds, (mean.shape[-1],)))
         log_likelihood = self.log_likelihood(x, self.decoder_inputs(z, labels))
         return log_likelihood + density(z) - distributions.normal_log_prob(z, mean, log_var)
+
+    def propose(self, x: Tensor, seeds: Tensor, labels: Tensor | None = None) -> Proposal:
+        x, labels = self._inputs(x, labels)
+        mean, log_var = self.posterior(x, labels)
+        z = distributions.reparameterize(mean, log_var, random.normal(seeds, (mean.shape[-1],)))
+        log_prior = self.prior.log_density(z, self.prior_labels(labels))
+        kl = distributions.sum_per_example(self.prior.kl(mean, log_var, z, self.prior_labels(labels)))
+        params = self.likelihood_params(self.decoder_inputs(z, labels))
+        return Proposal(params, log_prior - distributions.normal_log_prob(z, mean, log_var), kl)
 
     def get_config(self) -> Config:
         standard = type(self.prior_slot.prior) in (type(None), StandardNormal)

@@ -9,7 +9,7 @@ from keras import ops
 from zoo import likelihoods, quantizers
 from zoo.fitting import inputs
 from zoo.fitting.batched import batched
-from zoo.models._base import BaseVAE
+from zoo.models._base import BaseVAE, Proposal
 from zoo.models._code_prior import HasCodePrior
 from zoo.models._prior import PriorSlot
 from zoo.priors import CodePrior
@@ -251,6 +251,21 @@ class VQVAE(HasCodePrior, BaseVAE):
         quantized = self.quantizer(self.features(x))
         log_prior = self._require_prior().log_prob(quantized["codes"], prior_labels)
         return log_prior + self.log_likelihood(x, quantized["z_q"])
+
+    def propose(self, x: Tensor, seeds: Tensor, labels: Tensor | None = None) -> Proposal:
+        """As in `BaseVAE`, for a posterior that is certain of its codes: `seeds` have no effect.
+
+        Without a prior, and with a conditional one, all grids of codes count as equally likely.
+        """
+        x, _ = self._inputs(x, labels)
+        quantized = self.quantizer(self.features(x))
+        codes, prior = quantized["codes"], self.prior
+        if prior is None or prior.conditional:
+            places = math.prod(codes.shape[1:])
+            log_prior = ops.full((ops.shape(x)[0],), -places * math.log(self.num_codes), "float32")
+        else:
+            log_prior = prior.log_prob(codes)
+        return Proposal(self.likelihood_params(quantized["z_q"]), log_prior, -log_prior)
 
     # Inputs.
 

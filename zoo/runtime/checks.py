@@ -6,8 +6,6 @@ import numbers
 from collections.abc import Collection, Sequence
 from typing import NoReturn, TypeGuard, TypeVar
 
-import numpy as np
-
 Choice = TypeVar("Choice")
 Part = TypeVar("Part")
 
@@ -24,6 +22,11 @@ def is_integer(value: object) -> TypeGuard[int]:
 
 def _is_real(value: object) -> TypeGuard[float]:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _is_list(value):
+    # An array is known by its rank: `python -m zoo --help` answers without NumPy.
+    return isinstance(value, (tuple, list)) or getattr(value, "ndim", 0) > 0
 
 
 def positive_int(name: str, value: object) -> int:
@@ -49,7 +52,7 @@ def seed(name: str, value: object) -> int | None:
 
 def image_size(name: str, value: object) -> tuple[int, int]:
     """(H, W) from a pair of integers >= 1, or from one integer, the side of a square."""
-    pair = value if isinstance(value, (tuple, list, np.ndarray)) else (value, value)
+    pair = value if _is_list(value) else (value, value)
     try:
         height, width = (positive_int(name, side) for side in pair)
     except (TypeError, ValueError):
@@ -59,7 +62,7 @@ def image_size(name: str, value: object) -> tuple[int, int]:
 
 def colour(name: str, value: object) -> tuple[int, int, int]:
     """(red, green, blue), integers from 0 to 255."""
-    levels = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else ()
+    levels = tuple(value) if _is_list(value) else ()
     if len(levels) != 3 or not all(is_integer(level) and 0 <= level <= 255 for level in levels):
         fail(name, "three integers from 0 to 255: red, green, blue", value)
     red, green, blue = map(int, levels)

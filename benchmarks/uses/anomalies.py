@@ -1,0 +1,121 @@
+"""Anomalies: one score of a VAE beside PCA, isolation forest and the length of the PNG."""
+
+from zoo import applications
+from zoo.applications import _scores
+
+import numpy as np
+from sklearn import decomposition, ensemble, metrics
+from uses import models
+
+SCORES = ("density_of_states", "error_per_nat", "complexity", "reconstruction", "elbo", "latent")
+BY_CLASS = ("density_of_states", "reconstruction", "latent")
+
+
+def auroc(normal, anomalous):
+    """The chance that an anomaly has a higher score than a normal example."""
+    truth = np.repeat([0, 1], [len(normal), len(anomalous)])
+    return float(metrics.roc_auc_score(truth, np.concatenate([normal, anomalous])))
+
+
+def pca_error(train, components):
+    """The squared error of a reconstruction from that many principal components."""
+    pca = decomposition.PCA(components, svd_solver="randomized", random_state=0).fit(train.reshape(len(train), -1))
+
+    def error(x):
+        rows = x.reshape(len(x), -1)
+        return np.square(pca.inverse_transform(pca.transform(rows)) - rows).sum(axis=1)
+
+    return error
+
+
+def simple(train, components):
+    """Functions of images that give the scores of simple methods; the length of the PNG counts either way."""
+    forest = ensemble.IsolationForest(random_state=0).fit(train.reshape(len(train), -1))
+    found = {f"PCA {each}": pca_error(train, each) for each in components}
+    return found | {
+        "isolation forest": lambda x: -forest.score_samples(x.reshape(len(x), -1)),
+        "PNG length": _scores.compressed_nats,
+    }
+
+
+def compare(model, train, reference, normal, anomalous, components=(16, 32, 64), scores=SCORES):
+    """AUROC of each method: a dict. `reference` are normal images that the model was not trained on."""
+    found = {}
+    for score in scores:
+        detector = applications.AnomalyDetector(model, score).fit(reference)
+        found[score] = auroc(*(-detector.score_samples(each) for each in (normal, anomalous)))
+    for name, function in simple(train, components).items():
+        found[name] = auroc(function(normal), function(anomalous))
+    found["PNG length"] = max(found["PNG length"], 1.0 - found["PNG length"])
+    return found
+
+
+def detector_model(flags, name, images, epochs):
+    def make():
+        return models.vae("discretized_logistic", 32, 300, params=2, seed=flags.seed)
+
+    return models.kept(flags, f"{name}_vae", make, models.plain(images, flags.seed), len(images), epochs)
+
+
+def parts_of(flags, splits):
+    """Training images, images held out of training, and those that the figures are taken on."""
+    train = splits.train.images[: flags.train_images]
+    evaluated = getattr(splits, flags.split)
+    return train, splits.validation.images, evaluated
+
+
+def whole(flags, data, report):
+    """Fashion-MNIST against MNIST and the other way, and the false-positive rate on five fresh sets."""
+    for normal, other in (("fashion_mnist", "mnist"), ("mnist", "fashion_mnist")):
+        train, held_out, evaluated = parts_of(flags, data(normal))
+        model = detector_model(flags, normal, train, 40)
+        reference = models.as_floats(held_out[: flags.images])
+        fresh = models.as_floats(evaluated.images[: flags.images])
+        strange = models.as_floats(getattr(data(other), flags.split).images[: flags.images])
+        if flags.split == "validation":
+            reference, fresh = np.split(models.as_floats(held_out[: 2 * (len(held_out) // 2)]), 2)
+        for method, value in compare(model, models.as_floats(train), reference, fresh, strange).items():
+            report("anomaly", f"{normal} against {other}", method, "AUROC", value)
+        detector = applications.AnomalyDetector(model, false_positive_rate=0.05).fit(models.as_floats(held_out))
+        for number, part in enumerate(np.array_split(models.as_floats(evaluated.images), 5)):
+            rate = float(np.mean(detector.predict(part) == -1))
+            report("anomaly", f"{normal}, fresh set {number + 1}", "density_of_states", "false-positive rate", rate)
+
+
+def by_class(flags, data, report, held_out):
+    """One class normal and nine anomalous; or, with `held_out`, one anomalous and nine normal."""
+    kind = "one class held out" if held_out else "one class normal"
+    for name in flags.datasets:
+        train, validation, evaluated = (getattr(data(name), each) for each in ("train", "validation", flags.split))
+        values = {}
+        for label in range(10):
+
+            def is_normal(images, label=label):
+                return (images.labels != label) if held_out else (images.labels == label)
+
+            images = train.images[is_normal(train)][: flags.class_images]
+            tag, batches = "without" if held_out else "only", models.plain(images, flags.seed)
+
+            def make():
+                return models.vae("discretized_logistic", 16, 200, params=2, seed=flags.seed)
+
+            model = models.kept(flags, f"{name}_{tag}_{label}", make, batches, len(images), 12, 64, 2e-3)
+            reference = validation.images[is_normal(validation)]
+            chosen = evaluated.take(slice(flags.images))
+            normal, strange = chosen.images[is_normal(chosen)], chosen.images[~is_normal(chosen)]
+            arrays = map(models.as_floats, (images, reference, normal, strange))
+            for method, value in compare(model, *arrays, components=(30,), scores=BY_CLASS).items():
+                values.setdefault(method, []).append(value)
+            print(kind, name, label, {method: round(each[-1], 4) for method, each in values.items()}, flush=True)
+        for method, each in values.items():
+            report(
+                "one_class" if not held_out else "held_out", f"{name}, {kind}", method, "AUROC", float(np.mean(each))
+            )
+
+
+def one_class(flags, data, report):
+    by_class(flags, data, report, held_out=False)
+
+
+def held_out(flags, data, report):
+    by_class(flags, data, report, held_out=True)

@@ -1,0 +1,140 @@
+"""Imputation: a VAE that sees the mask beside neighbours, the conditional Gaussian and PCA."""
+
+from zoo import applications, likelihoods
+
+import numpy as np
+from sklearn import decomposition, neighbors
+from uses import models
+
+SIDE = 28
+
+
+def mask_of(kind, number, rng):
+    """Masks of one kind, 1 for observed: float32 `[number,28,28,1]`."""
+    masks = np.ones((number, SIDE, SIDE, 1), np.float32)
+    half = SIDE // 2
+    if kind == "random half":
+        return (rng.uniform(size=masks.shape) < 0.5).astype(np.float32)
+    if kind == "12x12 block":
+        for mask in masks:
+            row, column = rng.integers(0, SIDE - 12 + 1, 2)
+            mask[row : row + 12, column : column + 12] = 0
+        return masks
+    rows = {"top half": slice(0, half), "bottom half": slice(half, None)}.get(kind, slice(None))
+    columns = {"left half": slice(0, half), "right half": slice(half, None)}.get(kind, slice(None))
+    masks[:, rows, columns] = 0
+    return masks
+
+
+KINDS = ("top half", "bottom half", "left half", "right half", "random half", "12x12 block")
+
+
+def mixed_masks(number, rng):
+    """Masks for training: each kind with equal chance."""
+    masks = np.stack([mask_of(kind, number, rng) for kind in KINDS])
+    return masks[rng.integers(0, len(KINDS), number), np.arange(number)]
+
+
+def hidden(batch, rng, pool):
+    """(input, target): images beside a random mask, and beside a mask of ones."""
+    masks = pool[rng.integers(0, len(pool), len(batch))]
+    ones = np.ones_like(batch)
+    return np.concatenate([batch * masks, masks], axis=-1), np.concatenate([batch, ones], axis=-1)
+
+
+def masked_model(flags, name, images):
+    pool = mixed_masks(20000, np.random.default_rng(flags.seed))
+
+    def make():
+        likelihood = likelihoods.Masked(likelihoods.Gaussian(0.1))
+        return models.vae(likelihood, 64, 300, channels=2, seed=flags.seed)
+
+    batches = models.pairs(images, lambda batch, rng: hidden(batch, rng, pool), flags.seed)
+    return models.kept(flags, f"{name}_masked", make, batches, len(images), 7, rate=2e-3)
+
+
+class Simple:
+    """The simple methods, on rows: functions of (x, mask) that give complete rows."""
+
+    def __init__(self, train):
+        self.train = train.reshape(len(train), -1).astype(np.float32)
+        self.mean = self.train.mean(axis=0)
+        self.covariance = np.cov(self.train, rowvar=False) + 1e-3 * np.eye(len(self.mean))
+        self.pca = decomposition.PCA(60, svd_solver="randomized", random_state=0).fit(self.train)
+
+    def methods(self):
+        return {
+            "mean image": lambda x, mask: np.broadcast_to(self.mean, x.shape),
+            "nearest neighbour": lambda x, mask: self.neighbours(x, mask, 1),
+            "mean of 10 neighbours": lambda x, mask: self.neighbours(x, mask, 10),
+            "conditional Gaussian": self.gaussian,
+            "PCA, 60 components, 30 rounds": self.by_pca,
+        }
+
+    def neighbours(self, x, mask, number):
+        """The mean of the training rows that are nearest on the observed values."""
+        if np.all(mask == mask[0]):
+            seen = mask[0] > 0
+            index = neighbors.NearestNeighbors(n_neighbors=number, algorithm="brute").fit(self.train[:, seen])
+            return self.train[index.kneighbors(x[:, seen], return_distance=False)].mean(axis=1)
+        squares, rows = self.train**2, []
+        for i in range(0, len(x), 100):
+            part, seen = x[i : i + 100] * mask[i : i + 100], mask[i : i + 100]
+            distances = seen @ squares.T - 2.0 * part @ self.train.T
+            rows.append(np.argpartition(distances, number, axis=1)[:, :number])
+        return self.train[np.concatenate(rows)].mean(axis=1)
+
+    def gaussian(self, x, mask):
+        """The conditional mean of a Gaussian with the mean and covariance of the training rows."""
+        filled = np.array(x, np.float64)
+        groups, index = np.unique(mask > 0, axis=0, return_inverse=True)
+        for number, seen in enumerate(groups):
+            rows = np.flatnonzero(index.ravel() == number)
+            weights = np.linalg.solve(self.covariance[np.ix_(seen, seen)], self.covariance[np.ix_(seen, ~seen)])
+            filled[np.ix_(rows, ~seen)] = self.mean[~seen] + (x[np.ix_(rows, seen)] - self.mean[seen]) @ weights
+        return np.clip(filled, 0, 1)
+
+    def by_pca(self, x, mask):
+        """Fills in, projects on the components, and fills in again."""
+        filled = np.where(mask > 0, x, self.mean)
+        for _ in range(30):
+            filled = np.where(mask > 0, x, self.pca.inverse_transform(self.pca.transform(filled)))
+        return np.clip(filled, 0, 1)
+
+
+def error(x, filled, mask):
+    """The mean squared error on the missing values."""
+    return float(np.sum(np.square(filled - x) * (1 - mask)) / np.sum(1 - mask))
+
+
+def coverage(x, draws, mask, rng):
+    """How often the central 90 % of draws and truth together hold the truth; ties are ranked at random."""
+    below = (draws < x).sum(axis=0) + rng.uniform(size=x.shape) * ((draws == x).sum(axis=0) + 1)
+    inside = (below > 0.05 * (len(draws) + 1)) & (below <= 0.95 * (len(draws) + 1))
+    return float(np.sum(inside * (1 - mask)) / np.sum(1 - mask))
+
+
+def run(flags, data, report):
+    for name in flags.datasets:
+        splits = data(name)
+        images = splits.train.images
+        model = masked_model(flags, name, images)
+        simple = Simple(models.as_floats(images[: flags.simple_images]))
+        x = models.as_floats(getattr(splits, flags.split).images[: flags.impute_images])
+        for kind in KINDS:
+            mask, rng = mask_of(kind, len(x), np.random.default_rng(7)), np.random.default_rng(8)
+            rows, rows_mask = x.reshape(len(x), -1), mask.reshape(len(x), -1)
+            errors = {key: error(rows, fill(rows, rows_mask), rows_mask) for key, fill in simple.methods().items()}
+            best = min(errors.values())
+            errors["VAE, posterior mean"] = error(x, np.asarray(model.reconstruct(beside(x, mask)))[..., :1], mask)
+            errors["VAE, importance"] = error(x, applications.impute(model, x, mask, steps=0, num_samples=32), mask)
+            for method, value in errors.items():
+                report("imputation", f"{name}, {kind}", method, "MSE", value)
+            report("imputation", f"{name}, {kind}", "VAE over best simple", "ratio", errors["VAE, importance"] / best)
+            part, its_mask = x[:200], mask[:200]
+            draws = applications.impute(model, part, its_mask, num_draws=39, steps=0, num_samples=32)
+            report("imputation", f"{name}, {kind}", "VAE", "coverage of 90 %", coverage(part, draws, its_mask, rng))
+
+
+def beside(x, mask):
+    return likelihoods.Masked.beside(x, mask)

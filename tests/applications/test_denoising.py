@@ -1,0 +1,90 @@
+"""Noise by its moments, and its removal where the clean image is known in closed form."""
+
+import keras
+import linear
+import numpy as np
+import pytest
+
+import zoo
+from zoo.applications import add_noise, denoise
+
+GREY = np.full((40, 10, 10, 2), 0.5, np.float32)
+
+
+def test_gaussian_noise_has_its_deviation_and_its_seed():
+    noisy = add_noise(GREY, "gaussian", 0.1, seed=3)
+    assert abs(noisy.std() - 0.1) < 0.004 and abs(noisy.mean() - 0.5) < 0.004
+    np.testing.assert_array_equal(noisy, add_noise(GREY, "gaussian", 0.1, seed=3))
+    np.testing.assert_allclose(noisy[:5], add_noise(GREY[:5], "gaussian", 0.1, seed=3), atol=1e-6)
+    assert np.abs(noisy - add_noise(GREY, "gaussian", 0.1, seed=4)).mean() > 0.05
+    assert np.abs(noisy[0] - noisy[1]).mean() > 0.05
+    wild = add_noise(GREY, "gaussian", 3.0)
+    assert wild.min() == 0.0 and wild.max() == 1.0
+
+
+def test_salt_and_pepper_sets_a_share_of_whole_pixels():
+    noisy = add_noise(GREY, "salt_and_pepper", 0.3)
+    hit = noisy[..., 0] != 0.5
+    assert abs(hit.mean() - 0.3) < 0.03
+    np.testing.assert_array_equal(noisy[..., 0], noisy[..., 1])
+    assert set(np.unique(noisy)) == {0.0, 0.5, 1.0}
+    assert abs((noisy == 1).mean() - 0.15) < 0.02
+    np.testing.assert_array_equal(add_noise(GREY, "salt_and_pepper", 0.0), GREY)
+
+
+def test_a_blur_spreads_a_point_and_keeps_its_sum():
+    point = np.zeros((1, 21, 21, 1), np.float32)
+    point[0, 10, 10] = 1.0
+    blurred = add_noise(point, "blur", 1.5)[0, :, :, 0]
+    places = np.arange(21) - 10
+    np.testing.assert_allclose(blurred.sum(), 1.0, rtol=1e-5)
+    np.testing.assert_allclose((blurred.sum(axis=1) * places**2).sum(), 1.5**2, rtol=0.01)
+    np.testing.assert_allclose(blurred[10, 12] / blurred[10, 10], np.exp(-0.5 * (2 / 1.5) ** 2), rtol=1e-4)
+    np.testing.assert_allclose(add_noise(GREY, "blur", 2.0), GREY, rtol=1e-5)  # edges are mirrored
+    np.testing.assert_array_equal(add_noise(point, "blur", 0.0), point)
+
+
+def test_a_model_that_was_trained_on_pairs_removes_noise():
+    keras.utils.set_random_seed(0)
+    encoder, decoder = zoo.networks.mlp_encoder((4,), 2, ()), zoo.networks.mlp_decoder((4,), 2, ())
+    model = zoo.BetaVAE(encoder, decoder, zoo.likelihoods.Gaussian(0.3, range=None), beta=0.1, seed=0)
+    clean = np.random.default_rng(0).normal(size=(2000, 2)).astype(np.float32) @ linear.WEIGHTS.T.astype(np.float32)
+    noisy = clean + np.random.default_rng(1).normal(scale=0.5, size=clean.shape).astype(np.float32)
+    model.compile(keras.optimizers.Adam(2e-2))
+    model.fit(noisy, clean, epochs=8, batch_size=200, verbose=0)
+    assert np.mean((denoise(model, noisy) - clean) ** 2) < 0.7 * np.mean((noisy - clean) ** 2)
+    with pytest.raises(ValueError, match="Expected `deviation` to be None"):
+        denoise(model, noisy, deviation=0.5)
+
+
+def test_a_plain_vae_finds_the_mode_of_the_posterior_under_the_noise():
+    """With x = W z + b + noise of variance s², the mode is (W'W + s² I)⁻¹ W'(x − b)."""
+    model, deviation = linear.vae(), 2.0
+    x = linear.draw(5)
+    gram = linear.WEIGHTS.T @ linear.WEIGHTS + deviation**2 * np.eye(2)
+    mode = np.linalg.solve(gram, linear.WEIGHTS.T @ (x - linear.BIAS).T).T
+    found = denoise(model, x, deviation=deviation, steps=400)
+    np.testing.assert_allclose(found, mode @ linear.WEIGHTS.T + linear.BIAS, atol=0.02)
+    np.testing.assert_allclose(denoise(model, x), model.reconstruct(x), atol=1e-6)
+    np.testing.assert_allclose(denoise(model, x, deviation=deviation, steps=0), model.reconstruct(x), atol=1e-5)
+
+
+def test_values_beyond_the_range_of_a_plain_model_are_clipped():
+    model = zoo.VAE(zoo.networks.mlp_encoder((4, 4, 1), 2, ()), zoo.networks.mlp_decoder((4, 4, 1), 2, ()))
+    x = np.random.default_rng(0).normal(size=(3, 4, 4, 1)).astype(np.float32)
+    np.testing.assert_array_equal(denoise(model, x), model.reconstruct(np.clip(x, 0, 1)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((GREY, "snow", 0.1), "Expected `kind` to be one of 'gaussian'"),
+        ((GREY, "salt_and_pepper", 1.5), "Expected `level` to be a finite number >= 0 and <= 1"),
+        ((GREY, "gaussian", -1.0), "Expected `level` to be a finite number >= 0"),
+        ((GREY[0], "blur", 1.0), "Expected `x` to be floats"),
+        ((GREY.astype(int), "gaussian", 1.0), "Expected `x` to be floats"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        add_noise(*arguments)

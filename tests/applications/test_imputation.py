@@ -1,0 +1,135 @@
+"""Imputation against the conditional distributions of a linear Gaussian model."""
+
+import keras
+import linear
+import numpy as np
+import pytest
+
+import zoo
+from zoo.applications import impute
+
+MASK = np.array([1, 0, 1, 0])
+SEEN = MASK == 1
+X = linear.draw(40)
+METHODS = {
+    "importance": {"steps": 10, "num_samples": 200},
+    "gibbs": {"steps": 200, "num_samples": 8},
+    "metropolis": {"steps": 200, "num_samples": 8},
+    "gradient": {"steps": 100, "num_samples": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return linear.vae()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_single_filling_is_the_conditional_mean(model, method):
+    filled = impute(model, X, MASK, method=method, **METHODS[method])
+    mean, covariance = linear.conditional(X, MASK)
+    assert filled.dtype == np.float32
+    np.testing.assert_array_equal(filled[:, SEEN], X[:, SEEN])
+    error = np.sqrt(np.mean((filled[:, ~SEEN] - mean) ** 2, axis=0))
+    # A draw would be off by the standard deviations, of 0.7 and 0.9; the sampling error is a fraction of them.
+    assert np.all(error < 0.2 * np.sqrt(np.diag(covariance)))
+
+
+@pytest.mark.parametrize("method", ["importance", "gibbs", "metropolis"])
+def test_draws_have_the_conditional_mean_and_covariance(model, method):
+    settings = METHODS[method] | ({"steps": 30} if method != "importance" else {})
+    x = np.repeat(X[:1], 50, axis=0)
+    draws = impute(model, x, MASK, num_draws=20, method=method, **settings)
+    assert draws.shape == (20, 50, 4)
+    np.testing.assert_array_equal(draws[:, :, SEEN], np.broadcast_to(X[0, SEEN], (20, 50, 2)))
+    mean, covariance = linear.conditional(X[:1], MASK)
+    missing = draws[:, :, ~SEEN].reshape(-1, 2)
+    # 1,000 draws: a mean has a standard error of 0.03, a variance of 0.05 of itself.
+    np.testing.assert_allclose(missing.mean(axis=0), mean[0], atol=0.12)
+    np.testing.assert_allclose(np.cov(missing.T), covariance, atol=0.2 * covariance.max())
+
+
+def test_intervals_of_draws_with_noise_cover_as_often_as_they_say(model):
+    x = linear.draw(400, seed=1)
+    draws = impute(model, x, MASK, num_draws=99, num_samples=50)[:, :, ~SEEN]
+    low, high = np.sort(draws, axis=0)[[4, 94]]  # the truth falls between with chance 90 / 100
+    covered = np.mean((low < x[:, ~SEEN]) & (x[:, ~SEEN] < high))
+    assert abs(covered - 0.9) < 0.04  # 400 examples: a standard error of 0.015
+    without = impute(model, x, MASK, num_draws=99, num_samples=50, noise=False)[:, :, ~SEEN]
+    assert np.all(without.std(axis=0).mean(axis=0) < 0.9 * draws.std(axis=0).mean(axis=0))
+
+
+def test_missing_values_do_not_matter_and_nan_needs_no_mask(model):
+    spoilt = np.where(MASK, X, 1e6)
+    missing = np.where(MASK, X, np.nan)
+    filled = impute(model, X, MASK)
+    np.testing.assert_array_equal(impute(model, spoilt, MASK), filled)
+    np.testing.assert_array_equal(impute(model, missing), filled)
+
+
+def test_seeds_decide_and_rows_do_not_depend_on_each_other(model):
+    one, again, other = (impute(model, X, MASK, num_draws=2, seed=seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one, again)
+    assert np.abs(one - other)[:, :, ~SEEN].mean() > 0.1
+    np.testing.assert_allclose(impute(model, X[:3], MASK, num_draws=2), one[:, :3], atol=1e-4)
+    assert np.abs(one[0] - one[1])[:, ~SEEN].mean() > 0.1
+
+
+def test_a_model_that_sees_the_mask_takes_values_of_their_own_shape():
+    # Its encoder's posterior is that of x with 0 for missing values: a poor proposal, which the weights mend.
+    filled = impute(linear.vae(masked=True), X, MASK, num_samples=1000)
+    mean, _ = linear.conditional(X, MASK)
+    assert np.sqrt(np.mean((filled[:, ~SEEN] - mean) ** 2)) < 0.2
+
+
+def test_a_hierarchical_model_and_a_vq_vae_impute():
+    x = np.random.default_rng(0).uniform(size=(3, 8, 8, 1)).astype(np.float32)
+    mask = np.ones((8, 8, 1))
+    mask[:, 4:] = 0
+    encoder = zoo.networks.bottom_up_encoder((8, 8, 1), scales=(4,), width=4)
+    hierarchical = zoo.HierarchicalVAE(encoder, zoo.networks.TopDown((8, 8, 1), scales=(4,), width=4))
+    encoder = zoo.networks.residual_encoder((8, 8, 1), 2, filters=4, blocks=0)
+    decoder = zoo.networks.residual_decoder((2, 2, 2), 1, filters=4, blocks=0)
+    for model in (hierarchical, zoo.VQVAE(encoder, decoder, zoo.quantizers.VectorQuantizer(4, 2))):
+        for method in ("importance", "gibbs"):
+            filled = impute(model, x, mask, method=method, steps=1, num_samples=2)
+            np.testing.assert_array_equal(filled[:, :, :4], x[:, :, :4])
+            assert np.all((filled >= 0) & (filled <= 1)) and not np.array_equal(filled, x)
+        with pytest.raises(ValueError, match="Expected `model` to be a zoo.VAE or a subclass for method='gradient'"):
+            impute(model, x, mask, method="gradient")
+
+
+def test_a_conditional_model_takes_labels():
+    networks = zoo.networks
+    model = zoo.CVAE(networks.mlp_encoder((4, 4, 3), 2, ()), networks.mlp_decoder((4, 4, 1), 4, ()), num_classes=2)
+    x = np.random.default_rng(0).uniform(size=(2, 4, 4, 1)).astype(np.float32)
+    mask = np.zeros((4, 4, 1))
+    by_label = [impute(model, x, mask, labels=[label] * 2, num_samples=4) for label in (0, 1)]
+    assert not np.allclose(*by_label)
+    with pytest.raises(ValueError, match="Expected `labels`, as CVAE is conditional"):
+        impute(model, x, mask)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"method": "mean"}, "Expected `method` to be one of 'importance', 'gibbs'"),
+        ({"mask": np.full(4, 2)}, "Expected `mask` to be of 1 for observed and 0 for missing values"),
+        ({"mask": np.ones(3)}, "Expected `mask` to be of a shape that broadcasts to"),
+        ({"x": X[:, :3], "mask": np.ones(3)}, r"Expected `x` to be of shape \('N', 4\)"),
+        ({"x": np.full((2, 4), np.nan, np.float32)}, "Expected `mask` to be 0 where x is NaN or infinite"),
+        ({"x": X.astype(int)}, "Expected `x` to be floats"),
+        ({"num_draws": 0}, "Expected `num_draws` to be an integer >= 1"),
+        ({"method": "gibbs", "steps": 0}, "Expected `steps` to be an integer >= 1"),
+    ],
+)
+def test_bad_arguments_are_named(model, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        impute(model, **{"x": X, "mask": np.ones(4), **arguments})
+
+
+def test_a_saved_masked_model_is_loaded(tmp_path):
+    model = linear.vae(masked=True)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(impute(loaded, X[:4], MASK), impute(model, X[:4], MASK), atol=1e-6)

@@ -1,0 +1,141 @@
+"""anomaly, impute and denoise: what they write, and what they refuse without a trace."""
+
+import csv
+import json
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import zoo
+from zoo import applications, cli
+from zoo.runtime import files
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (30, 8, 8, 1), dtype=np.uint8)
+X = IMAGES.astype(np.float32) / np.float32(255)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    folder = tmp_path_factory.mktemp("models")
+    encoder, decoder = zoo.networks.mlp_encoder((8, 8, 1), 2, ()), zoo.networks.mlp_decoder((8, 8, 1), 2, ())
+    files.save_model(zoo.VAE(encoder, decoder), folder / "vae.keras")
+    np.save(folder / "images.npy", IMAGES)
+    np.save(folder / "strange.npy", 255 - IMAGES[:5])
+    Image.fromarray(np.eye(8, dtype=np.uint8) * 255).save(folder / "mask.png")
+    (folder / "text.png").write_text("no picture")
+    return folder
+
+
+@pytest.fixture
+def run(folder, tmp_path, capsys, monkeypatch):
+    """Function of a command line that gives its status, the JSON line that it prints, and its errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        status = cli.main([str(folder / word[1:]) if word.startswith("@") else word for word in words])
+        printed = capsys.readouterr()
+        return status, json.loads(printed.out) if printed.out else None, printed.err
+
+    return call
+
+
+def model_in(folder):
+    return keras.models.load_model(folder / "vae.keras", compile=False)
+
+
+def test_anomaly_writes_the_scores_of_the_detector_and_heat_maps(run, folder, tmp_path):
+    status, report, _ = run(
+        *("anomaly", "@vae.keras", "--data", "@strange.npy", "--normal", "@images.npy", "--output", "scores.csv"),
+        *("--score", "reconstruction", "--false-positive-rate", "0.1", "--heat-maps", "maps"),
+    )
+    detector = applications.AnomalyDetector(model_in(folder), "reconstruction", 0.1).fit(X)
+    strange = 1.0 - X[:5]
+    with open(tmp_path / "scores.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == ["0", "1", "2", "3", "4"]
+    np.testing.assert_allclose([float(row["score"]) for row in rows], -detector.score_samples(strange), rtol=1e-5)
+    anomalous = detector.predict(strange) == -1
+    np.testing.assert_array_equal([row["anomaly"] == "1" for row in rows], anomalous)
+    assert status == 0 and report["anomalies"] == anomalous.sum() and report["num"] == 5
+    assert report["threshold"] == pytest.approx(-detector.offset_)
+    maps = np.stack([np.asarray(Image.open(path)) for path in sorted((tmp_path / "maps").iterdir())])
+    expected = detector.heat_map(strange)
+    np.testing.assert_allclose(maps, 255 * expected / expected.max(), atol=0.51)
+
+
+@pytest.mark.parametrize(
+    ("part", "missing"),
+    [
+        ("left", np.s_[:, :, :4]),
+        ("bottom", np.s_[:, 4:]),
+        ("box:2,3,4,1", np.s_[:, 2:6, 3:4]),
+    ],
+)
+def test_impute_fills_in_a_part(run, folder, tmp_path, part, missing):
+    words = ("--steps", "1", "--num-samples", "2", "--limit", "6")
+    status, report, _ = run(
+        "impute", "@vae.keras", "--data", "@images.npy", "--missing", part, "--output", "a.npy", *words
+    )
+    mask = np.ones((1, 8, 8, 1))
+    mask[missing] = 0
+    filled = np.load(tmp_path / "a.npy")
+    np.testing.assert_array_equal(filled, applications.impute(model_in(folder), X[:6], mask, steps=1, num_samples=2))
+    assert status == 0 and report["num"] == 6 and report["missing"] == pytest.approx(1 - mask.mean())
+    assert report["mse"] == pytest.approx(np.mean((filled - X[:6])[missing] ** 2), rel=1e-5)
+
+
+def test_impute_takes_a_mask_and_writes_draws_and_pictures(run, tmp_path):
+    words = ("impute", "@vae.keras", "--data", "@images.npy", "--mask", "@mask.png", "--limit", "3")
+    words += ("--steps", "1", "--num-samples", "2", "--num-draws", "2")
+    assert run(*words, "--output", "draws.npy")[0] == 0
+    draws = np.load(tmp_path / "draws.npy")
+    assert draws.shape == (2, 3, 8, 8, 1)
+    diagonal = np.eye(8, dtype=bool)
+    np.testing.assert_array_equal(draws[:, :, diagonal], np.broadcast_to(X[:3][:, diagonal], (2, 3, 8, 1)))
+    assert run(*words, "--output", "all.png", "--scale", "1")[0] == 0
+    assert Image.open(tmp_path / "all.png").size == (3 * 9 + 1, 4 * 9 + 1)  # holes, the mean and two draws
+    assert run(*words, "--output", "filled")[0] == 0
+    assert len(list((tmp_path / "filled").iterdir())) == 3
+
+
+def test_denoise_removes_what_it_added(run, folder, tmp_path):
+    words = ("denoise", "@vae.keras", "--data", "@images.npy", "--limit", "4", "--add", "gaussian:0.2", "--seed", "3")
+    status, report, _ = run(*words, "--output", "clean")
+    noisy = applications.add_noise(X[:4], "gaussian", 0.2, seed=3)
+    clean = applications.denoise(model_in(folder), noisy)
+    written = np.stack([np.asarray(Image.open(path)) for path in sorted((tmp_path / "clean").iterdir())])
+    np.testing.assert_allclose(written, 255 * clean[..., 0], atol=0.51)
+    assert status == 0 and report["mse_before"] == pytest.approx(np.mean((noisy - X[:4]) ** 2), rel=1e-4)
+    assert report["mse_after"] == pytest.approx(np.mean((clean - X[:4]) ** 2), rel=1e-4)
+    assert run(*words, "--deviation", "0.2", "--steps", "1", "--output", "clean.png", "--scale", "1")[0] == 0
+    assert Image.open(tmp_path / "clean.png").size == (4 * 9 + 1, 2 * 9 + 1)
+
+
+ANOMALY = ("anomaly", "@vae.keras", "--data", "@images.npy", "--normal", "@images.npy")
+IMPUTE = ("impute", "@vae.keras", "--data", "@images.npy", "--output", "a.npy")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((*ANOMALY, "--output", "a.txt"), "Expected `--output` to be a file that ends in .csv"),
+        ((*ANOMALY, "--output", "a.csv", "--score", "energy"), "Expected `score` to be one of"),
+        ((*ANOMALY, "--output", "a.csv", "--false-positive-rate", "0.001"), "at least 999 examples to calibrate"),
+        (("anomaly", "@vae.keras", "--data", "@text.png", "--normal", "@images.npy", "--output", "a.csv"), "text.png"),
+        ((*IMPUTE, "--missing", "middle"), "Expected --missing to be left, right, top, bottom"),
+        ((*IMPUTE, "--missing", "random:2"), "Expected --missing to be left, right, top, bottom"),
+        ((*IMPUTE, "--mask", "@text.png"), "Expected --mask to be a picture or a .npy file"),
+        ((*IMPUTE, "--mask", "@images.npy", "--method", "mean"), "Expected `method` to be one of"),
+        (("denoise", "@vae.keras", "--data", "@images.npy", "--output", "a.png", "--add", "snow:1"), "`kind`"),
+        (("denoise", "@vae.keras", "--data", "@images.npy", "--output", "a.png", "--add", "blur"), "KIND:LEVEL"),
+    ],
+)
+def test_wrong_input_gets_one_line_and_leaves_nothing_behind(run, tmp_path, words, message):
+    status, report, error = run(*words)
+    assert status == 2 and report is None
+    assert message in error and error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,78 @@
+"""Diagnoses of small models; `benchmarks/diagnosis.py` trains one for each fault, and healthy ones."""
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo.evaluation import diagnose
+
+X = np.random.default_rng(0).uniform(size=(256, 4, 4, 1)).astype("float32")
+DIRECTIONS = np.linalg.qr(np.random.default_rng(1).normal(size=(16, 4)))[0].astype("float32")
+
+
+def optimal(linear_vae, weight=1.0, scale=0.1, latents=4, **kwargs):
+    """A linear VAE of four factors of ¼ ± each, with the posterior that is optimal for a KL weight; and its data."""
+    draw = np.random.default_rng(2)
+    factors = draw.normal(size=(600, 4))
+    loadings = 0.5 * DIRECTIONS.T
+    x = 0.5 + factors @ loadings + scale * draw.normal(size=(600, 16))
+    variance = 1.0 / (1.0 + 0.25 / (scale**2 * weight))
+    projection = DIRECTIONS * 0.5 * variance / (scale**2 * weight)
+    extra = latents - 4
+    projection = np.hstack([projection, np.zeros((16, extra))])
+    log_var = np.append(np.full(4, np.log(variance)), np.zeros(extra))
+    loadings = np.vstack([loadings, np.zeros((extra, 16))])
+    likelihood = zoo.likelihoods.Gaussian(kwargs.pop("sigma", scale), range=None)
+    model = linear_vae(projection, log_var, loadings, 0.5, likelihood=likelihood, **kwargs)
+    return model, x.astype("float32").reshape(-1, 4, 4, 1)
+
+
+def names(model, x, **kwargs):
+    return [finding.fault for finding in diagnose(model, x, **kwargs)]
+
+
+def test_the_true_model_is_healthy(linear_vae):
+    model, x = optimal(linear_vae)
+    assert names(model, x[:300], validation=x[300:]) == []
+
+
+def test_a_high_weight_is_found_and_its_size_named(linear_vae):
+    model, x = optimal(linear_vae, weight=200.0)
+    finding = diagnose(model, x)[0]
+    assert finding.fault == "kl_weight_high" and "a KL weight of 2e+02" in finding.evidence
+
+
+def test_latents_that_are_not_used_are_found(linear_vae):
+    model, x = optimal(linear_vae, latents=8)
+    (finding,) = diagnose(model, x)
+    assert finding.fault == "too_many_latents" and "4 of 8 latents are inactive (4, 5, 6, 7)" in finding.evidence
+
+
+def test_a_wrong_scale_is_found(linear_vae):
+    model, x = optimal(linear_vae, sigma=0.02)
+    assert "decoder_variance" in names(model, x)
+
+
+def test_a_dead_encoder_has_collapsed(linear_vae):
+    model = linear_vae(np.zeros((16, 2)), np.zeros(2), np.zeros((2, 16)), 0.5)
+    model.likelihood = zoo.likelihoods.Gaussian(0.3, range=None)
+    assert names(model, X) == ["posterior_collapse"]
+
+
+def test_a_code_that_is_never_used_is_found(sign_vae):
+    assert names(sign_vae, np.full((50, 4, 4, 1), 0.75, "float32")) == ["unused_codes"]
+    assert names(sign_vae, X, validation=X) == []
+
+
+def test_data_out_of_range_are_found_before_anything_is_computed(hierarchical):
+    (finding,) = diagnose(hierarchical, 255.0 * X)
+    assert finding.fault == "data_range" and "Divide them by 255" in finding.advice
+    assert diagnose(hierarchical, np.uint8(255.0 * X))[0].fault != "data_range"
+
+
+def test_labels_are_required_of_a_conditional_model():
+    encoder = zoo.networks.mlp_encoder((4, 4, 1 + 3), 2, hidden=())
+    model = zoo.CVAE(encoder, zoo.networks.mlp_decoder((4, 4, 1), 2 + 3, hidden=()), num_classes=3)
+    with pytest.raises(ValueError, match="Expected `labels`, as CVAE is conditional. Received: None"):
+        diagnose(model, X)
+    assert isinstance(diagnose(model, X, labels=np.zeros(256, "int32")), list)

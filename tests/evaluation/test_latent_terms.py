@@ -1,0 +1,116 @@
+"""The terms of the ELBO, against closed forms of a linear model and of the KL."""
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo.evaluation import Examples, latent_terms
+from zoo.evaluation.latent_terms import no_shift, shifted_terms
+
+X = np.random.default_rng(0).uniform(size=(400, 4, 4, 1)).astype("float32")
+PROJECTION = np.zeros((16, 3), "float32")
+PROJECTION[0, 0], PROJECTION[5, 1] = 2.0, 0.1  # activities 4/12 and 0.01/12, and a latent that is always 0
+LOG_VAR = np.log([0.25, 0.9, 1.0]).astype("float32")
+LOADINGS = np.random.default_rng(1).normal(size=(3, 16)).astype("float32")
+
+
+def means():
+    return (X.reshape(-1, 16).astype("float64") - 0.5) @ PROJECTION
+
+
+def test_kl_and_activity_by_latent_are_those_of_the_closed_form(linear_vae):
+    model = linear_vae(PROJECTION, LOG_VAR, LOADINGS)
+    terms = latent_terms(model, Examples(model, X))
+    (layer,) = terms.layers
+    kls = 0.5 * (np.exp(LOG_VAR) + means() ** 2 - 1.0 - LOG_VAR)
+    np.testing.assert_allclose(layer.kl_by_latent, kls.mean(axis=0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(layer.kl, kls.sum(axis=1).mean(), rtol=1e-4)
+    np.testing.assert_allclose(terms.rate, kls.sum(axis=1), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(layer.activity, means().var(axis=0), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(layer.posterior_share, np.exp(LOG_VAR), rtol=1e-5)
+    assert layer.active.tolist() == [True, False, False]
+    assert (terms.active_units, terms.latents) == (1, 3)
+
+
+def test_distortion_and_elbo_have_the_means_of_the_closed_form(linear_vae):
+    model = linear_vae(PROJECTION, LOG_VAR, LOADINGS, bias=0.5)
+    terms = latent_terms(model, Examples(model, X))
+    residual = X.reshape(-1, 16) - 0.5 - means() @ LOADINGS
+    squared = (residual**2).sum(axis=1) + (LOADINGS**2).sum(axis=1) @ np.exp(LOG_VAR)
+    expected = 0.5 * (16 * np.log(2 * np.pi * 0.25) + squared / 0.25)
+    error = (terms.distortion - expected).std() / 20
+    assert abs((terms.distortion - expected).mean()) < 4 * error and error < 0.06 * expected.mean()
+    np.testing.assert_allclose(terms.elbo, -terms.distortion - terms.rate)
+
+
+def test_excess_is_the_second_moment_of_active_latents_beyond_that_of_the_prior(linear_vae):
+    wide = 10.0 * PROJECTION
+    model = linear_vae(wide, LOG_VAR, LOADINGS)
+    second = (100 * means() ** 2 + np.exp(LOG_VAR)).mean(axis=0)
+    terms = latent_terms(model, Examples(model, X))
+    assert terms.layers[0].active.tolist() == [True, True, False]
+    np.testing.assert_allclose(terms.excess, second[:2].mean() - 1.0, rtol=0.1)
+
+
+def test_under_another_prior_activity_is_in_its_units(linear_vae):
+    prior = zoo.priors.MixtureOfGaussians(3, components=1, seed=0)
+    prior.means.bias.assign(np.zeros((1, 3)))
+    prior.log_vars.bias.assign(np.full((1, 3), np.log(100.0)))
+    model = linear_vae(PROJECTION, LOG_VAR, LOADINGS, prior=prior)
+    (layer,) = latent_terms(model, Examples(model, X)).layers
+    np.testing.assert_allclose(layer.activity[0], means().var(axis=0)[0] / 100.0, rtol=0.15)
+    assert layer.active.tolist() == [False, False, False]
+
+
+def test_a_prior_that_fits_the_latents_leaves_no_excess(linear_vae):
+    prior = zoo.priors.MixtureOfGaussians(3, components=2, seed=0)
+    samples = np.asarray(prior.sample(2000, seed=1))
+    projection = np.zeros((16, 3), "float32")
+    projection[:3] = np.eye(3)
+    model = linear_vae(projection, np.full(3, -10.0, "float32"), LOADINGS, prior=prior)
+    x = np.zeros((2000, 16), "float32")
+    x[:, :3] = samples + 0.5  # so that the posterior means are samples of the prior
+    fitting = latent_terms(model, Examples(model, x.reshape(-1, 4, 4, 1)))
+    assert abs(fitting.excess) < 0.15
+    x[:, :3] = 3.0 * samples + 0.5
+    assert latent_terms(model, Examples(model, x.reshape(-1, 4, 4, 1))).excess > 2.0
+
+
+def test_the_seed_decides(linear_vae):
+    model = linear_vae(PROJECTION, LOG_VAR, LOADINGS)
+    few = Examples(model, X[:8])
+    first, again, other = (latent_terms(model, few, seed).distortion for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).min() > 0.0
+
+
+def test_a_hierarchical_model_has_a_layer_for_each_block(hierarchical):
+    x = X[:30]
+    terms = latent_terms(hierarchical, Examples(hierarchical, x))
+    assert [layer.name for layer in terms.layers] == [block.name for block in hierarchical.decoder.blocks]
+    assert [layer.kl_by_latent.shape for layer in terms.layers] == [(1, 1, 2), (4, 4, 2)]
+    np.testing.assert_allclose(sum(layer.kl for layer in terms.layers), terms.rate.mean(), rtol=1e-4)
+    # The KL of the top layer does not depend on a sample: it is that of `evaluate`.
+    hierarchical.compile("adam")
+    reported = hierarchical.evaluate(x, verbose=0, return_dict=True, batch_size=30)
+    np.testing.assert_allclose(terms.layers[0].kl, reported[f"kl_{terms.layers[0].name}"], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("shift", [-0.5, 0.7])
+def test_shifts_change_the_variance_alone(linear_vae, shift):
+    model = linear_vae(PROJECTION, LOG_VAR, LOADINGS)
+    examples = Examples(model, X[:50])
+    _, rate = shifted_terms(model, examples, [np.full(3, shift, "float32")])
+    other = linear_vae(PROJECTION, LOG_VAR + np.float32(shift), LOADINGS)
+    np.testing.assert_allclose(rate, shifted_terms(other, examples, no_shift(other))[1], rtol=1e-4, atol=1e-5)
+
+
+def test_labels_of_a_conditional_model_are_used_and_required():
+    encoder = zoo.networks.mlp_encoder((4, 4, 1 + 3), 2, hidden=())
+    model = zoo.CVAE(encoder, zoo.networks.mlp_decoder((4, 4, 1), 2 + 3, hidden=()), num_classes=3)
+    labels = np.arange(9, dtype="int32") % 3
+    first = latent_terms(model, Examples(model, X[:9], labels)).rate
+    other = latent_terms(model, Examples(model, X[:9], (labels + 1) % 3)).rate
+    assert np.abs(first - other).max() > 1e-4
+    with pytest.raises(ValueError, match="Expected `labels`, as CVAE is conditional. Received: None"):
+        Examples(model, X[:9])

@@ -1,0 +1,212 @@
+"""Reports of small models: figures that are known, what is left out and why, and the page."""
+
+import html.parser
+import io
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import zoo
+from zoo import networks
+from zoo.evaluation import METRICS, Figure, Part, Report, evaluate, measures
+from zoo.evaluation.features import Features
+
+SHAPE = (12, 12, 1)  # SSIM needs 11 pixels, MS-SSIM 22
+
+
+def images(number, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (number, *SHAPE), dtype=np.uint8)
+
+
+def a_vae(**settings):
+    encoder, decoder = networks.mlp_encoder(SHAPE, 3, (8,)), networks.mlp_decoder(SHAPE, 3, (8,))
+    return zoo.VAE(encoder, decoder, seed=0, **settings)
+
+
+@pytest.fixture(scope="module")
+def grey():
+    """A VAE whose weights are 0: each pixel is ½, and q(z|x) is the prior."""
+    model = a_vae()
+    for weight in model.weights:
+        if weight.dtype == "float32":
+            weight.assign(tf.zeros_like(weight))
+    return model
+
+
+def judge():
+    """A network whose features are the means of the four quarters of an image."""
+
+    def network(x):
+        return tf.reshape(tf.nn.avg_pool2d(x, 6, 6, "VALID"), (-1, 4)), None
+
+    return Features("quarters", "quarters features", network, SHAPE)
+
+
+@pytest.fixture(scope="module")
+def full(grey):
+    told = []
+    labels = np.arange(40) % 2
+    images_of = {name: images(40, seed) for seed, name in enumerate(("test", "train"))}
+    for each in images_of.values():
+        each[labels == 0] = 255 - each[labels == 0] // 8  # bright and dark
+        each[labels == 1] //= 8
+    report = evaluate(
+        grey, Part(images_of["test"], labels), Part(images_of["train"], labels, "train"), num_samples=2,
+        judge=judge(), about={"name": "<grey>"}, progress=lambda *step: told.append(step),
+    )  # fmt: skip
+    return report, images_of, told
+
+
+def by_name(report):
+    return {figure.name: figure for figure in report.figures}
+
+
+def test_figures_are_those_of_the_closed_form(full):
+    report, images_of, _ = full
+    found, x = by_name(report), images_of["test"] / 255.0
+    squared = np.square(x - 0.5).reshape(40, -1).mean(axis=1)
+    variance = (images_of["train"] / 255.0).var()
+    assert found["mse"].value == pytest.approx(squared.mean(), rel=1e-5)
+    assert found["mse"].error == pytest.approx(squared.std(ddof=1) / math.sqrt(40), rel=1e-4)
+    assert found["mse_over_variance"].value == pytest.approx(squared.mean() / variance, rel=1e-5)
+    assert found["psnr"].value == pytest.approx(np.mean(-10 * np.log10(squared)), rel=1e-4)
+    for name in ("elbo", "log_prob"):
+        assert found[name].value == pytest.approx(-144 * math.log(2), rel=1e-5)
+    assert found["rate"].value == pytest.approx(0.0, abs=1e-5) and found["active_units"].value == 0
+    # All embeddings are equal: the classifiers can only guess one of two classes of equal size.
+    assert found["linear_probe"].value == found["nearest_neighbours"].value == 0.5
+    # All samples are grey ½, and no training image is.
+    assert found["precision (quarters features)"].value == 0.0
+    assert found["share_nearer (pixels)"].value == 0.0
+    assert found["check_mean"].value == pytest.approx((0.5 - x.mean()) / x.mean(axis=(1, 2, 3)).std(ddof=1), rel=1e-4)
+
+
+def test_each_figure_names_its_origin(full):
+    report, _, told = full
+    assert list(report.groups) == [name for name in METRICS if name != "disentanglement"] and all(
+        report.groups.values()
+    )
+    assert {figure.split for figure in report.figures} == {"test", "sampled"}
+    assert all(figure.num_examples and figure.seconds >= 0.0 for figure in report.figures)
+    assert list(report.left_out) == ["bits_per_dim", "ms_ssim"]
+    assert all(0 <= done <= total for _, done, total in told)
+    assert {"importance samples", "reconstructions", "samples"} <= {description for description, _, _ in told}
+
+
+def test_table_has_a_line_for_each_figure(full):
+    report, _, _ = full
+    header, *lines = report.table().splitlines()
+    assert header.split() == ["figure", "value", "examples", "seconds", "about"]
+    assert len(lines) == len(report.figures) + len(report.left_out)
+    assert lines[0].startswith("elbo ") and " nats " in lines[0] and " 40 test " in lines[0]
+    assert lines[-2] == "left out: bits_per_dim, as Bernoulli is no distribution over 8-bit values"
+
+
+class Page(html.parser.HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.sources, self.open, self.text = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.sources += [value for name, value in attributes if name in ("src", "href")]
+        if tag not in ("meta", "link", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_the_page_is_self_contained(full):
+    report, _, _ = full
+    page = Page(report.html())
+    assert not page.open and page.sources and all(source.startswith("data:") for source in page.sources)
+    assert "script" not in page.tags and "@import" not in report.html() and "url(" not in report.html()
+    assert page.tags.count("img") == len(report.pictures) == 4
+    assert "Evaluation of <grey>" in page.text
+    assert {figure.name for figure in report.figures} | {figure.amount() for figure in report.figures} <= set(page.text)
+
+
+def test_pictures_show_what_they_say(full):
+    report, images_of, _ = full
+    assert [picture.name for picture in report.pictures] == ["reconstructions", "samples", "nearest", "kl"]
+    pixels = {each.name: np.asarray(Image.open(io.BytesIO(each.png))) for each in report.pictures}
+    for each in report.pictures:
+        assert pixels[each.name].shape[:2] == each.size[::-1]
+    scale = 5  # of 12 pixels, ten in a row of 640
+    rows = pixels["reconstructions"]
+    np.testing.assert_array_equal(rows[: 12 * scale : scale, : 12 * scale : scale], images_of["test"][0, ..., 0])
+    assert set(np.unique(rows[12 * scale + 2 : 24 * scale + 2, : 12 * scale])) <= {127, 128}  # below: the grey image
+
+
+def test_json_holds_figures_that_are_not_finite():
+    figures = [Figure(name="psnr", value=math.inf, error=math.nan, num_examples=3, split="test")]
+    report = Report({"model": "VAE"}, {"reconstruction": figures}, {})
+    found = json.loads(json.dumps(report.as_json(), allow_nan=False))["figures"]
+    assert found == [{"metric": "reconstruction", **figures[0].as_dict(), "value": None, "error": None}]
+
+
+def test_arrays_alone_are_enough(grey):
+    report = evaluate(grey, images(12), num_samples=1, with_pictures=False)
+    assert {"mse", "elbo", "check_mean"} <= set(by_name(report))
+    assert {"mse_over_variance", "samples", "representation"} <= set(report.left_out)
+    assert "training images" in report.left_out["samples"]
+
+
+def test_a_vq_vae_without_a_prior_cannot_sample():
+    encoder = networks.residual_encoder(SHAPE, code_dim=4, filters=4, blocks=1)
+    decoder = networks.residual_decoder((3, 3, 4), params=1, filters=4, blocks=1)
+    model = zoo.VQVAE(encoder, decoder, zoo.quantizers.VectorQuantizer(8, 4, seed=0))
+    report = evaluate(model, images(12), images(12, 1), judge=judge())
+    assert {"codebook_usage", "perplexity", "mse_over_variance"} <= set(by_name(report)) and "elbo" not in by_name(
+        report
+    )
+    for name in ("elbo, rate, code_cross_entropy", "samples", "criticism"):
+        assert "no prior" in report.left_out[name]
+    assert [picture.name for picture in report.pictures] == ["reconstructions", "codes"]
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        ({"judge": None}, "no feature network is given"),
+        ({"test": images(5)}, "at least 10 test images"),
+        ({"judge": Features("small", "small", None, (4, 4, 1))}, r"small takes images of shape \(4, 4, 1\)"),
+    ],
+)
+def test_samples_are_left_out_with_the_reason(grey, change, reason):
+    arguments = {"test": images(12), "training": images(12, 1), "judge": judge(), **change}
+    report = evaluate(grey, metrics=["samples"], with_pictures=False, **arguments)
+    assert not report.figures
+    assert re.search(reason, report.left_out["samples"])
+
+
+def test_disentanglement_needs_factors(grey):
+    report = evaluate(grey, images(3), metrics=["disentanglement"], with_pictures=False)
+    assert "known factors" in report.left_out["disentanglement"]
+
+
+def test_wrong_arguments_are_refused(grey):
+    with pytest.raises(ValueError, match="Expected `metrics` to be one of .*Received: metrics='fid'"):
+        evaluate(grey, images(3), metrics=["fid"])
+    with pytest.raises(ValueError, match="Expected `num_samples`"):
+        evaluate(grey, images(3), num_samples=0)
+    with pytest.raises(ValueError, match="Expected `seed`"):
+        evaluate(grey, images(3), seed=-1)
+    with pytest.raises(ValueError, match="Expected `test` to be a Part"):
+        evaluate(grey, images(0))
+
+
+def test_pixel_variance_in_chunks(monkeypatch):
+    monkeypatch.setattr(measures, "_ROWS", 7)
+    x = images(20)
+    assert measures.pixel_variance(x) == pytest.approx((x / 255.0).var(), rel=1e-6)

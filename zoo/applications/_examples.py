@@ -1,0 +1,38 @@
+"""The inputs of estimators: examples as a model takes them, or flattened to rows as scikit-learn's tools pass them."""
+
+import math
+
+import keras
+import numpy as np
+
+from zoo.fitting import inputs
+from zoo.runtime import checks
+from zoo.runtime.types import ArrayLike
+
+
+def as_examples(model: keras.Model, x: ArrayLike) -> np.ndarray:
+    """`x` as a float32 array of the model's examples.
+
+    Args:
+        model: a model of the zoo.
+        x: `[N,…]`, or `[N,F]` with the F numbers of an example in a row; the model's shape is then restored.
+
+    Raises:
+        ValueError: for integers, rows of another length, or an array without the axis of examples.
+    """
+    x = np.asarray(x)
+    inputs.require_floating("x", x)
+    shape = model.example_shape
+    if shape is not None and x.ndim == 2 and len(shape) != 1:
+        if x.shape[1] != math.prod(shape):
+            checks.fail("x", f"of shape {('N', *shape)} or {('N', math.prod(shape))}", tuple(x.shape))
+        x = x.reshape(-1, *shape)
+    if x.ndim < 2 or not len(x):
+        checks.fail("x", "an array [N, …] of one example or more", tuple(x.shape))
+    return x.astype(np.float32)
+
+
+def require_unconditional(model: keras.Model, use: str) -> None:
+    """Raises ValueError for a conditional model, whose methods ask for labels."""
+    if model.conditional:
+        checks.fail("model", f"one without labels, as {use} knows none", type(model).__name__)

@@ -1,0 +1,101 @@
+"""The scores of anomaly detection: functions of a model and of examples, higher for anomalies."""
+
+import io
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from zoo import random
+from zoo.runtime import checks
+
+_PNG_FRAME = 57  # bytes of a PNG that hold no image: signature, header, end, and the frame of the data
+
+
+def elbo_terms(model: keras.Model, x: np.ndarray, num_samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """−log p(x|z) and KL( q(z|x) ‖ p(z) ), means over `num_samples` of z: float64 `[N]` each, nats.
+
+    All rows have the same seed: a row's terms depend on its values alone.
+    """
+    key = ("elbo_terms", num_samples)
+    if key not in model.functions:
+
+        def terms(x, seeds):
+            def step(k, sums):
+                proposal = model.propose(x, random.fold_in(seeds, k))
+                return sums[0] - model.judge(x, proposal.params), sums[1] + proposal.kl
+
+            zero = ops.zeros_like(ops.cast(seeds, "float32"))
+            return ops.fori_loop(0, num_samples, step, (zero, zero))
+
+        specs = [tf.TensorSpec((None, *x.shape[1:])), tf.TensorSpec((None,), tf.int32)]
+        model.functions[key] = tf.function(terms, autograph=False, input_signature=specs).get_concrete_function()
+    results = [model.functions[key](tf.constant(batch), same_seeds(seed, len(batch))) for batch in _batches(x)]
+    reconstruction, kl = (np.concatenate(each).astype(np.float64) / num_samples for each in zip(*results))
+    return reconstruction, kl
+
+
+def same_seeds(seed: int, number: int) -> tf.Tensor:
+    """One seed for all rows: int32 `[number]`."""
+    return tf.fill((number,), random.fold_in(seed, 0))
+
+
+def _batches(x, rows=256):
+    return (x[i : i + rows] for i in range(0, len(x), rows))
+
+
+def log_prob(model: keras.Model, x: np.ndarray, num_samples: int, seed: int) -> np.ndarray:
+    """The importance-weighted bound of log p(x): float64 `[N]`, nats."""
+    return np.asarray(model.log_prob(x, num_samples, same_seeds(seed, len(x))), np.float64)
+
+
+def squared_error(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    """(x − reconstruction)², of x's shape."""
+    return np.square(np.asarray(model.reconstruct(x), np.float64) - x)
+
+
+def is_image(x: np.ndarray) -> bool:
+    """Whether `x` holds examples that a PNG can hold, `[N,H,W,C]` of one, three or four channels."""
+    return x.ndim == 4 and x.shape[-1] in (1, 3, 4)
+
+
+def compressed_nats(x: np.ndarray) -> np.ndarray:
+    """The size of each image as a PNG of 8 bits a value, without the file's frame: float64 `[N]`, nats."""
+    from PIL import Image
+
+    if not is_image(x):
+        checks.fail("score", "one that compresses nothing, as only images have a compressed size", x.shape[1:])
+    sizes = []
+    for levels in np.clip(np.round(255.0 * x), 0, 255).astype(np.uint8):
+        file = io.BytesIO()
+        Image.fromarray(levels[..., 0] if levels.shape[-1] == 1 else levels).save(file, "png", optimize=True)
+        sizes.append(len(file.getvalue()) - _PNG_FRAME)
+    return np.array(sizes) * 8.0 * np.log(2.0)
+
+
+class LatentDistance:
+    """The distance of an embedding from those of normal examples.
+
+    Args:
+        embeddings: float `[N,E]`, of normal examples.
+        neighbors: int >= 1: the mean distance to that many nearest neighbours. None: the Mahalanobis distance, with the
+            covariance of Ledoit & Wolf 2004.
+    """
+
+    def __init__(self, embeddings: np.ndarray, neighbors: int | None) -> None:
+        from sklearn import covariance
+        from sklearn import neighbors as nearest
+
+        if neighbors is None:
+            self.estimator = covariance.LedoitWolf().fit(embeddings)
+        else:
+            if neighbors > len(embeddings):
+                checks.fail("num_neighbors", f"at most the {len(embeddings)} examples to compare with", neighbors)
+            self.estimator = nearest.NearestNeighbors(n_neighbors=neighbors).fit(embeddings)
+
+    def __call__(self, embeddings: np.ndarray) -> np.ndarray:
+        """Distances, float64 `[N]`."""
+        if hasattr(self.estimator, "mahalanobis"):
+            return np.sqrt(self.estimator.mahalanobis(embeddings))
+        return self.estimator.kneighbors(embeddings)[0].mean(axis=1)

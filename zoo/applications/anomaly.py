@@ -1,0 +1,248 @@
+"""Anomaly detection: scores of examples by a trained model, with a false-positive rate that was asked for."""
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal, Self
+
+import keras
+import numpy as np
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.mixture import GaussianMixture
+from sklearn.utils.validation import check_is_fitted
+
+from zoo.applications import _scores
+from zoo.applications._examples import as_examples, require_unconditional
+from zoo.runtime import checks
+from zoo.runtime.types import ArrayLike
+
+SCORES = (
+    "density_of_states",
+    "error_per_nat",
+    "elbo",
+    "log_prob",
+    "reconstruction",
+    "kl",
+    "complexity",
+    "background",
+    "latent",
+)
+FITTED = ("density_of_states", "latent")  # the scores that compare with normal examples
+
+
+class AnomalyDetector(OutlierMixin, BaseEstimator):
+    """Tells anomalies from normal examples by a trained model, with the interface of scikit-learn's outlier detectors.
+
+    The threshold comes from split conformal prediction: of n calibration examples, it is the one at rank
+    ⌈(n + 1)(1 − α)⌉ (Vovk et al. 2005, "Algorithmic Learning in a Random World"). A new normal example lies beyond it
+    with a chance of at most α, `false_positive_rate`, whatever the model and the score. This holds for examples that
+    the model was not trained on: pass such examples to `fit`.
+
+    Scores, all for anomalies the higher:
+
+    - "density_of_states": −log of the density of several statistics of an example among those of normal ones: −log
+      p(x|z), KL, log of the squared error, and for images the compressed size (Morningstar et al. 2021, "Density of
+      States Estimation for Out-of-Distribution Detection"; deviations: the compressed size, and one mixture of
+      Gaussians for all statistics). It sees what is unusual in either direction.
+    - "error_per_nat": log of the squared error of the reconstruction, minus log of the compressed size of the example.
+      Images of little detail are easy to reconstruct and to compress; the ratio is high for those that the
+      model reconstructs worse than their detail explains.
+    - "elbo": −ELBO. "log_prob": −log p(x), importance-weighted. Both are low for simple images of any kind (Nalisnick
+      et al. 2019, "Do Deep Generative Models Know What They Don't Know?").
+    - "reconstruction": squared error of the reconstruction. "kl": KL( q(z|x) ‖ p(z) ).
+    - "complexity": −ELBO minus the compressed size, in nats (Serrà et al. 2020, "Input Complexity and
+      Out-of-distribution Detection with Likelihood-based Generative Models", eq. (2)). It needs a likelihood over
+      8-bit values.
+    - "background": −log p(x) + log p(x) of a background model, trained on corrupted or more general data (Ren et al.
+      2019, "Likelihood Ratios for Out-of-Distribution Detection", eq. (4)).
+    - "latent": distance of `embed(x)` from those of normal examples.
+
+    Images are compressed to PNG at 8 bits a value; for other data "error_per_nat" and "complexity" are refused.
+
+    Args:
+        model: a trained model of the zoo, not a conditional one. `fit` does not train it.
+        score: one of the scores above.
+        false_positive_rate: float > 0 and < 1, α.
+        num_samples: int >= 1, samples of z for "elbo", "kl" and the scores made from them; importance samples for
+            "log_prob" and "background".
+        background: a model of the zoo for the same data, for "background".
+        num_neighbors: int >= 1, for "latent": the mean distance to that many neighbours; None for the Mahalanobis
+            distance.
+        num_components: int >= 1, Gaussians of "density_of_states".
+        calibration: float > 0 and < 1, the share of the examples of `fit` that set the threshold; the others are those
+            that "density_of_states" and "latent" compare with. Other scores calibrate on all.
+        seed: int, of the noise and of the split. A score depends on the example's values alone.
+
+    Attributes:
+        offset_: float, the negative threshold: `decision_function` is `score_samples` − `offset_`.
+        n_features_in_: int, the numbers in an example.
+
+    Example:
+        >>> detector = zoo.applications.AnomalyDetector(model, score="reconstruction", false_positive_rate=0.1)
+        >>> detector.fit(images).predict(1 - images).shape
+        (32,)
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        score: Literal[
+            "density_of_states",
+            "error_per_nat",
+            "elbo",
+            "log_prob",
+            "reconstruction",
+            "kl",
+            "complexity",
+            "background",
+            "latent",
+        ] = "density_of_states",
+        false_positive_rate: float = 0.05,
+        num_samples: int = 4,
+        background: keras.Model | None = None,
+        num_neighbors: int | None = None,
+        num_components: int = 4,
+        calibration: float = 0.5,
+        seed: int = 0,
+    ) -> None:
+        self.model = model
+        self.score = score
+        self.false_positive_rate = false_positive_rate
+        self.num_samples = num_samples
+        self.background = background
+        self.num_neighbors = num_neighbors
+        self.num_components = num_components
+        self.calibration = calibration
+        self.seed = seed
+
+    def fit(self, x: ArrayLike, y: object = None) -> Self:
+        """Sets the threshold, and what the score compares with.
+
+        Args:
+            x: normal examples that the model was not trained on: float `[N,…]`, or `[N,F]` with an example in a row. N
+                is at least 1/α − 1, for the scores that are compared with examples more.
+
+        Raises:
+            ValueError: for arguments out of range, or too few examples.
+        """
+        rate = self._check()
+        x = as_examples(self.model, x)
+        reference, calibration = x[:0], x
+        if self.score in FITTED:
+            share = checks.number("calibration", self.calibration, 0.0, 1.0, open_low=True, open_high=True)
+            order = np.random.default_rng(self.seed).permutation(len(x))
+            cut = len(x) - round(share * len(x))
+            if cut < 2:
+                checks.fail("x", "more examples, as the score compares with some of them", f"{len(x)} examples")
+            reference, calibration = x[order[:cut]], x[order[cut:]]
+        self.n_features_in_ = math.prod(x.shape[1:])
+        self.compared_ = self._compare_with(reference)
+        self.offset_ = -conformal_threshold(self._anomaly(calibration), rate)
+        return self
+
+    def score_samples(self, x: ArrayLike) -> np.ndarray:
+        """The negative anomaly score, the higher the more normal: examples as in `fit` to float64 `[N]`."""
+        check_is_fitted(self, "offset_")
+        return -self._anomaly(as_examples(self.model, x))
+
+    def decision_function(self, x: ArrayLike) -> np.ndarray:
+        """`score_samples` minus the threshold: below 0 for anomalies, float64 `[N]`."""
+        return self.score_samples(x) - self.offset_
+
+    def predict(self, x: ArrayLike) -> np.ndarray:
+        """1 for normal examples and −1 for anomalies: int64 `[N]`."""
+        return np.where(self.decision_function(x) < 0.0, -1, 1)
+
+    def heat_map(self, x: ArrayLike) -> np.ndarray:
+        """Where an example differs from its reconstruction: squared errors, float32 `[N,…]` of the model's shape.
+
+        For images the channels are summed, `[N,H,W]`.
+        """
+        errors = _scores.squared_error(self.model, as_examples(self.model, x)).astype(np.float32)
+        return errors.sum(axis=-1) if errors.ndim == 4 else errors
+
+    def _check(self):
+        checks.one_of("score", self.score, SCORES)
+        checks.positive_int("num_samples", self.num_samples)
+        checks.positive_int("num_components", self.num_components)
+        if self.num_neighbors is not None:
+            checks.positive_int("num_neighbors", self.num_neighbors)
+        checks.seed("seed", self.seed)
+        require_unconditional(self.model, "an AnomalyDetector")
+        if self.score == "background" and self.background is None:
+            checks.fail("background", "a model of the zoo for score='background'", None)
+        return checks.number("false_positive_rate", self.false_positive_rate, 0.0, 1.0, open_low=True, open_high=True)
+
+    def _compare_with(self, x):
+        """The function that the score applies to an example's embedding or statistics, fitted to normal examples."""
+        if self.score == "latent":
+            return _scores.LatentDistance(np.asarray(self.model.embed(x)), self.num_neighbors)
+        if self.score == "density_of_states":
+            return StateDensity(self._states(x), self.num_components, self.seed)
+        return None
+
+    def _states(self, x):
+        """The statistics of "density_of_states", `[N,4]`, or `[N,3]` for data without a compressed size."""
+        sizes = [_scores.compressed_nats(x)] if _scores.is_image(x) else []
+        return np.stack([*self._elbo_terms(x), self._log_error(x), *sizes], axis=1)
+
+    def _elbo_terms(self, x):
+        return _scores.elbo_terms(self.model, x, self.num_samples, self.seed)
+
+    def _log_error(self, x):
+        error = _scores.squared_error(self.model, x).reshape(len(x), -1).sum(axis=1)
+        return np.log(error + np.finfo(np.float32).tiny)
+
+    def _anomaly(self, x):
+        scores: dict[str, Callable[[], Any]] = {
+            "error_per_nat": lambda: self._log_error(x) - np.log(_scores.compressed_nats(x)),
+            "density_of_states": lambda: self.compared_(self._states(x)),
+            "elbo": lambda: sum(self._elbo_terms(x)),
+            "log_prob": lambda: -_scores.log_prob(self.model, x, self.num_samples, self.seed),
+            "reconstruction": lambda: _scores.squared_error(self.model, x).reshape(len(x), -1).sum(axis=1),
+            "kl": lambda: self._elbo_terms(x)[1],
+            "complexity": lambda: sum(self._elbo_terms(x)) - _scores.compressed_nats(x),
+            "background": lambda: self._ratio(x),
+            "latent": lambda: self.compared_(np.asarray(self.model.embed(x))),
+        }
+        return np.asarray(scores[self.score](), np.float64)
+
+    def _ratio(self, x):
+        own, other = (_scores.log_prob(each, x, self.num_samples, self.seed) for each in (self.model, self.background))
+        return other - own
+
+
+class StateDensity:
+    """−log of a density of statistics: a mixture of Gaussians, fitted to those of normal examples.
+
+    Args:
+        states: float `[N,S]`, statistics of normal examples.
+        num_components: int >= 1, Gaussians.
+        seed: int, of their first means.
+    """
+
+    def __init__(self, states: np.ndarray, num_components: int, seed: int) -> None:
+        if len(states) < num_components:
+            checks.fail("num_components", f"at most the {len(states)} examples to compare with", num_components)
+        self.mean, self.scale = states.mean(axis=0), states.std(axis=0) + 1e-12
+        self.mixture = GaussianMixture(num_components, reg_covar=1e-3, random_state=seed % 2**32)
+        self.mixture.fit((states - self.mean) / self.scale)
+
+    def __call__(self, states: np.ndarray) -> np.ndarray:
+        return -self.mixture.score_samples((states - self.mean) / self.scale)
+
+
+def conformal_threshold(scores: np.ndarray, rate: float) -> float:
+    """The score at rank ⌈(n + 1)(1 − rate)⌉ of n calibration scores, which new scores exceed with a chance <= `rate`.
+
+    Args:
+        scores: float `[n]`, of normal examples, higher for anomalies.
+        rate: float in (0, 1).
+
+    Raises:
+        ValueError: if n is below 1/rate − 1: no threshold then holds that rate.
+    """
+    rank = math.ceil((len(scores) + 1) * (1.0 - rate) - 1e-9)
+    if rank > len(scores):
+        needed = math.ceil(1.0 / rate - 1.0 - 1e-9)
+        checks.fail("x", f"at least {needed} examples to calibrate a rate of {rate:g}", f"{len(scores)} examples")
+    return float(np.sort(scores)[rank - 1])

@@ -1,0 +1,164 @@
+"""Imputation: missing values from the observed ones, by the latents that explain these."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from zoo import random
+from zoo.applications._particles import Particles
+from zoo.likelihoods import Masked
+from zoo.models import VAE
+from zoo.runtime import checks
+from zoo.runtime.types import ArrayLike, Labels
+
+METHODS = ("importance", "gibbs", "metropolis", "gradient")
+_EXAMPLES_AT_ONCE = 1024  # of all particles together
+
+
+def impute(
+    model: keras.Model,
+    x: ArrayLike,
+    mask: ArrayLike | None = None,
+    num_draws: int | None = None,
+    method: Literal["importance", "gibbs", "metropolis", "gradient"] = "importance",
+    steps: int = 10,
+    num_samples: int = 32,
+    noise: bool = True,
+    labels: Labels = None,
+    seed: int = 0,
+) -> np.ndarray:
+    """Fills in missing values, of images or tables, from p(missing|observed).
+
+    The methods differ in how they sample z given the observed values:
+
+    - "importance": z_k ~ q(z|x) with `steps` fillings by the decoder's means before, then weights
+      p(x_obs|z_k) p(z_k) / q(z_k|x) (Mattei & Frellsen 2019, MIWAE, section 3; deviation: the fillings before, from
+      which each z_k has a proposal of its own).
+    - "gibbs": z ~ q(z|x) and x_missing ~ p(x_missing|z) in turn, `steps` times (Rezende et al. 2014, appendix F).
+      A pseudo-Gibbs sampler: exact only if q is the true posterior.
+    - "metropolis": as "gibbs", but a z that the model's own joint density does not support is rejected
+      (Mattei & Frellsen 2018, "Leveraging the Exact Likelihood of Deep Latent Variable Models", algorithm 1). The
+      first half of the steps accepts all.
+    - "gradient": `steps` steps of Adam on log p(x_obs|z) + log p(z), from `num_samples` starting points; the results
+      are weighted by exp of this value.
+
+    A model with the likelihood `zoo.likelihoods.Masked` sees the mask beside the values. Its posterior does not depend
+    on the missing values, so that "importance" takes one step.
+
+    Args:
+        model: a model of the zoo. "metropolis" and "gradient" ask for a `zoo.VAE` or a subclass.
+        x: float `[N,…]`; missing values may be anything, NaN included.
+        mask: bool or 0 and 1, of x's shape, or of a shape that broadcasts to it: 1 is observed. None: what is not NaN.
+        num_draws: int >= 1, how often each example is filled in at random; None for one filling, the mean.
+        method: the sampler, see above.
+        steps: int >= 0; at least 1 for all but "importance".
+        num_samples: int >= 1, importance samples, chains or starting points of an example. "gibbs" and "metropolis" run
+            `num_draws` chains, if it is given.
+        noise: bool, whether draws contain the noise of p(x|z), as intervals of a value need. Without it they are means
+            of p(x|z).
+        labels: int32 `[N]`, for a conditional model.
+        seed: int. An example's result depends on its row.
+
+    Returns:
+        float32 `[N,…]`, the observed values unchanged and the missing ones estimated by their mean; with `num_draws`,
+        `[num_draws,N,…]`.
+
+    Raises:
+        ValueError: for an argument of another kind, shape or range, or a model that the method cannot take.
+
+    Example:
+        >>> observed = np.ones((28, 28, 1))
+        >>> observed[:, 14:] = 0
+        >>> zoo.applications.impute(model, images, observed, steps=2, num_samples=4).shape
+        (32, 28, 28, 1)
+    """
+    settings = _Settings(model, method, steps, num_samples, num_draws, noise)
+    values, observed = _incomplete(x, mask)
+    settings.check(values)
+    labels = model._check_labels(labels, len(values))
+    missing = _run(settings, values, observed, labels, checks.seed("seed", seed))
+    return np.where(observed > 0, values, missing)
+
+
+def _run(settings, x, mask, labels, seed):
+    """The missing values, batch by batch."""
+    seeds = np.asarray(random.row_seeds(seed, len(x)))
+    function = settings.compiled(x.shape[1:], labels)
+    rows, parts = max(1, _EXAMPLES_AT_ONCE // settings.particles), []
+    for i in range(0, len(x), rows):
+        batch = [each[i : i + rows] for each in (x, mask, seeds, *([] if labels is None else [labels]))]
+        parts.append(np.asarray(function(*map(tf.convert_to_tensor, batch))))
+    return np.concatenate(parts, axis=0 if settings.num_draws is None else 1)
+
+
+def _incomplete(x, mask):
+    """`x` with 0 for missing values and its mask, float32 of the same shape; with the checks of both."""
+    x = np.asarray(x)
+    if x.dtype.kind != "f" or x.ndim < 2 or not len(x):
+        checks.fail("x", "floats [N, …], of one example or more", f"{x.dtype} of shape {x.shape}")
+    mask = np.isfinite(x) if mask is None else np.asarray(mask)
+    if not np.isin(mask, (0, 1)).all():
+        checks.fail("mask", "of 1 for observed and 0 for missing values", f"values such as {mask.flat[0]}")
+    try:
+        mask = np.broadcast_to(mask, x.shape).astype(np.float32)
+    except ValueError:
+        checks.fail("mask", f"of a shape that broadcasts to {x.shape}", mask.shape)
+    x = np.where(mask > 0, x, 0.0).astype(np.float32)
+    if not np.isfinite(x).all():
+        checks.fail("mask", "0 where x is NaN or infinite", "1 at such a value")
+    return x, mask
+
+
+class _Settings:
+    """The arguments of `impute`, checked, and the functions that run in a graph.
+
+    Within them a batch of n examples has n·K rows: the K particles of an example follow each other.
+    """
+
+    def __init__(self, model, method, steps, num_samples, num_draws, noise):
+        self.model = model
+        self.method = checks.one_of("method", method, METHODS)
+        self.steps = checks.integer("steps", steps, 0 if method == "importance" else 1)
+        self.num_draws = None if num_draws is None else checks.positive_int("num_draws", num_draws)
+        self.chains = method in ("gibbs", "metropolis")
+        self.particles = num_draws if self.chains and num_draws else checks.positive_int("num_samples", num_samples)
+        self.noise = noise
+        self.masked = isinstance(model.likelihood, Masked)
+        self.likelihood = model.likelihood.likelihood if self.masked else model.likelihood
+        if method in ("metropolis", "gradient") and not isinstance(model, VAE):
+            checks.fail("model", f"a zoo.VAE or a subclass for method={method!r}", type(model).__name__)
+
+    def check(self, x):
+        shape = self.model.example_shape
+        if shape is None:
+            return
+        if self.masked:
+            shape = (*shape[:-1], shape[-1] // 2)
+        if x.shape[1:] != tuple(shape):
+            checks.fail("x", f"of shape {('N', *shape)}", x.shape)
+
+    def compiled(self, shape, labels):
+        """The function of (x, mask, seeds, labels) for a batch, kept with the model."""
+        arguments = (self.method, self.steps, self.particles, self.num_draws, self.noise)
+        key = ("impute", *arguments, tuple(shape), labels is None, self.likelihood.get_config().get("name"))
+        if key not in self.model.functions:
+            specs = [tf.TensorSpec((None, *shape)), tf.TensorSpec((None, *shape)), tf.TensorSpec((None,), tf.int32)]
+            specs += [] if labels is None else [tf.TensorSpec((None, *labels.shape[1:]), labels.dtype)]
+            function = tf.function(self.run, autograph=False, input_signature=specs)
+            self.model.functions[key] = function.get_concrete_function()
+        return self.model.functions[key]
+
+    def run(self, x, mask, seeds, labels=None):
+        number = ops.shape(x)[0]
+        particles = ops.tile(ops.arange(self.particles, dtype="int32"), [number])
+        seeds_of_rows = random.fold_in(ops.repeat(seeds, self.particles), particles)
+        x, mask = (ops.repeat(each, self.particles, axis=0) for each in (x, mask))
+        if labels is not None:
+            labels = self.model._cast_labels(ops.repeat(labels, self.particles, axis=0))
+        rows = Particles(self, x, mask, seeds_of_rows, labels)
+        run: Callable = {"importance": rows.weighted, "gradient": rows.climbed}.get(self.method, rows.chained)
+        return run(seeds)

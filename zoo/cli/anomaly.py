@@ -1,0 +1,90 @@
+"""Finds anomalies: a score for each image, and whether it lies beyond the threshold.
+
+python -m zoo anomaly mnist_cvae --data pictures/ --sample --output scores.csv
+python -m zoo anomaly model.keras --data strange.npy --normal normal.npy --output scores.csv --heat-maps errors/
+
+The threshold comes from normal images that the model was not trained on, --normal: of those, the share
+--false-positive-rate counts as anomalies. By default they are the validation split of the dataset on the preset's card.
+"""
+
+import argparse
+
+from zoo.cli import _data, _models, _output
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    _models.add_argument(parser)
+    _data.add_arguments(parser)
+    _output.add_argument(parser, "a .csv file: name, score (higher for anomalies) and anomaly (0 or 1) of each image")
+    parser.add_argument(
+        "--normal", nargs="+", metavar="DATA", help="normal images, as --data; of a dataset, its validation split"
+    )
+    parser.add_argument("--normal-limit", type=int, default=2000, metavar="N", help="of them (default: 2000)")
+    parser.add_argument("--score", default="density_of_states", help="see zoo.applications.AnomalyDetector")
+    parser.add_argument("--false-positive-rate", type=float, default=0.05, metavar="RATE", help="default: 0.05")
+    parser.add_argument("--heat-maps", metavar="FOLDER", help="a new folder for pictures of where images are unusual")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def run(args: argparse.Namespace) -> None:
+    path = _output.check_file(args.output, (".csv",))
+    folder = None if args.heat_maps is None else _output.check_folder(args.heat_maps)
+    model = _models.load(args.model)
+    from zoo import applications
+
+    detector = applications.AnomalyDetector(
+        model, args.score, false_positive_rate=args.false_positive_rate, seed=args.seed
+    )
+    data = _data.load(args, model, need_labels=False)
+    x = data.floats()
+    detector.fit(_normal(args, model).floats())
+    scores = -detector.score_samples(x)
+    anomalous = scores > -detector.offset_
+    written = [path]
+    if folder is not None:
+        _write_heat_maps(folder, detector.heat_map(x))
+        written.append(folder)
+    _write(path, data.names, scores, anomalous)
+    _output.report(
+        "anomaly",
+        written,
+        num=len(x),
+        anomalies=int(anomalous.sum()),
+        threshold=-detector.offset_,
+        score=args.score,
+        false_positive_rate=args.false_positive_rate,
+    )
+
+
+def _normal(args, model):
+    """The normal images: files as they are; of a dataset, or of the card's, the validation split."""
+    import pathlib
+
+    files = bool(args.normal) and pathlib.Path(args.normal[0]).expanduser().exists()
+    changed = {"data": args.normal, "data_labels": None, "limit": args.normal_limit, "split": None}
+    if files:
+        changed["sample"] = False
+    return _data.load(
+        argparse.Namespace(**{**vars(args), **changed}), model, None if files else "validation", need_labels=False
+    )
+
+
+def _write(path, names, scores, anomalous):
+    import csv
+
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["name", "score", "anomaly"])
+        writer.writerows(zip(names, map(float, scores), map(int, anomalous)))
+
+
+def _write_heat_maps(folder, maps):
+    """Grey pictures, white where the error is the largest of all images."""
+    import numpy as np
+
+    from zoo import applications
+
+    if maps.ndim != 3:
+        raise ValueError(f"Expected --heat-maps with a model of images. Received: maps of shape {maps.shape[1:]}")
+    largest = max(float(maps.max()), np.finfo(np.float32).tiny)
+    applications.save_images(folder, maps[..., None] / largest)

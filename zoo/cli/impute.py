@@ -1,0 +1,115 @@
+"""Fills in missing parts of images.
+
+python -m zoo impute model.keras --data mnist --sample --missing right --output filled.png
+python -m zoo impute model.keras --data holes/ --mask mask.png --num-draws 5 --output filled/
+
+--missing names a part of every image: left, right, top, bottom, random:SHARE, or box:ROW,COLUMN,HEIGHT,WIDTH. --mask is
+a picture or a .npy file, not 0 where the data is observed.
+"""
+
+import argparse
+
+from zoo.cli import _data, _models, _output
+
+SHOWN = 16
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    _models.add_argument(parser)
+    _data.add_arguments(parser)
+    _output.add_argument(
+        parser,
+        f"a picture of the first images (--limit, by default {SHOWN}): with holes, filled in, and each draw below; a "
+        ".npy file of the filled images, or of the draws; or a new folder of PNGs",
+    )
+    missing = parser.add_mutually_exclusive_group(required=True)
+    missing.add_argument("--missing", metavar="PART", help="left, right, top, bottom, random:SHARE or box:R,C,H,W")
+    missing.add_argument("--mask", metavar="FILE", help="a picture or .npy file, 0 where a value is missing")
+    parser.add_argument("--num-draws", type=int, metavar="N", help="random fillings beside the mean")
+    parser.add_argument("--method", default="importance", help="importance, gibbs, metropolis or gradient")
+    parser.add_argument("--steps", type=int, default=10, metavar="N", help="of the method (default: 10)")
+    parser.add_argument("--num-samples", type=int, default=32, metavar="N", help="of an image (default: 32)")
+    parser.add_argument("--scale", type=int, default=2, metavar="N", help="the side of a pixel (default: 2)")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def run(args: argparse.Namespace) -> None:
+    import pathlib
+
+    is_array = pathlib.Path(args.output).suffix == ".npy"
+    path, is_folder = _output.check_file_or_folder(args.output, (*_output.PICTURES, ".npy"))
+    model = _models.load(args.model)
+    import numpy as np
+
+    from zoo import applications
+
+    data = _data.load(args, model)
+    if not is_folder and not is_array and args.limit is None:
+        data = data.take(slice(SHOWN))
+    x = data.floats()
+    mask = _mask_of_file(args.mask, x.shape[1:]) if args.mask else _mask_of_part(args.missing, x.shape, args.seed)
+    settings = {"method": args.method, "steps": args.steps, "num_samples": args.num_samples, "seed": args.seed}
+    settings["labels"] = data.labels if model.conditional else None
+    filled = applications.impute(model, x, mask, **settings)
+    draws = applications.impute(model, x, mask, args.num_draws, **settings) if args.num_draws else filled[:0]
+    if is_array:
+        np.save(path, draws if args.num_draws else filled)
+    elif is_folder:
+        applications.save_images(path, filled)
+    else:
+        holes = np.where(mask > 0, x, 0.5)
+        applications.save_image(path, applications.grid(np.stack([holes, filled, *draws])), args.scale)
+    hidden = np.broadcast_to(mask, x.shape) == 0
+    mse = float(np.square(filled - x)[hidden].mean()) if hidden.any() else 0.0
+    known = {"mse": mse} if args.missing else {}  # with a mask file, the data holds nothing to compare with
+    _output.report("impute", path, num=len(x), data=data.description, missing=float(hidden.mean()), **known)
+
+
+def _mask_of_part(text, shape, seed):
+    """A mask that broadcasts to images of `shape`, 0 in the named part."""
+    import numpy as np
+
+    if len(shape) != 4:
+        raise ValueError(f"Expected --missing with a model of images. Received: data of shape {tuple(shape[1:])}")
+    height, width = shape[1:3]
+    boxes = {
+        "left": (0, 0, height, width // 2),
+        "right": (0, width // 2, height, width - width // 2),
+        "top": (0, 0, height // 2, width),
+        "bottom": (height // 2, 0, height - height // 2, width),
+    }
+    name, _, numbers = text.partition(":")
+    try:
+        if name == "random":
+            share = float(numbers)
+            if not 0.0 <= share <= 1.0:
+                raise ValueError(numbers)
+            return (np.random.default_rng(seed).uniform(size=(*shape[:-1], 1)) >= share).astype(np.float32)
+        row, column, rows, columns = boxes[name] if name in boxes else map(int, numbers.split(","))
+        if name not in boxes and name != "box":
+            raise ValueError(name)
+    except ValueError:
+        expected = "left, right, top, bottom, random:SHARE or box:ROW,COLUMN,HEIGHT,WIDTH"
+        raise ValueError(f"Expected --missing to be {expected}. Received: {text}") from None
+    mask = np.ones((height, width, 1), np.float32)
+    mask[row : row + rows, column : column + columns] = 0.0
+    return mask
+
+
+def _mask_of_file(text, shape):
+    """A mask from a picture or an array, of the size of an example."""
+    import pathlib
+
+    import numpy as np
+    from PIL import Image, UnidentifiedImageError
+
+    path = pathlib.Path(text).expanduser()
+    try:
+        mask = np.load(path) if path.suffix == ".npy" else np.asarray(Image.open(path).convert("L"))[..., None]
+    except (ValueError, EOFError, UnidentifiedImageError) as error:
+        raise ValueError(f"Expected --mask to be a picture or a .npy file. Received: {text}") from error
+    if mask.shape == tuple(shape[:-1]):
+        mask = mask[..., None]
+    if mask.shape[-len(shape) :][:-1] != tuple(shape[:-1]):
+        raise ValueError(f"Expected --mask of the size {tuple(shape[:-1])}. Received: {text}, of {mask.shape}")
+    return (mask != 0).astype(np.float32)
