@@ -44,6 +44,7 @@ def parser():
     found.add_argument("--denoise-images", type=int, default=100, help="default: %(default)s")
     found.add_argument("--variants", type=lambda text: text.split(","), default=list(representations.VARIANTS))
     found.add_argument("--no-pixels", dest="pixels", action="store_false", help="leave out the probes of raw pixels")
+    found.add_argument("--further", action="store_true", help="train the models of imputation for twice as long")
     found.add_argument("--epochs", type=float, default=1.0, help="a factor of all epochs; default: %(default)s")
     found.add_argument("--save", type=pathlib.Path, help="a file.json of all figures")
     found.add_argument("--pictures", type=pathlib.Path, help="a folder for the pictures of docs/, instead of figures")

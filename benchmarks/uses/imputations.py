@@ -50,7 +50,13 @@ def masked_model(flags, name, images):
         return models.vae(likelihood, 64, 300, channels=2, seed=flags.seed)
 
     batches = models.pairs(images, lambda batch, rng: hidden(batch, rng, pool), flags.seed)
-    return models.kept(flags, f"{name}_masked", make, batches, len(images), 7, rate=2e-3)
+
+    def first():
+        return models.kept(flags, f"{name}_masked", make, batches, len(images), 7, rate=2e-3)
+
+    if not flags.further:
+        return first()
+    return models.kept(flags, f"{name}_masked_further", first, batches, len(images), 8)
 
 
 class Simple:
@@ -107,34 +113,34 @@ def error(x, filled, mask):
     return float(np.sum(np.square(filled - x) * (1 - mask)) / np.sum(1 - mask))
 
 
-def coverage(x, draws, mask, rng):
-    """How often the central 90 % of draws and truth together hold the truth; ties are ranked at random."""
-    below = (draws < x).sum(axis=0) + rng.uniform(size=x.shape) * ((draws == x).sum(axis=0) + 1)
-    inside = (below > 0.05 * (len(draws) + 1)) & (below <= 0.95 * (len(draws) + 1))
-    return float(np.sum(inside * (1 - mask)) / np.sum(1 - mask))
+def coverage(x, low, high, mask):
+    """The share of the missing values that lie in their intervals."""
+    return float(np.sum((low <= x) * (x <= high) * (1 - mask)) / np.sum(1 - mask))
 
 
 def run(flags, data, report):
     for name in flags.datasets:
         splits = data(name)
-        images = splits.train.images
-        model = masked_model(flags, name, images)
-        simple = Simple(models.as_floats(images[: flags.simple_images]))
+        model = masked_model(flags, name, splits.train.images)
+        simple = Simple(models.as_floats(splits.train.images[: flags.simple_images]))
+        complete = models.as_floats(splits.validation.images[:100])
         x = models.as_floats(getattr(splits, flags.split).images[: flags.impute_images])
         for kind in KINDS:
-            mask, rng = mask_of(kind, len(x), np.random.default_rng(7)), np.random.default_rng(8)
+            task, mask = f"{name}, {kind}", mask_of(kind, len(x), np.random.default_rng(7))
             rows, rows_mask = x.reshape(len(x), -1), mask.reshape(len(x), -1)
             errors = {key: error(rows, fill(rows, rows_mask), rows_mask) for key, fill in simple.methods().items()}
             best = min(errors.values())
-            errors["VAE, posterior mean"] = error(x, np.asarray(model.reconstruct(beside(x, mask)))[..., :1], mask)
-            errors["VAE, importance"] = error(x, applications.impute(model, x, mask, steps=0, num_samples=32), mask)
+            filled = applications.impute(model, x, mask, method="gibbs", steps=1, num_samples=32)
+            errors["VAE, mean of samples"] = error(x, filled, mask)
+            errors["VAE, importance"] = error(x, applications.impute(model, x, mask, steps=0), mask)
             for method, value in errors.items():
-                report("imputation", f"{name}, {kind}", method, "MSE", value)
-            report("imputation", f"{name}, {kind}", "VAE over best simple", "ratio", errors["VAE, importance"] / best)
-            part, its_mask = x[:200], mask[:200]
-            draws = applications.impute(model, part, its_mask, num_draws=39, steps=0, num_samples=32)
-            report("imputation", f"{name}, {kind}", "VAE", "coverage of 90 %", coverage(part, draws, its_mask, rng))
-
-
-def beside(x, mask):
-    return likelihoods.Masked.beside(x, mask)
+                report("imputation", task, method, "MSE", value)
+            report("imputation", task, "VAE, mean of samples", "ratio", errors["VAE, mean of samples"] / best)
+            its_mask = mask[: len(complete)]
+            part = x[: len(its_mask)]
+            settings = {"method": "gibbs", "steps": 1}
+            draws = applications.impute(model, part, its_mask, num_draws=39, **settings)
+            raw = coverage(part, *np.quantile(draws, [0.05, 0.95], axis=0), its_mask)
+            report("imputation", task, "VAE, quantiles of draws", "coverage of 90 %", raw)
+            ends = applications.impute_interval(model, part, its_mask, complete, **settings)
+            report("imputation", task, "VAE, impute_interval", "coverage of 90 %", coverage(part, *ends, its_mask))

@@ -25,7 +25,7 @@ def imputation(flags, data):
     x = test_images(data, "mnist")
     model = imputations.masked_model(flags, "mnist", data("mnist").train.images)
     mask = np.concatenate([imputations.mask_of(kind, 2, np.random.default_rng(0)) for kind in imputations.KINDS])
-    settings = {"steps": 0, "num_samples": 32}
+    settings = {"method": "gibbs", "steps": 1}
     draws = applications.impute(model, x, mask, num_draws=3, noise=False, **settings)
     return [np.where(mask > 0, x, 0.5), applications.impute(model, x, mask, **settings), *draws, x]
 

@@ -59,6 +59,24 @@ def test_intervals_of_draws_with_noise_cover_as_often_as_they_say(model):
     assert np.all(without.std(axis=0).mean(axis=0) < 0.9 * draws.std(axis=0).mean(axis=0))
 
 
+def test_intervals_are_calibrated_even_where_the_model_is_wrong():
+    """A model that thinks the noise half as large gives quantiles that are too narrow; complete examples mend them."""
+    wrong = linear.vae()
+    wrong.likelihood.scale = 0.5 * linear.SIGMA
+    x, complete = linear.draw(800, seed=1), linear.draw(800, seed=2)
+    settings = {"num_samples": 20, "steps": 2}
+    draws = impute(wrong, x, MASK, num_draws=39, **settings)
+    narrow = np.mean((np.quantile(draws, 0.05, axis=0) < x) & (x < np.quantile(draws, 0.95, axis=0)), axis=0)
+    assert narrow[~SEEN].mean() < 0.82
+    low, high = zoo.applications.impute_interval(wrong, x, MASK, complete, **settings)
+    covered = np.mean((low <= x) & (x <= high), axis=0)
+    np.testing.assert_array_equal(low[:, SEEN], x[:, SEEN])
+    # The two missing values of an example are correlated: standard errors of 0.009 each, of 800 examples and of 800.
+    assert abs(covered[~SEEN].mean() - 0.9) < 0.04
+    with pytest.raises(ValueError, match="Expected `calibration` to be examples with more missing values"):
+        zoo.applications.impute_interval(wrong, x, MASK, complete[:2], coverage=0.95, **settings)
+
+
 def test_missing_values_do_not_matter_and_nan_needs_no_mask(model):
     spoilt = np.where(MASK, X, 1e6)
     missing = np.where(MASK, X, np.nan)

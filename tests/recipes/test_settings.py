@@ -130,7 +130,9 @@ MODELS = {
             "likelihood.scale": 0.218,
         },
     ),
-    "sprites_factor_vae": ("BetaTCVAE", 0, "Bernoulli", {"latent_dim": 10, "beta": 6.0, "alpha": 1.0, "gamma": 1.0}),
+    "sprites_factor_vae": (
+        "BetaTCVAE", 665108, "Bernoulli", {"latent_dim": 10, "beta": 6.0, "alpha": 1.0, "gamma": 1.0}
+    ),
     "svhn_vae": ("VAE", 1681218, "DiscretizedLogisticMixture", {"latent_dim": 64, **COLOURS}),
 }  # fmt: skip
 # Width, depth, heads and dropout of the transformer; width, depth and dropout of the PixelCNN.
