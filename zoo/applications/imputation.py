@@ -1,7 +1,7 @@
 """Imputation: missing values from the observed ones, by the latents that explain these."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import numpy as np
@@ -91,8 +91,10 @@ def impute_interval(
     calibration: ArrayLike,
     coverage: float = 0.9,
     num_draws: int = 39,
+    method: Literal["importance", "gibbs", "metropolis", "gradient"] = "importance",
+    steps: int = 10,
+    num_samples: int = 32,
     seed: int = 0,
-    **settings: Any,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Intervals that hold a missing value with a chance of `coverage`, as complete examples confirm.
 
@@ -101,12 +103,11 @@ def impute_interval(
     regression, Romano et al. 2019, eqs. (6) to (8); deviation: the chance is over the values of all examples together).
 
     Args:
-        model, x, mask, seed: as in `impute`; the mask is given.
+        model, x, mask, method, steps, num_samples, seed: as in `impute`; the mask is given.
         calibration: float `[M,…]`, complete examples that the model was not trained on. Example i has the mask of row
             i modulo N.
         coverage: float > 0 and < 1.
         num_draws: int >= 2, the draws whose quantiles are taken.
-        settings: `method`, `steps` and `num_samples` of `impute`.
 
     Returns:
         two float32 `[N,…]`, the lower and the upper ends; for observed values both are the value.
@@ -131,7 +132,7 @@ def impute_interval(
     ends = [0.5 * (1.0 - coverage), 0.5 * (1.0 + coverage)]
 
     def quantiles(examples, masks, seed):
-        draws = impute(model, examples, masks, num_draws, noise=True, seed=seed, **settings)
+        draws = impute(model, examples, masks, num_draws, method, steps, num_samples, seed=seed)
         return np.quantile(draws, ends, axis=0).astype(np.float32)
 
     low, high = quantiles(complete, hidden, int(random.fold_in(checks.seed("seed", seed), 1)))
