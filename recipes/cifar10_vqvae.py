@@ -28,8 +28,6 @@ from zoo import networks, training
 
 @dataclasses.dataclass(frozen=True)
 class Flags(training.quantizers.QuantizerFlags):
-    num_codes: int = 1024
-    code_dim: int = 8
     # Under --sample there are 1,700 steps instead of 35,000. About twenty codes are in use before the first revival,
     # which comes after 350 steps at a decay of 0.99, and after 115 at 0.97.
     filters: int = training.flag(128, "channels of the networks", sample=64)
@@ -43,7 +41,7 @@ class Flags(training.quantizers.QuantizerFlags):
 def build(flags, image_shape, seed):
     quantizer = training.quantizers.build(flags, seed, gradient=flags.gradient, decay=flags.decay)
     encoder = networks.residual_encoder(image_shape, quantizer.code_dim, flags.filters)
-    decoder = networks.residual_decoder(encoder.output_shape[1:], image_shape[-1], flags.filters, blocks=4)
+    decoder = networks.residual_decoder(encoder.output_shape[1:], image_shape[-1], flags.filters)
     # σ² is half the variance of CIFAR-10, 0.0632: the loss is the squared error over this variance, as in the paper's
     # code.
     return zoo.VQVAE(encoder, decoder, quantizer, zoo.likelihoods.Gaussian(0.178), flags.commitment_cost)

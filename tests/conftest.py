@@ -37,6 +37,9 @@ TOGETHER = ("tests/export",)
 LONGEST = ("export", "test_conformance", "test_two_stages", "test_recipes", "test_kill", "test_workers", "test_run")
 
 
+FEW = (800, 100, 100)  # images of the three splits where a test needs no more
+
+
 class Shared(LoadFileScheduling):
     """As `--dist loadfile`, but for the folders in `TOGETHER`."""
 
@@ -75,23 +78,41 @@ def kept_objects_are_not_looked_through_again():
 
 
 @functools.cache
-def _sample(name, image_size, load=data.load):
+def _sample(name, image_size, few, load=data.load):
     splits = load(name, image_size=image_size, sample=True)
+    splits = _few(splits) if few else splits
     for part in (splits.train, splits.validation, splits.test):
         part.images.flags.writeable = False  # whoever changed it would change it for the next test
     return splits
 
 
+def _few(splits):
+    return data.Splits(*(part.take(slice(n)) for part, n in zip((splits.train, splits.validation, splits.test), FEW)))
+
+
+def _samples(few):
+    def load(name, data_dir=None, image_size=None, sample=False, disk_folder=None, load=data.load):
+        if not sample or name not in data.SAMPLES:
+            return load(name, data_dir, image_size, sample, disk_folder)
+        if disk_folder is None:
+            return _sample(name, image_size, few)
+        splits = load(name, data_dir, image_size, sample, disk_folder)
+        return _few(splits) if few else splits
+
+    return mock.patch.object(data, "load", load)
+
+
 @pytest.fixture(scope="module")
 def samples_read_once():
     """The images that ship with the package are read by the first run that takes them into memory."""
+    with _samples(few=False):
+        yield
 
-    def load(name, data_dir=None, image_size=None, sample=False, disk_folder=None, load=data.load):
-        if sample and disk_folder is None and name in data.SAMPLES:
-            return _sample(name, image_size)
-        return load(name, data_dir, image_size, sample, disk_folder)
 
-    with mock.patch.object(data, "load", load):
+@pytest.fixture(scope="module")
+def few_samples():
+    """As `samples_read_once`, but of each split only the first images: `FEW` of them."""
+    with _samples(few=True):
         yield
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 import zoo
-from zoo import networks
+from zoo import data, networks
 from zoo.evaluation import METRICS, Figure, Part, Report, evaluate, measures
 from zoo.evaluation.features import Features
 
@@ -195,6 +195,15 @@ def test_disentanglement_needs_factors(grey):
     assert "known factors" in report.left_out["disentanglement"]
 
 
+def test_disentanglement_on_factors(grey, monkeypatch):
+    few = [(measure, {"num_examples": 50}, 50, about) for measure, _, _, about in measures._SCORES[:1]]
+    monkeypatch.setattr(measures, "_SCORES", few)
+    factors = data.FactorImages(images(20), np.stack(np.divmod(np.arange(20), 5), axis=1), ["row", "column"])
+    (found,) = evaluate(grey, images(3), metrics=["disentanglement"], factors=factors, seed=4).figures
+    # Equal embeddings know nothing of the factors; the figures of each factor are left out.
+    assert (found.name, found.value, found.split, found.num_examples, found.seed) == ("mig", 0.0, "all factors", 50, 4)
+
+
 def test_wrong_arguments_are_refused(grey):
     with pytest.raises(ValueError, match="Expected `metrics` to be one of .*Received: metrics='fid'"):
         evaluate(grey, images(3), metrics=["fid"])
@@ -204,6 +213,19 @@ def test_wrong_arguments_are_refused(grey):
         evaluate(grey, images(3), seed=-1)
     with pytest.raises(ValueError, match="Expected `test` to be a Part"):
         evaluate(grey, images(0))
+
+
+def test_the_judge_sees_the_training_images_once(grey):
+    seen, network = [], judge().network
+
+    def counting(x):
+        seen.append(len(x))
+        return network(x)
+
+    counted = Features("quarters", "quarters features", counting, SHAPE)
+    evaluate(grey, images(12), images(777, 1), metrics=["samples"], judge=counted)
+    # Samples, reconstructions and test images of the distances, then samples and test images of the neighbours.
+    assert sum(seen) == 777 + 3 * 12 + 2 * 12
 
 
 def test_pixel_variance_in_chunks(monkeypatch):

@@ -34,18 +34,24 @@ ALONE = """
         np.savez(outputs, **{name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
 """
 SAMPLERS = [name for name in exports.NAMES if exports.has_prior(name)]
+QUICK = [name for name in SAMPLERS if name in exports.QUICK]
 
 
-def test_samples_in_litert_alone(exported, tmp_path):
+@pytest.mark.parametrize(
+    "names",
+    (QUICK, pytest.param([name for name in SAMPLERS if name not in QUICK], marks=pytest.mark.slow)),
+    ids=("quick", "others"),
+)
+def test_samples_in_litert_alone(names, exported, tmp_path):
     jobs = []
-    for name in SAMPLERS:
+    for name in names:
         np.savez(tmp_path / f"{name}_in.npz", **exports.expected(name)["sample"][0])
         jobs.append([str(exported(name, "litert")), f"{tmp_path}/{name}_in.npz", f"{tmp_path}/{name}_out.npz"])
     argv = [sys.executable, "-c", textwrap.dedent(ALONE), json.dumps(jobs)]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     run = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
-    for name in SAMPLERS:
+    for name in names:
         wanted, received = exports.expected(name)["sample"][1], np.load(tmp_path / f"{name}_out.npz")
         assert set(received) == set(wanted)
         exports.assert_agree(received["image"], wanted["image"], name)

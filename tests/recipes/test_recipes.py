@@ -17,7 +17,7 @@ from zoo import data, presets, training
 from zoo.training import options
 from zoo.training.flags import parse
 
-pytestmark = pytest.mark.usefixtures("samples_read_once")
+pytestmark = pytest.mark.usefixtures("few_samples")
 
 SCRIPTS = sorted((pathlib.Path(__file__).parents[2] / "recipes").glob("*.py"))
 SCRIPTS = [script for script in SCRIPTS if script.stem != "classifier"]  # trains no VAE: see test_classifier.py
@@ -139,7 +139,8 @@ def test_recipe_ships_both_formats_with_a_card(name, tmp_path):
         assert written == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     model = keras.saving.load_model(tmp_path / "model.keras")
     for one, other in zip(model.weights, zoo.from_preset(folder).weights, strict=True):
-        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+        if not one.path.endswith("draws"):  # the plots and the checks of the exports have drawn noise in between
+            np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
     for exported in (folder, folder / "model.tflite"):
         assert all(row["passed"] for row in zoo.export.check(exported, model))
     assert json.loads((folder / "model_int8.json").read_text())["quantization"]["images"] == 32

@@ -10,19 +10,39 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 
 import keras
 import numpy as np
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[2]
+RECIPES = pathlib.Path(__file__).parents[2] / "recipes"
+# Dense layers, so that little of a run is anything but its start and its checkpoints.
+SMALL = """
+    '''A small recipe.'''
+
+    import zoo
+    from zoo import networks, training
+
+
+    def build(flags, image_shape, seed):
+        encoder = networks.mlp_encoder(image_shape, 4, (32,), activation="gated")
+        decoder = networks.mlp_decoder(image_shape, 4, (32,), activation="gated")
+        return zoo.VAE(encoder, decoder, likelihood="bernoulli", seed=seed)
+
+
+    main = training.script(
+        __name__, __file__, __doc__, image_shape=(28, 28, 1), build=build, dataset="mnist", binarization="dynamic",
+        batch_size=100, warmup_steps=300, ema=0.999, steps_per_execution=50,
+    )
+"""
 # Bitwise equality is promised where operators are deterministic.
 ENVIRONMENT = {**os.environ, "TF_DETERMINISTIC_OPS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
 def start(output, recipe, *flags):
-    command = [sys.executable, ROOT / "recipes" / f"{recipe}.py", "--sample", "--no-export", "--output", output, *flags]
+    command = [sys.executable, recipe, "--sample", "--no-export", "--output", output, *flags]
     with open(f"{output}.log", "a") as log:
         return subprocess.Popen(command, env=ENVIRONMENT, stdout=log, stderr=log)
 
@@ -70,36 +90,43 @@ def wait_for(condition, process, seconds=120):
         time.sleep(0.01)
 
 
-SHORT = ("--epochs", "2", "--steps-per-epoch", "100", "--checkpoint-seconds", "0.1")
+SHORT = ("--epochs", "2", "--steps-per-epoch", "300", "--checkpoint-seconds", "0.1")
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def small(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipe") / "small.py"
+    path.write_text(textwrap.dedent(SMALL))
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(small, tmp_path_factory):
     output = tmp_path_factory.mktemp("undisturbed") / "run"
-    run(output, "mnist_vae", *SHORT)
+    run(output, small, *SHORT)
     return output
 
 
 @pytest.mark.parametrize(
     "number, status", [(signal.SIGKILL, -signal.SIGKILL), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
 )
-def test_run_stopped_within_an_epoch_ends_as_if_it_had_not_been(undisturbed, tmp_path, number, status):
+def test_run_stopped_within_an_epoch_ends_as_if_it_had_not_been(small, undisturbed, tmp_path, number, status):
     output = tmp_path / "run"
-    process = start(output, "mnist_vae", *SHORT)
+    process = start(output, small, *SHORT)
     wait_for(lambda: any((output / "checkpoints").glob("step-*")), process)
     assert stop(process, number) == status, pathlib.Path(f"{output}.log").read_text()
     step = max(int(path.name.removeprefix("step-")) for path in (output / "checkpoints").glob("step-*"))
-    assert 0 < step < 200 and step != 100
-    run(output, "mnist_vae", *SHORT)
-    assert f"resuming at step {step} of 200" in pathlib.Path(f"{output}.log").read_text()
+    assert 0 < step < 600 and step != 300
+    run(output, small, *SHORT)
+    assert f"resuming at step {step} of 600" in pathlib.Path(f"{output}.log").read_text()
     assert_same(output, undisturbed)
     assert not leftovers(output)
 
 
 @pytest.mark.slow
-def test_full_disk_stops_a_run_with_the_last_checkpoint_kept(undisturbed, tmp_path):
+def test_full_disk_stops_a_run_with_the_last_checkpoint_kept(small, undisturbed, tmp_path):
     output = tmp_path / "run"
-    process = start(output, "mnist_vae", *SHORT)
+    process = start(output, small, *SHORT)
     wait_for(lambda: any((output / "checkpoints").glob("step-*")), process)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (100_000, 100_000))  # no file of more bytes from now on
     assert process.wait() == 1
@@ -108,9 +135,9 @@ def test_full_disk_stops_a_run_with_the_last_checkpoint_kept(undisturbed, tmp_pa
     assert "Traceback" not in printed and not leftovers(output)
     kept = max((output / "checkpoints").iterdir())
     assert f"kept: {kept}. Make room on the disk and run the same command again" in printed
-    run(output, "mnist_vae", *SHORT)
+    run(output, small, *SHORT)
     assert (
-        f"resuming at step {int(kept.name.removeprefix('step-'))} of 200" in pathlib.Path(f"{output}.log").read_text()
+        f"resuming at step {int(kept.name.removeprefix('step-'))} of 600" in pathlib.Path(f"{output}.log").read_text()
     )
     assert_same(output, undisturbed)
 
@@ -122,11 +149,11 @@ LONG = ("--epochs", "30", "--prior-epochs", "4", "--checkpoint-seconds", "0.3")
 def test_run_killed_at_twenty_random_moments_ends_as_if_it_had_not_been(tmp_path):
     whole, output = tmp_path / "whole", tmp_path / "run"
     began = time.monotonic()
-    run(whole, "mnist_vqvae", *LONG)
+    run(whole, RECIPES / "mnist_vqvae.py", *LONG)
     seconds = time.monotonic() - began
     draw, kills, ends = random.Random(0), 0, 0
     while kills < 20 or not ends:
-        process = start(output, "mnist_vqvae", *LONG)
+        process = start(output, RECIPES / "mnist_vqvae.py", *LONG)
         # Up to a third of a run: somewhere in its start, its steps, its checkpoints or what comes after them.
         process_ends_at = time.monotonic() + draw.uniform(0.0, seconds / 3)
         while process.poll() is None and (kills >= 20 or time.monotonic() < process_ends_at):

@@ -410,12 +410,10 @@ def test_finished_run_trains_no_further_step(finished, copy, train):
     assert again["test"] == pytest.approx(metrics["test"], rel=1e-6)
 
 
-def test_fresh_starts_over(finished, copy, train, capsys):
-    train(copy, "--fresh", "--seed", "1")
-    assert "going on" not in capsys.readouterr().out
-    with pytest.raises(AssertionError):
-        assert_same_weights(copy, finished[0])
-    train(copy, "--fresh")
+def test_fresh_starts_over(finished, copy, train, at, capsys):
+    first = []
+    train(copy, "--fresh", callbacks=at(2, lambda model: first.append(model)))
+    assert len(first) == 1 and "resuming" not in capsys.readouterr().out
     assert_same_weights(copy, finished[0])
     assert len(read_history(copy)) == 2
 

@@ -1,7 +1,9 @@
 """A model and then a prior over its codes, in one command: each goes on where it stopped."""
 
+import collections
 import csv
 import dataclasses
+import functools
 import hashlib
 import json
 import shutil
@@ -49,6 +51,19 @@ class At(keras.callbacks.Callback):
             self._action()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _samples(few_samples):
+    """In place of the one in conftest.py."""
+
+
+@pytest.fixture(scope="module", autouse=True, params=["eager", pytest.param("graphs", marks=pytest.mark.slow)])
+def mode(request):
+    """Functions of so few steps take longer to trace than to run. tests/recipes traces both stages of mnist_vqvae."""
+    tf.config.run_functions_eagerly(request.param == "eager")
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture
 def train(monkeypatch):
     return make_train(monkeypatch)
@@ -82,7 +97,7 @@ def make_train(monkeypatch=None):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(mode, tmp_path_factory):
     """A run that nothing disturbed: its folder, and what `main` gave."""
     output = tmp_path_factory.mktemp("finished")
     return output, make_train()(output)
@@ -205,15 +220,6 @@ def test_saved_model_draws_from_the_prior(finished):
     assert np.array_equal(samples, load(finished[0]).sample(3, seed=1))
 
 
-def test_run_says_what_it_does(finished, copy, train, capsys):
-    train(copy)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[1] == "resuming at step 8 of 8"
-    assert lines[2] == f"transformer over 7×7 codes: {finished[1]['prior']['parameters']:,} parameters"
-    assert lines[3] == "prior: resuming at step 8 of 8"
-    assert lines[4].startswith("test: ") and "prior_nats_per_code" in lines[4] and len(lines) == 6
-
-
 # Stopping and going on.
 
 
@@ -244,9 +250,14 @@ def test_run_interrupted_between_the_stages_goes_on(finished, train, tmp_path, m
     assert_same_model(tmp_path, finished[0])
 
 
-def test_finished_run_trains_no_further_step(finished, copy, train):
+def test_finished_run_trains_no_further_step_and_says_so(finished, copy, train, capsys):
     (copy / "model.keras").unlink()
     metrics = train(copy, in_model=At(None, no_step), in_prior=At(None, no_step))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "resuming at step 8 of 8"
+    assert lines[2] == f"transformer over 7×7 codes: {finished[1]['prior']['parameters']:,} parameters"
+    assert lines[3] == "prior: resuming at step 8 of 8"
+    assert lines[4].startswith("test: ") and "prior_nats_per_code" in lines[4] and len(lines) == 6
     assert_same_model(copy, finished[0])
     assert metrics["test"] == pytest.approx(finished[1]["test"], rel=1e-6)
     assert metrics["prior"] == finished[1]["prior"]
@@ -267,20 +278,17 @@ def test_another_prior_takes_the_model_as_it_is_and_leaves_the_first(finished, c
     assert (copy / "prior_pixelcnn").is_dir()
 
 
-def test_prior_is_trained_anew_once_the_model_is_trained_further(copy, train, capsys):
-    metrics = train(copy, "--epochs", "3")
+def test_prior_is_trained_anew_once_the_model_is_trained_further_and_may_have_other_settings(copy, train, capsys):
+    flags = ("--epochs", "3", "--prior-learning-rate", "0.01")
+    metrics = train(copy, *flags)
     printed = capsys.readouterr().out
     assert "prior: starting over, as the model that it was trained for has changed since\n" in printed
-    assert "prior: going on" not in printed
+    assert "prior: resuming" not in printed
     assert (metrics["steps"], metrics["prior"]["steps"]) == (12, 8)
-    assert len(rows(copy / "prior_transformer" / "history.csv")) == 3
-    train(copy, "--epochs", "3", in_model=At(None, no_step), in_prior=At(None, no_step))
-
-
-def test_prior_that_is_trained_anew_may_have_other_settings(copy, train):
-    train(copy, "--epochs", "3", "--prior-learning-rate", "0.01")
-    folder = copy / "prior_transformer" / "checkpoints" / "step-00000008"
-    assert settings_of(folder)["run"]["prior_learning_rate"] == "0.01"
+    folder = copy / "prior_transformer"
+    assert len(rows(folder / "history.csv")) == 3
+    assert settings_of(folder / "checkpoints" / "step-00000008")["run"]["prior_learning_rate"] == "0.01"
+    train(copy, *flags, in_model=At(None, no_step), in_prior=At(None, no_step))
 
 
 def test_other_settings_of_the_prior_are_refused(finished, copy, train, capsys):
@@ -294,9 +302,11 @@ def test_other_settings_of_the_prior_are_refused(finished, copy, train, capsys):
 
 
 def test_fresh_starts_both_over(finished, copy, train, capsys):
-    train(copy, "--fresh", "--seed", "1")
-    assert "going on" not in capsys.readouterr().out
-    train(copy, "--fresh")
+    executions = collections.Counter()
+    count = {stage: At(None, functools.partial(executions.update, [stage])) for stage in ("in_model", "in_prior")}
+    train(copy, "--fresh", **count)
+    assert "resuming" not in capsys.readouterr().out
+    assert executions == {"in_model": 4, "in_prior": 4}  # of two steps each: all were trained
     assert_same_model(copy, finished[0])
 
 
@@ -351,7 +361,10 @@ def test_both_stages_are_the_same_without_a_cache(finished, train, tmp_path, mon
 
 def test_both_stages_run_on_replicas(finished, train, tmp_path, monkeypatch):
     monkeypatch.setattr(devices, "make_strategy", lambda name: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+    eager = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(False)  # replicas do not run otherwise
     metrics = train(tmp_path)
+    tf.config.run_functions_eagerly(eager)
     for name in ("elbo", "prior_nats_per_code", "unigram_nats_per_code"):
         assert metrics["test"][name] == pytest.approx(finished[1]["test"][name], rel=0.1)
 

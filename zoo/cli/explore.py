@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
     data = _data.load(args, model, need_labels=model.conditional)
     data = data.take(slice(args.examples))
     if path.suffix.lower() in ENDINGS[:2]:
-        title = f"{args.model}: {data.description}"
+        title = f"{pathlib.Path(args.model).name}: {data.description}"
         applications.explore(
             model, data.floats(), data.labels, path, args.method, args.examples, args.latents, title=title
         )

@@ -123,7 +123,7 @@ def _kl_weight_high(symptoms: Symptoms) -> Finding | None:
     weight = symptoms.kl_weight
     if weight is not None and weight > _HIGH_WEIGHT:
         measured = (
-            f"The posterior is as wide as a KL weight of {weight:.2g} ± {symptoms.kl_weight_error:.1g} makes it (1 is "
+            f"The posterior is as wide as a KL weight of {weight:.3g} ± {symptoms.kl_weight_error:.1g} makes it (1 is "
             "that of the ELBO)"
         )
     elif weight is None and (_weight_in_settings(symptoms) or 1.0) > _HIGH_WEIGHT:
@@ -147,7 +147,7 @@ def _kl_weight_low(symptoms: Symptoms) -> Finding | None:
         return None
     apart = "" if np.isnan(terms.mismatch) else f", and they are {terms.mismatch:.2g} nats per latent away from it"
     evidence = (
-        f"The posterior is as narrow as a KL weight of {weight:.2g} ± {symptoms.kl_weight_error:.1g} makes it (1 is "
+        f"The posterior is as narrow as a KL weight of {weight:.3g} ± {symptoms.kl_weight_error:.1g} makes it (1 is "
         f"that of the ELBO), and the latents of the data do not follow the prior: E z² is {1 + terms.excess:.2g} "
         f"instead of 1{apart}. The rate is {terms.rate.mean():.3g} nats. Samples are then much worse than "
         f"reconstructions.{_settings(symptoms)}"

@@ -19,7 +19,7 @@ import tensorflow as tf
 from zoo.runtime import checks, files, shipped
 from zoo.runtime.types import Shape
 
-CLASSIFIERS = ("mnist_classifier", "fashion_mnist_classifier", "cifar10_classifier")
+CLASSIFIERS = ("mnist_classifier", "fashion_mnist_classifier")
 INCEPTION = "keras_inception_v3"
 _BATCH_SIZE = 500
 _LARGE_BATCH_SIZE = 32
@@ -92,8 +92,8 @@ def load(name: str, image_shape: Shape = (32, 32, 3)) -> Features:
     """A feature network by name.
 
     Args:
-        name: "mnist_classifier", "fashion_mnist_classifier" or "cifar10_classifier", which ship with the project; or
-            "keras_inception_v3", with ImageNet weights that Keras fetches.
+        name: one of `CLASSIFIERS`, which ship with the project; or "keras_inception_v3", with ImageNet weights that
+            Keras fetches.
         image_shape: (H, W, C) of the images, for "keras_inception_v3" alone, which resizes them.
 
     Returns:
@@ -113,7 +113,7 @@ def load(name: str, image_shape: Shape = (32, 32, 3)) -> Features:
 
 
 def for_dataset(name: str) -> Features:
-    """The shipped classifier of a dataset: "mnist", "fashion_mnist" or "cifar10".
+    """The shipped classifier of a dataset, given by its name: "mnist" has the one called "mnist_classifier".
 
     Example:
         >>> zoo.evaluation.features.for_dataset("mnist").name

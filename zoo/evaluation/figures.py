@@ -21,8 +21,9 @@ class Figure:
         about: str, all else that a reader needs: the number of importance samples, the feature network.
 
     Example:
-        >>> print(Figure(name="elbo", value=-83.1234, unit="nats", error=0.251, split="test", num_examples=10000))
-        elbo -83.12 ± 0.25 nats (10000 test examples)
+        >>> figure = zoo.evaluation.Figure(name="elbo", value=-83.1, error=0.25, split="test", num_examples=100)
+        >>> print(figure)
+        elbo -83.10 ± 0.25 (100 test examples)
     """
 
     name: str

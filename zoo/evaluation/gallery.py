@@ -8,8 +8,6 @@ import numpy as np
 
 from zoo.evaluation.code_terms import code_terms
 from zoo.evaluation.latent_terms import latent_terms
-from zoo.evaluation.measures import draw
-from zoo.evaluation.nearest import nearest_training
 from zoo.evaluation.rows import Examples, as_float
 from zoo.evaluation.task import Task
 
@@ -64,7 +62,7 @@ def _samples(task):
         drawn = np.asarray(model.sample(len(classes), seed=task.seed, labels=classes))
         caption = f"Samples, a class in each row (seed {task.seed})."
     else:
-        drawn = draw(task, 4 * _COLUMNS)
+        drawn = task.draw(4 * _COLUMNS)
         caption = f"Samples (seed {task.seed})."
     return _grid("samples", caption, [drawn[start : start + _COLUMNS] for start in range(0, len(drawn), _COLUMNS)])
 
@@ -72,10 +70,9 @@ def _samples(task):
 def _neighbours(task):
     if task.training is None:
         return []
-    training, drawn = task.training.natural, draw(task, _COLUMNS)
-    suits = task.judge is not None and tuple(task.judge.image_shape) == tuple(training.shape[1:])
-    near = nearest_training(drawn, training, None, task.judge if suits else None)
-    rows = [drawn, *(as_float(training[each.indices[:, 0]]) for each in near.values())]
+    drawn, near = task.nearest
+    chosen = [task.training.natural[each.indices[:_COLUMNS, 0]] for each in near.values()]
+    rows = [drawn[:_COLUMNS], *map(as_float, chosen)]
     spaces = ", then ".join(f"by {space}" for space in near)
     return [_grid("nearest", f"Samples, and below each the nearest training image {spaces}.", rows)]
 

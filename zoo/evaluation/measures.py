@@ -12,7 +12,6 @@ from zoo.evaluation.criticism import predictive_checks
 from zoo.evaluation.disentanglement import dci, factor_vae_score, mig, modularity, sap
 from zoo.evaluation.figures import Figure
 from zoo.evaluation.likelihood import likelihood_figures, standard_error
-from zoo.evaluation.nearest import nearest_training
 from zoo.evaluation.quality import sample_quality
 from zoo.evaluation.reconstruction import similarity
 from zoo.evaluation.representation import linear_probe, nearest_neighbours
@@ -23,7 +22,6 @@ from zoo.evaluation.task import Task
 Measured: TypeAlias = tuple[list[Figure], dict[str, str]]
 
 _MOST_SAMPLES = 10_000
-_MOST_NEAREST = 500  # samples whose nearest training images are looked for
 _MOST_EMBEDDED = 10_000  # training examples of the probes
 _MOST_VALUES = 2**25  # of all embeddings
 _ROWS = 2048
@@ -73,7 +71,8 @@ def reconstruction(task: Task) -> Measured:
         left_out["mse_over_variance"] = "it needs the training images, whose variance it is divided by"
     else:
         ratio = squared / pixel_variance(task.training.images)
-        about = "1 for a model that always gives the mean value"
+        binary = "" if task.training.grey is None else "binarised "
+        about = f"over the variance of the {binary}training images: 1 for a model that always gives their mean"
         found.append(task.figure("mse_over_variance", ratio.mean(), standard_error(ratio), 0.0, about=about))
     units = {"psnr": "dB", "ssim": "", "ms_ssim": ""}
     for name, unit in units.items():
@@ -107,9 +106,9 @@ def samples(task: Task) -> Measured:
     number = min(len(task.test), _MOST_SAMPLES)
     found = sample_quality(
         task.model, task.training.natural, task.test.natural, task.judge, number, task.seed,
-        task.training.labels, task.test.labels, task.card, task.progress,
+        task.training.labels, task.test.labels, task.card, task.progress, task.training_features,
     )  # fmt: skip
-    return [*found, *_nearest(task, task.training, task.judge)], {}
+    return [*found, *_nearest(task)], {}
 
 
 def _no_samples(task):
@@ -131,12 +130,10 @@ def _no_samples(task):
     return None
 
 
-def _nearest(task, training, judge):
-    start, number = time.perf_counter(), min(len(task.test), _MOST_NEAREST)
-    task.progress("nearest training images", 0, number)
-    drawn = draw(task, number)
-    near = nearest_training(drawn, training.natural, task.test.natural[:number], judge)
-    seconds = (time.perf_counter() - start) / len(near)
+def _nearest(task):
+    start = time.perf_counter()
+    drawn, near = task.nearest
+    number, seconds = len(drawn), (time.perf_counter() - start) / len(near)
     found = []
     for space, each in near.items():
         share = each.summary()["share_nearer"]
@@ -147,15 +144,6 @@ def _nearest(task, training, judge):
             task.figure(name, share, error, seconds, about=about, split="sampled", num_examples=number, seed=task.seed)
         )
     return found
-
-
-def draw(task: Task, number: int) -> np.ndarray:
-    """Samples `[number,…]` in [0, 1], with the labels of training or test images if the model takes labels."""
-    labels = None
-    if task.model.label_source() is not None:
-        source = task.test if task.training is None or task.training.labels is None else task.training
-        labels = np.random.default_rng(task.seed).choice(np.asarray(source.labels), number)
-    return np.clip(np.asarray(task.model.sample(number, seed=task.seed, labels=labels)), 0.0, 1.0)
 
 
 def representation(task: Task) -> Measured:

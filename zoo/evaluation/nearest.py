@@ -49,6 +49,7 @@ def nearest_training(
     test: np.ndarray | None = None,
     features: Features | None = None,
     k: int = 1,
+    training_features: np.ndarray | None = None,
 ) -> dict[str, Nearest]:
     """The nearest training images of each sample, by pixels and by features, with their distances.
 
@@ -58,6 +59,7 @@ def nearest_training(
         test: images `[M,H,W,C]` that the model has not seen, to compare with; None leaves them out.
         features: `zoo.evaluation.features.Features`; None leaves this space out.
         k: int >= 1, neighbours of each sample.
+        training_features: `[T,F]`, of `features.embed(training)`; None computes them.
 
     Returns:
         dict of `Nearest`, by space: "pixels", and the label of `features`.
@@ -78,8 +80,9 @@ def nearest_training(
             checks.fail(name, f"images of shape {tuple(training.shape[1:])}, as `training`", images.shape)
     found = {"pixels": _nearest("pixels", samples, training, test, k)}
     if features is not None:
-        embedded = None if test is None else features.embed(test)
-        found[features.label] = _nearest(features.label, features.embed(samples), features.embed(training), embedded, k)
+        embedded = features.embed(training) if training_features is None else training_features
+        of_test = None if test is None else features.embed(test)
+        found[features.label] = _nearest(features.label, features.embed(samples), embedded, of_test, k)
     return found
 
 

@@ -75,7 +75,10 @@ def sample_quality(
     labels = _labels(model, training_labels, num_samples, seed)
     number = min(num_samples, len(test_images))
     collect = functools.partial(_collect, features, progress or (lambda *_: None))
-    training = collect("training images", len(training_images), _slices(training_images, len(training_images)))
+    if training_features is None:
+        training = collect("training images", len(training_images), _slices(training_images, len(training_images)))
+    else:
+        training = _Set(training_features, 0.0)
     sampled = collect("samples", num_samples, _sampled(model, num_samples, seed, labels))
     rebuilt = collect("reconstructions", number, _reconstructed(model, test_images, test_labels, number))
     test = collect("test images", number, _slices(test_images, number))

@@ -149,10 +149,10 @@ def implied_kl_weight(
 
     At the minimum of D + w · KL a common factor e^a of the posterior's variances changes nothing to first order:
     w = −(dD/da) / (dKL/da). The derivatives are differences over a = ±0.2, with the same noise. Latents with a KL below
-    0.1 nats, or below the free bits, are left out, as the loss does not weigh them.
+    0.02 nats, or below the free bits, are left out, as the loss does not weigh them.
 
     Returns:
-        (weight, standard error); None where there is no such latent.
+        (weight, standard error); None where there is no such latent, or where the error is half of the weight.
     """
     shifts = [shift * _STEP for shift in _weighed(model, terms)]
     if not any(shift.any() for shift in shifts):
@@ -163,7 +163,8 @@ def implied_kl_weight(
     if kl.mean() >= 0.0:  # the posterior is as wide as the prior
         return None
     weight = -distortion.mean() / kl.mean()
-    return float(weight), float((distortion + weight * kl).std() / abs(kl.mean()) / np.sqrt(len(kl)))
+    error = float((distortion + weight * kl).std() / abs(kl.mean()) / np.sqrt(len(kl)))
+    return None if error > 0.5 * max(weight, 0.5) else (float(weight), error)
 
 
 def _weighed(model, terms):
@@ -176,7 +177,7 @@ def _weighed(model, terms):
         elif isinstance(model, HierarchicalVAE):
             weighed = (layer.kl_by_latent > 0.05) & (layer.kl > 1.5 * free)
         else:
-            weighed = layer.kl_by_latent > max(0.1, 1.5 * free)
+            weighed = layer.kl_by_latent > max(0.02, 1.5 * free)
         found.append((none + 1.0) * weighed.astype(np.float32))
     return found
 

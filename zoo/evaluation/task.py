@@ -1,6 +1,7 @@
 """The model, the data and the settings that `zoo.evaluation.evaluate` passes to its parts."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -10,6 +11,10 @@ import numpy as np
 from zoo.evaluation.disentanglement import FactorData
 from zoo.evaluation.features import Features
 from zoo.evaluation.figures import Figure
+from zoo.evaluation.nearest import Nearest, nearest_training
+
+_MOST_NEAREST = 500  # samples whose nearest training images are looked for
+_ROWS = 500
 
 # Called with a description of the work, the number of steps that are done, and the number of all steps.
 Told: TypeAlias = Callable[[str, int, int], None]
@@ -58,6 +63,38 @@ class Task:
     def labels(self) -> np.ndarray | None:
         """The labels of the test images; None for a model that takes none."""
         return None if self.model.label_source() is None else self.test.labels
+
+    @functools.cached_property
+    def training_features(self) -> np.ndarray:
+        """The features of all training images, which the judge sees once."""
+        if self.training is None or self.judge is None:
+            raise ValueError("Expected training images and a judge. Received: neither, or one")
+        images, parts = self.training.natural, []
+        for start in range(0, len(images), _ROWS):
+            parts.append(self.judge.embed(images[start : start + _ROWS]))
+            self.progress("features of training images", min(start + _ROWS, len(images)), len(images))
+        return np.concatenate(parts)
+
+    @functools.cached_property
+    def nearest(self) -> tuple[np.ndarray, dict[str, Nearest]]:
+        """Samples, at most 500, and the training images that are nearest to them by pixels, and to the judge."""
+        if self.training is None:
+            raise ValueError("Expected training images. Received: none")
+        number, training = min(len(self.test), _MOST_NEAREST), self.training.natural
+        drawn, test = self.draw(number), self.test.natural[:number]
+        self.progress("nearest training images", 0, number)
+        if self.judge is None or tuple(self.judge.image_shape) != tuple(training.shape[1:]):
+            return drawn, nearest_training(drawn, training, test)
+        features = self.training_features
+        return drawn, nearest_training(drawn, training, test, self.judge, training_features=features)
+
+    def draw(self, number: int) -> np.ndarray:
+        """Samples `[number,…]` in [0, 1], with labels of training or test images if the model takes labels."""
+        labels = None
+        if self.model.label_source() is not None:
+            source = self.test if self.training is None or self.training.labels is None else self.training
+            labels = np.random.default_rng(self.seed).choice(np.asarray(source.labels), number)
+        return np.clip(np.asarray(self.model.sample(number, seed=self.seed, labels=labels)), 0.0, 1.0)
 
     def figure(
         self,

@@ -24,7 +24,7 @@ def _is_real(value: object) -> TypeGuard[float]:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
-def _is_list(value):
+def _is_list(value: object) -> TypeGuard[Sequence]:
     # An array is known by its rank: `python -m zoo --help` answers without NumPy.
     return isinstance(value, (tuple, list)) or getattr(value, "ndim", 0) > 0
 

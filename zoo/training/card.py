@@ -56,16 +56,9 @@ def export_all(
         "commit": commit(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "seed": seed,
-        **_binarization(metrics.get("flags")),
         **{name: value for name, value in metrics.items() if name not in ("recipe", "flags")},
     }
     presets.add_manifest(folder, model, version.name, card)
-
-
-def _binarization(flags):
-    """How the run made its images binary: `python -m zoo evaluate` measures the model on such images."""
-    how = (flags or {}).get("binarization", "none")
-    return {} if how == "none" else {"binarization": how}
 
 
 def command(recipe_name: str) -> str:
