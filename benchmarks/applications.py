@@ -41,6 +41,7 @@ def parser():
     found.add_argument("--simple-images", type=int, default=20000, help="of simple methods and probes")
     found.add_argument("--images", type=int, default=2000, help="to find anomalies in; default: %(default)s")
     found.add_argument("--impute-images", type=int, default=300, help="default: %(default)s")
+    found.add_argument("--residual-images", type=int, default=4000, help="default: %(default)s")
     found.add_argument("--denoise-images", type=int, default=100, help="default: %(default)s")
     found.add_argument("--variants", type=lambda text: text.split(","), default=list(representations.VARIANTS))
     found.add_argument("--no-pixels", dest="pixels", action="store_false", help="leave out the probes of raw pixels")

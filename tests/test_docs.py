@@ -12,7 +12,10 @@ import zoo
 from zoo import cli, data
 
 DOCS = pathlib.Path(zoo.__file__).parents[1] / "docs"
-PAGES = ("exploration", "generation", "interpolation", "style_transfer")
+PAGES = (
+    *("anomaly", "denoising", "exploration", "generation", "imputation", "interpolation", "representation"),
+    "style_transfer",
+)
 
 
 def blocks(page):

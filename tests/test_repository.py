@@ -41,3 +41,9 @@ def test_the_checklists_name_tables_and_tests_that_exist():
     for path in ("zoo/data/sources.py", "zoo/training/priors.py", "zoo/training/quantizers.py"):
         sources += (ROOT / path).read_text()
     assert [name for name in sorted(names) if name not in sources] == []
+
+
+def test_files_of_tests_have_different_names():
+    """pytest imports them by their names alone."""
+    names = sorted(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert names == sorted(set(names))

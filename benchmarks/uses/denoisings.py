@@ -3,7 +3,7 @@
 from zoo import applications, likelihoods
 
 import numpy as np
-from uses import models
+from uses import anomalies, models
 
 LEVELS = {"gaussian": (0.1, 0.25, 0.5), "salt_and_pepper": (0.1, 0.25, 0.5), "blur": (1.0, 1.5, 2.0)}
 
@@ -81,6 +81,7 @@ def run(flags, data, report):
     for name in flags.datasets:
         splits = data(name)
         pair = pair_model(flags, name, splits.train.images)
+        plain = anomalies.detector_model(flags, name, splits.train.images[: flags.train_images], 40)
         clean = models.as_floats(getattr(splits, flags.split).images[: flags.denoise_images])
         for kind, levels in LEVELS.items():
             for level in levels:
@@ -88,5 +89,8 @@ def run(flags, data, report):
                 what = f"{name}, {kind} {level}"
                 found = {method: psnr(function(), clean) for method, function in simple(noisy).items()}
                 found["VAE trained on pairs"] = psnr(applications.denoise(pair, noisy), clean)
+                found["plain VAE"] = psnr(applications.denoise(plain, noisy), clean)
+                if kind == "gaussian":
+                    found["plain VAE, latents fitted"] = psnr(applications.denoise(plain, noisy, level), clean)
                 for method, value in found.items():
                     report("denoising", what, method, "PSNR", value)

@@ -133,12 +133,16 @@ def run(flags, data, report):
             filled = applications.impute(model, x, mask, method="gibbs", steps=1, num_samples=32)
             errors["VAE, mean of samples"] = error(x, filled, mask)
             errors["VAE, importance"] = error(x, applications.impute(model, x, mask, steps=0), mask)
+            settings = {"method": "gibbs", "steps": 1}
+            few = models.as_floats(splits.train.images[: flags.residual_images])
+            filled = applications.impute_with_residuals(model, x, mask, few, num_samples=8, **settings)
+            errors["VAE and residuals"] = error(x, filled, mask)
             for method, value in errors.items():
                 report("imputation", task, method, "MSE", value)
-            report("imputation", task, "VAE, mean of samples", "ratio", errors["VAE, mean of samples"] / best)
+            for method in ("VAE, mean of samples", "VAE and residuals"):
+                report("imputation", task, method, "ratio", errors[method] / best)
             its_mask = mask[: len(complete)]
             part = x[: len(its_mask)]
-            settings = {"method": "gibbs", "steps": 1}
             draws = applications.impute(model, part, its_mask, num_draws=39, **settings)
             raw = coverage(part, *np.quantile(draws, [0.05, 0.95], axis=0), its_mask)
             report("imputation", task, "VAE, quantiles of draws", "coverage of 90 %", raw)

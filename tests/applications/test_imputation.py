@@ -77,6 +77,20 @@ def test_intervals_are_calibrated_even_where_the_model_is_wrong():
         zoo.applications.impute_interval(wrong, x, MASK, complete[:2], coverage=0.95, **settings)
 
 
+def test_residuals_of_a_model_that_says_nothing_are_a_gaussian_of_the_data():
+    constant = linear.vae()
+    constant.decoder.set_weights([np.zeros((2, 4)), np.zeros(4)])
+    few = {"steps": 0, "num_samples": 1}
+    x, complete = linear.draw(40), linear.draw(20000, seed=3)
+    masks = np.tile([MASK, 1 - MASK], (20, 1))
+    filled = zoo.applications.impute_with_residuals(constant, x, masks, complete, ridge=1e-6, **few)
+    for mask in (MASK, 1 - MASK):
+        rows = masks[:, 0] == mask[0]
+        mean, _ = linear.conditional(x[rows], mask)
+        np.testing.assert_allclose(filled[rows][:, mask == 0], mean, atol=0.1)
+        np.testing.assert_array_equal(filled[rows][:, mask == 1], x[rows][:, mask == 1])
+
+
 def test_missing_values_do_not_matter_and_nan_needs_no_mask(model):
     spoilt = np.where(MASK, X, 1e6)
     missing = np.where(MASK, X, np.nan)

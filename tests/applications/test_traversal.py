@@ -34,7 +34,7 @@ def test_without_a_start_the_middle_is_the_mean_of_the_prior():
     )
 
 
-def test_without_a_prior_the_middle_is_the_mean_of_the_examples():
+def test_of_a_vq_vae_the_middle_is_the_mean_of_the_examples():
     model = tiny_models.vq_vae()
     found = traverse(model, X, num_latents=1, num_steps=3)
     mean = np.asarray(model.embed(X)).mean(axis=0, keepdims=True)

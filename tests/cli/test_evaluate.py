@@ -63,9 +63,9 @@ def test_binary_images_for_a_binary_model(saved, data, capsys):
 
 def test_the_classifier_of_the_dataset_judges(monkeypatch, data):
     monkeypatch.setattr(features, "load", lambda name: name)
-    arguments = {"model": "m", "judge": None, "data": ["cifar10"]}
+    arguments = {"model": "m", "judge": None, "data": ["fashion_mnist"]}
     parser = cli.argparse.Namespace
-    assert evaluate._judge(parser(**arguments)) == "cifar10_classifier"
+    assert evaluate._judge(parser(**arguments)) == "fashion_mnist_classifier"
     assert evaluate._judge(parser(**arguments | {"data": ["svhn_cropped"]})) is None
     assert evaluate._judge(parser(**arguments | {"judge": "mnist_classifier"})) == "mnist_classifier"
     assert evaluate._judge(parser(**arguments | {"data": ["test.npz"]})) is None

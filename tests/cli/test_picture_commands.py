@@ -2,6 +2,9 @@
 
 import json
 import os
+import pathlib
+import socket
+import socketserver
 import subprocess
 import sys
 
@@ -12,6 +15,7 @@ from PIL import Image
 
 import zoo
 from zoo import applications, cli
+from zoo.models._base import BaseVAE
 from zoo.runtime import files, shipped
 
 RNG = np.random.default_rng(0)
@@ -246,6 +250,37 @@ def test_wrong_input_gets_one_line_and_leaves_nothing(run, models, capsys, tmp_p
     assert (status, out, written, len(lines)) == (2, "", set(), 1)
     assert message in lines[0] and lines[0].startswith(f"vae-zoo {words[0]}: ")
     assert sorted(models[0].rglob("*")) == before
+
+
+def test_explore_refuses_a_port_that_is_taken(run, capsys, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        words = ("explore", "@vae.keras", *DATA, "--output", "x.html", "--serve", port)
+        status, out, err, written = run(capsys, tmp_path, *words)
+    assert (status, out, written) == (2, "", set())
+    assert err.startswith(f"vae-zoo explore: Expected --serve to be a free port. Received: {port} (")
+
+
+def test_explore_serves_the_page_and_ends_with_ctrl_c(run, models, capsys, tmp_path, monkeypatch):
+    """The server is left at once; what it would serve is looked at."""
+    modules = tmp_path / "node_modules" / "@litertjs"
+    for part in ("core/dist/index.js", "core/wasm/a.wasm", "wasm-utils/dist/index.js"):
+        (modules / part).parent.mkdir(parents=True, exist_ok=True)
+        (modules / part).write_text("")
+    served = []
+
+    def serve(server):
+        served.extend(path.name for path in pathlib.Path(server.RequestHandlerClass.keywords["directory"]).iterdir())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(socketserver.BaseServer, "serve_forever", serve)
+    monkeypatch.setattr(BaseVAE, "export", lambda model, path: path.write_bytes(b"\x1c\x00\x00\x00TFL3"))
+    words = ("explore", "@vae.keras", *DATA, "--output", "x.html", "--serve", "0", "--litert", str(modules.parent))
+    status, out, err, written = run(capsys, tmp_path, *words)
+    assert (status, written, json.loads(out)["output"]) == (0, {tmp_path / "x.html"}, ["x.html"])
+    assert sorted(served) == ["index.html", "litert", "model.tflite"] and "http://127.0.0.1:" in err
 
 
 @pytest.mark.parametrize("command", PICTURE_COMMANDS)

@@ -115,10 +115,10 @@ def test_equal_images_are_alike_in_full():
 
 
 @pytest.mark.parametrize(
-    "size, names", [(8, {"psnr"}), (16, {"psnr", "ssim"}), (22, {"psnr", "ssim", "ms_ssim"})], ids=str
+    "size, names", [(8, ["psnr"]), (16, ["psnr", "ssim"]), (22, ["ms_ssim", "psnr", "ssim"])], ids=str
 )
 def test_measures_that_small_images_cannot_have_are_left_out(size, names):
-    assert set(similarity(pictures(1, size), pictures(1, size, seed=1))) == names
+    assert sorted(similarity(pictures(1, size), pictures(1, size, seed=1))) == names
 
 
 def test_images_of_different_shapes_are_refused():

@@ -9,8 +9,17 @@ import pytest
 import zoo
 from zoo import presets
 
+QUICK = (
+    "vae",
+    "cvae",
+    "hierarchical_vae",
+    "vq_vae_prior",
+)  # a model of each kind; the rest differ in their configuration
 
-@pytest.mark.parametrize("name", exports.PARAMS)
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in exports.NAMES]
+)
 def test_a_preset_gives_the_same_model(exported, tmp_path, name):
     version = exported(name)
     shutil.copytree(version, tmp_path / "1")

@@ -162,3 +162,16 @@ def test_bottom_up_encoder_refuses_what_does_not_fit(arguments, message):
     name = next(iter(arguments))
     with pytest.raises(ValueError, match=re.escape(f"Expected {message}. Received: {name}=")):
         networks.bottom_up_encoder(**{"image_shape": (8, 8, 1), **arguments})
+
+
+def test_gated_layers_multiply_a_dense_layer_by_the_sigmoid_of_another():
+    network = networks.mlp_decoder((2, 3), 4, hidden=(5,), activation="gated")
+    (kernel, bias), (gate_kernel, gate_bias), (last, last_bias) = (
+        [np.asarray(weight) for weight in layer.weights] for layer in network.layers if layer.weights
+    )
+    z = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
+    hidden = (z @ kernel + bias) / (1.0 + np.exp(-(z @ gate_kernel + gate_bias)))
+    expected = (hidden @ last + last_bias).reshape(7, 2, 3)
+    np.testing.assert_allclose(network(z), expected, atol=1e-5)
+    encoder = networks.mlp_encoder((2, 3), 4, hidden=(5, 6), activation="gated")
+    assert encoder.count_params() == 2 * (6 * 5 + 5) + 2 * (5 * 6 + 6) + (6 * 8 + 8)

@@ -44,7 +44,10 @@ RECIPES = {
         "epochs": 10, "sample_epochs": 15, "batch_size": 32, "warmup_steps": 500, "gradient_clip": 200.0, "ema": 0.999,
         "skip_threshold": 1e4,
     },
-    "mnist_vae": {"sample_epochs": 25, "batch_size": 64},
+    "mnist_vae": {
+        "epochs": 200, "sample_epochs": 25, "batch_size": 128, "warmup_steps": 500, "ema": 0.999,
+        "steps_per_execution": 50,
+    },
     "mnist_vqvae": {"epochs": 4, "sample_epochs": 20, "batch_size": 64},
     "sprites_factor_vae": {"epochs": 20, "batch_size": 64, "jit_compile": True, "steps_per_execution": 50},
     "svhn_vae": {"batch_size": 64},
@@ -121,7 +124,7 @@ MODELS = {
             "decoder.width": (128, 96, 48), "decoder.hidden": (128, 64, 48), "decoder.activation": "silu",
         },
     ),
-    "mnist_vae": ("VAE", 1773233, "Bernoulli", {"latent_dim": 32, "free_bits": 0.0}),
+    "mnist_vae": ("IWAE", 1116864, "Bernoulli", {"latent_dim": 40, "num_samples": 5, "gradient": "dreg"}),
     "mnist_vqvae": (
         "VQVAE", 79057, "Gaussian",
         {
@@ -227,3 +230,11 @@ def test_mnist_vae_has_the_prior_that_is_asked_for(kind, prior, tmp_path):
     flags = parse(recipe, ["--prior", kind, "--latent-dim", "3", "--output", str(tmp_path)])
     model = recipe.build(flags.own, recipe.shape(flags.own), flags.seed)
     assert type(model.prior).__name__ == prior and model.prior.latent_dim == 3
+
+
+@pytest.mark.parametrize(("samples", "model"), [("1", "VAE"), ("2", "IWAE")])
+def test_mnist_vae_trains_on_the_elbo_or_on_the_importance_weighted_bound(samples, model, tmp_path):
+    recipe = LOADED["mnist_vae"]
+    flags = parse(recipe, ["--importance-samples", samples, "--hidden", "8", "--output", str(tmp_path)])
+    built = recipe.build(flags.own, recipe.shape(flags.own), flags.seed)
+    assert type(built).__name__ == model and getattr(built, "num_samples", 1) == int(samples)

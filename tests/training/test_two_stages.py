@@ -153,7 +153,9 @@ def test_run_leaves_files_of_both_stages(finished):
     folder = output / "prior_transformer"
     assert {path.name for path in folder.iterdir()} == {"checkpoints", "logs", "history.csv", "curves.png"}
     assert [path.name for path in sorted((folder / "checkpoints").iterdir())] == ["step-00000004", "step-00000008"]
-    assert rows(folder / "history.csv")[0] == "epoch,step,loss,nats_per_code,val_loss,val_nats_per_code,seconds"
+    assert rows(folder / "history.csv")[0] == (
+        "epoch,step,loss,nats_per_code,val_loss,val_nats_per_code,seconds,cpu_seconds"
+    )
     assert len(rows(folder / "history.csv")) == 3
 
 
@@ -205,7 +207,9 @@ def test_validation_figures_of_both_stages_are_those_of_the_validation_split(tra
 def test_metrics_say_what_the_prior_is(finished):
     output, metrics = finished
     prior = metrics["prior"]
-    assert set(prior) == {"kind", "parameters", "epochs", "steps", "training_seconds", "train"}
+    assert set(prior) == {
+        "kind", "parameters", "epochs", "steps", "training_seconds", "training_cpu_seconds", "train"
+    }  # fmt: skip
     assert (prior["kind"], prior["epochs"], prior["steps"]) == ("transformer", 2, 8)
     assert prior["parameters"] == sum(np.size(weight) for weight in load(output).prior.trainable_weights)
     assert metrics["parameters"] == sum(np.size(weight) for weight in load(output).trainable_weights)

@@ -9,7 +9,7 @@ from zoo.applications.augmentation import jitter, sample_labelled
 from zoo.applications.denoising import add_noise, denoise
 from zoo.applications.exploration import Map, explore, latent_map, manifold, plot_map, site
 from zoo.applications.generation import walk
-from zoo.applications.imputation import impute, impute_interval
+from zoo.applications.imputation import impute, impute_interval, impute_with_residuals
 from zoo.applications.interpolation import between, interpolate
 from zoo.applications.pictures import grid, save_animation, save_image, save_images
 from zoo.applications.style_transfer import mix_levels, num_levels, relabel, vary_levels
@@ -51,6 +51,7 @@ __all__ = [
     "grid",
     "impute",
     "impute_interval",
+    "impute_with_residuals",
     "interpolate",
     "jitter",
     "latent_map",

@@ -79,6 +79,8 @@ class Particles:
         log_weights = ops.reshape(log_weights, (-1, number))
         if draws is None:
             mean = self.likelihood.mean(params)
+            if number == 1:
+                return mean
             weights = ops.reshape(ops.softmax(log_weights, axis=1), (-1, number, *[1] * (len(mean.shape) - 1)))
             return ops.sum(weights * ops.reshape(mean, (-1, number, *mean.shape[1:])), axis=1)
         rows = ops.shape(log_weights)[0]

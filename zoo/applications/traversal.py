@@ -43,7 +43,7 @@ def traverse(
         images: float `[N,H,W,C]` in [0, 1], examples that rank the latents and give their standard deviations.
         labels: of the examples, for a conditional model.
         start: float `[H,W,C]`, an example; None for the prior's mean, or for the mean embedding of `images` if the
-            model has no prior.
+            latents are codes.
         start_label: the label of the start, for a conditional model; None for that of the first example.
         num_latents: int >= 1, the latents that are shown; those with the largest KL, all if there are fewer.
         num_steps: int >= 2. With an odd number the middle is the start itself.
@@ -82,7 +82,7 @@ def traverse(
 def starting_point(
     model: keras.Model, mean: np.ndarray, start: ArrayLike | None = None, label: ArrayLike | None = None
 ) -> np.ndarray:
-    """The embedding of an example, or the prior's mean, or `mean` if the model has no prior: float32 `[E]`.
+    """The embedding of an example, or the prior's mean, or `mean` if the latents are codes: float32 `[E]`.
 
     Args:
         model: a model of the zoo.
@@ -92,6 +92,6 @@ def starting_point(
     """
     if start is not None:
         return np.asarray(model.embed(np.asarray(start)[None], own_labels(model, label)))[0]
-    if not model.can_sample:
+    if model.num_codes is not None:
         return np.asarray(mean, np.float32)
     return prior_embeddings(model, 1, seed=0, temperature=0.0, labels=label)[0]

@@ -14,6 +14,7 @@ import sys
 
 from zoo.cli import _data, _labels, _models, _output
 
+HOST = "127.0.0.1"
 ENDINGS = (".html", ".htm", ".png", ".svg", ".pdf")
 
 
@@ -48,6 +49,7 @@ def run(args: argparse.Namespace) -> None:
     if args.serve is not None:
         if not 0 <= args.serve < 2**16:
             checks.fail("--serve", "a port from 0 to 65535", args.serve)
+        _require_free(args.serve)
         modules = _node_modules(args.litert)
     model = _models.load(args.model)
     from zoo import applications  # imports TensorFlow, of which `load` hides the log lines
@@ -73,6 +75,18 @@ def run(args: argparse.Namespace) -> None:
     _output.report("explore", path, examples=len(data), data=data.description)
     if modules is not None:
         _serve(model, path, modules, args.serve)
+
+
+def _require_free(port):
+    """Raises ValueError for a port that is taken, before any work."""
+    import socket
+
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((HOST, port))
+        except OSError as error:
+            raise ValueError(f"Expected --serve to be a free port. Received: {port} ({error.strerror})") from error
 
 
 def _node_modules(folder):
@@ -102,6 +116,7 @@ def _serve(model, page, modules, port):
             model.export(file)
         folder = applications.site(pathlib.Path(scratch, "site"), page, file, modules)
         handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
-        with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
-            print(f"http://127.0.0.1:{server.server_port}/ until Ctrl-C", file=sys.stderr, flush=True)
-            server.serve_forever()
+        with http.server.ThreadingHTTPServer((HOST, port), handler) as server:
+            print(f"http://{HOST}:{server.server_port}/ until Ctrl-C", file=sys.stderr, flush=True)
+            with contextlib.suppress(KeyboardInterrupt):
+                server.serve_forever()

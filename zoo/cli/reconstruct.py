@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
             raise ValueError(f"Expected --relabel with a model of classes. Received: a {type(model).__name__}")
         count = len([part for text in args.relabel for part in text.split(",") if part])
         new_labels = _labels.in_turn("--relabel", args.relabel, model, count)
-    data = _data.load(args, model)
+    data = _data.load(args, model, need_labels=model.conditional)
     if not is_folder and args.limit is None:
         data = data.take(slice(SHOWN if new_labels is None else 10))
     if new_labels is not None:

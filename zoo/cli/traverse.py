@@ -3,7 +3,8 @@
 python -m zoo traverse mnist_cvae --data mnist --sample --output traversal.png
 python -m zoo traverse mnist_cvae --data mnist --sample --example 4 --latents 5 --span 2 --output traversal.gif
 
-The data rank the latents and give their standard deviations. The middle of a row is the example, or the prior's mean.
+The data rank the latents and give their standard deviations. The middle of a row is the example, or the prior's mean;
+of a VQ-VAE, the mean of the data.
 """
 
 import argparse

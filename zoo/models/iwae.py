@@ -80,7 +80,11 @@ class IWAE(VAE):
 
     def _repeat(self, values):
         """Repeats each example K times in a row: `[B, …]` to `[B·K, …]`."""
-        return None if values is None else ops.repeat(values, self.num_samples, axis=0)
+        if values is None:
+            return None
+        # Repeating and tiling compute with integers, for which TensorFlow logs an error on CPUs without AVX-512.
+        stacked = ops.stack([values] * self.num_samples, axis=1)
+        return ops.reshape(stacked, (-1, *values.shape[1:]))
 
     def _by_example(self, values):
         return ops.reshape(values, (-1, self.num_samples))

@@ -144,7 +144,7 @@ def _frames(
     kl = statistics.kl
     return {
         "frames": _sheet(decoded, len(steps)),
-        "centre": "the prior's mean" if model.can_sample else "the mean of the examples",
+        "centre": "the prior's mean" if model.num_codes is None else "the mean of the examples",
         "conditional": labels is not None,
         "starts": [-1, *starts],
         "steps": _rounded(steps),

@@ -1,0 +1,86 @@
+"""The presets that come with the package: whole, small enough, and as good as their cards say."""
+
+import json
+import math
+import os
+import pathlib
+import shlex
+
+import pytest
+
+import zoo
+from zoo import cli
+from zoo.presets import manifest, names
+from zoo.runtime import shipped
+
+NAMES = list(zoo.list_presets())
+MIB = 2**20
+
+
+def evaluated(capsys, *argv):
+    """The figures of `python -m zoo evaluate`, by name."""
+    assert cli.main(["evaluate", *argv]) == 0
+    return {figure["name"]: figure for figure in json.loads(capsys.readouterr().out)["figures"]}
+
+
+def of_card(name):
+    return {figure["name"]: figure for figure in manifest.read_card(names.find(name)).get("results", ())}
+
+
+def assert_agree(found, expected):
+    """Within four standard errors of the difference: two samples of the same images' distribution."""
+    error = math.hypot(found["error"] or 0.0, expected["error"] or 0.0)
+    assert abs(found["value"] - expected["value"]) <= 4.0 * error, (found, expected)
+
+
+def test_the_presets_that_are_promised():
+    assert {"mnist_vae", "mnist_cvae", "cifar10_vqvae"} <= {*NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_are_whole_and_small(name):
+    folder = names.find(name)
+    about = manifest.read(folder)
+    manifest.check(folder, about)
+    assert {"1/saved_model.pb", "model_int8.tflite", "card.json", "README.md"} <= {*about.files}
+    assert max(file["bytes"] for file in about.files.values()) <= 24 * MIB
+
+
+def test_all_together_are_small_enough():
+    assert sum(path.stat().st_size for path in shipped.folder().rglob("*") if path.is_file()) <= 64 * MIB
+
+
+def test_the_table_of_results_is_up_to_date():
+    from zoo.presets import results
+
+    written = (shipped.folder() / results.NAME).read_text().splitlines()
+    assert len(written) == 1 + len(results.rows(shipped.folder()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_of_the_card_computed_again(name, capsys):
+    """On the bundled test images, which are the first of the official test split."""
+    card = of_card(name)
+    data = ["--data", "sprites"] if "sprites" in name else ["--sample"]
+    found = evaluated(capsys, name, *data, "--metrics", "likelihood", "--limit", "100", "--num-samples", "1")
+    shared = [figure for figure in ("elbo", "code_cross_entropy") if figure in card]
+    assert shared
+    for figure in shared:
+        assert_agree(found[figure], card[figure])
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", NAMES)
+def test_all_figures_of_the_card_computed_again(name, capsys):
+    """By the command that the card records, without writing the card."""
+    command = manifest.read_card(names.find(name))["evaluation"]["command"]
+    argv = shlex.split(command)[4:]  # behind "python -m zoo evaluate"
+    argv = [each for each in argv if each != "--update-card"]
+    found = evaluated(capsys, *argv, "--data-dir", os.environ["TFDS_DATA_DIR"])
+    for figure, expected in of_card(name).items():
+        assert_agree(found[figure], expected)
+
+
+def test_the_wheel_has_the_presets():
+    """`package_data` follows the link zoo/saved_models, which the wheel then has as a folder."""
+    assert pathlib.Path(zoo.__file__).parent.joinpath("saved_models", "mnist_cvae", "preset.json").is_file()
