@@ -105,7 +105,9 @@ def test_checkpoints_come_at_each_epochs_end_and_whenever_it_is_time(model, imag
 
 def test_seconds_until_a_checkpoint_count_from_the_one_before(model, monkeypatch):
     position, saved = monitors.Position(0), []
-    monkeypatch.setattr(monitors, "time", types.SimpleNamespace(monotonic=lambda: float(position.step)))
+    monkeypatch.setattr(
+        monitors, "time", types.SimpleNamespace(monotonic=lambda: float(position.step), process_time=lambda: 0.0)
+    )
     checkpoints = types.SimpleNamespace(save=lambda model, step, *_: saved.append(step))
     saver = monitors.SaveCheckpoints(position, checkpoints, [], 3, ALONE, chief=True)
     saver.set_model(model)

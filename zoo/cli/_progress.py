@@ -15,11 +15,6 @@ class Progress:
 
     Call it with a description, the number of steps done and the number of all steps. `of` gives a function of the two
     numbers alone.
-
-    Example:
-        >>> with Progress() as progress:
-        ...     for number in range(3):
-        ...         progress("importance samples", number + 1, 3)
     """
 
     def __init__(self) -> None:
