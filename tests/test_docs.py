@@ -24,6 +24,7 @@ SHOWN = (  # a page for each use
 )
 PAGES = ("index", *SHOWN)
 FILES = sorted([ROOT / "README.md", *DOCS.glob("*.md")])
+OUTPUT = r"--(?:output|html) (\S+)"  # the argument of a command that names what it writes
 PACKAGES = sorted(["models", *(set(zoo._MODULES) - {"distributions", "layers", "random"})])
 
 
@@ -113,15 +114,14 @@ def of_shipped_presets():
     """The commands that a reader can run at once; without those that serve a page until Ctrl-C."""
     presets = set(zoo.list_presets())
     found = {" ".join(words) for path in FILES for words in commands(path) if presets & set(words)}
-    return sorted(line for line in found if "--serve" not in line and "--output" in line)
+    return sorted(line for line in found if "--serve" not in line and re.search(OUTPUT, line))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("line", of_shipped_presets())
 def test_a_command_writes_its_output(line, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = line.split()
-    assert cli.main(words) == 0
-    output = tmp_path / words[words.index("--output") + 1]
+    assert cli.main(line.split()) == 0
+    output = tmp_path / re.search(OUTPUT, line)[1]
     assert any(output.iterdir()) if output.is_dir() else output.stat().st_size > 100
     json.loads(capsys.readouterr().out.splitlines()[-1])
