@@ -1,30 +1,48 @@
-"""The Python of the pages in docs/ runs as it stands, and their commands are ones that the command line takes."""
+"""The Python of the pages in docs/ runs as it stands; their commands, names, pictures and links are ones that exist."""
 
+import ast
 import dataclasses
+import functools
 import importlib
+import json
 import pathlib
 import re
 import shlex
+import types
 
 import pytest
+import yaml
 
 import zoo
 from zoo import cli, data
 
-DOCS = pathlib.Path(zoo.__file__).parents[1] / "docs"
-PAGES = (
+ROOT = pathlib.Path(zoo.__file__).parents[1]
+DOCS = ROOT / "docs"
+SHOWN = (  # a page for each use
     *("anomaly", "denoising", "exploration", "generation", "imputation", "interpolation", "representation"),
     "style_transfer",
 )
+PAGES = ("index", *SHOWN)
+FILES = sorted([ROOT / "README.md", *DOCS.glob("*.md")])
+OUTPUT = r"--(?:output|html) (\S+)"  # the argument of a command that names what it writes
+PACKAGES = sorted(["models", *(set(zoo._MODULES) - {"distributions", "layers", "random"})])
 
 
-def blocks(page):
-    return re.findall(r"^```python\n(.*?)^```", (DOCS / f"{page}.md").read_text(), re.MULTILINE | re.DOTALL)
+def blocks(path):
+    return re.findall(r"^```python\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
 
 
-def commands(page):
-    lines = re.findall(r"^    (python -m zoo .*)$", (DOCS / f"{page}.md").read_text(), re.MULTILINE)
-    return [shlex.split(line)[3:] for line in lines]
+def commands(path):
+    """The words after `python -m zoo` in lines of code and between backticks; a bare `python -m zoo` has none."""
+    text = path.read_text()
+    found = re.findall(r"^(?: {4}|\$ )?python -m zoo (.*)$", text, re.MULTILINE)
+    found += re.findall(r"`(?:python -m zoo|vae-zoo) ([^`…]+)`", text)
+    return [shlex.split(line, comments=True) for line in found]
+
+
+@functools.cache
+def parser():
+    return cli._parser({name: importlib.import_module(f"zoo.cli.{name}") for name in cli.COMMANDS})
 
 
 @pytest.fixture
@@ -39,20 +57,71 @@ def few_images(monkeypatch):
 def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch, few_images):
     monkeypatch.chdir(tmp_path)
     namespace = {}
-    assert blocks(page)
-    for block in blocks(page):
+    assert blocks(DOCS / f"{page}.md")
+    for block in blocks(DOCS / f"{page}.md"):
         exec(compile(block, f"{page}.md", "exec"), namespace)
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_the_commands_of_a_page_are_taken(page):
-    modules = {name: importlib.import_module(f"zoo.cli.{name}") for name in cli.COMMANDS}
-    assert commands(page)
-    for words in commands(page):
-        assert cli._parser(modules).parse_args(words).run is modules[words[0]].run
+def test_every_page_with_python_is_run():
+    assert {path.stem for path in DOCS.glob("*.md") if blocks(path)} == set(PAGES)
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_the_pictures_of_a_page_are_there(page):
-    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", (DOCS / f"{page}.md").read_text())
-    assert pictures and all((DOCS / picture).is_file() for picture in pictures)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_names_in_python_and_text_exist(path):
+    text = path.read_text()
+    for block in blocks(path):
+        ast.parse(block)
+    for root, attributes in re.findall(r"(?<![/\w.])(zoo|applications)((?:\.[A-Za-z_]\w*)+)", text):
+        value = zoo if root == "zoo" else zoo.applications
+        for name in attributes.strip(".").split("."):
+            assert isinstance(value, (types.ModuleType, type)) and hasattr(value, name), f"{root}{attributes}"
+            value = getattr(value, name)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_commands_are_taken(path):
+    found = commands(path)
+    assert found or path.stem not in ("README", *PAGES)
+    for words in found:
+        assert parser().parse_args(words).run is importlib.import_module(f"zoo.cli.{words[0]}").run
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_pictures_and_linked_files_are_there(path):
+    targets = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", path.read_text())
+    on_the_site = {"benchmarks": ROOT / "benchmarks"} if path.stem == "index" else {}  # tools/site_hooks.py
+    missing = []
+    for target in targets:
+        folder, _, rest = target.partition("/")
+        there = on_the_site[folder] / rest if folder in on_the_site else path.parent / target
+        missing += [] if there.exists() else [target]
+    assert missing == []
+    assert path.stem not in SHOWN or any(target.endswith((".png", ".gif")) for target in targets)
+
+
+def test_the_site_has_all_pages_and_packages():
+    """`mkdocs build --strict`, which the extra `docs` installs, finds broken links; this needs no MkDocs."""
+    nav = json.dumps(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])
+    pages = set(re.findall(r'"([\w/]+\.md)"', nav))
+    expected = {path.name for path in DOCS.glob("*.md")} | {f"api/{name}.md" for name in PACKAGES}
+    expected |= {f"benchmarks/{path.name}" for path in (ROOT / "benchmarks").glob("*.md")}
+    assert pages == expected
+    for name in PACKAGES:
+        assert f"\n::: zoo.{name}\n" in (DOCS / f"api/{name}.md").read_text()
+
+
+def of_shipped_presets():
+    """The commands that a reader can run at once; without those that serve a page until Ctrl-C."""
+    presets = set(zoo.list_presets())
+    found = {" ".join(words) for path in FILES for words in commands(path) if presets & set(words)}
+    return sorted(line for line in found if "--serve" not in line and re.search(OUTPUT, line))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", of_shipped_presets())
+def test_a_command_writes_its_output(line, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(line.split()) == 0
+    output = tmp_path / re.search(OUTPUT, line)[1]
+    assert any(output.iterdir()) if output.is_dir() else output.stat().st_size > 100
+    json.loads(capsys.readouterr().out.splitlines()[-1])
