@@ -69,6 +69,7 @@ def test_runs_are_of_tens_of_steps_or_of_whole_epochs(training, per_second, step
     assert training.steps_of(2.0, per_second, per_epoch=420) == steps
 
 
+@pytest.mark.slow
 def test_a_small_run_writes_the_tables_and_keeps_what_is_below(training, tmp_path):
     page = tmp_path / "training.md"
     page.write_text(f"old\n\n{training.BELOW}\n\nBy hand.\n")

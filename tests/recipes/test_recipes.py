@@ -60,7 +60,7 @@ def few_steps(name, steps):
     return flags + (["--prior-epochs", "1"] if MODULES[name].main.recipe.prior else [])
 
 
-LONGEST = ("cifar10_hvae", "cifar10_vqvae")
+LONGEST = ("celeba_vae", "cifar10_hvae", "cifar10_vqvae", "mnist_hvae")
 
 
 def test_all_recipes_are_found():
@@ -176,7 +176,9 @@ def test_priors_of_a_recipe_are_of_one_size(name, kind, tmp_path):
     assert low < number < high
 
 
-@pytest.mark.parametrize("name", WITHOUT_SAMPLE)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LONGEST else name for name in WITHOUT_SAMPLE]
+)
 def test_recipe_runs_on_its_dataset(name, prepared, tmp_path):
     dataset = MODULES[name].main.recipe.dataset
     folder = prepared(dataset, dict.fromkeys(SPLITS[dataset], 20))
