@@ -19,7 +19,7 @@ import tensorflow as tf
 from zoo.runtime import checks, files, shipped
 from zoo.runtime.types import Shape
 
-CLASSIFIERS = ("mnist_classifier", "fashion_mnist_classifier")
+CLASSIFIERS = ("mnist_classifier", "fashion_mnist_classifier", "cifar10_classifier")
 INCEPTION = "keras_inception_v3"
 _BATCH_SIZE = 500
 _LARGE_BATCH_SIZE = 32
