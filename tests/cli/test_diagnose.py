@@ -55,7 +55,7 @@ def test_it_measures_as_many_examples_as_asked_for(folder, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere.keras", "--data", "x.npy"], "Expected a .keras file. Received: nowhere.keras, which is no file"),
+        (["nowhere.keras", "--data", "x.npy"], "Expected MODEL to be a preset"),
         (["model.keras", "--data", "nowhere.npy"], "Expected nowhere.npy to be a file of NumPy. Received: "),
         (["model.keras", "--data", "other.npz"], "Expected other.npz to hold an array `x`. Received: y"),
         (["model.keras", "--data", "x.npy", "--examples", "0"], "Expected `examples` to be an integer >= 1"),

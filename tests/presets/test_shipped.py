@@ -34,7 +34,7 @@ def assert_agree(found, expected):
 
 
 def test_the_presets_that_are_promised():
-    assert {"mnist_vae", "mnist_cvae", "mnist_vqvae", "cifar10_vqvae"} <= {*NAMES}
+    assert {"mnist_vae", "mnist_cvae", "mnist_vqvae", "cifar10_vqvae", "sprites_tc_vae"} <= {*NAMES}
 
 
 @pytest.mark.parametrize("name", NAMES)

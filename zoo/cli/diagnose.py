@@ -10,9 +10,10 @@ trained on: the training part is compared with the validation part.
 """
 
 import argparse
-import json
 import pathlib
 from typing import TYPE_CHECKING, Any
+
+from zoo.cli import _models
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,12 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    if args.examples < 1:
+        raise ValueError(f"Expected `examples` to be an integer >= 1. Received: examples={args.examples}")
+    model = _models.load(args.model)
     from zoo import evaluation
     from zoo.data import DataError
-    from zoo.runtime import checks
+    from zoo.runtime import files
 
-    checks.positive_int("examples", args.examples)
-    model = _model(args.model)
     try:
         (x, labels), (validation, validation_labels) = _data(args, model)
     except DataError as error:
@@ -50,24 +52,12 @@ def run(args: argparse.Namespace) -> None:
     findings = evaluation.diagnose(model, x, validation, labels, validation_labels, args.seed)
     if args.json:
         content = [finding.as_dict() for finding in findings]
-        pathlib.Path(args.json).write_text(json.dumps({"model": args.model, "data": args.data, "findings": content}))
+        files.write_json(pathlib.Path(args.json), {"model": args.model, "data": args.data, "findings": content})
     for finding in findings:
         print(f"{finding.title} ({finding.severity})\n  {finding.evidence}\n  {finding.advice}")
     if not findings:
         about = "" if validation is not None else " Over-fitting needs --validation."
         print(f"Nothing found in {len(x)} examples.{about}")
-
-
-def _model(name: str) -> Any:
-    import keras
-
-    import zoo
-
-    if name.endswith(".keras"):
-        if not pathlib.Path(name).is_file():
-            raise ValueError(f"Expected a .keras file. Received: {name}, which is no file")
-        return keras.saving.load_model(name)
-    return zoo.from_preset(name)
 
 
 def _data(args: argparse.Namespace, model: Any) -> tuple[tuple["np.ndarray", Any], tuple[Any, Any]]:
