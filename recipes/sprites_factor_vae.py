@@ -11,9 +11,9 @@ dense, as those of Higgins et al. 2017 for dSprites, and narrower: on two CPU co
 that it takes with convolutions.
 
 Hardware: two CPU cores. Time: 12 minutes of wall time on a crowded machine. Seed 0, β-TCVAE with β = 6, the preset
-`sprites_tc_vae`: MIG 0.277, FactorVAE score 0.579, DCI disentanglement 0.262. Its latents hold position and scale alone.
-After 8,000 steps, a quarter of the run, with seed 100: MIG 0.28 for the β-TCVAE, 0.13 for the FactorVAE and 0.18 for the
-β-VAE of β = 4; FactorVAE score 0.61, 0.69 and 0.58. benchmarks/disentanglement.md compares them over seeds.
+`sprites_tc_vae`: MIG 0.277, FactorVAE score 0.579, DCI disentanglement 0.262. Its latents hold position and scale only.
+After 8,000 steps, a quarter of the run, with seed 100: MIG 0.28 for the β-TCVAE, 0.13 for the FactorVAE and 0.18 for
+the β-VAE of β = 4; FactorVAE score 0.61, 0.69 and 0.58. benchmarks/disentanglement.md compares them over seeds.
 
 After Chen et al. 2018, "Isolating Sources of Disentanglement in Variational Autoencoders", and Kim & Mnih 2018,
 "Disentangling by Factorising". Both have images of 64×64; the networks of the latter are convolutional.
