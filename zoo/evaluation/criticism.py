@@ -3,14 +3,12 @@
 import functools
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import keras
 import numpy as np
 
-from zoo import random
 from zoo.evaluation.figures import Figure
-from zoo.evaluation.rows import Examples, as_float
+from zoo.evaluation.rows import Examples, as_float, samples
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Labels
 
@@ -69,8 +67,7 @@ def predictive_checks(
     chosen = default_statistics(model, examples) if statistics is None else dict(statistics)
     start = time.perf_counter()
     sampled: dict[str, list[np.ndarray]] = {name: [] for name in chosen}
-    for begin in range(0, len(examples), _ROWS):
-        x = _samples(model, examples, begin, seed)
+    for x in samples(model, len(examples), seed, examples.labels, _ROWS):
         for name, statistic in chosen.items():
             sampled[name].append(statistic(x))
     real = {name: [statistic(x) for _, x, _, _ in examples.batches()] for name, statistic in chosen.items()}
@@ -142,14 +139,6 @@ def _compare(real: np.ndarray, sampled: np.ndarray) -> tuple[float, float, str]:
     error = np.sqrt(real.var(ddof=1) / len(real) + sampled.var(ddof=1) / len(sampled)) / spread
     about = f"data {real.mean():.4g}, samples {sampled.mean():.4g}, position {position(sampled, real):.2f}"
     return float((sampled.mean() - real.mean()) / spread), float(error), about
-
-
-def _samples(model: Any, examples: Examples, begin: int, seed: int) -> np.ndarray:
-    """Samples number `begin` and following, up to 256 of them; the i-th does not depend on how they are batched."""
-    number = min(_ROWS, len(examples) - begin)
-    seeds = np.asarray(random.row_seeds(seed, len(examples)))[begin : begin + number]
-    labels = None if examples.labels is None else examples.labels[begin : begin + number]
-    return np.asarray(model.sample(number, seed=seeds, labels=labels))
 
 
 def _quantiles(examples: Examples) -> tuple[float, float]:

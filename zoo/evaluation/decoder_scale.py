@@ -7,11 +7,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from zoo import random
-from zoo.distributions import reparameterize
 from zoo.evaluation.rows import Examples
 from zoo.likelihoods import DiscretizedLogistic, DiscretizedLogisticMixture, Gaussian, Likelihood
-from zoo.models import HierarchicalVAE
 from zoo.runtime.types import Tensor
 
 _FACTORS = tuple(math.exp(0.5 * step) for step in range(-8, 9))  # of the scales of the 8-bit likelihoods
@@ -83,17 +80,4 @@ def _place_of_scales(likelihood, channels, size):
 
 def _params(model: keras.Model, x: Tensor, labels: Tensor | None, seeds: Tensor) -> Tensor:
     """The likelihood's parameters at a sample of the posterior, or at the codes."""
-    if model.num_codes is not None:
-        return model.likelihood_params(model.quantizer(model.features(x))["z_q"])
-    if isinstance(model, HierarchicalVAE):
-
-        def choose(block, prior, posterior):
-            layer_seeds = random.fold_in(seeds, model.decoder.blocks.index(block))
-            mean, log_var = posterior
-            return reparameterize(mean, log_var, random.normal(layer_seeds, block.latent_shape))
-
-        return model.top_down(choose, model.features(x))[0]
-    labels = labels if model.conditional else None
-    mean, log_var = model.posterior(x, labels)
-    z = reparameterize(mean, log_var, random.normal(seeds, (model.latent_dim,)))
-    return model.likelihood_params(model.decoder_inputs(z, labels))
+    return model.propose(x, seeds, labels if model.conditional else None).params

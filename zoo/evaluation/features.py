@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from zoo.evaluation.rows import as_float
 from zoo.runtime import checks, files, shipped
 from zoo.runtime.types import Shape
 
@@ -79,13 +80,13 @@ def as_floats(images: np.ndarray) -> np.ndarray:
     """Images, uint8 or float in [0, 1], as float32 in [0, 1]."""
     images = np.asarray(images)
     if images.dtype == np.uint8:
-        return images.astype(np.float32) / np.float32(255.0)
+        return as_float(images)
     if images.dtype.kind != "f":
         checks.fail("images", "uint8 images, or float images in [0, 1]", images.dtype)
     low, high = (float(images.min()), float(images.max())) if images.size else (0.0, 0.0)
     if not (low >= -1e-3 and high <= 1.0 + 1e-3):  # NaN fails as well
         checks.fail("images", "float images in [0, 1]", f"values from {low:g} to {high:g}")
-    return images.astype(np.float32)
+    return as_float(images)
 
 
 def load(name: str, image_shape: Shape = (32, 32, 3)) -> Features:

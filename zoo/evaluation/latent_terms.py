@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from zoo import distributions, random
-from zoo.evaluation.rows import Examples
+from zoo.evaluation.rows import Examples, standard_error
 from zoo.models import HierarchicalVAE
 from zoo.priors import StandardNormal
 from zoo.runtime.types import Array, Tensor
@@ -271,7 +271,7 @@ def _layer(name, sums, kls, number):
     return LatentLayer(
         name=name,
         kl=float(kls.mean()),
-        kl_error=float(kls.std(ddof=1) / np.sqrt(number)) if number > 1 else float("nan"),
+        kl_error=standard_error(kls),
         kl_by_latent=kl if kl.shape == mean.shape else None,
         activity=np.maximum(squared - mean**2, 0.0),
         posterior_share=variance,

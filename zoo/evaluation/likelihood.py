@@ -12,7 +12,7 @@ from zoo import random
 from zoo.evaluation.code_terms import CodeTerms, code_terms
 from zoo.evaluation.figures import Figure
 from zoo.evaluation.latent_terms import LatentTerms, latent_terms
-from zoo.evaluation.rows import Examples, Progress
+from zoo.evaluation.rows import Examples, Progress, standard_error
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Labels
 
@@ -49,8 +49,7 @@ def log_prob(
         # Another seed for each batch, or the i-th images of all batches would share their noise.
         values.append(evaluate(x, labels, tf.constant(seed + number)).numpy())
     examples = np.concatenate(values).astype(np.float64)
-    spread = examples.std(ddof=1) if len(examples) > 1 else np.nan
-    return {"log_prob": float(examples.mean()), "standard_error": float(spread / np.sqrt(len(examples)))}
+    return {"log_prob": float(examples.mean()), "standard_error": standard_error(examples)}
 
 
 def importance_bound(
@@ -164,17 +163,13 @@ class _Record:
         seconds = time.perf_counter() - self.start
         self.start += seconds
         fields = {**self.origin, **origin}
+        error = None if error is None or math.isnan(error) else error
         self.figures.append(
             Figure(name=name, value=float(value), unit=unit, error=error, seconds=seconds, about=about, **fields)
         )
 
     def mean(self, name, values, unit, about="", **origin):
         self.add(name, values.mean(), unit, standard_error(values), about, **origin)
-
-
-def standard_error(values: np.ndarray) -> float | None:
-    """The standard error of the mean of `values`; None for a single one."""
-    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
 
 
 def _bits(bound, examples):
@@ -198,8 +193,7 @@ def _of_codes(record: _Record, model: keras.Model, codes: CodeTerms, examples: E
     exact = {"seed": None}  # nothing is sampled
     record.mean("distortion", codes.distortion, "nats", **exact)
     record.add("codebook_usage", codes.usage, about=f"of {codes.num_codes} codes", **exact)
-    entropy_error = standard_error(codes.surprise)
-    error = None if entropy_error is None else codes.perplexity * entropy_error
+    error = codes.perplexity * standard_error(codes.surprise)
     record.add("perplexity", codes.perplexity, "", error, f"of {codes.num_codes} codes", **exact)
     record.mean("code_entropy", codes.surprise, "nats per code", **exact)
     if codes.cross_entropy is None or codes.rate is None:

@@ -11,11 +11,11 @@ from zoo.evaluation import features as feature_networks
 from zoo.evaluation.criticism import predictive_checks
 from zoo.evaluation.disentanglement import dci, factor_vae_score, mig, modularity, sap
 from zoo.evaluation.figures import Figure
-from zoo.evaluation.likelihood import likelihood_figures, standard_error
+from zoo.evaluation.likelihood import likelihood_figures
 from zoo.evaluation.quality import sample_quality
 from zoo.evaluation.reconstruction import similarity
 from zoo.evaluation.representation import linear_probe, nearest_neighbours
-from zoo.evaluation.rows import Examples, as_float
+from zoo.evaluation.rows import Examples, as_float, evenly_spaced, standard_error
 from zoo.evaluation.task import Task
 
 # Figures, and the reason for each figure or group that is left out.
@@ -183,7 +183,7 @@ def _no_representation(task):
 
 def _embedded(task, part, most):
     """Embeddings and labels of at most `most` examples, evenly spaced."""
-    rows = np.unique(np.linspace(0, len(part) - 1, min(most, len(part))).astype(int))
+    rows = evenly_spaced(len(part), most)
     found = []
     for start in range(0, len(rows), _ROWS):
         found.append(np.asarray(task.model.embed(as_float(part.images[rows[start : start + _ROWS]]))))

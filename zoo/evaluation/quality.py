@@ -2,23 +2,20 @@
 
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import keras
 import numpy as np
 
-from zoo import random
 from zoo.evaluation.features import Features, require_independent
 from zoo.evaluation.figures import Figure
+from zoo.evaluation.rows import Told, as_float, samples
 from zoo.evaluation.samples import density_coverage, frechet_distance, precision_recall
 from zoo.runtime import checks
 
 _ROWS = 500  # images made at once
 _NEIGHBOURS = {"precision": 3, "recall": 3, "density": 5, "coverage": 5}  # as the papers use
-
-# Called with a description of the work, the number of images that are done, and their number in all.
-Progress = Callable[[str, int, int], None]
 
 
 class _Set(NamedTuple):
@@ -36,7 +33,7 @@ def sample_quality(
     training_labels: np.ndarray | None = None,
     test_labels: np.ndarray | None = None,
     card: Mapping[str, object] | None = None,
-    progress: Progress | None = None,
+    progress: Told | None = None,
     training_features: np.ndarray | None = None,
 ) -> list[Figure]:
     """Fréchet distances, precision, recall, density and coverage of a model, in the features of a named network.
@@ -79,7 +76,7 @@ def sample_quality(
         training = collect("training images", len(training_images), _slices(training_images, len(training_images)))
     else:
         training = _Set(training_features, 0.0)
-    sampled = collect("samples", num_samples, _sampled(model, num_samples, seed, labels))
+    sampled = collect("samples", num_samples, samples(model, num_samples, seed, labels, _ROWS))
     rebuilt = collect("reconstructions", number, _reconstructed(model, test_images, test_labels, number))
     test = collect("test images", number, _slices(test_images, number))
     sets = {"": (sampled, "sampled"), " of reconstructions": (rebuilt, "test"), " of test images": (test, "test")}
@@ -102,24 +99,13 @@ def _slices(images, number):
     return (images[start : min(start + _ROWS, number)] for start in range(0, number, _ROWS))
 
 
-def _sampled(model, num_samples, seed, labels):
-    """Yields the samples that `model.sample(num_samples, seed)` returns, some at a time."""
-    seeds = random.row_seeds(seed, num_samples).numpy()
-    for start in range(0, num_samples, _ROWS):
-        rows = slice(start, start + _ROWS)
-        its_labels = None if labels is None else labels[rows]
-        yield np.asarray(model.sample(len(seeds[rows]), seeds[rows], labels=its_labels))
-
-
 def _reconstructed(model, images, labels, number):
     """Yields the reconstructions of the first images."""
     if model.conditional and labels is None:
         checks.fail("test_labels", "the labels of the test images, as the model is conditional", None)
     for start in range(0, number, _ROWS):
         rows = slice(start, min(start + _ROWS, number))
-        x = images[rows]
-        x = x.astype(np.float32) / 255.0 if x.dtype == np.uint8 else x
-        yield np.asarray(model.reconstruct(x, labels[rows] if model.conditional else None))
+        yield np.asarray(model.reconstruct(as_float(images[rows]), labels[rows] if model.conditional else None))
 
 
 def _collect(features, progress, description, total, parts):

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from zoo.evaluation.rows import standard_error
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike
 
@@ -76,8 +77,8 @@ def reconstruction_similarity(
     result: dict[str, float] = {}
     for name in parts[0] if parts else ():
         values = np.concatenate([part[name] for part in parts]).astype(np.float64)
-        spread = values.std(ddof=1) if len(values) > 1 and np.isfinite(values).all() else np.nan
-        result |= {name: float(values.mean()), f"{name}_error": float(spread / np.sqrt(len(values)))}
+        error = standard_error(values) if np.isfinite(values).all() else float("nan")
+        result |= {name: float(values.mean()), f"{name}_error": error}
     return result
 
 

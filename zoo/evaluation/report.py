@@ -17,7 +17,8 @@ from zoo.evaluation.features import Features
 from zoo.evaluation.figures import Figure
 from zoo.evaluation.gallery import Picture
 from zoo.evaluation.measures import Measured
-from zoo.evaluation.task import Part, Task, Told
+from zoo.evaluation.rows import Told
+from zoo.evaluation.task import Part, Task
 from zoo.runtime import checks
 
 METRICS = ("likelihood", "reconstruction", "samples", "representation", "criticism", "disentanglement")

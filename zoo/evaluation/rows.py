@@ -12,6 +12,8 @@ from zoo.runtime.types import Array, ArrayLike, Labels
 
 # Called with the number of steps that are done, and with the number of all steps.
 Progress: TypeAlias = Callable[[int, int], None]
+# Called with a description of the work before these two.
+Told: TypeAlias = Callable[[str, int, int], None]
 
 _MOST_VALUES = 2**19  # values of a batch
 _MOST_ROWS = 128
@@ -52,7 +54,7 @@ class Examples:
         """At most `number` examples, evenly spaced, in their order."""
         if number >= len(self):
             return self
-        rows = np.linspace(0, len(self) - 1, number).astype(int)
+        rows = evenly_spaced(len(self), number)
         part = object.__new__(Examples)
         part.images = np.asarray(self.images[rows])
         part.labels = None if self.labels is None else self.labels[rows]
@@ -69,6 +71,27 @@ class Examples:
         for start in range(0, len(self), size):
             rows = slice(start, min(start + size, len(self)))
             yield rows, as_float(self.images[rows]), None if self.labels is None else self.labels[rows], seeds[rows]
+
+
+def evenly_spaced(total: int, most: int) -> np.ndarray:
+    """The numbers of at most `most` of `total` rows, evenly spaced, in their order: int `[N]`."""
+    return np.unique(np.linspace(0, total - 1, min(most, total)).astype(int))
+
+
+def samples(
+    model: keras.Model, number: int, seed: int, labels: np.ndarray | None = None, rows_at_once: int = 500
+) -> Iterator[np.ndarray]:
+    """Yields the samples that `model.sample(number, seed, labels=labels)` gives, some at a time."""
+    seeds = np.asarray(random.row_seeds(seed, number))
+    for start in range(0, number, rows_at_once):
+        rows = slice(start, min(start + rows_at_once, number))
+        its_labels = None if labels is None else labels[rows]
+        yield np.asarray(model.sample(len(seeds[rows]), seed=seeds[rows], labels=its_labels))
+
+
+def standard_error(values: np.ndarray) -> float:
+    """The standard error of the mean of `values` `[N]`; NaN for a single one."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
 
 
 def as_float(images: Array) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from zoo.evaluation.rows import standard_error
 from zoo.runtime import checks
 
 _ROWS = 4096  # in float64 at once
@@ -135,8 +136,7 @@ def density_coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str
 
 def _mean(name, values):
     values = values.astype(np.float64)
-    spread = values.std(ddof=1) if len(values) > 1 else np.nan
-    return {name: float(values.mean()), f"{name}_error": float(spread / np.sqrt(len(values)))}
+    return {name: float(values.mean()), f"{name}_error": standard_error(values)}
 
 
 def _pair(name_a, a, name_b, b, least_a, least_b=None):

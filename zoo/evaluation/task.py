@@ -3,8 +3,8 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +12,10 @@ from zoo.evaluation.disentanglement import FactorData
 from zoo.evaluation.features import Features
 from zoo.evaluation.figures import Figure
 from zoo.evaluation.nearest import Nearest, nearest_training
+from zoo.evaluation.rows import Told
 
 _MOST_NEAREST = 500  # samples whose nearest training images are looked for
 _ROWS = 500
-
-# Called with a description of the work, the number of steps that are done, and the number of all steps.
-Told: TypeAlias = Callable[[str, int, int], None]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
