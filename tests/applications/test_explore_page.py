@@ -1,33 +1,21 @@
 """The page of `explore` in a headless Chromium: as a file, and served with a model that LiteRT.js decodes."""
 
-import functools
-import http.server
 import json
 import pathlib
 import shutil
 import subprocess
-import threading
 
+import browser
 import numpy as np
 import pytest
 import tiny_models
 
 from zoo.applications import explore, site
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-MISSING = [name for name in ("node", "npm") if not shutil.which(name)] + ["chromium"] * (CHROMIUM is None)
 X = np.random.default_rng(0).uniform(size=(12, 4, 4, 1)).astype("float32")
 LABELS = np.repeat([2, 0, 1], 4).astype(np.int32)
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}"),
-]
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
+pytestmark = browser.MARKS
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +31,7 @@ def page(tmp_path_factory):
 
 
 def drive(folder, address):
-    command = ["node", "explore_page.mjs", "--chromium", CHROMIUM, "--page", address]
+    command = ["node", "explore_page.mjs", "--chromium", browser.CHROMIUM, "--page", address]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -74,15 +62,8 @@ def test_a_served_page_decodes_any_position_as_the_model_does(page, tmp_path):
     model = tiny_models.cvae(latents=3)
     model.export(tmp_path / "model.tflite")
     folder = site(tmp_path / "site", page / "page.html", tmp_path / "model.tflite", page / "node_modules")
-    handler = functools.partial(Quiet, directory=folder)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            found = drive(page, f"http://127.0.0.1:{server.server_port}/")
-        finally:
-            server.shutdown()
-            thread.join()
+    with browser.served(folder) as address:
+        found = drive(page, f"{address}/")
     assert found["state"] == "live"
     for last, label, shown in ((found["decoded"], LABELS[0], "slid"), (found["live"], LABELS[5], "clicked")):
         assert last["labels"] == [label]

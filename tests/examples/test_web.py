@@ -1,12 +1,10 @@
 """The page of examples/web gives what the .tflite files give in Python, in a headless Chromium."""
 
-import functools
-import http.server
 import json
 import shutil
 import subprocess
-import threading
 
+import browser
 import exported
 import numpy as np
 import pytest
@@ -14,18 +12,8 @@ import pytest
 interpreter = pytest.importorskip("ai_edge_litert.interpreter")
 
 WEB = exported.EXAMPLES / "web"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-MISSING = [name for name in ("node", "npm") if not shutil.which(name)] + ["chromium"] * (CHROMIUM is None)
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}"),
-]
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
+pytestmark = browser.MARKS
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +23,8 @@ def site(tmp_path_factory):
     page = folder / "examples" / "web"
     shutil.copytree(WEB, page, ignore=shutil.ignore_patterns("node_modules"))
     subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=page, check=True, timeout=600)
-    handler = functools.partial(Quiet, directory=folder)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield folder, f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with browser.served(folder) as address:
+        yield folder, address
 
 
 def drive(site, file, *flags):
@@ -50,7 +33,7 @@ def drive(site, file, *flags):
     shutil.copyfile(file, folder / "model.tflite")
     wrong = folder / "wrong.tflite"
     wrong.write_text("This is not a model.")
-    command = ["node", "test.mjs", "--chromium", CHROMIUM, "--page", f"{address}/examples/web/"]
+    command = ["node", "test.mjs", "--chromium", browser.CHROMIUM, "--page", f"{address}/examples/web/"]
     command += ["--model", "/model.tflite", "--good", folder / "model.tflite", "--wrong", wrong, *flags]
     run = subprocess.run(command, cwd=folder / "examples" / "web", capture_output=True, text=True, timeout=600)
     assert run.returncode == 0, run.stderr

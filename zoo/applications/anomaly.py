@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeAlias, get_args
 
 import keras
 import numpy as np
@@ -15,7 +15,7 @@ from zoo.applications._examples import as_examples, require_unconditional
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike
 
-SCORES = (
+Score: TypeAlias = Literal[
     "density_of_states",
     "error_per_nat",
     "elbo",
@@ -25,7 +25,8 @@ SCORES = (
     "complexity",
     "background",
     "latent",
-)
+]
+SCORES: tuple[str, ...] = get_args(Score)
 FITTED = ("density_of_states", "latent")  # the scores that compare with normal examples
 
 
@@ -85,17 +86,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def __init__(
         self,
         model: keras.Model,
-        score: Literal[
-            "density_of_states",
-            "error_per_nat",
-            "elbo",
-            "log_prob",
-            "reconstruction",
-            "kl",
-            "complexity",
-            "background",
-            "latent",
-        ] = "density_of_states",
+        score: Score = "density_of_states",
         false_positive_rate: float = 0.05,
         num_samples: int = 4,
         background: keras.Model | None = None,

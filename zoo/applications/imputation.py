@@ -124,8 +124,7 @@ def impute_interval(
         True
     """
     coverage = checks.number("coverage", coverage, 0.0, 1.0, open_low=True, open_high=True)
-    if checks.positive_int("num_draws", num_draws) < 2:
-        checks.fail("num_draws", "an integer >= 2", num_draws)
+    checks.integer("num_draws", num_draws, 2)
     values, observed = _incomplete(x, mask)
     complete = np.asarray(calibration, np.float32)
     hidden = observed[np.arange(len(complete)) % len(observed)]

@@ -42,8 +42,7 @@ def interpolate(
         >>> zoo.applications.interpolate(model, images[:4], images[4:8], num_steps=5).shape
         (4, 5, 28, 28, 1)
     """
-    if checks.positive_int("num_steps", num_steps) < 2:
-        checks.fail("num_steps", "an integer >= 2", num_steps)
+    checks.integer("num_steps", num_steps, 2)
     if tuple(start.shape) != tuple(end.shape):
         checks.fail("end", f"of start's shape {tuple(start.shape)}", tuple(end.shape))
     checks.one_of("path", path, PATHS)

@@ -61,8 +61,7 @@ def traverse(
         ((3, 5, 28, 28, 1), (3,))
     """
     number = min(checks.positive_int("num_latents", num_latents), model.embedding_dim)
-    if checks.positive_int("num_steps", num_steps) < 2:
-        checks.fail("num_steps", "an integer >= 2", num_steps)
+    checks.integer("num_steps", num_steps, 2)
     statistics = latent_statistics(model, images, labels)
     if start_label is None and labels is not None:
         start_label = np.asarray(labels)[0]

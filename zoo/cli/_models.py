@@ -29,11 +29,11 @@ def load(address: str) -> Any:
         ValueError: if there is no such model, or it cannot be read.
     """
     path = pathlib.Path(address).expanduser()
-    if path.is_file():
-        return _load_file(path)
     if path.suffix == ".keras" and not path.exists():
         _fail(address, "no such file")
-    folder = names.find(path if path.is_dir() else address)  # before TensorFlow's import, to fail early
+    folder = _folder(address)  # before TensorFlow's import, to fail early
+    if folder is None:
+        return _load_file(path)
     with startup.quiet():
         from zoo.presets.loading import from_preset
 
@@ -42,20 +42,20 @@ def load(address: str) -> Any:
 
 def read_card(address: str) -> dict[str, Any]:
     """The card of a preset; an empty dict for other models."""
-    path = pathlib.Path(address).expanduser()
-    if path.is_file():
-        return {}
-    folder = names.find(path if path.is_dir() else address)
-    return manifest.read_card(folder) if (folder / manifest.CARD).is_file() else {}
+    folder = _folder(address)
+    return {} if folder is None or not (folder / manifest.CARD).is_file() else manifest.read_card(folder)
 
 
 def preset_folder(address: str) -> pathlib.Path | None:
     """The folder of a preset; None for other models."""
+    folder = _folder(address)
+    return None if folder is None or not (folder / manifest.NAME).is_file() else folder
+
+
+def _folder(address: str) -> pathlib.Path | None:
+    """The folder of a model that is one, or comes by its name; None for a file."""
     path = pathlib.Path(address).expanduser()
-    if path.is_file():
-        return None
-    folder = names.find(path if path.is_dir() else address)
-    return folder if (folder / manifest.NAME).is_file() else None
+    return None if path.is_file() else names.find(path if path.is_dir() else address)
 
 
 def _load_file(path):

@@ -5,9 +5,14 @@ import json
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from zoo.runtime import checks
 
+if TYPE_CHECKING:
+    import numpy as np
+
+ANIMATIONS = (".gif", ".webp")
 PICTURES = (".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
@@ -31,16 +36,16 @@ def check_file(path: str, endings: Sequence[str]) -> pathlib.Path:
     return file
 
 
-def check_folder(path: str) -> pathlib.Path:
-    """The path of a new or empty folder.
+def check_folder(path: str, name: str = "--output") -> pathlib.Path:
+    """The path of a new or empty folder, the value of the option `name`.
 
     Raises:
         ValueError: for a folder with files in it, a file, or a place that cannot be written to. Nothing is made.
     """
     folder = pathlib.Path(path).expanduser()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        checks.fail("--output", "a new or an empty folder", path)
-    _require_place(folder, path)
+        checks.fail(name, "a new or an empty folder", path)
+    _require_place(folder, path, name)
     return folder
 
 
@@ -58,14 +63,29 @@ def check_file_or_folder(path: str, endings: Sequence[str]) -> tuple[pathlib.Pat
     return check_folder(path), True
 
 
+def write_rows(path: pathlib.Path, rows: "np.ndarray", frames_per_second: float, scale: int) -> None:
+    """Writes images `[R,S,H,W,C]`: a picture with a row for each R; or an animation of the steps S, there and back."""
+    import numpy as np
+
+    from zoo import applications
+
+    if path.suffix.lower() not in ANIMATIONS:
+        applications.save_image(path, applications.grid(rows), scale)
+        return
+    steps = rows.shape[1]
+    there_and_back = [*range(steps), *range(steps - 2, 0, -1)]
+    frames = np.stack([applications.grid(rows[:, step]) for step in there_and_back])
+    applications.save_animation(path, frames, frames_per_second, scale)
+
+
 def report(command: str, written: Sequence[os.PathLike] | os.PathLike, **more: object) -> None:
     """Prints one line of JSON: the command, the paths that it wrote, and more."""
     paths = [written] if isinstance(written, os.PathLike) else written
     print(json.dumps({"command": command, "output": [str(path) for path in paths], **more}))
 
 
-def _require_place(path, received):
+def _require_place(path, received, name="--output"):
     """Raises ValueError unless `path` can be made in the nearest folder above it that exists."""
     above = next(parent for parent in path.absolute().parents if parent.exists() or parent.is_symlink())
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        checks.fail("--output", "in a folder that can be written to", received)
+        checks.fail(name, "in a folder that can be written to", received)

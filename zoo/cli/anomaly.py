@@ -28,9 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     path = _output.check_file(args.output, (".csv",))
-    folder = None if args.heat_maps is None else _output.check_folder(args.heat_maps)
+    folder = None if args.heat_maps is None else _output.check_folder(args.heat_maps, "--heat-maps")
     model = _models.load(args.model)
     from zoo import applications
+    from zoo.runtime import files
 
     detector = applications.AnomalyDetector(
         model, args.score, false_positive_rate=args.false_positive_rate, seed=args.seed
@@ -44,7 +45,8 @@ def run(args: argparse.Namespace) -> None:
     if folder is not None:
         _write_heat_maps(folder, detector.heat_map(x))
         written.append(folder)
-    _write(path, data.names, scores, anomalous)
+    rows = zip(data.names, map(float, scores), map(int, anomalous))
+    files.write_csv(path, [dict(zip(("name", "score", "anomaly"), row)) for row in rows])
     _output.report(
         "anomaly",
         written,
@@ -67,15 +69,6 @@ def _normal(args, model):
     return _data.load(
         argparse.Namespace(**{**vars(args), **changed}), model, None if files else "validation", need_labels=False
     )
-
-
-def _write(path, names, scores, anomalous):
-    import csv
-
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["name", "score", "anomaly"])
-        writer.writerows(zip(names, map(float, scores), map(int, anomalous)))
 
 
 def _write_heat_maps(folder, maps):

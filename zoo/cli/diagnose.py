@@ -14,13 +14,14 @@ import pathlib
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli import _models
+from zoo.runtime import checks
 
 if TYPE_CHECKING:
     import numpy as np
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", help="the name of a preset, the folder of one, or a .keras file")
+    _models.add_argument(parser)
     parser.add_argument(
         "--data", required=True, help="a TFDS dataset, a folder of pictures, or a .npy or .npz file (`x` and `labels`)"
     )
@@ -36,8 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    if args.examples < 1:
-        raise ValueError(f"Expected `examples` to be an integer >= 1. Received: examples={args.examples}")
+    checks.positive_int("examples", args.examples)
     model = _models.load(args.model)
     from zoo import evaluation
     from zoo.data import DataError
@@ -97,5 +97,7 @@ def _few(x: Any, labels: Any, number: int) -> tuple["np.ndarray", Any]:
     """At most `number` examples, evenly spaced."""
     import numpy as np
 
-    rows = np.unique(np.linspace(0, len(x) - 1, min(number, len(x))).astype(int))
+    from zoo.evaluation.rows import evenly_spaced
+
+    rows = evenly_spaced(len(x), number)
     return np.asarray(x[rows]), None if labels is None else labels[rows]

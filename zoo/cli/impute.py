@@ -42,6 +42,7 @@ def run(args: argparse.Namespace) -> None:
     import numpy as np
 
     from zoo import applications
+    from zoo.runtime import files
 
     data = _data.load(args, model)
     if not is_folder and not is_array and args.limit is None:
@@ -53,7 +54,8 @@ def run(args: argparse.Namespace) -> None:
     filled = applications.impute(model, x, mask, **settings)
     draws = applications.impute(model, x, mask, args.num_draws, **settings) if args.num_draws else filled[:0]
     if is_array:
-        np.save(path, draws if args.num_draws else filled)
+        with files.replacing(path) as scratch:
+            np.save(scratch, draws if args.num_draws else filled)
     elif is_folder:
         applications.save_images(path, filled)
     else:

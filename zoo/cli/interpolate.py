@@ -15,7 +15,6 @@ from zoo.cli import _data, _models, _output
 if TYPE_CHECKING:
     import numpy as np
 
-ANIMATIONS = (".gif", ".webp")
 PAIRS = 6
 
 
@@ -50,12 +49,7 @@ def run(args: argparse.Namespace) -> None:
     given = None if labels is None else labels[start]
     x = data.floats()
     rows = applications.interpolate(model, x[start], x[end], args.steps, given, args.path)
-    if path.suffix.lower() in ANIMATIONS:
-        there_and_back = [*range(args.steps), *range(args.steps - 2, 0, -1)]
-        frames = np.stack([applications.grid(rows[:, step]) for step in there_and_back])
-        applications.save_animation(path, frames, args.fps, args.scale)
-    else:
-        applications.save_image(path, applications.grid(rows), args.scale)
+    _output.write_rows(path, rows, args.fps, args.scale)
     _output.report("interpolate", path, pairs=np.asarray(pairs).tolist(), data=data.description)
 
 

@@ -12,8 +12,6 @@ import argparse
 
 from zoo.cli import _labels, _models, _output
 
-ANIMATIONS = (".gif", ".webp")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     _models.add_argument(parser)
@@ -34,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
     from zoo.runtime import checks
 
     if args.walk is not None:
-        path, is_folder = _output.check_file(args.output, ANIMATIONS), False
+        path, is_folder = _output.check_file(args.output, _output.ANIMATIONS), False
         checks.integer("--walk", args.walk, 2)
         checks.positive_int("--steps", args.steps)
         checks.number("--fps", args.fps, 0.0, 50.0, open_low=True)

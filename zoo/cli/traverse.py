@@ -11,8 +11,6 @@ import argparse
 
 from zoo.cli import _data, _labels, _models, _output
 
-ANIMATIONS = (".gif", ".webp")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     _models.add_argument(parser)
@@ -28,8 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    import numpy as np
-
     from zoo.runtime import checks
 
     path = _output.check_file(args.output, (*_output.PICTURES, ".gif"))
@@ -57,11 +53,6 @@ def run(args: argparse.Namespace) -> None:
     found = applications.traverse(
         model, x, labels, start, start_label, num_latents=args.latents, num_steps=args.steps, span=args.span
     )
-    if path.suffix.lower() in ANIMATIONS:
-        there_and_back = [*range(args.steps), *range(args.steps - 2, 0, -1)]
-        frames = np.stack([applications.grid(found.images[:, step]) for step in there_and_back])
-        applications.save_animation(path, frames, args.fps, args.scale)
-    else:
-        applications.save_image(path, applications.grid(found.images), args.scale)
+    _output.write_rows(path, found.images, args.fps, args.scale)
     kl = None if found.kl is None else [round(float(value), 4) for value in found.kl]
     _output.report("traverse", path, latents=found.latents.tolist(), kl=kl, data=data.description)

@@ -1,15 +1,15 @@
 """The names of presets, and the folders behind them. Needs neither TensorFlow nor Keras."""
 
 import difflib
-import importlib.util
+import importlib
 import os
 import pathlib
 
 from zoo.presets import manifest
 from zoo.presets.manifest import PresetError
-from zoo.runtime import shipped
+from zoo.runtime import checks, shipped
 
-HUBS = {"hf://": ("huggingface_hub", "hf"), "kaggle://": ("kagglehub", "kaggle")}
+HUBS = {"hf://": "huggingface_hub", "kaggle://": "kagglehub"}
 
 
 def list_presets() -> dict[str, str]:
@@ -41,7 +41,7 @@ def find(preset: str | os.PathLike) -> pathlib.Path:
         ImportError: for a hub whose package is missing.
     """
     text = os.fspath(preset)
-    for scheme, (package, _) in HUBS.items():
+    for scheme, package in HUBS.items():
         if text.startswith(scheme):
             return _download(scheme, package, text.removeprefix(scheme))
     if pathlib.Path(text).is_dir():
@@ -61,8 +61,7 @@ def _shipped():
 
 
 def _download(scheme, package, name):
-    if importlib.util.find_spec(package) is None:
-        raise ImportError(f"Expected the package {package} for {scheme}{name}. Run: pip install 'vae-zoo[hub]'")
+    checks.extra("hub", package)
     hub = importlib.import_module(package)
     try:
         return pathlib.Path(hub.snapshot_download(name) if package == "huggingface_hub" else hub.model_download(name))

@@ -17,7 +17,7 @@ from zoo.presets.manifest import PresetError
 from zoo.runtime import checks, files
 from zoo.runtime.types import ArrayLike
 
-CONFIG, REST = "config.json", "rest.npz"
+CONFIG, REST, README = "config.json", "rest.npz", "README.md"
 
 
 def save_preset(
@@ -97,10 +97,7 @@ def add_manifest(folder: pathlib.Path, model: keras.Model, version: str, card: M
     config = keras.saving.serialize_keras_object(model)
     config.pop("compile_config", None)
     files.write_json(folder / CONFIG, config)
-    card = {**card, "model": type(model).__name__}
-    files.write_json(folder / manifest.CARD, card)
-    with files.replacing(folder / "README.md") as scratch:
-        scratch.write_text(cards.readme(card))
+    _write_card(folder, {**card, "model": type(model).__name__})
     about = manifest.Manifest(
         model=type(model).__name__,
         config=CONFIG,
@@ -116,11 +113,14 @@ def add_manifest(folder: pathlib.Path, model: keras.Model, version: str, card: M
 def update_card(folder: pathlib.Path, card: Mapping[str, Any]) -> None:
     """Replaces the card of a preset, its README and their checksums."""
     about = manifest.read(folder)
-    files.write_json(folder / manifest.CARD, card)
-    with files.replacing(folder / "README.md") as scratch:
-        scratch.write_text(cards.readme(card))
-    renewed = {name: manifest.digest(folder / name) for name in (manifest.CARD, "README.md")}
+    _write_card(folder, card)
+    renewed = {name: manifest.digest(folder / name) for name in (manifest.CARD, README)}
     files.write_json(folder / manifest.NAME, {**vars(about), "files": {**about.files, **renewed}})
+
+
+def _write_card(folder, card):
+    files.write_json(folder / manifest.CARD, card)
+    files.write_text(folder / README, cards.readme(card))
 
 
 def _locate(model, checkpoint):

@@ -155,8 +155,7 @@ def manifold(model: keras.Model, num_steps: int = 20, labels: Labels = None) -> 
     if model.num_codes is not None or model.embedding_dim != 2:
         size = "codes" if model.num_codes is not None else f"{model.embedding_dim} latents"
         checks.fail("model", "one with two latents", f"a {type(model).__name__} with {size}")
-    if checks.positive_int("num_steps", num_steps) < 2:
-        checks.fail("num_steps", "an integer >= 2", num_steps)
+    checks.integer("num_steps", num_steps, 2)
     normal = statistics.NormalDist()
     values = np.array([normal.inv_cdf((step + 0.5) / num_steps) for step in range(num_steps)], np.float32)
     right, up = np.meshgrid(values, values[::-1])

@@ -69,8 +69,7 @@ def explore(
     if path.suffix.lower() not in (".html", ".htm") or path.is_dir():
         checks.fail("path", "a file that ends in .html", str(path))
     sliders = min(checks.positive_int("num_latents", num_latents), model.embedding_dim)
-    if checks.positive_int("num_steps", num_steps) < 2:
-        checks.fail("num_steps", "an integer >= 2", num_steps)
+    checks.integer("num_steps", num_steps, 2)
     steps = np.linspace(-1.0, 1.0, num_steps, dtype=np.float32) * checks.number("span", span, 0.0, open_low=True)
     x = np.asarray(images)
     if x.ndim != 4 or x.shape[-1] not in (1, 3) or not len(x):
