@@ -137,7 +137,7 @@ def main(argv=None):
     reached, error = accuracy(model, splits.test)
     flags.output.mkdir(parents=True, exist_ok=True)
     path = flags.output / "classifier.keras"
-    model.save(path)
+    files.save_model(model, path)
     where = f"the sample of {flags.dataset} that ships with vae-zoo" if flags.sample else f"{flags.dataset} of TFDS"
     about = {
         "name": f"{flags.dataset}_classifier",
