@@ -29,6 +29,7 @@ def build(flags, image_shape, seed):
     decoder = zoo.networks.TopDown(
         (*image_shape[:2], likelihood.params_size(image_shape[-1])),
         SCALES, layers=(1, 1, 2, 3), latent_dim=(32, 16, 16, 8), width=WIDTH, hidden=HIDDEN, activation="silu",
+        output_blocks=1,
     )  # fmt: skip
     return zoo.HierarchicalVAE(encoder, decoder, likelihood, max_log_var=6.0, seed=seed)
 
@@ -42,7 +43,7 @@ main = training.script(
     flags=Flags,
     dataset="cifar10",
     batch_size=16,
-    epochs=5,
+    epochs=11,
     sample_epochs=15,
     learning_rate=1e-3,
     warmup_steps=1000,

@@ -16,8 +16,9 @@ SCALES, WIDTH, HIDDEN = (28, 4, 2), (128, 96, 48), (128, 64, 48)
 def build(flags, image_shape, seed):
     encoder = networks.bottom_up_encoder(image_shape, SCALES, WIDTH, HIDDEN, blocks=(1, 2, 2), activation="silu")
     decoder = zoo.networks.TopDown(
-        image_shape, SCALES, layers=(2, 3, 2), latent_dim=(32, 8, 4), width=WIDTH, hidden=HIDDEN, activation="silu"
-    )
+        image_shape, SCALES, layers=(2, 4, 2), latent_dim=(32, 16, 8), width=WIDTH, hidden=HIDDEN, activation="silu",
+        output_blocks=1, output_width=24,
+    )  # fmt: skip
     return zoo.HierarchicalVAE(encoder, decoder, "bernoulli", seed=seed)
 
 
@@ -30,7 +31,7 @@ main = training.script(
     dataset="mnist",
     binarization="dynamic",
     batch_size=32,
-    epochs=10,
+    epochs=16,
     sample_epochs=15,
     learning_rate=1e-3,
     warmup_steps=500,

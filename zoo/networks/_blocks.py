@@ -1,5 +1,7 @@
 """Building blocks that several networks share."""
 
+from typing import Any
+
 from keras import layers
 
 from zoo.runtime import checks
@@ -29,12 +31,12 @@ def dense(x: Tensor, units: int, activation: str) -> Tensor:
     return layers.Dense(units, activation=activation)(x)
 
 
-def residual(x: Tensor, channels: int, activation: str, hidden: int | None = None) -> Tensor:
-    y = layers.Activation(activation)(x)
-    y = layers.Conv2D(hidden or max(1, channels // 2), 3, padding="same", activation=activation)(y)
+def residual(x: Tensor, channels: int, activation: str, hidden: int | None = None, dtype: Any = None) -> Tensor:
+    y = layers.Activation(activation, dtype=dtype)(x)
+    y = layers.Conv2D(hidden or max(1, channels // 2), 3, padding="same", activation=activation, dtype=dtype)(y)
     # No bias, as the next layer has one: TensorFlow 2.21's fusion of convolution, bias, sum and ReLU fails here, and
     # then no other fusion of the graph happens either.
-    return layers.Add()([x, layers.Conv2D(channels, 1, use_bias=False)(y)])
+    return layers.Add(dtype=dtype)([x, layers.Conv2D(channels, 1, use_bias=False, dtype=dtype)(y)])
 
 
 def residual_stack(x: Tensor, channels: int, blocks: int) -> Tensor:

@@ -70,6 +70,12 @@ class TopDown(layers.Layer):
         width: int or ints, channels of the path at each scale, the same as the encoder's features have.
         hidden: int or ints, channels inside the networks of each scale.
         activation: str, the name of an activation of Keras.
+        bottleneck: bool, whether the networks of a layer reduce their inputs to `hidden` channels by a 1×1 convolution
+            before the 3×3 one (Child 2021, "Very Deep VAEs", figure 3, with one 3×3 convolution where it has two): a
+            path wider than `hidden` then costs little.
+        output_blocks: int >= 0, residual blocks at the size of the image, after the last layer. 0: the path's last grid
+            is enlarged to the parameters at once.
+        output_width: int, channels of those blocks.
 
     Call arguments:
         z: list of float `[B,h,w,latent_dim]`, top first, one for each stochastic layer.
@@ -90,6 +96,9 @@ class TopDown(layers.Layer):
         width: Ints = 64,
         hidden: Ints = 64,
         activation: str = "relu",
+        bottleneck: bool = False,
+        output_blocks: int = 0,
+        output_width: int = 32,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -103,13 +112,16 @@ class TopDown(layers.Layer):
         self.hidden = per_scale("hidden", hidden, number)
         _require_activation(activation)
         self.activation = activation
+        self.bottleneck = bool(bottleneck)
+        self.output_blocks = checks.integer("output_blocks", output_blocks, 0)
+        self.output_width = checks.positive_int("output_width", output_width)
         self.blocks: list[TopDownBlock] = []
         incoming, above = self.width[0], self.scales[0]
         for scale, (grid, layers_here) in enumerate(zip(sizes, self.layers)):
             for _ in range(layers_here):
                 block = TopDownBlock(
                     grid, self.width[scale], self.latent_dim[scale], self.hidden[scale],
-                    above // self.scales[scale], incoming, 1.0 / sum(self.layers), activation,
+                    above // self.scales[scale], incoming, 1.0 / sum(self.layers), activation, self.bottleneck,
                     dtype=self.dtype_policy, name=f"{grid[0]}x{grid[1]}_{len(self.blocks) + 1}",
                 )  # fmt: skip
                 self.blocks.append(block)
@@ -120,8 +132,17 @@ class TopDown(layers.Layer):
 
     def _output_network(self, path):
         x = inputs = keras.Input(path)
-        x = layers.Activation(self.activation, dtype=self.dtype_policy)(x)
-        x = strided(layers.Conv2DTranspose, self.image_shape[-1], self.scales[-1], dtype=self.dtype_policy)(x)
+        dtype, channels = {"dtype": self.dtype_policy}, self.image_shape[-1]
+        x = layers.Activation(self.activation, **dtype)(x)
+        if not self.output_blocks:
+            return keras.Model(
+                inputs, strided(layers.Conv2DTranspose, channels, self.scales[-1], **dtype)(x), name="output"
+            )
+        x = strided(layers.Conv2DTranspose, self.output_width, self.scales[-1], **dtype)(x)
+        for _ in range(self.output_blocks):
+            x = _blocks.residual(x, self.output_width, self.activation, self.output_width, self.dtype_policy)
+        x = layers.Activation(self.activation, **dtype)(x)
+        x = layers.Conv2D(channels, 1, **dtype)(x)
         return keras.Model(inputs, x, name="output")
 
     def begin(self, batch_size: int | Tensor) -> Tensor:
@@ -146,6 +167,7 @@ class TopDown(layers.Layer):
 
     def get_config(self) -> Config:
         names = ("image_shape", "scales", "layers", "latent_dim", "width", "hidden", "activation")
+        names += ("bottleneck", "output_blocks", "output_width")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
@@ -166,6 +188,7 @@ class TopDownBlock(layers.Layer):
         factor: int >= 1, the enlargement of the path before this layer.
         incoming: int >= 1, channels of the path before the enlargement.
         gain: float > 0, the initial variance scaling of the terms that are added to the path.
+        bottleneck: bool, as in `TopDown`.
     """
 
     def __init__(
@@ -178,6 +201,7 @@ class TopDownBlock(layers.Layer):
         incoming: int,
         gain: float,
         activation: str,
+        bottleneck: bool,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -189,6 +213,8 @@ class TopDownBlock(layers.Layer):
         def network(inputs, outputs, **kwargs):
             x = inputs[0] if len(inputs) == 1 else layers.Concatenate(dtype=self.dtype_policy)(inputs)
             x = layers.Activation(activation, dtype=self.dtype_policy)(x)
+            if bottleneck:
+                x = convolution(hidden, 1, activation=activation)(x)
             x = convolution(hidden, size, activation=activation)(x)
             return keras.Model(inputs, convolution(outputs, 1, **kwargs)(x))
 
