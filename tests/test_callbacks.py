@@ -225,8 +225,9 @@ def test_geco_warns_of_a_target_that_cannot_be_reached():
     model = make_for_geco()
     with pytest.warns(
         UserWarning, match="GECO's target of -1000 nats for reconstruction was not reached: .*bound, 0.607"
-    ):
-        fit_geco(model, GECO(-1000.0, step=1.0, warmup=0, bound=0.5))
+    ) as caught:
+        history = fit_geco(model, GECO(-1000.0, step=1.0, warmup=0, bound=0.5))
+    assert f"it is {history['reconstruction'][-1]:.4g} nats in the last epoch" in str(caught[0].message)
     assert float(model.kl_weight) == pytest.approx(np.exp(-0.5))
     with pytest.warns(UserWarning, match="target of 1000 nats for kl was not reached"):
         fit_geco(make_for_geco(), GECO(1000.0, "kl", step=1.0, warmup=0, bound=0.5))
@@ -304,3 +305,12 @@ def test_geco_refuses_a_model_without_a_weight_of_the_kl():
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match="Expected a model with a `kl_weight`"):
         model.fit(IMAGES, IMAGES, verbose=0, callbacks=[GECO(1.0)])
+
+
+@pytest.mark.parametrize("callback", [GECO(1.0), KLWarmup(5)])
+def test_a_weight_that_is_automatic_is_left_alone(callback):
+    model = make(kl_weight="auto")
+    expected = "Expected `kl_weight` to be None in a model whose weight a callback changes. Received: kl_weight='auto'"
+    with pytest.raises(ValueError, match=expected):
+        fit(model, callback)
+    assert int(model.optimizer.iterations) == 0 and float(model.kl_weight) == 1.0
