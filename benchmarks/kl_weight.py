@@ -5,8 +5,8 @@
 
 A setting is a dataset and a network: MNIST, dynamically binarised, with a Bernoulli likelihood; Fashion-MNIST and
 CIFAR-10 with a Gaussian. By hand, the Gaussian has the library's default scale, 0.1, and the weight of the KL is one of
-twelve, a factor of 2 apart; the Bernoulli's are a factor of √2 apart. Each run has the same initial weights, batches and
-number of steps, and the weight does not change within a run.
+twelve, a factor of 2 apart; the Bernoulli's are a factor of √2 apart. The runs of a setting have the same initial
+weights, batches and number of steps, and the weight does not change within a run.
 
 Every run is judged on the same test images by its ELBO. For a Gaussian that is the ELBO under the best single scale for
 the run's own reconstructions of training images: a fixed scale of 0.1 would be judged for what it is, and not for its
@@ -35,7 +35,8 @@ DATASETS = {
     "fashion": ("fashion_mnist", "gaussian", (28, 28, 1)),
     "cifar": ("cifar10", "gaussian", (32, 32, 3)),
 }
-SETTINGS = [f"{dataset}-{network}" for dataset in DATASETS for network in ("mlp", "conv")]
+STEPS = {"mlp": 1500, "conv": 600}
+SETTINGS = [f"{dataset}-{network}" for network in STEPS for dataset in DATASETS]
 
 
 def build(network, likelihood, shape, weight, flags):
@@ -55,7 +56,7 @@ def variables(model):
     return [*model.variables, *model.optimizer.variables]
 
 
-def run(model, weight, splits, dynamic, flags):
+def run(model, weight, splits, dynamic, steps, flags):
     """Trains the model, whose variables are at their initial values, and judges it: dict of figures."""
     began, cpu_began = time.perf_counter(), time.process_time()
     if weight != "auto":
@@ -63,7 +64,7 @@ def run(model, weight, splits, dynamic, flags):
     settings = {"seed": flags.seed, "shuffle": True, "dynamic": dynamic, "epochs": None}
     model.fit(
         data.batches(splits.train, flags.batch_size, **settings),
-        steps_per_epoch=flags.steps, epochs=1, shuffle=False, verbose=0,
+        steps_per_epoch=steps, epochs=1, shuffle=False, verbose=0,
     )  # fmt: skip
     figures = judge(model, splits, flags)
     return figures | {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - cpu_began}
@@ -71,9 +72,10 @@ def run(model, weight, splits, dynamic, flags):
 
 def judge(model, splits, flags):
     """ELBO, reconstruction and KL of test images in nats, at a sample of the posterior for each; and the scale."""
-    test, train = (floats(part, flags) for part in (splits.test, splits.train.take(slice(len(splits.test)))))
+    parts = (splits.test, splits.train.take(slice(len(splits.test))))
+    test, train = (part.images.astype(np.float32) / 255 for part in parts)
     if isinstance(model.likelihood, zoo.likelihoods.Bernoulli):
-        scale, (reconstruction, kl) = math.nan, nats(model, test, flags.seed)
+        scale, (reconstruction, kl) = None, nats(model, test, flags.seed)
     else:
         scale = math.sqrt(np.mean(errors(model, train, flags.seed)[0]))
         squared, kl = errors(model, test, flags.seed)
@@ -82,10 +84,6 @@ def judge(model, splits, flags):
     error = float(np.std(elbo, ddof=1) / math.sqrt(len(elbo)))
     means = {"elbo": elbo, "reconstruction": reconstruction, "kl": kl}
     return {name: float(np.mean(each)) for name, each in means.items()} | {"elbo_error": error, "scale": scale}
-
-
-def floats(images, flags):
-    return images.images.astype(np.float32) / 255
 
 
 def proposals(model, x, seed):
@@ -131,7 +129,7 @@ def compete(setting, missing, flags):
             initial = [variable.numpy() for variable in variables(model)]
         for variable, value in zip(variables(model), initial):
             variable.assign(value)
-        yield weight, run(model, weight, splits, likelihood == "bernoulli", flags)
+        yield weight, run(model, weight, splits, likelihood == "bernoulli", flags.steps or STEPS[network], flags)
 
 
 def saved(path):
@@ -175,10 +173,10 @@ def main(argv=None):
     parser.add_argument("--sample", action="store_true", help="the bundled samples in their place")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=SETTINGS, metavar="SETTING")
     parser.add_argument("--train-images", type=int, default=10000, help="default: %(default)s")
-    parser.add_argument("--images", type=int, default=2000, help="of the test split; default: %(default)s")
-    parser.add_argument("--steps", type=int, default=1000, help="default: %(default)s")
-    parser.add_argument("--batch-size", type=int, default=100, help="default: %(default)s")
-    parser.add_argument("--learning-rate", type=float, default=1e-3, help="default: %(default)s")
+    parser.add_argument("--images", type=int, default=1000, help="of the test split; default: %(default)s")
+    parser.add_argument("--steps", type=int, help=f"default: {STEPS['mlp']} of an mlp, {STEPS['conv']} of a conv")
+    parser.add_argument("--batch-size", type=int, default=50, help="default: %(default)s")
+    parser.add_argument("--learning-rate", type=float, default=2e-3, help="default: %(default)s")
     parser.add_argument("--latent-dim", type=int, default=16, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=pathlib.Path, required=True, help="a file.jsonl of all runs")

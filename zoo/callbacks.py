@@ -189,9 +189,9 @@ class GECO(keras.callbacks.Callback):
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         if abs(self._log_weight()) > self.bound - 1e-3:
             warnings.warn(
-                f"GECO's target of {self.target:g} nats for {self.term} was not reached: it is {self._reached:.4g} nats "
-                f"in the last epoch, and kl_weight is at its bound, {math.exp(self._log_weight()):.3g}. Choose another "
-                "target, or a larger network",
+                f"GECO's target of {self.target:g} nats for {self.term} was not reached: it is {self._reached:.4g} "
+                f"nats in the last epoch, and kl_weight is at its bound, {math.exp(self._log_weight()):.3g}. Choose "
+                "another target, or a larger network",
                 stacklevel=2,
             )
 
