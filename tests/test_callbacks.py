@@ -262,6 +262,21 @@ def test_geco_goes_on_within_an_epoch_as_if_it_had_never_stopped():
         assert [rest[name][0], last[name][0]] == history[name], name
 
 
+def test_geco_goes_on_to_the_bit_with_a_model_that_was_saved_and_loaded(tmp_path):
+    def geco():
+        return GECO(2.0, "kl", step=0.1, warmup=1)
+
+    whole, stopped = make_for_geco(), make_for_geco()
+    fit_geco(whole, geco(), epochs=2)
+    fit_geco(stopped, geco())
+    stopped.save(tmp_path / "model.keras")
+    resumed = keras.saving.load_model(tmp_path / "model.keras")
+    assert float(resumed.kl_weight) == float(stopped.kl_weight) != 1.0
+    fit_geco(resumed, geco())
+    for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_geco_runs_on_two_replicas_as_on_one():
     weights = []
     for strategy in (None, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
