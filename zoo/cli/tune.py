@@ -15,7 +15,7 @@ trains only the models that are missing.
 import argparse
 import contextlib
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from zoo.cli import _output, _recipes
 
@@ -33,11 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_options(parser):
     parser.add_argument("--output", metavar="FOLDER", help="a new folder, or the one of an earlier tune")
-    parser.add_argument("--betas", nargs="+", type=float, metavar="β", help="default: 0.25 0.5 1 2 4 8")
+    parser.add_argument("--betas", nargs="+", type=float, metavar="β", help="default: 0.5 1 2 4 8")
     parser.add_argument(
         "--latents", nargs="+", type=int, metavar="D", help="default: half, once and twice the recipe's default"
     )
-    parser.add_argument("--epochs", type=int, help="of each model; default: 10")
+    parser.add_argument("--epochs", type=int, help="of each model; default: 20")
     parser.add_argument("--slice", type=int, metavar="N", help="training images of each model; default: 4000")
     parser.add_argument("--fresh", action="store_true", help="start over")
 
@@ -54,14 +54,12 @@ def run(args: argparse.Namespace) -> None:
     folder = _output.place(options.output)
     from zoo.training import Recipe, pictures, tuning
 
-    names = {"betas": "betas", "latents": "latents", "epochs": "epochs", "slice": "images"}
-    given = {name: getattr(options, option) for option, name in names.items() if getattr(options, option) is not None}
-    grid = tuning.Grid(**{name: tuple(each) if isinstance(each, list) else each for name, each in given.items()})
+    grid = _grid(options)
     with _recipes.loaded(path, of_recipe) as main, contextlib.redirect_stdout(sys.stderr):
         recipe = getattr(main, "recipe", None)
         if not isinstance(recipe, Recipe) or not tuning.is_tunable(recipe):
-            names = ", ".join(_tunable(tuning.is_tunable))
-            raise ValueError(f"Expected a recipe with the flag --latent-dim: {names}. Received: {path.stem}")
+            tunable = ", ".join(_tunable(tuning.is_tunable))
+            raise ValueError(f"Expected a recipe with the flag --latent-dim: {tunable}. Received: {path.stem}")
         folder.mkdir(parents=True, exist_ok=True)
         tuned = tuning.tune(recipe, of_recipe, grid, folder, options.fresh)
     picture = folder / "rate_distortion.png"
@@ -70,6 +68,15 @@ def run(args: argparse.Namespace) -> None:
     print(f"{path.stem}: {'; '.join(tuned.recommendation.reasons)}", file=sys.stderr)
     figures = {"beta": chosen.beta, "latents": chosen.latents, "flags": tuned.flags}
     _output.report("tune", [folder / "results.csv", picture], recipe=path.stem, **figures)
+
+
+def _grid(options):
+    """The grid of the options that are given."""
+    from zoo.training.tuning import Grid
+
+    given: dict[str, Any] = {"epochs": options.epochs, "images": options.slice}
+    given |= {"betas": options.betas and tuple(options.betas), "latents": options.latents and tuple(options.latents)}
+    return Grid(**{name: value for name, value in given.items() if value is not None})
 
 
 def _tunable(is_tunable):

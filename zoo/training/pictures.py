@@ -74,7 +74,7 @@ def plot_rate_distortion(path: PathLike, points: Sequence[Point], chosen: Point)
     """
     figure, axes = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
     try:
-        _tradeoff(*axes, [point for point in points if math.isfinite(point.elbo)], chosen)
+        _tradeoff(axes[0], axes[1], [point for point in points if math.isfinite(point.elbo)], chosen)
         with files.replacing(path) as scratch:
             figure.savefig(scratch, dpi=110)
     finally:

@@ -45,9 +45,9 @@ class Grid:
         images: int >= 1, training images of each model.
     """
 
-    betas: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+    betas: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)
     latents: tuple[int, ...] | None = None
-    epochs: int = 10
+    epochs: int = 20
     images: int = 4000
 
     def __post_init__(self) -> None:
