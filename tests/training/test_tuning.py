@@ -138,6 +138,7 @@ def test_a_folder_of_other_settings_is_refused_unless_it_is_cleared(tmp_path):
     tuning._require_same_settings(tmp_path, flags, small)
     zoo.runtime.files.write_csv(tmp_path / "results.csv", [done])
     assert tuning.tune(recipe(), [], small, tmp_path).points[0].latents == 2  # nothing is trained
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.csv", "settings.json"]
     other = dataclasses.replace(small, images=41)
     with pytest.raises(ValueError, match="Expected the settings of .* Received: slice was 40 and is 41. Give another"):
         tuning.tune(recipe(), [], other, tmp_path)

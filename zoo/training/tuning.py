@@ -108,7 +108,7 @@ def tune(recipe: Recipe, argv: Sequence[str], grid: Grid, folder: pathlib.Path, 
             splits = None
             for number, (beta, latents) in enumerate(missing, start=1):
                 print(f"model {number} of {len(missing)}: β = {beta:g}, {latents} latents", flush=True)
-                flags = _flags(recipe, argv, grid, folder, beta, latents)
+                flags = _flags(recipe, argv, grid, folder / f"beta_{beta:g}_latents_{latents}", beta, latents)
                 with strategy.scope():
                     model = _build(recipe, flags, beta)
                 splits = splits or _slices(recipe, flags, grid)
@@ -155,12 +155,12 @@ def _points(recipe, grid):
     return list(dict.fromkeys((float(beta), number) for number in latents for beta in grid.betas))
 
 
-def _flags(recipe, argv, grid, folder, beta, latents):
-    """The checked flags of the run of one model."""
+def _flags(recipe, argv, grid, output, beta, latents):
+    """The checked flags of the run of one model, whose folder is `output`."""
     for name in _OWN:
         if any(word.split("=")[0] == name for word in argv):
             raise ValueError(f"Expected `{name}` to be left to the grid of a tune. Received: {' '.join(argv)}")
-    values = {"latent_dim": latents, "epochs": grid.epochs, "output": folder / f"beta_{beta:g}_latents_{latents}"}
+    values = {"latent_dim": latents, "epochs": grid.epochs, "output": output}
     if "beta" in _own_fields(recipe):
         values["beta"] = beta
     return parse(recipe, [*argv, *(word for name, value in values.items() for word in (typed(name), str(value)))])
