@@ -75,7 +75,8 @@ def recommend(points: Sequence[Point], beta: float | None = None) -> Recommendat
 
     Example:
         >>> tried = [(0.5, 40.0, 50.0, 8), (2.0, 10.0, 60.0, 3), (8.0, 0.0, 100.0, 0)]
-        >>> points = [Point(beta=b, latents=8, rate=r, distortion=d, active_units=a) for b, r, d, a in tried]
+        >>> names = ("beta", "rate", "distortion", "active_units")
+        >>> points = [zoo.evaluation.Point(latents=8, **dict(zip(names, row))) for row in tried]
         >>> zoo.evaluation.recommend(points).point.beta
         2.0
     """
