@@ -46,12 +46,14 @@ def hierarchical():
     return model
 
 
-def vq_vae(with_prior=True, num_classes=None):
+def vq_vae(with_prior=True, num_classes=None, quantizer=None):
     keras.utils.set_random_seed(0)
+    quantizer = quantizer or zoo.quantizers.VectorQuantizer(16, 4)
     encoder = networks.residual_encoder(SHAPE, code_dim=4, filters=8, blocks=0, downsamples=2)
     decoder = networks.residual_decoder((2, 2, 4), params=1, filters=8, blocks=0, upsamples=2)
-    prior = priors.Transformer(16, (2, 2), num_classes, width=8, depth=1, heads=2) if with_prior else None
-    return zoo.VQVAE(encoder, decoder, zoo.quantizers.VectorQuantizer(16, 4), prior=prior)
+    grid = quantizer(np.zeros((1, 2, 2, 4), np.float32))["codes"].shape[1:]
+    prior = priors.Transformer(quantizer.num_codes, grid, num_classes, width=8, depth=1, heads=2)
+    return zoo.VQVAE(encoder, decoder, quantizer, prior=prior if with_prior else None)
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +76,8 @@ LOSSLESS = {
     ),
     "hierarchical": (hierarchical, COLOUR),
     "VQ-VAE": (vq_vae, GREY),
+    "VQ-VAE, residual": (lambda: vq_vae(quantizer=zoo.quantizers.ResidualQuantizer(8, 4, depth=2)), GREY),
+    "VQ-VAE, finite scalar": (lambda: vq_vae(quantizer=zoo.quantizers.FiniteScalarQuantizer((3, 3, 3, 3))), GREY),
 }
 
 

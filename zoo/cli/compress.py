@@ -66,9 +66,9 @@ def _images(args, model):
         number = len(images) if args.limit is None else args.limit
         return images[:number], names[:number], f"{len(images[:number])} pictures"
     found = _data.load(args, model, need_labels=False)
-    images = found.images
-    if args.binarize:
-        if images.dtype != np.uint8:
-            raise ValueError(f"Expected images of uint8, as --binarize is given. Received: {images.dtype}")
-        images = np.asarray(data.binarize(data.Images(images), args.seed).images[:])
-    return images, None, found.description
+    if not args.binarize:
+        return found.images, None, found.description
+    if found.images.dtype != np.uint8:
+        raise ValueError(f"Expected images of uint8, as --binarize is given. Received: {found.images.dtype}")
+    drawn = data.binarize(data.Images(found.images), args.seed)
+    return np.asarray(drawn.images[:]), None, f"{found.description}, binarised"

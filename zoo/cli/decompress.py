@@ -10,7 +10,7 @@ import pathlib
 
 from zoo.cli import _models, _output, _progress
 
-PICTURES = (".png", ".webp", ".bmp", ".tif", ".tiff")
+ENDINGS = (".png", ".bmp", ".tif", ".tiff", ".npy")  # none of which loses anything
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +32,7 @@ def run(args: argparse.Namespace) -> None:
 
     if (args.output is None) != args.describe:
         checks.fail("--output", "a path, unless --describe is given", args.output)
-    path, is_folder = (None, False)
-    if args.output is not None:
-        path, is_folder = _output.check_file_or_folder(args.output, (*PICTURES, ".npy"))
+    path, is_folder = (pathlib.Path(), False) if args.describe else _output.check_file_or_folder(args.output, ENDINGS)
     checks.extra("codec", "constriction", "scipy")
     try:
         written = pathlib.Path(args.file).expanduser().read_bytes()

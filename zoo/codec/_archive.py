@@ -4,8 +4,7 @@ import math
 import os
 import platform
 import re
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
@@ -17,13 +16,13 @@ from zoo import models
 from zoo.codec import _container, _tiles
 from zoo.codec._bits_back import BitsBack
 from zoo.codec._codes import Codes
+from zoo.codec._note import Note, Progress
 from zoo.codec._passes import weights_digest
 from zoo.models._base import BaseVAE
 from zoo.priors import StandardNormal
 from zoo.runtime import checks, startup
 from zoo.runtime.types import ArrayLike
 
-Progress = Callable[[int, int], None]
 Images = np.ndarray | list[np.ndarray]
 
 LOSSY, RESIDUAL, BITS_BACK = "codes", "codes and pixels", "bits back"
@@ -77,11 +76,11 @@ def compress(
     dtype = "uint8" if found[0].dtype == np.uint8 else "float32"
     codec = _codec(model, scheme)
     if scheme == LOSSY:
-        found = [np.asarray(image, dtype) for image in found] if isinstance(found, list) else found.astype(dtype)
+        found = found.astype(dtype) if isinstance(found, np.ndarray) else [image.astype(dtype) for image in found]
     else:
         found = _to_levels(found, codec.levels)
     tiles = _tiles.Tiles(found, model.image_shape[:2])
-    note = _Note(len(tiles), progress)
+    note = Note(len(tiles), progress)
     words, settings = codec.write(tiles, note)
     header = {
         "scheme": scheme,
@@ -148,7 +147,7 @@ def _decompress(model, data, progress, codec=None):
     if codec.digest(settings) != header.get("networks"):
         raise ValueError(_other_results(header.get("made")))
     try:
-        tiles, check = _read(codec, scheme, words, settings, _Note(number, progress))
+        tiles, check = _read(codec, scheme, words, settings, Note(number, progress))
     except EOFError:
         raise ValueError(_wrong("it ended early, or too late")) from None
     if check != header.get("check"):
@@ -240,32 +239,6 @@ def _checked_shapes(header, model):
 
 
 # Reading, and checks of it.
-
-
-class _Note:
-    """What happens after each batch, in writing and reading: its checksum is added, and the progress reported.
-
-    The sum of the rows' checksums does not depend on the order of the batches.
-    """
-
-    def __init__(self, number: int, progress: Progress | None) -> None:
-        self.number, self.check, self._done, self._progress = number, 0, 0, progress
-
-    def __call__(self, start: int, values: np.ndarray) -> None:
-        for place, row in enumerate(values, start):
-            self.check += zlib.crc32(np.ascontiguousarray(row).tobytes(), place & 0xFFFFFFFF)
-        self._done += len(values)
-        if self._done > self.number:
-            checks.fail("data", f"a file of {self.number} tiles", f"at least {self._done}")
-        if self._progress is not None:
-            self._progress(self._done, self.number)
-
-    def restart(self) -> None:
-        self.check = self._done = 0
-
-    def require_all(self) -> None:
-        if self._done != self.number:
-            checks.fail("data", f"a file of {self.number} tiles", self._done)
 
 
 def _read(codec, scheme, words, settings, note):

@@ -10,7 +10,7 @@ stack: those of B images need the latents' bits B times.
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -20,6 +20,7 @@ from zoo import likelihoods
 from zoo.codec import _pixels
 from zoo.codec._coder import Stack
 from zoo.codec._latents import MAX_BITS, LatentGrid
+from zoo.codec._note import Note
 from zoo.codec._passes import LatentPasses
 from zoo.runtime import checks
 
@@ -28,7 +29,6 @@ _SPARE = 8  # words at the bottom that are never read
 _TRIAL = 64  # images that choose the bits of latents
 
 Settings = dict[str, Any]
-Note = Callable[[int, np.ndarray], None]
 
 
 class BitsBack:

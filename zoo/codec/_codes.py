@@ -5,7 +5,7 @@ would give other bits than place after place.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -13,13 +13,13 @@ import numpy as np
 
 from zoo.codec import _pixels
 from zoo.codec._coder import Queue, Script, constriction
+from zoo.codec._note import Note
 from zoo.codec._passes import CodePasses
 from zoo.runtime import checks
 
 BATCHES = (1, 8, 64)
 
 Settings = dict[str, Any]
-Note = Callable[[int, np.ndarray], None]
 
 
 class Codes:
@@ -33,11 +33,12 @@ class Codes:
     def __init__(self, model: keras.Model, lossless: bool) -> None:
         self.model, self.lossless = model, lossless
         self.levels = _pixels.levels(model.likelihood) if lossless else 256
+        self.batch_size = BATCHES[0]
         self._all_passes = {size: CodePasses(model, size) for size in BATCHES}
 
     def configure(self, settings: Settings) -> None:
         """Takes the settings of a file; ValueError for those that cannot be."""
-        self.batch_size = checks.one_of("batch", settings.get("batch"), BATCHES)
+        self.batch_size = checks.one_of("batch", checks.positive_int("batch", settings.get("batch")), BATCHES)
 
     @property
     def _passes(self):
@@ -112,7 +113,7 @@ class Codes:
         return digest.hexdigest()[:12]
 
 
-def _script(logits) -> Script:
+def _script(logits: np.ndarray) -> Script:
     """The script of the codes of one place, under softmax(logits) `[n,K]`."""
     logits = logits.astype(np.float64)
     probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))

@@ -21,12 +21,16 @@ from zoo.runtime.types import Tensor
 Choose = Callable[[int, tuple[np.ndarray, np.ndarray] | None], np.ndarray]
 
 
+def _not_running(*values: object) -> np.ndarray:
+    raise RuntimeError("A graph of the codec runs outside of it")
+
+
 class _Passes:
     """Graphs that call back. Args: `model`, a model of the zoo; `batch_size`, int."""
 
     def __init__(self, model: keras.Model, batch_size: int) -> None:
         self.model, self.batch_size = model, batch_size
-        self._callback: Callable[..., np.ndarray] | None = None
+        self._callback: Callable[..., np.ndarray] = _not_running
         self._failure: Exception | None = None
 
     def _ask(self, shape: Any, dtype: Any, *values: Any) -> Tensor:
@@ -54,7 +58,7 @@ class _Passes:
                 raise self._failure from None
             raise
         finally:
-            self._callback = None
+            self._callback = _not_running
 
 
 class LatentPasses(_Passes):
@@ -92,8 +96,9 @@ class LatentPasses(_Passes):
         layers = itertools.count()
 
         def choose(prior, posterior):
-            u = self._ask(prior[0].shape, tf.float32, next(layers), *prior, *(posterior if inference else ()))
-            return distributions.reparameterize(*prior, u)
+            mean, log_var = prior
+            u = self._ask(mean.shape, tf.float32, next(layers), *prior, *(posterior if inference else ()))
+            return distributions.reparameterize(mean, log_var, u)
 
         if isinstance(self.model, models.HierarchicalVAE):
             features = self.model.features(x) if inference else None

@@ -93,7 +93,7 @@ def _mixture(params, channels, components, coupled=True):
     return x.reshape(*params.shape[:-1], channels)
 
 
-def _parts(number) -> Iterator[slice]:
+def _parts(number: int) -> Iterator[slice]:
     return (slice(start, min(start + _ROWS, number)) for start in range(0, number, _ROWS))
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,17 +19,16 @@ class Tiles:
 
     def __init__(self, images: Sequence[np.ndarray] | np.ndarray, size: tuple[int, int]) -> None:
         self._images, self._size = images, size
-        self._whole = isinstance(images, np.ndarray) and images.shape[1:3] == tuple(size)
-        counts = [number_of_tiles(image.shape, size) for image in images] if not self._whole else []
-        self._ends = np.cumsum(counts)
-        self._length = len(images) if self._whole else int(self._ends[-1])
+        # Images of the model's size are their own tiles.
+        self._whole = images if isinstance(images, np.ndarray) and images.shape[1:3] == tuple(size) else None
+        self._ends = np.cumsum([number_of_tiles(image.shape, size) for image in images])
 
     def __len__(self) -> int:
-        return self._length
+        return int(self._ends[-1])
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        if self._whole:
-            return self._images[rows]
+        if self._whole is not None:
+            return self._whole[rows]
         return np.stack([self._tile(number) for number in range(*rows.indices(len(self)))])
 
     def _tile(self, number):
@@ -57,7 +57,7 @@ def join(tiles: np.ndarray, shapes: Sequence[Sequence[int]]) -> Iterator[np.ndar
         start += down * across
 
 
-def check_images(images: object, channels: int) -> tuple[Sequence[np.ndarray], list[list[int]], str]:
+def check_images(images: Any, channels: int) -> tuple[Sequence[np.ndarray] | np.ndarray, list[list[int]], str]:
     """Images as a sequence of `[H,W,C]`, their shapes, and how they were given: "one", "array" or "list".
 
     Raises:
