@@ -70,8 +70,8 @@ def test_its_options_may_stand_before_or_behind_the_recipe(run, calls, options_f
     status, out, err = run(*words, "--batch-size", "7", "--fresh")
     assert status == 0 and err.splitlines() == [
         "training",
-        "small_vae: β = 1 is the knee of the curve of 4 latents; at β = 1, 3 of 4 latents are active, and 4 is the "
-        "smallest number tried that holds them",
+        "small_vae: β = 1 is the knee of the curve of 4 latents; at β = 1, 3 of 4 latents are active; no other number "
+        "tried that holds them is smaller or has a better ELBO",
     ]
     assert json.loads(out) == {
         "command": "tune",

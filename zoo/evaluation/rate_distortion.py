@@ -62,9 +62,9 @@ def knee(rates: Sequence[float], distortions: Sequence[float]) -> int | None:
 def recommend(points: Sequence[Point], beta: float | None = None) -> Recommendation:
     """Recommends β and a number of latents.
 
-    The curve of the most latents has a knee: its β, and the number of latents that are active there. The smallest
-    number of latents that was tried and holds the active ones is enough; its own curve gives the β. A curve without a
-    knee gives the β of the best ELBO.
+    The number of latents with the best ELBO has a curve, and the curve a knee: some latents are active there. The
+    smallest number of latents that was tried and holds the active ones is enough; the knee of its own curve gives the
+    β. A curve without a knee gives the β of the best ELBO.
 
     Args:
         points: `Point`s of at least one finite model.
@@ -83,16 +83,20 @@ def recommend(points: Sequence[Point], beta: float | None = None) -> Recommendat
     points = [point for point in points if math.isfinite(point.elbo)]
     if not points:
         checks.fail("points", "at least one with a finite rate and distortion", [])
-    most = max(point.latents for point in points)
-    widest, _ = _choose(points, most, beta)
-    enough = min(point.latents for point in points if point.latents >= widest.active_units)
+    numbers = sorted({point.latents for point in points})
+    candidates = points if beta is None else [_choose(points, number, beta)[0] for number in numbers]
+    best = max(candidates, key=lambda point: point.elbo).latents
+    at_best, _ = _choose(points, best, beta)
+    enough = next(number for number in numbers if number >= at_best.active_units)
     chosen, why = _choose(points, enough, beta)
-    active = f"at β = {widest.beta:g}, {widest.active_units} of {most} latents are active"
-    if widest.active_units == most:
-        reasons = (why, f"{active}: all that were tried, and more may be of use")
+    active = f"at β = {at_best.beta:g}, {at_best.active_units} of {best} latents are active"
+    if enough < best:
+        rest = f"{active}, and {enough} is the smallest number tried that holds them"
+    elif best == numbers[-1] == at_best.active_units:
+        rest = f"{active}: all that were tried, and more may be of use"
     else:
-        reasons = (why, f"{active}, and {enough} is the smallest number tried that holds them")
-    return Recommendation(chosen, reasons)
+        rest = f"{active}; no other number tried that holds them is smaller or has a better ELBO"
+    return Recommendation(chosen, (why, rest))
 
 
 def _choose(points, latents, beta):

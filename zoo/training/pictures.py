@@ -189,8 +189,8 @@ def _tradeoff(curves, active, points, chosen):
         (line,) = curves.plot(
             [point.rate for point in of_number], [point.distortion for point in of_number], "o-", label=f"{number}"
         )
-        betas = [point.beta for point in of_number]
-        active.plot(betas, [point.active_units for point in of_number], "o-", color=line.get_color(), label=f"{number}")
+        units = [point.active_units for point in of_number]
+        active.plot([point.beta for point in of_number], units, "o-", color=line.get_color())
     circle = {"s": 200, "facecolors": "none", "edgecolors": "black", "zorder": 3}
     curves.scatter([chosen.rate], [chosen.distortion], label="recommended", **circle)
     active.scatter([chosen.beta], [chosen.active_units], **circle)
@@ -202,7 +202,12 @@ def _tradeoff(curves, active, points, chosen):
     curves.set_ylabel("distortion, −log p(x|z), nats")
     curves.legend(title="latents")
     curves.set_title("validation images")
+    betas = sorted({point.beta for point in points})
     active.set_xscale("log")
+    active.set_xticks(betas, [f"{beta:g}" for beta in betas])
+    active.minorticks_off()
+    active.yaxis.get_major_locator().set_params(integer=True)
+    curves.margins(x=0.12)
     active.set_xlabel("β")
     active.set_ylabel("active units")
     active.set_ylim(bottom=0)
