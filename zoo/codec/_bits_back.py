@@ -22,6 +22,7 @@ from zoo.codec._coder import Stack
 from zoo.codec._latents import MAX_BITS, LatentGrid
 from zoo.codec._note import Note
 from zoo.codec._passes import LatentPasses
+from zoo.codec._tiles import Tiles
 from zoo.runtime import checks
 
 BATCHES = (1, 4, 16, 64)
@@ -46,11 +47,11 @@ class BitsBack:
 
     # Writing.
 
-    def write(self, x: Any, note: Note) -> tuple[np.ndarray, Settings]:
+    def write(self, x: Tiles, note: Note) -> tuple[np.ndarray, Settings]:
         """The words of images, and the settings to read them with.
 
         Args:
-            x: indexed by slices: uint8 `[n,H,W,C]`.
+            x: of uint8.
             note: called for each batch with its first image's number and the images.
         """
         bits = self._plan(x)

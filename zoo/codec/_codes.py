@@ -15,6 +15,7 @@ from zoo.codec import _pixels
 from zoo.codec._coder import Queue, Script, constriction
 from zoo.codec._note import Note
 from zoo.codec._passes import CodePasses
+from zoo.codec._tiles import Tiles
 from zoo.runtime import checks
 
 BATCHES = (1, 8, 64)
@@ -44,11 +45,11 @@ class Codes:
     def _passes(self):
         return self._all_passes[self.batch_size]
 
-    def write(self, x: Any, note: Note) -> tuple[np.ndarray, Settings]:
+    def write(self, x: Tiles, note: Note) -> tuple[np.ndarray, Settings]:
         """The words of images, and the settings to read them with.
 
         Args:
-            x: indexed by slices: float32 or uint8 `[n,H,W,C]`; uint8 if the file is lossless.
+            x: of float32 or uint8; of uint8 if the file is lossless.
             note: called for each batch with its first image's number, and the codes, or images if lossless.
         """
         self.batch_size = next((size for size in BATCHES if size >= len(x)), BATCHES[-1])

@@ -8,7 +8,7 @@ import functools
 import hashlib
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -23,6 +23,12 @@ Choose = Callable[[int, tuple[np.ndarray, np.ndarray] | None], np.ndarray]
 
 def _not_running(*values: object) -> np.ndarray:
     raise RuntimeError("A graph of the codec runs outside of it")
+
+
+class Digest(Protocol):
+    """A hash of hashlib."""
+
+    def update(self, data: bytes, /) -> None: ...
 
 
 class _Passes:
@@ -110,7 +116,7 @@ class LatentPasses(_Passes):
         z = choose((zeros, zeros), self.model.posterior(x) if inference else None)
         return z if inference else tf.cast(self.model.likelihood_params(z), tf.float32)
 
-    def digest(self, digest: Any) -> Iterator[np.ndarray]:
+    def digest(self, digest: Digest) -> Iterator[np.ndarray]:
         """Adds results on fixed inputs to a hash; yields arrays for the caller to derive more from."""
         generator = np.random.RandomState(0)  # the same numbers in every version of NumPy
         x = generator.randint(0, 2, (self.batch_size, *self.model.image_shape)).astype(np.float32)
@@ -156,7 +162,7 @@ class CodePasses(_Passes):
         codes = tf.while_loop(lambda place, codes, cache: place < prior.length, body, start)[1]
         return tf.reshape(codes, (-1, *prior.grid_shape))
 
-    def digest(self, digest: Any, with_params: bool) -> Iterator[np.ndarray]:
+    def digest(self, digest: Digest, with_params: bool) -> Iterator[np.ndarray]:
         """As in `LatentPasses`; yields logits. `with_params` adds the likelihood's parameters."""
         prior, logits_of_places = self.model.prior, []
         fixed = np.random.RandomState(0).randint(0, prior.num_codes, (prior.length, self.batch_size)).astype(np.int32)

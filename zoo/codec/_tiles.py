@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
 from zoo.runtime import checks
+from zoo.runtime.types import ArrayLike
 
 
 class Tiles:
@@ -57,7 +57,7 @@ def join(tiles: np.ndarray, shapes: Sequence[Sequence[int]]) -> Iterator[np.ndar
         start += down * across
 
 
-def check_images(images: Any, channels: int) -> tuple[Sequence[np.ndarray] | np.ndarray, list[list[int]], str]:
+def check_images(images: ArrayLike, channels: int) -> tuple[Sequence[np.ndarray] | np.ndarray, list[list[int]], str]:
     """Images as a sequence of `[H,W,C]`, their shapes, and how they were given: "one", "array" or "list".
 
     Raises:

@@ -1,7 +1,6 @@
 """Building blocks that several networks share."""
 
-from typing import Any
-
+import keras
 from keras import layers
 
 from zoo.runtime import checks
@@ -31,7 +30,9 @@ def dense(x: Tensor, units: int, activation: str) -> Tensor:
     return layers.Dense(units, activation=activation)(x)
 
 
-def residual(x: Tensor, channels: int, activation: str, hidden: int | None = None, dtype: Any = None) -> Tensor:
+def residual(
+    x: Tensor, channels: int, activation: str, hidden: int | None = None, dtype: str | keras.DTypePolicy | None = None
+) -> Tensor:
     y = layers.Activation(activation, dtype=dtype)(x)
     y = layers.Conv2D(hidden or max(1, channels // 2), 3, padding="same", activation=activation, dtype=dtype)(y)
     # No bias, as the next layer has one: TensorFlow 2.21's fusion of convolution, bias, sum and ReLU fails here, and
