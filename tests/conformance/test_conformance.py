@@ -33,6 +33,7 @@ def make(name, **compile_kwargs):
 def inputs(name, number=32, seed=0):
     x, classes = conformance.images(number, seed)
     entry = conformance.ENTRIES[name]
+    x = conformance.data_of(entry, x)
     return (x, conformance.labels_of(entry, classes)) if entry.conditional else (x,)
 
 
