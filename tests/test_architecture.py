@@ -22,7 +22,7 @@ LEVELS = [
     {"quantizers", "networks"},
     {"priors", "export"},
     {"models"},
-    {"evaluation", "applications"},
+    {"evaluation", "applications", "codec"},
     {"presets"},
     {"training"},
     {"cli"},

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from zoo import (
         applications,
         callbacks,
+        codec,
         data,
         distributions,
         evaluation,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 # Where the public names are: modules first, then the objects of a module.
 _MODULES = (
-    *("applications", "callbacks", "data", "distributions", "evaluation", "export", "layers", "likelihoods"),
+    *("applications", "callbacks", "codec", "data", "distributions", "evaluation", "export", "layers", "likelihoods"),
     *("networks", "presets", "priors", "quantizers", "random", "training"),
 )
 _OBJECTS = {
@@ -87,6 +88,7 @@ __all__ = [
     "VQVAE",
     "applications",
     "callbacks",
+    "codec",
     "cores",
     "data",
     "distributions",

@@ -139,7 +139,7 @@ def test_seconds_of_a_run_that_goes_on_add_up(model, images, tmp_path):
 
 def test_progress_prints_a_line_an_epoch(model, images, capsys):
     position = monitors.Position(0)
-    fit(model, images, [position, monitors.Progress(position, total_steps=12)], validation_data=(images,))
+    fit(model, images, [position, monitors.Progress(position, total_steps=12, epochs=2)], validation_data=(images,))
     lines = capsys.readouterr().out.splitlines()
     figures = "".join(rf"  {name} -?[\d.]+ \(val -?[\d.]+\)" for name in ("loss", "reconstruction", "kl", "elbo"))
     for number, line in enumerate(lines):
@@ -152,7 +152,7 @@ def test_progress_on_a_terminal_shows_the_step(model, images, monkeypatch):
     terminal.isatty = lambda: True
     monkeypatch.setattr(sys, "stdout", terminal)
     position = monitors.Position(0)
-    fit(model, images, [position, monitors.Progress(position, total_steps=6)], epochs=1)
+    fit(model, images, [position, monitors.Progress(position, total_steps=6, epochs=1)], epochs=1)
     assert "\r\x1b[K  step 2/6  loss " in terminal.getvalue()
     # What is left on the screen is the epoch's line alone.
     assert terminal.getvalue().split("\r\x1b[K")[-1].startswith("epoch   1/1  loss ")

@@ -129,6 +129,14 @@ def dataset(args: argparse.Namespace) -> str | None:
     return given[0] if len(given) == 1 and _is_dataset(given[0], path) else None
 
 
+def pictures(args: argparse.Namespace) -> list[pathlib.Path] | None:
+    """The picture files and folders that --data names; None for a dataset, an array or a split of a folder."""
+    paths = [pathlib.Path(each).expanduser() for each in args.data or ()]
+    if not paths or args.split is not None or dataset(args) is not None or paths[0].suffix.lower() in ARRAYS:
+        return None
+    return paths
+
+
 def has_splits(args: argparse.Namespace) -> bool:
     """Whether the chosen data has a training split: a dataset or a folder of pictures."""
     return dataset(args) is not None or len(args.data) == 1 and pathlib.Path(args.data[0]).expanduser().is_dir()

@@ -36,6 +36,27 @@ def load(paths: Sequence[pathlib.Path], model: keras.Model, split: str | None) -
     return _read_pictures(_list(paths), shape)
 
 
+def read_whole(paths: Sequence[pathlib.Path], channels: int) -> tuple[list[np.ndarray], list[str]]:
+    """Pictures in their own sizes, uint8 `[H,W,C]`, and their names: their paths within the folder that was given."""
+    images, names = [], []
+    for given in paths:
+        if not given.exists():
+            raise ValueError(f"Expected --data to exist. Received: {given}, no such file")
+        for path, named in _list([given]):
+            try:
+                pixels, _ = decoding.read(path, _size(path), WHITE)
+            except decoding.Unreadable as error:
+                if named:
+                    raise ValueError(f"Expected --data to be pictures. Received: {path}, {error}") from error
+                print(f"skipped {path}: {error}", file=sys.stderr)
+                continue
+            images.append(in_channels(pixels[None], channels)[0])
+            names.append(path.name if named else path.relative_to(given).as_posix())
+    if not images:
+        raise ValueError("Expected pictures. Received: files, none of which can be read")
+    return images, names
+
+
 def read_labels(text: str, number: int) -> np.ndarray:
     """Labels from --data-labels: one for all images, one for each, or a .npy file: int32 `[N]` or float32 `[N,d]`."""
     if text.endswith(".npy"):

@@ -166,8 +166,10 @@ class TopDown(layers.Layer):
         return self.end(h, training)
 
     def get_config(self) -> Config:
-        names = ("image_shape", "scales", "layers", "latent_dim", "width", "hidden", "activation")
-        names += ("bottleneck", "output_blocks", "output_width")
+        names = (
+            *("image_shape", "scales", "layers", "latent_dim", "width", "hidden", "activation"),
+            *("bottleneck", "output_blocks", "output_width"),
+        )
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 

@@ -185,9 +185,9 @@ class SaveCheckpoints(keras.callbacks.Callback):
 class Progress(keras.callbacks.Callback):
     """Prints a line per epoch: the figures, those of validation beside them, and the time left."""
 
-    def __init__(self, position: Position, total_steps: int) -> None:
+    def __init__(self, position: Position, total_steps: int, epochs: int) -> None:
         super().__init__()
-        self._position, self._total = position, total_steps
+        self._position, self._total, self._epochs = position, total_steps, epochs
         self._clock: float | None = None
         self._shown = 0.0
 
@@ -205,7 +205,7 @@ class Progress(keras.callbacks.Callback):
         if sys.stdout.isatty():
             print("\r\x1b[K", end="")
         taken = time.monotonic() - self._began
-        parts = [f"epoch {epoch + 1:3d}/{self.params['epochs']}"]
+        parts = [f"epoch {epoch + 1:3d}/{self._epochs}"]
         names = [*self.model.trackers, *(name for name in logs if name not in self.model.trackers)]
         parts += [_figure(name, logs[name], logs.get(f"val_{name}")) for name in names if not name.startswith("val_")]
         print("  ".join(parts) + f"  {duration(taken)}, {self._left()} left", flush=True)

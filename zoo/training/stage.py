@@ -128,7 +128,7 @@ def train(stage: Stage, fresh: bool = False) -> History:
         *stage.callbacks,
         *([keras.callbacks.TensorBoard(stage.folder / "logs", write_graph=False, profile_batch=0)] if chief else []),
         saver,
-        monitors.Progress(position, plan.total_steps),
+        monitors.Progress(position, plan.total_steps, plan.epochs),
         stopper,
     ]
 

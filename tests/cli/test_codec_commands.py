@@ -1,0 +1,104 @@
+"""compress and decompress: what they write, and what they refuse."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import zoo
+from zoo import cli, networks, priors
+from zoo.runtime import files
+
+pytest.importorskip("constriction")
+
+RNG = np.random.default_rng(0)
+PICTURES = {"a.png": (8, 8), "sub/b.bmp": (5, 17), "sub/a.png": (9, 3)}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    folder = tmp_path_factory.mktemp("models")
+    encoder = networks.residual_encoder((8, 8, 1), code_dim=4, filters=8, blocks=0, downsamples=2)
+    decoder = networks.residual_decoder((2, 2, 4), params=1, filters=8, blocks=0, upsamples=2)
+    prior = priors.Transformer(16, (2, 2), width=8, depth=1, heads=2)
+    model = zoo.VQVAE(encoder, decoder, zoo.quantizers.VectorQuantizer(16, 4), prior=prior)
+    files.save_model(model, folder / "vq.keras")
+    for name, size in PICTURES.items():
+        path = folder / "pictures" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(RNG.integers(0, 256, size, dtype=np.uint8)).save(path)
+    (folder / "pictures" / "broken.png").write_text("no picture")
+    np.save(folder / "images.npy", RNG.integers(0, 256, (5, 8, 8, 1), dtype=np.uint8))
+    return folder
+
+
+@pytest.fixture
+def run(folder, tmp_path, capsys, monkeypatch):
+    """Function of a command line that gives its status, the JSON line that it prints, and its errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        status = cli.main([str(folder / word[1:]) if word.startswith("@") else word for word in words])
+        printed = capsys.readouterr()
+        return status, json.loads(printed.out) if printed.out else None, printed.err
+
+    return call
+
+
+def test_a_folder_of_pictures_comes_back_with_names_and_sizes(run, folder, tmp_path):
+    status, report, errors = run("compress", "@vq.keras", "--data", "@pictures", "--lossless", "--output", "all.vaez")
+    assert (status, report["num"], report["bytes"]) == (0, 3, (tmp_path / "all.vaez").stat().st_size)
+    assert "broken.png" in errors
+    assert run("decompress", "@vq.keras", "all.vaez", "--output", "restored")[0] == 0
+    for name in PICTURES:
+        restored = np.asarray(Image.open((tmp_path / "restored" / name).with_suffix(".png")))
+        np.testing.assert_array_equal(restored, np.asarray(Image.open(folder / "pictures" / name)))
+    status, about, _ = run("decompress", "@vq.keras", "all.vaez", "--describe")
+    assert (status, about["scheme"], sorted(about["names"])) == (0, "codes and pixels", sorted(PICTURES))
+
+
+def test_one_picture_and_an_array(run, folder, tmp_path):
+    assert run("compress", "@vq.keras", "--data", "@images.npy", "--output", "array.vaez")[0] == 0
+    assert run("decompress", "@vq.keras", "array.vaez", "--output", "array.npy")[0] == 0
+    restored = np.load(tmp_path / "array.npy")
+    assert (restored.shape, restored.dtype) == ((5, 8, 8, 1), np.uint8)
+    assert run("compress", "@vq.keras", "--data", "@pictures/sub/b.bmp", "--output", "one.vaez")[0] == 0
+    assert run("decompress", "@vq.keras", "one.vaez", "--output", "one.png")[0] == 0
+    assert Image.open(tmp_path / "one.png").size == (17, 5)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("compress", "@vq.keras", "--data", "@images.npy", "--output", "file.zip"), "ends in .vaez"),
+        (("compress", "@vq.keras", "--data", "@missing.png", "--output", "x.vaez"), "to exist"),
+        (("compress", "@vq.keras", "--data", "@pictures/broken.png", "--output", "x.vaez"), "broken.png"),
+        (("compress", "@vq.keras", "--data", "@pictures", "--binarize", "--output", "x.vaez"), "--binarize"),
+        (("decompress", "@vq.keras", "@images.npy", "--output", "x.png"), "written by zoo.codec"),
+        (("decompress", "@vq.keras", "@missing.vaez", "--output", "x.png"), "FILE to be readable"),
+        (("decompress", "@vq.keras", "@images.npy"), "--output"),
+    ],
+)
+def test_wrong_input_is_one_line_and_leaves_nothing(run, tmp_path, words, message):
+    status, report, errors = run(*words)
+    assert (status, report) == (2, None)
+    assert message in errors and len(errors.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_that_lead_out_of_the_folder_are_refused(run, folder, tmp_path):
+    model = keras.models.load_model(folder / "vq.keras", compile=False)
+    image = np.zeros((8, 8, 1), np.uint8)
+    for name in ("../out.png", "/out.png", "a/../../out.png", "C:\\out.png"):
+        (tmp_path / "evil.vaez").write_bytes(zoo.codec.compress(model, [image], names=[name]))
+        status, _, errors = run("decompress", "@vq.keras", "evil.vaez", "--output", "inside")
+        assert status == 2 and "within a folder" in errors
+
+
+def test_several_images_do_not_fit_a_picture(run):
+    assert run("compress", "@vq.keras", "--data", "@images.npy", "--output", "array.vaez")[0] == 0
+    status, _, errors = run("decompress", "@vq.keras", "array.vaez", "--output", "x.png")
+    assert status == 2 and "5 images" in errors

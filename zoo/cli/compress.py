@@ -1,0 +1,74 @@
+"""Compresses images to one file, which `decompress` reads with the same model.
+
+python -m zoo compress cifar10_vqvae --data pictures/ --output pictures.vaez
+python -m zoo compress cifar10_vqvae --data photo.png --lossless --output photo.vaez
+python -m zoo compress mnist_vae --data mnist --binarize --output digits.vaez
+
+Pictures keep their sizes: they are cut into tiles of the model's size. A VQ-VAE keeps the codes alone unless --lossless
+is given; other models are lossless. It needs the packages of pip install 'vae-zoo[codec]'. docs/codec.md says more.
+"""
+
+import argparse
+
+from zoo.cli import _data, _models, _output, _progress
+
+ENDINGS = (".vaez",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    _models.add_argument(parser)
+    _data.add_arguments(parser)
+    _output.add_argument(parser, "a file that ends in .vaez")
+    parser.add_argument("--lossless", action="store_true", help="of a VQ-VAE: keep the pixels too, given the codes")
+    parser.add_argument(
+        "--binarize", action="store_true", help="draw each pixel as 0 or 1 first, for a model of binary data"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of --binarize (default: 0)")
+    parser.add_argument(
+        "--no-verify", action="store_true", help="do not read the file again to compare: twice as fast, less safe"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    from zoo.runtime import checks
+
+    path = _output.check_file(args.output, ENDINGS)
+    checks.extra("codec", "constriction", "scipy")
+    model = _models.load(args.model)
+    from zoo import codec
+    from zoo.runtime import files
+
+    images, names, about = _images(args, model)
+    with _progress.Progress() as progress:
+        written = codec.compress(
+            model, images, args.lossless or None, names, not args.no_verify, progress.of("compressing")
+        )
+    with files.replacing(path) as scratch:
+        scratch.write_bytes(written)
+    values = sum(image.size for image in images)
+    _output.report(
+        "compress", path, num=len(images), data=about, bytes=len(written), bits_per_value=8 * len(written) / values
+    )
+
+
+def _images(args, model):
+    """uint8 images, their names or None, and what they are."""
+    import numpy as np
+
+    from zoo import data
+    from zoo.cli import _files
+
+    paths = _data.pictures(args)
+    if paths is not None:
+        if args.binarize:
+            raise ValueError("Expected --binarize with a dataset or an array. Received: pictures")
+        images, names = _files.read_whole(paths, model.image_shape[-1])
+        number = len(images) if args.limit is None else args.limit
+        return images[:number], names[:number], f"{len(images[:number])} pictures"
+    found = _data.load(args, model, need_labels=False)
+    if not args.binarize:
+        return found.images, None, found.description
+    if found.images.dtype != np.uint8:
+        raise ValueError(f"Expected images of uint8, as --binarize is given. Received: {found.images.dtype}")
+    drawn = data.binarize(data.Images(found.images), args.seed)
+    return np.asarray(drawn.images[:]), None, f"{found.description}, binarised"

@@ -1,0 +1,122 @@
+"""The codes of a VQ-VAE under its prior, and the pixels given the codes: lossy, or lossless through lossy.
+
+Codes are written in the order in which the prior computes them, by the loop that also reads them: a whole grid at once
+would give other bits than place after place.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from zoo.codec import _pixels
+from zoo.codec._coder import Queue, Script, constriction
+from zoo.codec._note import Note
+from zoo.codec._passes import CodePasses
+from zoo.runtime import checks
+
+BATCHES = (1, 8, 64)
+
+Settings = dict[str, Any]
+
+
+class Codes:
+    """The codec of one model.
+
+    Args:
+        model: a `zoo.VQVAE` with a prior.
+        lossless: bool, whether the pixels follow their codes.
+    """
+
+    def __init__(self, model: keras.Model, lossless: bool) -> None:
+        self.model, self.lossless = model, lossless
+        self.levels = _pixels.levels(model.likelihood) if lossless else 256
+        self.batch_size = BATCHES[0]
+        self._all_passes = {size: CodePasses(model, size) for size in BATCHES}
+
+    def configure(self, settings: Settings) -> None:
+        """Takes the settings of a file; ValueError for those that cannot be."""
+        self.batch_size = checks.one_of("batch", checks.positive_int("batch", settings.get("batch")), BATCHES)
+
+    @property
+    def _passes(self):
+        return self._all_passes[self.batch_size]
+
+    def write(self, x: Any, note: Note) -> tuple[np.ndarray, Settings]:
+        """The words of images, and the settings to read them with.
+
+        Args:
+            x: indexed by slices: float32 or uint8 `[n,H,W,C]`; uint8 if the file is lossless.
+            note: called for each batch with its first image's number, and the codes, or images if lossless.
+        """
+        self.batch_size = next((size for size in BATCHES if size >= len(x)), BATCHES[-1])
+        queue = Queue()
+        for start in range(0, len(x), self.batch_size):
+            images = x[start : start + self.batch_size]
+            codes = self._write(queue, images)
+            note(start, images if self.lossless else codes)
+        return queue.words(), {"batch": self.batch_size, "number": len(x)}
+
+    def _write(self, queue, images):
+        codes = self._codes(images)
+        flat, number = codes.reshape(self.batch_size, -1), len(images)
+
+        def choose(place, logits):
+            queue.write(_script(logits[:number]), [flat[:number, place]])
+            return flat[:, place]
+
+        self._passes.follow(choose)
+        if self.lossless:
+            script = self._pixels(codes, number)
+            queue.write(script, _pixels.symbols(self.model.likelihood, images))
+        return codes[:number]
+
+    def _codes(self, images):
+        """The codes of at most a batch of images, int32 `[B,h,w]`; the last rows are copies."""
+        images = images.astype(np.float32) / np.float32(255.0) if images.dtype == np.uint8 else images
+        rows = np.minimum(np.arange(self.batch_size), len(images) - 1)
+        return np.asarray(self.model.encode(images[rows], batch_size=self.batch_size))
+
+    def read(self, words: np.ndarray, settings: Settings) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """The images, batch by batch: the first one's number; what `note` takes; images, uint8 or, if lossy, float32.
+
+        Raises:
+            EOFError: if the words end before.
+        """
+        number, queue = checks.positive_int("number", settings.get("number")), Queue(words)
+        for start in range(0, number, self.batch_size):
+            count = min(self.batch_size, number - start)
+
+            def choose(place, logits, count=count):
+                read = queue.read(_script(logits[:count]))
+                return np.concatenate([read, np.zeros(self.batch_size - count, np.int32)])
+
+            codes = self._passes.follow(choose)
+            if self.lossless:
+                images = queue.read(self._pixels(codes, count))
+                yield start, images, images
+            else:
+                images = np.asarray(self.model.decode(codes, batch_size=self.batch_size))[:count]
+                yield start, codes[:count], images
+
+    def _pixels(self, codes, number):
+        params = self._passes.params(codes)[:number]
+        return _pixels.script(self.model.likelihood, params, self.model.image_shape[-1])
+
+    def digest(self, settings: Settings) -> str:
+        """Hash of what the networks and tables give for fixed codes, with the batch size of a file."""
+        digest = hashlib.sha256()
+        for logits in self._passes.digest(digest, self.lossless):
+            digest.update(next(_script(logits))[1].tobytes())
+        return digest.hexdigest()[:12]
+
+
+def _script(logits: np.ndarray) -> Script:
+    """The script of the codes of one place, under softmax(logits) `[n,K]`."""
+    logits = logits.astype(np.float64)
+    probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    codes = yield constriction().model.Categorical(perfect=False), probabilities.astype(np.float32)
+    return codes
