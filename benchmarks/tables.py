@@ -20,7 +20,9 @@ Each result is a line of --results, and what is there already is not run again. 
 
 import argparse
 import importlib.util
+import itertools
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -162,10 +164,10 @@ def utility(schema, synthetic, test, target, seed):
 def compete(name, contender, table, target, seed, python):
     train, test = split(table, target, seed)
     schema = data.Schema.of(train)
-    began, cpu = time.perf_counter(), time.process_time()
+    began, cpu = time.perf_counter(), sum(os.times()[:4])  # of child processes too
     make = CONTENDERS.get(contender)
     synthetic = make(train, schema, seed) if make else tvae(train, schema, seed, python)
-    taken = {"seconds": round(time.perf_counter() - began, 1), "cpu_seconds": round(time.process_time() - cpu, 1)}
+    taken = {"seconds": round(time.perf_counter() - began, 1), "cpu_seconds": round(sum(os.times()[:4]) - cpu, 1)}
     judge = TableModel.build(schema, 1, (1,), masked=False)  # for its distances
     distances = {
         key: float(np.median(judge.nearest(rows, train))) for key, rows in (("synthetic", synthetic), ("test", test))
@@ -214,22 +216,21 @@ def main(argv=None):
     if not flags.report:
         print(machine.line())
         done = {(row["set"], row["contender"], row["seed"]) for row in known}
-        for name in flags.sets:
-            found = SETS[name]()
-            if found is None:
-                print(f"{name}: left out, as its package is missing")
+        found = {name: SETS[name]() for name in flags.sets}
+        for name in [name for name, table in found.items() if table is None]:
+            print(f"{name}: left out, as its package is missing")
+            del found[name]
+        # Seed by seed: a run that is stopped has compared all sets.
+        for seed, name, contender in itertools.product(flags.seeds, found, contenders):
+            if (name, contender, seed) in done:
                 continue
-            table, target = complete(found[0]), found[1]
-            for contender in contenders:
-                for seed in flags.seeds:
-                    if (name, contender, seed) in done:
-                        continue
-                    row = compete(name, contender, table, target, seed, flags.tvae_python or sys.executable)
-                    known.append(row)
-                    flags.results.parent.mkdir(parents=True, exist_ok=True)
-                    with open(flags.results, "a") as file:
-                        file.write(json.dumps(row) + "\n")
-                    print(row, flush=True)
+            table, target = found[name]
+            row = compete(name, contender, complete(table), target, seed, flags.tvae_python or sys.executable)
+            known.append(row)
+            flags.results.parent.mkdir(parents=True, exist_ok=True)
+            with open(flags.results, "a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(row, flush=True)
     print("\n".join(report(known)))
     return known
 

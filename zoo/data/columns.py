@@ -179,11 +179,12 @@ _KINDS: dict[str, type[Column]] = {each.kind: each for each in (Number, Levels, 
 
 def from_config(config: Mapping[str, Any]) -> Column:
     """The column of `Column.get_config`."""
-    rest = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
+    rest: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
     kind = rest.pop("kind")
     if kind not in _KINDS:
         checks.fail("kind", f"one of {list(_KINDS)}", kind)
-    return _KINDS[kind](**rest)
+    made: Any = _KINDS[kind]
+    return made(**rest)
 
 
 def distinct(values: np.ndarray) -> Sequence[Value]:

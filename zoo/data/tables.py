@@ -155,10 +155,9 @@ class Schema:
         if not columns:
             checks.fail("columns", "one column or more", list(columns))
         self.columns = tuple(columns)
-        self.numbers, self.levels, self.categories = (
-            [column for column in columns if isinstance(column, kind)]
-            for kind in (kinds.Number, kinds.Levels, kinds.Categories)
-        )
+        self.numbers = [column for column in columns if isinstance(column, kinds.Number)]
+        self.levels = [column for column in columns if isinstance(column, kinds.Levels)]
+        self.categories = [column for column in columns if isinstance(column, kinds.Categories)]
         self.places: dict[str, slice] = {}
         start = 0
         for column in (*self.numbers, *self.levels, *self.categories):

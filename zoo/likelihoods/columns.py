@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops, saving
 
 from zoo import distributions, random
+from zoo._compat.tflite import softplus
 from zoo.likelihoods import _draws
 from zoo.likelihoods._base import Likelihood
 from zoo.runtime import checks
@@ -92,7 +93,8 @@ class Ordinal(ByValue):
     def __init__(self, levels: int | Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         several = isinstance(levels, (list, tuple))
-        self.levels = tuple(checks.positive_int("levels", each) for each in (levels if several else (levels,)))
+        given: Any = levels if several else [levels]
+        self.levels = tuple(checks.positive_int("levels", each) for each in given)
         if not self.levels:
             checks.fail("levels", "an int >= 1, or one for each channel", levels)
         self.shared = not several
@@ -108,7 +110,7 @@ class Ordinal(ByValue):
 
     def _thresholds(self):
         """Increasing along the last axis, `[C,K−1]`; those beyond a channel's own K − 1 lie at infinity."""
-        rest = distributions.softplus(0.0 + ops.convert_to_tensor(self.steps)) + 1e-3  # not of the variable itself
+        rest = softplus(0.0 + ops.convert_to_tensor(self.steps)) + 1e-3  # not of the variable itself
         rest = rest + 1e6 * ops.convert_to_tensor(self._beyond(), "float32")
         first = ops.convert_to_tensor(self.first)
         return ops.concatenate([first, first + ops.cumsum(rest, axis=-1)], axis=-1)
@@ -121,14 +123,15 @@ class Ordinal(ByValue):
         return beyond
 
     def _top(self):
-        return np.maximum(np.float32(self.levels) - 1.0, 1.0)
+        return np.maximum(np.array(self.levels, np.float32) - 1.0, 1.0)
 
     def _split(self, params):
         location, log_scale = ops.split(params, 2, axis=-1)
         return location, distributions.soft_bound(log_scale, *distributions.LOG_SCALE_RANGE)
 
     def terms(self, x: Tensor, params: Tensor) -> Tensor:
-        return distributions.ordinal_terms(x * self._top(), *self._split(params), self._thresholds())
+        location, log_scale = self._split(params)
+        return distributions.ordinal_terms(x * self._top(), location, log_scale, self._thresholds())
 
     def _above(self, value):
         """The number of thresholds below each value, `[…,C]`: its level."""

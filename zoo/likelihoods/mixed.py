@@ -24,7 +24,7 @@ class Mixed(Likelihood):
     Args:
         likelihoods: G likelihoods.
         channels: G ints >= 1, the channels of each.
-        columns: a dict or list that JSON can hold, kept with the model: how a table's columns become these channels
+        columns: a dict that JSON can hold, kept with the model: how a table's columns become these channels
             (`zoo.data.Schema.get_config`); or None.
 
     Raises:
@@ -41,18 +41,18 @@ class Mixed(Likelihood):
         self,
         likelihoods: Sequence[Likelihood | Mapping[str, object]],
         channels: Sequence[int],
-        columns: Mapping[str, object] | Sequence[object] | None = None,
+        columns: Mapping[str, object] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        made = [keras.saving.deserialize_keras_object(each) if isinstance(each, dict) else each for each in likelihoods]
+        made: list[Any] = [keras.saving.deserialize_keras_object(e) if isinstance(e, dict) else e for e in likelihoods]
         if not made or not all(isinstance(each, Likelihood) for each in made):
             checks.fail("likelihoods", "a list of one zoo.likelihoods.Likelihood or more", likelihoods)
         self.channels = tuple(checks.positive_int("channels", each) for each in channels)
         if len(self.channels) != len(made):
             checks.fail("channels", f"{len(made)} ints, one for each likelihood", list(channels))
-        self.likelihoods = made
-        self.columns = None if columns is None else columns
+        self.likelihoods: list[Likelihood] = made
+        self.columns = columns
         self.sizes = tuple(each.params_size(number) for each, number in zip(made, self.channels))
         supports = [each.support for each in made]
         known = [support for support in supports if support is not None]
