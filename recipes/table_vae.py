@@ -26,6 +26,9 @@ import dataclasses
 import pathlib
 import time
 
+import zoo  # noqa: F401  (before TensorFlow, which reads the settings that zoo makes)
+
+# isort: split
 import keras
 import numpy as np
 from matplotlib.figure import Figure

@@ -180,6 +180,18 @@ def test_a_sample_depends_on_its_own_seed_alone(name):
     assert np.abs(samples[0] - samples[4]).max() > 1e-3  # the labels are the same
 
 
+@pytest.mark.parametrize("name", conformance.params(SAMPLERS))
+def test_observed_data_have_the_noise_of_their_own_seed(name):
+    model = trained(name)
+    labels = keywords(name, np.arange(4) % 4)
+    seeds = zoo.random.row_seeds(11, 4).numpy()
+    observed = model.sample(4, seed=11, observe=True, **labels).numpy()
+    one = model.sample(1, seed=seeds[2:3], observe=True, **{key: value[2:3] for key, value in labels.items()}).numpy()
+    # Rounding decides on few values that lie at a threshold.
+    assert observed.shape == (4, *model.image_shape) and np.mean(np.abs(one[0] - observed[2]) > 1e-5) < 0.02
+    assert np.abs(observed - model.sample(4, seed=11, **labels)).max() > 1e-3
+
+
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_without_a_seed_each_sample_is_another_and_at_temperature_zero_all_are_one(name):
     """Or one of the prior's modes."""
