@@ -180,23 +180,28 @@ def compete(name, contender, table, target, seed, python):
 
 
 def report(results):
-    """The lines of a table: means over the seeds with standard errors, and wins."""
+    """The lines of a table: means with standard errors over the seeds that all contenders of a set have."""
     of = {}
     for row in results:
         of.setdefault((row["set"], row["contender"]), {})[row["seed"]] = row
     contenders = [name for name in ("real", "ours", "tvae", "independent") if any(key[1] == name for key in of)]
-    lines = ["| set | rows, columns | " + " | ".join(contenders) + " | distance: ours | distance: tvae |"]
-    lines.append("|---" * (len(contenders) + 4) + "|")
+    lines = ["| set | rows, columns | seeds | " + " | ".join(contenders) + " | distance: ours | distance: tvae |"]
+    lines.append("|---" * (len(contenders) + 5) + "|")
     for name in dict.fromkeys(row["set"] for row in results):
-        cells, first = [], next(row for row in results if row["set"] == name)
+        first = next(row for row in results if row["set"] == name)
+        there = [of[name, contender] for contender in contenders if (name, contender) in of]
+        seeds = sorted(set.intersection(*map(set, there)))
+        cells = [f"{first['rows']}, {first['columns']}", str(len(seeds))]
         for contender in contenders:
-            scores = [(row["forest"] + row["linear"]) / 2 for row in of.get((name, contender), {}).values()]
+            rows = of.get((name, contender), {})
+            scores = [(rows[seed]["forest"] + rows[seed]["linear"]) / 2 for seed in seeds if rows]
             error = np.std(scores, ddof=1) / np.sqrt(len(scores)) if len(scores) > 1 else float("nan")
             cells.append(f"{np.mean(scores):.3f} ± {error:.3f}" if scores else "")
         for contender in ("ours", "tvae"):
-            found = [row["distance"] / row["distance_of_test"] for row in of.get((name, contender), {}).values()]
+            rows = of.get((name, contender), {})
+            found = [rows[seed]["distance"] / rows[seed]["distance_of_test"] for seed in seeds if rows]
             cells.append(f"{np.mean(found):.2f}" if found else "")
-        lines.append(f"| {name} | {first['rows']}, {first['columns']} | " + " | ".join(cells) + " |")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines
 
 

@@ -50,7 +50,7 @@ def test_results_are_kept_and_not_run_again(benchmark, tmp_path, monkeypatch, ca
     assert [json.loads(line) for line in lines] == rows
     monkeypatch.setattr(benchmark, "compete", None)
     assert benchmark.main(flags) == rows
-    assert "| iris | 120, 5 | " in capsys.readouterr().out
+    assert "| iris | 120, 5 | 2 | " in capsys.readouterr().out
 
 
 def test_the_report_has_means_and_standard_errors(benchmark):
@@ -58,5 +58,6 @@ def test_the_report_has_means_and_standard_errors(benchmark):
         scores = {"forest": score, "linear": score + 0.1, "distance": distance, "distance_of_test": 2.0}
         return {"set": "a", "contender": contender, "seed": seed, "rows": 10, "columns": 3, **scores}
 
-    lines = benchmark.report([row("ours", 0, 0.5, 1.0), row("ours", 1, 0.7, 3.0), row("tvae", 0, 0.4, 2.0)])
-    assert lines[-1] == "| a | 10, 3 | 0.650 ± 0.100 | 0.450 ± nan | 1.00 | 1.00 |"
+    own = [row("ours", 0, 0.5, 1.0), row("ours", 1, 0.7, 3.0), row("ours", 2, 0.9, 9.0)]  # the last has no opponent
+    lines = benchmark.report([*own, row("tvae", 0, 0.4, 2.0), row("tvae", 1, 0.2, 4.0)])
+    assert lines[-1] == "| a | 10, 3 | 2 | 0.650 ± 0.100 | 0.350 ± 0.100 | 1.00 | 1.50 |"
