@@ -225,8 +225,9 @@ def test_geco_warns_of_a_target_that_cannot_be_reached():
     model = make_for_geco()
     with pytest.warns(
         UserWarning, match="GECO's target of -1000 nats for reconstruction was not reached: .*bound, 0.607"
-    ):
-        fit_geco(model, GECO(-1000.0, step=1.0, warmup=0, bound=0.5))
+    ) as caught:
+        history = fit_geco(model, GECO(-1000.0, step=1.0, warmup=0, bound=0.5))
+    assert f"it is {history['reconstruction'][-1]:.4g} nats in the last epoch" in str(caught[0].message)
     assert float(model.kl_weight) == pytest.approx(np.exp(-0.5))
     with pytest.warns(UserWarning, match="target of 1000 nats for kl was not reached"):
         fit_geco(make_for_geco(), GECO(1000.0, "kl", step=1.0, warmup=0, bound=0.5))
@@ -259,6 +260,21 @@ def test_geco_goes_on_within_an_epoch_as_if_it_had_never_stopped():
     last = fit_geco(stopped, geco())
     for name in ("kl", "kl_weight", "loss"):
         assert [rest[name][0], last[name][0]] == history[name], name
+
+
+def test_geco_goes_on_to_the_bit_with_a_model_that_was_saved_and_loaded(tmp_path):
+    def geco():
+        return GECO(2.0, "kl", step=0.1, warmup=1)
+
+    whole, stopped = make_for_geco(), make_for_geco()
+    fit_geco(whole, geco(), epochs=2)
+    fit_geco(stopped, geco())
+    stopped.save(tmp_path / "model.keras")
+    resumed = keras.saving.load_model(tmp_path / "model.keras")
+    assert float(resumed.kl_weight) == float(stopped.kl_weight) != 1.0
+    fit_geco(resumed, geco())
+    for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_geco_runs_on_two_replicas_as_on_one():
@@ -304,3 +320,12 @@ def test_geco_refuses_a_model_without_a_weight_of_the_kl():
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match="Expected a model with a `kl_weight`"):
         model.fit(IMAGES, IMAGES, verbose=0, callbacks=[GECO(1.0)])
+
+
+@pytest.mark.parametrize("callback", [GECO(1.0), KLWarmup(5)])
+def test_a_weight_that_is_automatic_is_left_alone(callback):
+    model = make(kl_weight="auto")
+    expected = "Expected `kl_weight` to be None in a model whose weight a callback changes. Received: kl_weight='auto'"
+    with pytest.raises(ValueError, match=expected):
+        fit(model, callback)
+    assert int(model.optimizer.iterations) == 0 and float(model.kl_weight) == 1.0

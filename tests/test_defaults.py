@@ -12,7 +12,7 @@ import zoo
 from zoo import likelihoods
 
 SIGNATURES = {
-    "VAE": "encoder, decoder, likelihood='bernoulli', free_bits=0.0, seed=None",
+    "VAE": "encoder, decoder, likelihood='bernoulli', free_bits=0.0, seed=None, prior=None, kl_weight=None",
     "BetaVAE": "encoder, decoder, likelihood='bernoulli', beta=4.0, capacity=None, gamma=1000.0",
     "CVAE": "encoder, decoder, num_classes=None, likelihood='bernoulli', num_attributes=None",
     "IWAE": "encoder, decoder, likelihood='bernoulli', num_samples=5, gradient='standard'",
@@ -21,7 +21,8 @@ SIGNATURES = {
     "FactorVAE": "encoder, decoder, likelihood='bernoulli', gamma=10.0, critic=None",
     "VQVAE": "encoder, decoder, quantizer=None, likelihood='gaussian', commitment_cost=0.25, prior=None",
     "HierarchicalVAE": (
-        "encoder, decoder, likelihood='bernoulli', free_bits=0.0, kl_balancing=False, max_log_var=14.0, seed=None"
+        "encoder, decoder, likelihood='bernoulli', free_bits=0.0, kl_balancing=False, max_log_var=14.0, "
+        "seed=None, kl_weight=None"
     ),
     "quantizers.VectorQuantizer": (
         "num_codes=512, code_dim=64, codebook='ema', decay=0.99, gradient='straight_through', initialization='data', "

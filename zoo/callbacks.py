@@ -46,7 +46,7 @@ class KLWarmup(_Schedule):
 
     Linear warm-up is Sønderby et al. 2016, "Ladder Variational Autoencoders", section 2.3; the cyclical form is Fu
     et al. 2019, "Cyclical Annealing Schedule", eqs. (6) and (7): `steps` has `cycles` equal cycles, and the weight
-    rises in the first `ratio` of each and stays at 1 for the rest.
+    rises in the first `ratio` of each and stays at 1 for the rest. A model with `kl_weight="auto"` is refused.
 
     Args:
         steps: int >= 1, training steps until the weight stays at 1.
@@ -120,10 +120,13 @@ class GECO(keras.callbacks.Callback):
 
     after each training step, where w is the weight and the term is the mean over the step's batch. Rezende & Viola
     2018, "Taming VAEs", algorithm 1, minimises KL + λ (reconstruction − target): the loss of a VAE with w = 1/λ, times
-    λ. Deviations: no moving average of the term, as a resumed run would have lost it; and the KL may have a target too.
+    λ. Deviations: the KL may have a target too; and there is no moving average of the term. log w is a sum over the
+    steps already, which an average of the term would only delay, and so w is the only state: a run that was stopped and
+    resumed has the same weights.
 
     |log w| stays below `bound`. If the weight is at the bound when training ends, the target was out of reach, and a
-    warning says so. With `steps_per_execution` the weight changes once per execution, by as many steps.
+    warning names the target and the value that was reached. With `steps_per_execution` the weight changes once per
+    execution, by as many steps. A model with `kl_weight="auto"` is refused, as its weight stays 1.
 
     Args:
         target: float, nats per example.
@@ -134,7 +137,8 @@ class GECO(keras.callbacks.Callback):
         bound: float > 0, the bound of |log w|.
 
     Raises:
-        ValueError: for arguments out of range, and at the start of training for a model without a `kl_weight`.
+        ValueError: for arguments out of range, and at the start of training for a model without a `kl_weight`, or with
+            `kl_weight="auto"`.
 
     Example:
         >>> geco = zoo.callbacks.GECO(target=90.0)
@@ -159,6 +163,7 @@ class GECO(keras.callbacks.Callback):
         self.scale = max(abs(self.target), 1.0) if scale is None else checks.number("scale", scale, 0.0, open_low=True)
         self.warmup = checks.integer("warmup", warmup, 0)
         self.bound = checks.number("bound", bound, 0.0, open_low=True)
+        self._reached = math.nan
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         _require_kl_weight(self.model)
@@ -178,13 +183,15 @@ class GECO(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if logs is not None:
+            self._reached = float(logs.get(self.term, math.nan))
             logs["kl_weight"] = math.exp(self._log_weight())
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         if abs(self._log_weight()) > self.bound - 1e-3:
             warnings.warn(
-                f"GECO's target of {self.target:g} nats for {self.term} was not reached: kl_weight is at its bound, "
-                f"{math.exp(self._log_weight()):.3g}. Choose another target, or a larger network",
+                f"GECO's target of {self.target:g} nats for {self.term} was not reached: it is {self._reached:.4g} "
+                f"nats in the last epoch, and kl_weight is at its bound, {math.exp(self._log_weight()):.3g}. Choose "
+                "another target, or a larger network",
                 stacklevel=2,
             )
 
@@ -203,3 +210,5 @@ class GECO(keras.callbacks.Callback):
 def _require_kl_weight(model):
     if not hasattr(model, "kl_weight"):
         raise ValueError(f"Expected a model with a `kl_weight`. Received: {model.name}, which has none")
+    if model.kl_weight_rule is not None:
+        checks.fail("kl_weight", "None in a model whose weight a callback changes", model.kl_weight_rule)

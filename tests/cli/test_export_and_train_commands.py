@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import zoo
 from zoo import cli
-from zoo.cli import train
+from zoo.cli import _recipes
 from zoo.runtime import files
 
 RECIPE = """
@@ -83,7 +83,7 @@ def recipes(tmp_path, monkeypatch):
     """A folder recipes/ with one recipe, which is the only one that is found."""
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "small_vae.py").write_text(RECIPE)
-    monkeypatch.setattr(train, "__file__", str(tmp_path / "zoo" / "cli" / "train.py"))
+    monkeypatch.setattr(_recipes, "__file__", str(tmp_path / "zoo" / "cli" / "_recipes.py"))
     return tmp_path
 
 
@@ -103,7 +103,7 @@ def test_train_offers_the_nearest_recipe(run, recipes):
 
 
 def test_train_says_where_recipes_come_from(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "__file__", str(tmp_path / "zoo" / "cli" / "train.py"))
+    monkeypatch.setattr(_recipes, "__file__", str(tmp_path / "zoo" / "cli" / "_recipes.py"))
     status, _, err = run("train", "mnist_vae")
     assert status == 2 and "Recipes come with the source: git clone" in err
 

@@ -68,7 +68,8 @@ def _vae():
 
 def _own_networks():
     decoder = networks.mlp_decoder(SHAPE, LATENTS, hidden=(16,))
-    return zoo.VAE(OwnEncoder(9, 2 * LATENTS), decoder, zoo.likelihoods.Gaussian("learned", momentum=0.5), seed=3)
+    likelihood = zoo.likelihoods.Gaussian("learned", momentum=0.5)
+    return zoo.VAE(OwnEncoder(9, 2 * LATENTS), decoder, likelihood, seed=3, kl_weight="auto")
 
 
 def _beta_vae():
@@ -188,7 +189,8 @@ def _rows():
 ENTRIES = {
     "vae": Entry(_vae, {"free_bits": 0.25, "seed": 3, "name": "other"}, eight_bit=True),
     "own_networks": Entry(
-        _own_networks, {"encoder.units": 9, "likelihood.scale": "learned", "likelihood.momentum": 0.5}
+        _own_networks,
+        {"encoder.units": 9, "likelihood.scale": "learned", "likelihood.momentum": 0.5, "kl_weight_rule": "auto"},
     ),
     "beta_vae": Entry(_beta_vae, {"beta": 2.5, "free_bits": 0.125, "seed": 3}),
     "capacity": Entry(_capacity, {"capacity": 4.5, "gamma": 7.0, "likelihood.scale": "optimal"}),

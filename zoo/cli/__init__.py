@@ -14,7 +14,7 @@ from types import ModuleType
 # In the order of `--help`.
 COMMANDS = (
     *("list", "sample", "reconstruct", "interpolate", "traverse", "explore", "anomaly", "impute", "denoise"),
-    *("compress", "decompress", "evaluate", "diagnose", "export", "train"),
+    *("compress", "decompress", "evaluate", "diagnose", "tune", "export", "train"),
 )
 
 

@@ -11,6 +11,7 @@ from zoo.evaluation.latent_terms import LatentLayer, LatentTerms, latent_terms
 from zoo.evaluation.likelihood import importance_bound, likelihood_figures, log_prob
 from zoo.evaluation.nearest import Nearest, nearest_training
 from zoo.evaluation.quality import sample_quality
+from zoo.evaluation.rate_distortion import Point, Recommendation, knee, recommend
 from zoo.evaluation.reconstruction import reconstruction_error, reconstruction_similarity, similarity
 from zoo.evaluation.report import METRICS, Report, evaluate
 from zoo.evaluation.representation import linear_probe, nearest_neighbours
@@ -30,6 +31,8 @@ __all__ = [
     "LatentTerms",
     "Nearest",
     "Part",
+    "Point",
+    "Recommendation",
     "Report",
     "code_terms",
     "dci",
@@ -40,6 +43,7 @@ __all__ = [
     "features",
     "frechet_distance",
     "importance_bound",
+    "knee",
     "latent_terms",
     "likelihood_figures",
     "linear_probe",
@@ -50,6 +54,7 @@ __all__ = [
     "nearest_training",
     "precision_recall",
     "predictive_checks",
+    "recommend",
     "reconstruction_error",
     "reconstruction_similarity",
     "sample_quality",

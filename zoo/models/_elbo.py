@@ -1,6 +1,6 @@
 """The objective of VAEs whose loss is a negative ELBO with a weight on its KL."""
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import keras
 
@@ -37,9 +37,12 @@ class ElboVAE(BaseVAE):
         likelihood: a `zoo.likelihoods.Likelihood` or its name.
         free_bits: float >= 0, nats. The loss does not reward a KL below it.
         seed: int or None, of the noise in training.
+        kl_weight: None or "auto"; see `automatic_likelihood`. The argument is kept as `kl_weight_rule`, as the
+            attribute `kl_weight` is the weight in force.
     """
 
     term_names: tuple[str, ...] = ("loss", "reconstruction", "kl", "elbo")
+    own_weights: tuple[str, ...] = ()  # arguments that weigh parts of the KL, for a model that has them
 
     def __init__(
         self,
@@ -48,9 +51,14 @@ class ElboVAE(BaseVAE):
         likelihood: str | likelihoods.Likelihood,
         free_bits: float,
         seed: int | None,
+        kl_weight: Literal["auto"] | None = None,
         **kwargs: Any,
     ) -> None:
+        if kl_weight is not None:
+            self._check_automatic(kl_weight)
+            likelihood = automatic_likelihood(likelihood)
         super().__init__(encoder, decoder, likelihoods.get(likelihood), **kwargs)
+        self.kl_weight_rule = kl_weight
         self.free_bits = checks.number("free_bits", free_bits, 0.0)
         self.seed = checks.seed("seed", seed)
         self.sampling = layers.Sampling(seed, dtype="float32")
@@ -76,4 +84,39 @@ class ElboVAE(BaseVAE):
         return terms
 
     def get_config(self) -> Config:
-        return {**super().get_config(), "free_bits": self.free_bits, "seed": self.seed}
+        settings = {"free_bits": self.free_bits, "seed": self.seed, "kl_weight": self.kl_weight_rule}
+        return {**super().get_config(), **settings}
+
+    def _check_automatic(self, kl_weight):
+        if kl_weight != "auto":
+            checks.fail("kl_weight", "None or 'auto'; a constant weight is the `beta` of a zoo.BetaVAE", kl_weight)
+        if self.own_weights:
+            names = ", ".join(self.own_weights)
+            checks.fail("kl_weight", f"None in a {type(self).__name__}, which has weights of its own: {names}", "auto")
+
+
+def automatic_likelihood(likelihood: str | likelihoods.Likelihood) -> likelihoods.Likelihood:
+    """Returns a likelihood under which the weight 1 of the KL needs no tuning.
+
+    A Gaussian of a fixed scale σ hides a weight: −log p(x|z) + KL is, but for a constant and the factor 2σ², the loss
+    |x − mean|² + 2σ² KL. With the scale that maximises the likelihood this weight follows from the data (Rybkin et al.
+    2021, "Simple and Effective VAE Training with Calibrated Decoders", section 3). A Bernoulli has no scale.
+
+    Args:
+        likelihood: a `zoo.likelihoods.Bernoulli`, or a `Gaussian` of scale "optimal" or "learned", also within a
+            `Masked`; or a name. "gaussian" stands for the Gaussian of scale "optimal".
+
+    Raises:
+        ValueError: for a Gaussian of a fixed scale, and for other likelihoods.
+    """
+    if isinstance(likelihood, str) and likelihood == "gaussian":
+        return likelihoods.Gaussian("optimal")
+    likelihood = likelihoods.get(likelihood)
+    judge = likelihood.likelihood if isinstance(likelihood, likelihoods.Masked) else likelihood
+    if isinstance(judge, likelihoods.Gaussian) and not isinstance(judge.scale, str):
+        expected = "a Gaussian of scale 'optimal' or 'learned' with kl_weight='auto', as a fixed scale is a weight too"
+        checks.fail("likelihood", expected, f"Gaussian({judge.scale:g})")
+    if not isinstance(judge, (likelihoods.Gaussian, likelihoods.Bernoulli)):
+        expected = "a Gaussian or a Bernoulli with kl_weight='auto'; others learn their scales, and need kl_weight=None"
+        checks.fail("likelihood", expected, type(judge).__name__)
+    return likelihood

@@ -49,6 +49,7 @@ class BetaTCVAE(VAE):
         >>> model = zoo.BetaTCVAE(encoder, decoder, dataset_size=len(images), beta=6.0)
     """
 
+    own_weights = ("beta", "alpha", "gamma")
     term_names = (*VAE.term_names, "mutual_information", "total_correlation", "dimension_kl")
 
     def __init__(

@@ -35,6 +35,8 @@ class BetaVAE(VAE):
         >>> model = zoo.BetaVAE(encoder, decoder, beta=4.0)
     """
 
+    own_weights = ("beta", "capacity", "gamma")
+
     def __init__(
         self,
         encoder: keras.layers.Layer,

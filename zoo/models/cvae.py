@@ -27,7 +27,7 @@ class CVAE(VAE):
         encoder: layer from `[B,H,W,C + n]` to `[B,2D]`, where n is `num_classes` or `num_attributes`.
         decoder: layer from `[B,D + n]` to `[B,H,W,likelihood.params_size(C)]`.
         num_classes: int >= 1, for labels that are classes; or None.
-        likelihood, free_bits, seed: as in `zoo.VAE`.
+        likelihood, free_bits, seed, kl_weight: as in `zoo.VAE`.
         num_attributes: int >= 1, for labels that are that many attributes, such as the 40 of a face; or None.
         prior: a `zoo.priors.LatentPrior`, p(z) or, with the same `num_classes` or `num_attributes`, p(z|y); None for
             the standard normal.

@@ -46,6 +46,7 @@ class FactorVAE(HasCritic, VAE):
         >>> model.compile("adam", critic_optimizer=keras.optimizers.Adam(1e-4, beta_1=0.5))
     """
 
+    own_weights = ("gamma",)
     term_names = (*VAE.term_names, "total_correlation", "critic_loss")
     training_only = ("critic_loss",)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import keras
 from keras import ops
@@ -43,6 +43,7 @@ class HierarchicalVAE(TopDownVAE):
             (−max_log_var, max_log_var). A smaller bound prevents a prior with a small variance and a wrong mean from
             causing a KL that is large enough to disrupt training.
         seed: int or None, of the noise in training.
+        kl_weight: "auto" or None, as in `zoo.VAE`. `kl_balancing` must be False with "auto".
 
     Call arguments:
         x: float `[B,H,W,C]` in [0, 1].
@@ -77,11 +78,16 @@ class HierarchicalVAE(TopDownVAE):
         kl_balancing: bool = False,
         max_log_var: float = distributions.LOG_VAR_RANGE[1],
         seed: int | None = None,
+        kl_weight: Literal["auto"] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(encoder, decoder, likelihood, free_bits, seed, **kwargs)
+        super().__init__(encoder, decoder, likelihood, free_bits, seed, kl_weight, **kwargs)
         if not isinstance(decoder, networks.TopDown):
             checks.fail("decoder", "a zoo.networks.TopDown", decoder)
+        if kl_weight is not None and kl_balancing:
+            checks.fail(
+                "kl_balancing", "False with kl_weight='auto', as it acts only while the weight is below 1", True
+            )
         self.kl_balancing = bool(kl_balancing)
         self.max_log_var = checks.number("max_log_var", max_log_var, 0.0, open_low=True)
         self.kl_names = tuple(f"kl_{block.name}" for block in decoder.blocks)

@@ -42,6 +42,7 @@ class InfoVAE(VAE):
         >>> model = zoo.InfoVAE(encoder, decoder, alpha=0.5, lambda_=500.0)
     """
 
+    own_weights = ("alpha", "lambda_")
     term_names = (*VAE.term_names, "mmd")
 
     def __init__(

@@ -25,7 +25,7 @@ class IWAE(VAE):
     those of other models: at w = 1 the loss is below −elbo in the mean.
 
     Args:
-        encoder, decoder, likelihood, seed, prior: as in `zoo.VAE`.
+        encoder, decoder, likelihood, seed, prior, kl_weight: as in `zoo.VAE`.
         num_samples: int >= 1, K. With 1 the loss is that of a `zoo.VAE` whose KL is estimated from one sample.
         gradient: "standard", the gradient of the loss; or "dreg", the doubly reparameterised estimate of the encoder's
             gradient (Tucker et al. 2019, "Doubly Reparameterized Gradient Estimators for Monte Carlo Objectives"),

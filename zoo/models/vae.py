@@ -1,7 +1,7 @@
 """The variational autoencoder."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import keras
 from keras import ops
@@ -26,7 +26,7 @@ class VAE(HasPrior, ElboVAE):
         loss = −log p(x|z) + w · KL( q(z|x) ‖ p(z) ),   z ~ q(z|x),   elbo = log p(x|z) − KL
 
     (Kingma & Welling 2014, eq. (10), and appendix B for the KL.) `w` is `kl_weight`, 1 unless a callback such as
-    `zoo.callbacks.KLWarmup` changes it; `elbo` does not depend on it.
+    `zoo.callbacks.KLWarmup` or `zoo.callbacks.GECO` changes it; `elbo` does not depend on it.
 
     Args:
         encoder: layer from images `[B,H,W,C]` to `[B,2D]`, means, then log-variances; or to both as two outputs
@@ -42,6 +42,13 @@ class VAE(HasPrior, ElboVAE):
         prior: a `zoo.priors.LatentPrior`, p(z), trained with the model unless `prior.trainable` is False; None for
             `zoo.priors.StandardNormal`. `model.prior = prior` exchanges it later; call `compile` again after that. For
             a prior without a closed form of the KL, `kl` and `elbo` are estimates at the sampled z.
+        kl_weight: "auto" for a loss without a weight to tune, the −ELBO; or None. The rule depends on the likelihood:
+            Gaussian: w stays 1 and the scale σ is the one that maximises the likelihood, as a fixed σ would weigh the
+            KL by 2σ² against the squared error (Rybkin et al. 2021, section 3). `likelihood` is "gaussian", which
+            stands for `zoo.likelihoods.Gaussian("optimal")` here, or a `Gaussian` of scale "optimal" or "learned".
+            Bernoulli: w stays 1, as a probability of binary data has no scale that could be wrong.
+            With "auto", other likelihoods and callbacks that change w are refused. To meet a target of the
+            reconstruction or of the KL instead, leave it None and train with `zoo.callbacks.GECO`.
 
     Call arguments:
         x: float `[B,H,W,C]` within the likelihood's support: [0, 1], or the `range` of a `zoo.likelihoods.Gaussian`.
@@ -51,8 +58,8 @@ class VAE(HasPrior, ElboVAE):
         reconstructions, float32 `[B,H,W,C]` within the support.
 
     Raises:
-        ValueError: for arguments out of range; for an encoder whose output cannot be halved; for data of another
-            structure, type, shape or range.
+        ValueError: for arguments out of range, or that `kl_weight` rules out; for an encoder whose output cannot be
+            halved; for data of another structure, type, shape or range.
 
     Example:
         >>> encoder = zoo.networks.mlp_encoder((28, 28, 1), latent_dim=20)
@@ -72,9 +79,10 @@ class VAE(HasPrior, ElboVAE):
         free_bits: float = 0.0,
         seed: int | None = None,
         prior: LatentPrior | None = None,
+        kl_weight: Literal["auto"] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(encoder, decoder, likelihood, free_bits, seed, **kwargs)
+        super().__init__(encoder, decoder, likelihood, free_bits, seed, kl_weight, **kwargs)
         self._latent_dim: int | None = _latent_dim_of(encoder)
         self.prior_slot = PriorSlot()
         self.prior = prior

@@ -1,5 +1,6 @@
 """The plots of a run."""
 
+import math
 import pathlib
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ from matplotlib import pyplot as plt  # noqa: E402
 
 from zoo import data  # noqa: E402
 from zoo.applications import interpolate  # noqa: E402
+from zoo.evaluation import Point  # noqa: E402
 from zoo.runtime import files  # noqa: E402
 from zoo.runtime.types import ArrayLike, History, PathLike  # noqa: E402
 
@@ -63,6 +65,20 @@ def plot_curves(
     """Plots the columns `names` of a history, and those of validation, as `curves.png`; nothing if it is empty."""
     if history:
         _save(folder / "curves.png", _curves, history, names, unit)
+
+
+def plot_rate_distortion(path: PathLike, points: Sequence[Point], chosen: Point) -> None:
+    """Plots rate and distortion of `Point`s, a curve for each number of latents; and their active units.
+
+    `chosen` gets a circle.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
+    try:
+        _tradeoff(axes[0], axes[1], [point for point in points if math.isfinite(point.elbo)], chosen)
+        with files.replacing(path) as scratch:
+            figure.savefig(scratch, dpi=110)
+    finally:
+        plt.close(figure)
 
 
 def save_grid(path: PathLike, rows: ArrayLike, scale: int = 3) -> None:
@@ -165,6 +181,37 @@ def _codebook(axes, model, images, number=1000):
     axes.set_xlabel("codes, the most frequent first; dotted: all alike")
     axes.set_ylabel("share of use")
     axes.set_title(f"codebook use: {np.count_nonzero(counts)} of {number_codes} codes")
+
+
+def _tradeoff(curves, active, points, chosen):
+    for number in sorted({point.latents for point in points}):
+        of_number = sorted((point for point in points if point.latents == number), key=lambda point: point.beta)
+        (line,) = curves.plot(
+            [point.rate for point in of_number], [point.distortion for point in of_number], "o-", label=f"{number}"
+        )
+        units = [point.active_units for point in of_number]
+        active.plot([point.beta for point in of_number], units, "o-", color=line.get_color())
+    circle = {"s": 200, "facecolors": "none", "edgecolors": "black", "zorder": 3}
+    curves.scatter([chosen.rate], [chosen.distortion], label="recommended", **circle)
+    active.scatter([chosen.beta], [chosen.active_units], **circle)
+    most = max(point.latents for point in points)
+    for point in points:
+        if point.latents == most:
+            curves.annotate(f"β = {point.beta:g}", (point.rate, point.distortion), (6, 6), textcoords="offset points")
+    curves.set_xlabel("rate, KL(q(z|x) ‖ p(z)), nats")
+    curves.set_ylabel("distortion, −log p(x|z), nats")
+    curves.legend(title="latents")
+    curves.set_title("validation images")
+    betas = sorted({point.beta for point in points})
+    active.set_xscale("log")
+    active.set_xticks(betas, [f"{beta:g}" for beta in betas])
+    active.minorticks_off()
+    active.yaxis.get_major_locator().set_params(integer=True)
+    curves.margins(x=0.12)
+    active.set_xlabel("β")
+    active.set_ylabel("active units")
+    active.set_ylim(bottom=0)
+    active.set_title("latents with Var(E z) > 0.01")
 
 
 def _curves(axes, history, names, unit):

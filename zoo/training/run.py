@@ -10,7 +10,7 @@ import functools
 import os
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -74,7 +74,7 @@ def main(recipe: Recipe, argv: Sequence[str] | None = None) -> dict[str, Any] | 
             checkpoint of the training so far; 138 if another worker was lost, and all must be started again.
     """
     flags = parse(recipe, argv)
-    with _errors_as_statuses(recipe, flags.strategy):
+    with errors_as_statuses(recipe, flags.strategy):
         batch_sizes = {"--batch-size": flags.batch_size}
         if flags.prior:
             batch_sizes["--prior-batch-size"] = flags.prior.batch_size
@@ -87,7 +87,7 @@ def main(recipe: Recipe, argv: Sequence[str] | None = None) -> dict[str, Any] | 
 
 
 @contextlib.contextmanager
-def _errors_as_statuses(recipe, strategy_name):
+def errors_as_statuses(recipe: Recipe, strategy_name: str) -> Iterator[None]:
     """Ends the program with one line and an exit status for the errors that a user can remedy."""
     try:
         yield
@@ -118,7 +118,7 @@ def _is_full(error):
 
 
 @contextlib.contextmanager
-def _precision(name):
+def precision(name: str) -> Iterator[None]:
     """A context in which new models compute with the precision of a `--mixed-precision` flag."""
     before = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_dtype_policy(_POLICIES[name])
@@ -131,10 +131,10 @@ def _precision(name):
 def _run(recipe, flags, strategy, batch_sizes):
     chief = replicas.is_chief(strategy)
     keras.utils.set_random_seed(flags.seed)
-    with _precision(flags.mixed_precision):
+    with precision(flags.mixed_precision):
         image_shape = recipe.shape(flags.own)
         with strategy.scope():
-            model = _build(recipe, flags.own, image_shape, flags.seed)
+            model = build_model(recipe, flags.own, image_shape, flags.seed)
         if chief:
             files.sweep(flags.output)
         splits = load_splits(recipe, flags, image_shape)
@@ -157,7 +157,8 @@ def _run(recipe, flags, strategy, batch_sizes):
     return metrics
 
 
-def _build(recipe, own_flags, image_shape, seed):
+def build_model(recipe: Recipe, own_flags: object, image_shape: ImageShape, seed: int) -> keras.Model:
+    """The model of a recipe, not compiled; raises `UsageError` for flags that it refuses."""
     try:
         return recipe.build(own_flags, image_shape, seed)
     except ValueError as error:
