@@ -35,6 +35,9 @@ SIGNATURES = {
     "quantizers.FiniteScalarQuantizer": "levels=(8, 5, 5, 5)",
     "likelihoods.Gaussian": "scale=0.1, momentum=0.99",
     "likelihoods.DiscretizedLogisticMixture": "components=10, channels=3",
+    "likelihoods.GaussianColumns": "channels, minimum=0.01",
+    "likelihoods.Mixed": "likelihoods, channels, columns=None",
+    "likelihoods.Ordinal": "levels",
     "layers.Sampling": "seed=None",
     "networks.TopDown": "image_shape, scales=(4, 2), layers=2, latent_dim=8, width=64, hidden=64, activation='relu'",
     "priors.Transformer": (

@@ -40,7 +40,7 @@ class Entry:
 
     `label_size` is the number of attributes that a label has, and 0 where labels are classes. `closed_kl` says whether
     the KL is computed, so that it is never below 0, and not estimated at one sample. `modes` is how many different
-    samples there are at most at temperature 0.
+    samples there are at most at temperature 0. `flat` says whether the examples are rows of numbers, not images.
     """
 
     make: Callable
@@ -52,6 +52,7 @@ class Entry:
     label_size: int = 0
     closed_kl: bool = True
     modes: int = 1
+    flat: bool = False
 
 
 def _mlp(inputs=SHAPE, conditions=0, params=1):
@@ -177,6 +178,14 @@ def _one_scale():
     return _hierarchical(mixture, (4,), (6,), (1,), (2,), free_bits=0.125, name="other")
 
 
+def _rows():
+    parts = [zoo.likelihoods.Gaussian(0.3), zoo.likelihoods.Ordinal((5, 2, *[4] * 14)), zoo.likelihoods.Categorical()]
+    likelihood = zoo.likelihoods.Mixed(parts, channels=(24, 16, 24), columns={"kept": [1, 2]})
+    encoder = networks.mlp_encoder((64,), LATENTS, hidden=(16,))
+    decoder = networks.mlp_decoder((likelihood.params_size(64),), LATENTS, hidden=(16,))
+    return zoo.VAE(encoder, decoder, likelihood, free_bits=0.125, seed=3)
+
+
 ENTRIES = {
     "vae": Entry(_vae, {"free_bits": 0.25, "seed": 3, "name": "other"}, eight_bit=True),
     "own_networks": Entry(
@@ -281,13 +290,18 @@ ENTRIES = {
     "factor_vae": Entry(
         _factor_vae, {"gamma": 2.0, "free_bits": 0.125, "seed": 3, "critic.input_shape": (None, LATENTS)}
     ),
+    "rows": Entry(
+        _rows,
+        {"free_bits": 0.125, "seed": 3, "likelihood.channels": (24, 16, 24), "likelihood.columns": {"kept": [1, 2]}},
+        flat=True,
+    ),
 }
 
 
 # Each is another entry but for one part: what takes long is done with them in the slow tests.
 VARIANTS = (
     "vae_mixture", "cvae_flow", "hierarchical_vae_mixture", "vq_vae_gradient", "vq_vae_fsq", "vq_vae_residual",
-    "iwae", "beta_tc_vae", "info_vae", "factor_vae",
+    "iwae", "beta_tc_vae", "info_vae", "factor_vae", "rows",
 )  # fmt: skip
 
 
@@ -306,6 +320,11 @@ def images(number=32, seed=0):
     centre = np.stack([2 + 3 * (labels // 2), 2 + 3 * (labels % 2)], axis=-1) + draw.normal(0, 0.3, (number, 2))
     squared = (rows - centre[:, :1, None]) ** 2 + (columns - centre[:, 1:, None]) ** 2
     return (np.rint(255 * np.exp(-squared / 4)) / 255).astype(np.float32)[..., None], labels
+
+
+def data_of(entry, x):
+    """Images as the model of an entry takes them: themselves, or as rows `[N,64]`."""
+    return x.reshape(len(x), -1) if entry.flat else x
 
 
 def labels_of(entry, classes):
@@ -337,6 +356,8 @@ def train_spread(name, strategy, number):
     def batches(context, **kwargs):
         how = {"seed": 3, "dynamic": True, "labels": model.conditional}
         dataset = data.batches(split, 8, context=context, **how, **kwargs)
+        if ENTRIES[name].flat:
+            return dataset.map(lambda x: tf.reshape(x, (-1, 64)))
         if not ENTRIES[name].label_size:
             return dataset
         return dataset.map(lambda x, classes: (x, tf.cast(tf.stack([classes // 2, classes % 2], axis=1), tf.float32)))

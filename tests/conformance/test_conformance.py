@@ -33,6 +33,7 @@ def make(name, **compile_kwargs):
 def inputs(name, number=32, seed=0):
     x, classes = conformance.images(number, seed)
     entry = conformance.ENTRIES[name]
+    x = conformance.data_of(entry, x)
     return (x, conformance.labels_of(entry, classes)) if entry.conditional else (x,)
 
 
@@ -177,6 +178,18 @@ def test_a_sample_depends_on_its_own_seed_alone(name):
     turned = model.sample(6, seed=seeds[::-1].copy(), **keywords(name, labels[::-1].copy())).numpy()
     np.testing.assert_allclose(turned[::-1], samples, atol=1e-6)
     assert np.abs(samples[0] - samples[4]).max() > 1e-3  # the labels are the same
+
+
+@pytest.mark.parametrize("name", conformance.params(SAMPLERS))
+def test_observed_data_have_the_noise_of_their_own_seed(name):
+    model = trained(name)
+    labels = keywords(name, np.arange(4) % 4)
+    seeds = zoo.random.row_seeds(11, 4).numpy()
+    observed = model.sample(4, seed=11, observe=True, **labels).numpy()
+    one = model.sample(1, seed=seeds[2:3], observe=True, **{key: value[2:3] for key, value in labels.items()}).numpy()
+    # Rounding decides on few values that lie at a threshold.
+    assert observed.shape == (4, *model.image_shape) and np.mean(np.abs(one[0] - observed[2]) > 1e-5) < 0.02
+    assert np.abs(observed - model.sample(4, seed=11, **labels)).max() > 1e-3
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

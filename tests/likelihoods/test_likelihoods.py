@@ -223,7 +223,7 @@ def test_get_knows_names_objects_and_configs(name):
     assert type(likelihoods.get(keras.saving.serialize_keras_object(layer))) is LIKELIHOODS[name]
 
 
-@pytest.mark.parametrize("identifier", ["poisson", None, 3])
+@pytest.mark.parametrize("identifier", ["student", None, 3])
 def test_get_refuses_what_is_no_likelihood(identifier):
     with pytest.raises(
         ValueError, match=r"Expected `likelihood` to be a zoo.likelihoods.Likelihood or one of \['bernoulli'"

@@ -13,6 +13,7 @@ from zoo.applications.imputation import impute, impute_interval, impute_with_res
 from zoo.applications.interpolation import between, interpolate
 from zoo.applications.pictures import grid, save_animation, save_image, save_images
 from zoo.applications.style_transfer import mix_levels, num_levels, relabel, vary_levels
+from zoo.applications.tables import TableModel
 from zoo.applications.traversal import Traversal, traverse
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ __all__ = [
     "FeatureExtractor",
     "LatentStatistics",
     "Map",
+    "TableModel",
     "Traversal",
     "add_attribute",
     "add_noise",

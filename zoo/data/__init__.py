@@ -1,4 +1,4 @@
-"""Images by dataset name, from a folder, or as arrays, and batches of them for training."""
+"""Images by dataset name, from a folder, or as arrays, and batches of them for training; and tables."""
 
 from zoo.data.batches import batches, code_batches, steps_per_epoch
 from zoo.data.errors import DataError
@@ -7,6 +7,7 @@ from zoo.data.pictures import load_folder
 from zoo.data.sources import SAMPLES, SOURCES, Source, image_shape, load
 from zoo.data.splits import Images, Splits, binarize, cut, pixel_variance, validation_size
 from zoo.data.sprites import Sprites
+from zoo.data.tables import Schema, Table
 
 __all__ = [
     "SAMPLES",
@@ -14,9 +15,11 @@ __all__ = [
     "DataError",
     "FactorImages",
     "Images",
+    "Schema",
     "Source",
     "Splits",
     "Sprites",
+    "Table",
     "batches",
     "binarize",
     "code_batches",

@@ -1,5 +1,6 @@
 """Exports a model: writes it to a temporary place, checks it, and moves it into place."""
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping
@@ -8,9 +9,9 @@ from typing import Literal
 import keras
 
 import zoo
-from zoo.export import flatbuffer, golden, litert, onnx, parity, runtimes, saved_model
+from zoo.export import flatbuffer, golden, litert, onnx, parity, runtimes, saved_model, signatures
 from zoo.runtime import checks, cores, files, startup
-from zoo.runtime.types import ArrayLike, PathLike
+from zoo.runtime.types import ArrayLike, Cases, PathLike
 
 FORMATS = ("tf_saved_model", "litert", "onnx")
 # Endings that a folder must not have, and the expected path instead.
@@ -34,6 +35,9 @@ def export(
     images: ArrayLike | None = None,
     labels: ArrayLike | None = None,
     metadata: Mapping[str, object] | None = None,
+    observe: bool = False,
+    more: Mapping[str, signatures.Signature] | None = None,
+    more_cases: Cases | None = None,
 ) -> pathlib.Path:
     """Writes a model with all its signatures, including sampling; `zoo.export.signatures` lists them.
 
@@ -59,6 +63,10 @@ def export(
             attributes between 0 and 1.
         metadata: dict with any of `name`, `version`, `description`, `author`, `license`, `training_data`, written into
             TFLite and ONNX files. Other keys are kept too, if JSON can hold their values.
+        observe: bool, whether the export has the signature `sample_observed` too, which samples data from p(x|z) with
+            its noise; `sample` gives means.
+        more: dict of further `zoo.export.signatures.Signature`s by name, for a SavedModel only.
+        more_cases: dict of the inputs that check them, by name.
 
     Returns:
         path of the version folder, the file, or the folder of ONNX files.
@@ -92,8 +100,11 @@ def export(
     parity.require_finite(model)
     writer = _WRITERS[format]
     model = runtimes.in_float32(model)
-    reference = runtimes.Keras(model)
-    cases = parity.cases(model, reference, images, labels)
+    if more and format != "tf_saved_model":
+        checks.fail("more", "left out, as only a SavedModel takes further signatures", list(more))
+    kind = _Kind(bool(observe), more or {})
+    cases = parity.cases(model, runtimes.Keras(model, kind.observe), images, labels)
+    reference = runtimes.Keras(model, kind.observe, kind.more)
     metadata = {"name": model.name, "model": type(model).__name__, **_ranges(model), **(metadata or {})}
     metadata["producer"] = f"vae-zoo {zoo.__version__}"
     try:
@@ -101,7 +112,15 @@ def export(
     except (TypeError, ValueError) as error:
         raise ValueError(f"Expected `metadata` to be a dict that JSON can hold. Received: {error}") from error
     with startup.quiet():
-        return writer(model, path, reference, cases, metadata, quantization, batch_size)
+        return writer(model, path, reference, {**cases, **(more_cases or {})}, metadata, kind, quantization, batch_size)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+    """The signatures beyond those of every export."""
+
+    observe: bool
+    more: Mapping[str, signatures.Signature]
 
 
 def _format(path, format):
@@ -118,27 +137,28 @@ def _format(path, format):
     return format
 
 
-def _write_saved_model(model, path, reference, cases, metadata, quantization, batch_size):
+def _write_saved_model(model, path, reference, cases, metadata, kind, quantization, batch_size):
     saved_model.check_free(path)
     folder = path.parent if saved_model.is_version(path) else path
     with files.scratch_folder(folder) as scratch:
-        saved_model.write(model, scratch)
+        saved_model.write(model, scratch, observe=kind.observe, more=kind.more)
         requests = {name: {key: value[:1] for key, value in case.items()} for name, case in cases.items()}
         saved_model.write_warmup(scratch, metadata["name"], requests)
         written = runtimes.SavedModel(scratch)
         report = {"metadata": metadata, "parity": parity.require(reference, written, cases)}
         files.write_json(scratch / "assets.extra" / "export.json", report)
-        files.write_json(scratch / "assets.extra" / "golden.json", golden.vectors(reference, cases), indent=None)
+        numbers = {name: case for name, case in cases.items() if name not in kind.more}
+        files.write_json(scratch / "assets.extra" / "golden.json", golden.vectors(reference, numbers), indent=None)
         return saved_model.place(scratch, path)
 
 
-def _write_litert(model, path, reference, cases, metadata, quantization, batch_size):
+def _write_litert(model, path, reference, cases, metadata, kind, quantization, batch_size):
     if path.is_dir():
         checks.fail("path", "a file, not a folder", str(path))
     metadata = {"version": "1", "quantization": quantization, "batch_size": batch_size, **metadata}
     with files.scratch_folder(path.parent) as scratch:
         written = scratch / path.name
-        written.write_bytes(litert.convert(model, quantization, batch_size, metadata))
+        written.write_bytes(litert.convert(model, quantization, batch_size, metadata, kind.observe))
         runtime = runtimes.LiteRT(written)
         report: dict[str, object] = {"metadata": flatbuffer.read_metadata(written)}
         if quantization is None:
@@ -155,10 +175,10 @@ def _write_litert(model, path, reference, cases, metadata, quantization, batch_s
     return path
 
 
-def _write_onnx(model, path, reference, cases, metadata, quantization, batch_size):
+def _write_onnx(model, path, reference, cases, metadata, kind, quantization, batch_size):
     onnx.check_free(path)
     with files.scratch_folder(path.parent) as scratch:
-        onnx.write(model, scratch, metadata)
+        onnx.write(model, scratch, metadata, kind.observe)
         report = {"metadata": metadata, "parity": parity.require(reference, runtimes.ONNX(scratch), cases)}
         files.write_json(scratch / onnx.REPORT, report)
         files.write_json(scratch / onnx.GOLDEN, onnx.name_outputs(golden.vectors(reference, cases)), indent=None)
@@ -171,7 +191,7 @@ _WRITERS = {"tf_saved_model": _write_saved_model, "litert": _write_litert, "onnx
 def _ranges(model):
     """The ranges of input values that their dtypes do not imply."""
     support = model.likelihood.support
-    ranges = {} if support is None else {"value_range": {"image": list(support)}}
+    ranges = {} if support is None else {"value_range": {signatures.data_name(model): list(support)}}
     source = model.label_source()
     for name in ("num_classes", "num_attributes"):
         if source is not None and getattr(source, name) is not None:

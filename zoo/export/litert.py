@@ -19,6 +19,7 @@ def convert(
     quantization: Literal["float16", "int8"] | None = None,
     batch_size: int = 1,
     metadata: Mapping[str, object] | None = None,
+    observe: bool = False,
 ) -> bytes:
     """The model's signatures as the bytes of a TFLite file.
 
@@ -31,12 +32,13 @@ def convert(
         quantization: None, "float16" or "int8", of the weights.
         batch_size: int >= 1, of every signature.
         metadata: dict, as `flatbuffer.add_metadata` takes it.
+        observe: bool, whether `sample_observed` is among the signatures.
 
     Raises:
         ValueError: if an operator has no builtin form; the message names the operator and its layer.
     """
     with tempfile.TemporaryDirectory() as folder:
-        names = saved_model.write(model, folder, batch_size)
+        names = saved_model.write(model, folder, batch_size, observe)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=names)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         if quantization is not None:

@@ -20,7 +20,8 @@ from zoo.runtime.types import PathLike
 
 OPSET = 18  # the first with the bitwise operators of `zoo.random`, and the newest that tf2onnx writes
 REPORT, GOLDEN = "export.json", "golden.json"
-_OWN = {"reconstruct.onnx", "encode.onnx", "decode.onnx", "sample.onnx", "log_prob.onnx", REPORT, GOLDEN}
+_NAMES = ("reconstruct", "encode", "decode", "sample", "log_prob", signatures.OBSERVED)
+_OWN = {*(f"{name}.onnx" for name in _NAMES), REPORT, GOLDEN}
 _STANDARD = ("name", "description", "version", "author", "license")
 METADATA = "vae_zoo"
 
@@ -40,7 +41,9 @@ def is_exported(folder: pathlib.Path) -> bool:
     return (folder / "decode.onnx").is_file()
 
 
-def write(model: keras.Model, folder: PathLike, metadata: Mapping[str, object] | None = None) -> None:
+def write(
+    model: keras.Model, folder: PathLike, metadata: Mapping[str, object] | None = None, observe: bool = False
+) -> None:
     """Writes each signature of a model to a file of its own in `folder`, for any batch.
 
     Args:
@@ -48,11 +51,12 @@ def write(model: keras.Model, folder: PathLike, metadata: Mapping[str, object] |
         folder: path, of a folder that exists.
         metadata: dict, stored in each file's properties: the entries that model viewers show separately, and all of
             them as JSON under the name "vae_zoo".
+        observe: bool, whether `sample_observed` is among the signatures.
 
     Raises:
         ValueError: if an operator has no form in ONNX; the message names it and its place in the model.
     """
-    for name, signature in signatures.of(model).items():
+    for name, signature in signatures.of(model, observe=observe).items():
         file = _convert(name, signature)
         _add_metadata(file, name, metadata or {})
         pathlib.Path(folder, f"{name}.onnx").write_bytes(file.SerializeToString())

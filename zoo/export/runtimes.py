@@ -1,6 +1,7 @@
 """The runtimes of the comparison. Each runs a signature on arrays of any number of rows."""
 
 import pathlib
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 import keras
@@ -17,6 +18,10 @@ class Runtime(Protocol):
 
     name: str
 
+    @property
+    def names(self) -> Collection[str]:
+        """The names of the signatures."""
+
     def run(self, signature: str, **inputs: np.ndarray) -> Arrays: ...
 
 
@@ -25,8 +30,17 @@ class Keras:
 
     name = "Keras"
 
-    def __init__(self, model: keras.Model) -> None:
-        self.signatures = signatures.of(model)
+    def __init__(
+        self,
+        model: keras.Model,
+        observe: bool = False,
+        more: Mapping[str, signatures.Signature] | None = None,
+    ) -> None:
+        self.signatures = {**signatures.of(model, observe=observe), **(more or {})}
+
+    @property
+    def names(self) -> Collection[str]:
+        return self.signatures.keys()
 
     def run(self, signature: str, **inputs: np.ndarray) -> Arrays:
         outputs = self.signatures[signature].call(**{name: tf.constant(value) for name, value in inputs.items()})
@@ -40,6 +54,10 @@ class SavedModel:
 
     def __init__(self, folder: PathLike) -> None:
         self.loaded = tf.saved_model.load(str(folder))
+
+    @property
+    def names(self) -> Collection[str]:
+        return self.loaded.signatures.keys()
 
     def run(self, signature: str, **inputs: np.ndarray) -> Arrays:
         inputs = {name: tf.constant(value) for name, value in inputs.items()}
@@ -55,6 +73,10 @@ class LiteRT:
         from ai_edge_litert.interpreter import Interpreter  # imported here, as `import zoo` does not need it
 
         self.interpreter = Interpreter(model_path=str(path), num_threads=1)
+
+    @property
+    def names(self) -> Collection[str]:
+        return self.interpreter.get_signature_list().keys()
 
     def run(self, signature: str, **inputs: np.ndarray) -> Arrays:
         runner = self.interpreter.get_signature_runner(signature)
@@ -84,6 +106,10 @@ class ONNX:
             path.stem: onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
             for path in sorted(folder.glob("*.onnx"))
         }
+
+    @property
+    def names(self) -> Collection[str]:
+        return self.sessions.keys()
 
     def run(self, signature: str, **inputs: np.ndarray) -> Arrays:
         session = self.sessions[signature]

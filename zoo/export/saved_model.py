@@ -3,6 +3,7 @@
 import errno
 import os
 import pathlib
+from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
@@ -12,13 +13,20 @@ from zoo.runtime import checks
 from zoo.runtime.types import Cases, PathLike
 
 
-def write(model: keras.Model, folder: PathLike, batch_size: int | None = None) -> list[str]:
-    """Writes the model's signatures to `folder`, without Keras objects: TensorFlow alone can load it.
+def write(
+    model: keras.Model,
+    folder: PathLike,
+    batch_size: int | None = None,
+    observe: bool = False,
+    more: Mapping[str, signatures.Signature] | None = None,
+) -> list[str]:
+    """Writes the model's signatures, and `more`, to `folder`, without Keras objects: TensorFlow alone can load it.
 
     Returns:
         list of str, the names of the signatures without the aliases.
     """
-    traced = {name: signature.trace() for name, signature in signatures.of(model, batch_size).items()}
+    found = {**signatures.of(model, batch_size, observe), **(more or {})}
+    traced = {name: signature.trace() for name, signature in found.items()}
     module = tf.Module()
     # Only the weights that the signatures read: no optimizer, no metrics, no moving averages of a codebook.
     module.weights = list({id(weight): weight for call in traced.values() for weight in call.variables}.values())

@@ -10,7 +10,11 @@
 
 If the model, or the prior of a VQ-VAE, is conditional, they also take `labels`: i32 `[B]` classes or f32 `[B,d]`
 attributes. The latents of a hierarchical VAE are concatenated to one row, top layer first. A VQ-VAE without a prior has
-neither `sample` nor `log_prob`.
+neither `sample` nor `log_prob`. For data that is not an image (of a rank other than 3) the tensor `image` is called
+`x`.
+
+An export with `observe=True` has one more, `sample_observed`: the inputs of `sample`, and `image`, sampled from p(x|z)
+with its noise at the same z. The outputs of `sample` are means.
 """
 
 import dataclasses
@@ -22,6 +26,7 @@ import tensorflow as tf
 from zoo.runtime.types import Tensors
 
 ALIASES = {"serving_default": "reconstruct"}
+OBSERVED = "sample_observed"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,12 +52,18 @@ class Signature:
         return tf.function(call, autograph=False).get_concrete_function(**self.inputs)
 
 
-def of(model: keras.Model, batch_size: int | None = None) -> dict[str, Signature]:
+def data_name(model: keras.Model) -> str:
+    """The name of the tensor of data: "image", or "x" for data of a rank other than that of images."""
+    return "image" if len(model.image_shape) == 3 else "x"
+
+
+def of(model: keras.Model, batch_size: int | None = None, observe: bool = False) -> dict[str, Signature]:
     """The signatures of a built model, by name.
 
     Args:
         model: a model of the zoo.
         batch_size: int >= 1, or None for any.
+        observe: bool, whether `sample_observed` is among them.
 
     Raises:
         ValueError: if the model has not been built, or takes images of any size.
@@ -61,32 +72,36 @@ def of(model: keras.Model, batch_size: int | None = None) -> dict[str, Signature
     def spec(name, dtype, shape=()):
         return tf.TensorSpec((batch_size, *shape), dtype, name)
 
-    image, seed = spec("image", "float32", model.image_shape), spec("seed", "int32")
+    data = data_name(model)
+    image, seed = spec(data, "float32", model.image_shape), spec("seed", "int32")
     temperature = spec("temperature", "float32")
 
     def signature(call, *inputs, label_source=model if model.conditional else None):
         inputs = inputs if label_source is None else (*inputs, spec("labels", *label_source.label_spec))
         return Signature(call, {spec.name: spec for spec in inputs})
 
-    def reconstruct(image, labels=None):
-        return {"image": model.reconstruct(image, labels)}
+    def reconstruct(labels=None, **given):
+        return {data: model.reconstruct(given[data], labels)}
 
-    def encode(image, labels=None):
-        return model.flat_posterior(image, labels)
+    def encode(labels=None, **given):
+        return model.flat_posterior(given[data], labels)
 
     encoding = signature(encode, image)
     latents = _latents(encoding)
 
     def decode(labels=None, **latents):
         (latents,) = latents.values()
-        return {"image": model.decode(model.unflatten(latents), labels)}
+        return {data: model.decode(model.unflatten(latents), labels)}
 
     def sample(seed, temperature, labels=None):
         images, drawn = model.generate(seed, temperature, labels)
-        return {"image": images, latents.name: model.flatten(drawn)}
+        return {data: images, latents.name: model.flatten(drawn)}
 
-    def log_prob(image, seed, labels=None):
-        return {"log_prob": model.log_prob(image, 1, seed, labels)}
+    def sample_observed(seed, temperature, labels=None):
+        return {data: model.generate(seed, temperature, labels, observe=True)[0]}
+
+    def log_prob(seed, labels=None, **given):
+        return {"log_prob": model.log_prob(given[data], 1, seed, labels)}
 
     found = {
         "reconstruct": signature(reconstruct, image),
@@ -96,6 +111,8 @@ def of(model: keras.Model, batch_size: int | None = None) -> dict[str, Signature
     if model.can_sample:
         found["sample"] = signature(sample, seed, temperature, label_source=model.label_source())
         found["log_prob"] = signature(log_prob, image, seed, label_source=model.label_source())
+        if observe:
+            found[OBSERVED] = signature(sample_observed, seed, temperature, label_source=model.label_source())
     return found
 
 

@@ -6,18 +6,39 @@ from keras import saving
 
 from zoo.likelihoods._base import Likelihood, require
 from zoo.likelihoods.bernoulli import Bernoulli
+from zoo.likelihoods.categorical import Categorical
+from zoo.likelihoods.columns import GaussianColumns, Ordinal
+from zoo.likelihoods.counts import NegativeBinomial, Poisson
 from zoo.likelihoods.discretized_logistic import DiscretizedLogistic, DiscretizedLogisticMixture
 from zoo.likelihoods.gaussian import Gaussian
 from zoo.likelihoods.masked import Masked
+from zoo.likelihoods.mixed import Mixed
 from zoo.runtime import checks
 
-__all__ = ["Bernoulli", "DiscretizedLogistic", "DiscretizedLogisticMixture", "Gaussian", "Likelihood", "Masked", "get"]
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "DiscretizedLogistic",
+    "DiscretizedLogisticMixture",
+    "Gaussian",
+    "GaussianColumns",
+    "Likelihood",
+    "Masked",
+    "Mixed",
+    "NegativeBinomial",
+    "Ordinal",
+    "Poisson",
+    "get",
+]
 
 _BY_NAME = {
     "bernoulli": Bernoulli,
     "gaussian": Gaussian,
     "discretized_logistic": DiscretizedLogistic,
     "discretized_logistic_mixture": DiscretizedLogisticMixture,
+    "categorical": Categorical,
+    "poisson": Poisson,
+    "negative_binomial": NegativeBinomial,
 }
 
 

@@ -62,7 +62,7 @@ class Likelihood(layers.Layer):
 
     def sample(self, params: Tensor, seeds: Tensor) -> Tensor:
         """Samples data from p(x|z), noise included: float32 `[B,H,W,C]`; `seeds` int32 `[B]`, one for each example."""
-        raise NotImplementedError
+        raise NotImplementedError(f"Expected a likelihood that defines `sample`. Received: {type(self).__name__}")
 
     def check_params(self, data_shape: Sequence[int | None], params_shape: Sequence[int | None]) -> None:
         """Raises ValueError unless a decoder's output fits the data. Other shapes could broadcast silently.

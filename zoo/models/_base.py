@@ -17,6 +17,7 @@ from zoo.runtime.types import ArrayLike, Batches, Config, Labels, PathLike, Seed
 
 # The posterior in the model's own form, from which `log_weights` samples.
 Posterior: TypeAlias = Any
+_OBSERVED = 0x0B5E  # the stream of the noise of p(x|z); the latents take the streams of small numbers
 
 
 class Proposal(NamedTuple):
@@ -64,6 +65,10 @@ class BaseVAE(DataVAE):
 
     def decode(self, z: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:
         """The mean images of latents: float32 `[B,H,W,C]` in [0, 1]."""
+        raise NotImplementedError
+
+    def decoded(self, z: Tensor, labels: Labels = None) -> Tensor:
+        """The parameters of p(x|z): latents as `latents` samples them to float32 `[B,H,W,params_size]`."""
         raise NotImplementedError
 
     def reconstruct(self, x: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:
@@ -127,8 +132,9 @@ class BaseVAE(DataVAE):
         temperature: float = 1.0,
         labels: Labels = None,
         batch_size: int | None = None,
+        observe: bool = False,
     ) -> Tensor:
-        """Samples images from the prior: the mean of p(x|z) for z ~ p(z).
+        """Samples images from the prior: the mean of p(x|z) for z ~ p(z), or with `observe` x ~ p(x|z).
 
         Args:
             num_samples: int >= 1.
@@ -137,6 +143,8 @@ class BaseVAE(DataVAE):
             temperature: float >= 0, multiplies the prior's standard deviation; 0 is its mean.
             labels: int32 `[num_samples]`, for a conditional model.
             batch_size: int >= 1, images at once; None for a number that suits their size.
+            observe: bool, whether to sample data from p(x|z), with its noise. z is the same either way, and
+                `temperature` does not change the noise.
 
         Returns:
             float32 `[num_samples,H,W,C]` in [0, 1]. A row depends on its own seed alone.
@@ -144,15 +152,30 @@ class BaseVAE(DataVAE):
         Raises:
             ValueError: for an argument of another kind, shape or range.
         """
-        return self.generate(*self._rows(num_samples, seed, temperature), labels, batch_size=batch_size)[0]
+        rows = self._rows(num_samples, seed, temperature)
+        return self.generate(*rows, labels, batch_size=batch_size, observe=bool(observe))[0]
 
     @batched
     def generate(
-        self, seeds: Tensor, temperature: Tensor, labels: Labels = None, batch_size: int | None = None
+        self,
+        seeds: Tensor,
+        temperature: Tensor,
+        labels: Labels = None,
+        batch_size: int | None = None,
+        observe: bool = False,
     ) -> tuple[Tensor, Tensor | Sequence[Tensor]]:
         """Computes `sample`: seeds int32 and temperature float32 `[B]` to images `[B,H,W,C]` and their latents."""
         z = self.latents(seeds, temperature, labels)
-        return self.decode(z, labels), z
+        return self.data_of(self.decoded(z, labels), seeds, observe), z
+
+    def data_of(self, params: Tensor, seeds: Tensor, observe: bool = False) -> Tensor:
+        """The mean of p(x|z), or with `observe` a sample of it: parameters `[B,…]` and seeds int32 `[B]` to data.
+
+        The noise has a stream of its own, independent of the latents that come from the same seeds.
+        """
+        if not observe:
+            return self.likelihood.mean(params)
+        return self.likelihood.sample(params, random.fold_in(seeds, _OBSERVED))
 
     @property
     def embedding_dim(self) -> int:

@@ -183,6 +183,7 @@ class HierarchicalVAE(TopDownVAE):
         labels: Labels = None,
         given: Sequence[ArrayLike] = (),
         batch_size: int | None = None,
+        observe: bool = False,
     ) -> Tensor:
         """As `zoo.VAE.sample`; `temperature` multiplies the standard deviation of every layer's prior.
 
@@ -192,7 +193,7 @@ class HierarchicalVAE(TopDownVAE):
         """
         seeds, temperatures = self._rows(num_samples, seed, temperature)
         given = self._check_latents("given", given, num_samples)
-        return self.generate(seeds, temperatures, labels, given, batch_size=batch_size)[0]
+        return self.generate(seeds, temperatures, labels, given, batch_size=batch_size, observe=bool(observe))[0]
 
     @batched
     def generate(  # type: ignore[override]  # as in `sample`
@@ -202,6 +203,7 @@ class HierarchicalVAE(TopDownVAE):
         labels: Labels = None,
         given: Sequence[Tensor] = (),
         batch_size: int | None = None,
+        observe: bool = False,
     ) -> tuple[Tensor, list[Tensor]]:
         self._check_labels(labels, None)
         temperature = ops.reshape(temperature, (-1, 1, 1, 1))
@@ -213,7 +215,7 @@ class HierarchicalVAE(TopDownVAE):
             return next(above, distributions.reparameterize(mean, log_var, temperature * noise))
 
         params, latents = self.top_down(choose, batch_size=ops.shape(seeds)[0])
-        return self.likelihood.mean(params), latents
+        return self.data_of(params, seeds, observe), latents
 
     @sub_batched
     def posterior(self, x: Tensor, labels: Tensor | None = None, training: bool = False) -> Features:

@@ -182,8 +182,11 @@ class VAE(HasPrior, ElboVAE):
     @batched
     def decode(self, z: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:
         """The mean of p(x|z): latents float `[B,D]` to images float32 `[B,H,W,C]` in [0, 1]."""
+        return self.likelihood.mean(self.decoded(z, labels))
+
+    def decoded(self, z: Tensor, labels: Labels = None) -> Tensor:
         z, labels = self._inputs(z, labels, name="z")
-        return self.likelihood.mean(self.likelihood_params(self.decoder_inputs(z, labels)))
+        return self.likelihood_params(self.decoder_inputs(z, labels))
 
     @batched
     def reconstruct(self, x: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:

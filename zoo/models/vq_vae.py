@@ -132,9 +132,13 @@ class VQVAE(HasCodePrior, BaseVAE):
         Raises:
             ValueError: if `codes` are not integers.
         """
+        return self.likelihood.mean(self.decoded(codes, labels))
+
+    def decoded(self, z: Tensor, labels: Labels = None) -> Tensor:
+        """The parameters of p(x|codes)."""
         self._check_labels(labels, None)
-        codes = ops.convert_to_tensor(self._check_data("codes", codes))
-        return self.likelihood.mean(self.likelihood_params(self.quantizer.lookup(codes)))
+        codes = ops.convert_to_tensor(self._check_data("codes", z))
+        return self.likelihood_params(self.quantizer.lookup(codes))
 
     @batched
     def reconstruct(self, x: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:
@@ -176,6 +180,7 @@ class VQVAE(HasCodePrior, BaseVAE):
         labels: Labels = None,
         top_k: int | None = None,
         batch_size: int | None = None,
+        observe: bool = False,
     ) -> Tensor:
         """Samples images by codes from the prior: the mean of p(x|codes) for codes ~ p(codes).
 
@@ -184,7 +189,7 @@ class VQVAE(HasCodePrior, BaseVAE):
             temperature: float >= 0, divides the prior's logits; 0 takes the likeliest code at each place.
             labels: int32 `[num_samples]`, if the prior is conditional.
             top_k: int from 1 to K: the prior samples only the k likeliest codes of a place; or None.
-            batch_size: as in `zoo.VAE.sample`.
+            batch_size, observe: as in `zoo.VAE.sample`.
 
         Returns:
             float32 `[num_samples,H,W,C]` in [0, 1]. A row depends on its own seed, and label, alone.
@@ -195,7 +200,7 @@ class VQVAE(HasCodePrior, BaseVAE):
         """
         rows = self._rows(num_samples, seed, temperature)
         self._require_prior().check_top_k(top_k)
-        return self.generate(*rows, labels, top_k=top_k, batch_size=batch_size)[0]
+        return self.generate(*rows, labels, top_k=top_k, batch_size=batch_size, observe=bool(observe))[0]
 
     @batched
     def generate(  # type: ignore[override]  # the labels are the prior's
@@ -205,9 +210,10 @@ class VQVAE(HasCodePrior, BaseVAE):
         prior_labels: Labels = None,
         top_k: int | None = None,
         batch_size: int | None = None,
+        observe: bool = False,
     ) -> tuple[Tensor, Tensor]:
         codes = self._require_prior().draw(seeds, temperature, prior_labels, top_k=top_k)
-        return self.decode(codes), codes
+        return self.data_of(self.decoded(codes), seeds, observe), codes
 
     def log_prob(
         self,

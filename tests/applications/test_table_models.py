@@ -1,0 +1,170 @@
+"""A VAE of rows: columns by name in every method, in files and in the SavedModel."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+from zoo import data
+from zoo.applications import TableModel
+from zoo.export import runtimes
+
+
+def people(number=240, seed=0, missing=0.0):
+    """The height follows the group, the size the height; "od ds" is a whole number of many values."""
+    draw = np.random.default_rng(seed)
+    group = draw.integers(0, 2, number)
+    height = np.where(group == 0, -5.0, 5.0) + draw.normal(size=number)
+    size = np.array(["S", "M", "L"])[np.digitize(height, (-5.0, 5.0))]
+    count = np.round(100 + 10 * height + draw.normal(size=number))
+    columns = {"class": np.array(["one", "two"])[group], "height": height, "size": size, "od ds": count}
+    if missing:
+        for name, values in columns.items():
+            nothing = "" if values.dtype.kind == "U" else np.nan
+            columns[name] = np.where(draw.uniform(size=number) < missing, nothing, values)
+    return data.Table(columns)
+
+
+def build(table, masked):
+    keras.utils.set_random_seed(0)
+    schema = data.Schema.of(table, levels={"size": ["S", "M", "L"]})
+    rows = TableModel.build(schema, latent_dim=2, hidden=(32,), masked=masked, seed=0)
+    rows.fit(table, epochs=120, batch_size=32, learning_rate=1e-2, hide=0.2 if masked else 0.0)
+    return rows
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return build(people(), masked=False)
+
+
+@pytest.fixture(scope="module")
+def masked():
+    return build(people(missing=0.1), masked=True)
+
+
+def test_sampled_rows_have_the_columns_and_their_dependence(whole):
+    rows = whole.sample(400, seed=1)
+    assert rows.names == people().names and len(rows) == 400
+    assert set(rows["class"]) == {"one", "two"} and set(rows["size"]) <= {"S", "M", "L"}
+    np.testing.assert_array_equal(rows["od ds"], np.round(rows["od ds"]))
+    two = rows["class"] == "two"
+    assert rows["height"][two].mean() > 2.0 and rows["height"][~two].mean() < -2.0
+    for name in rows:
+        np.testing.assert_array_equal(whole.sample(400, seed=1)[name], rows[name])
+    assert not np.array_equal(whole.sample(400, seed=2)["height"], rows["height"])
+
+
+def test_given_columns_are_kept_and_move_the_others(whole):
+    rows = whole.sample(60, seed=1, given={"class": "two"}, candidates=64)
+    assert set(rows["class"]) == {"two"} and np.mean(rows["height"] > 0) > 0.9
+    by_row = np.where(np.arange(40) % 2, 5.0, -5.0)
+    rows = whole.sample(40, seed=1, given={"height": by_row}, candidates=64)
+    np.testing.assert_array_equal(rows["height"], by_row)
+    assert np.mean((rows["class"] == "two") == (by_row > 0)) > 0.9
+    first = whole.sample(3, seed=1, given={"class": "two"}, candidates=64)
+    np.testing.assert_allclose(
+        first["height"], whole.sample(60, seed=1, given={"class": "two"}, candidates=64)["height"][:3], rtol=1e-4
+    )
+
+
+def test_unknown_columns_and_categories_are_refused(whole):
+    with pytest.raises(ValueError, match="Expected `given` to be one of .* Received: given='weight'"):
+        whole.sample(2, given={"weight": 3.0})
+    with pytest.raises(
+        ValueError, match=r"Expected `given\['class'\]` to be a value of the training rows. Received: .*'three'"
+    ):
+        whole.sample(2, given={"class": "three"})
+    with pytest.raises(ValueError, match="Expected `candidates` to be an integer >= 1"):
+        whole.sample(2, given={"class": "two"}, candidates=0)
+
+
+def test_unusual_rows_have_the_highest_scores(whole):
+    table = people(50, seed=3)
+    odd = data.Table({"class": ["one"], "height": [5.0], "size": ["L"], "od ds": [50.0]})
+    assert whole.score(odd, num_samples=16)[0] > whole.score(table, num_samples=16).max()
+    np.testing.assert_allclose(
+        whole.score(table, num_samples=16)[7:9], whole.score(table.take(slice(7, 9)), num_samples=16), rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("draw", (False, True))
+def test_missing_cells_are_filled_in_and_known_ones_kept(masked, draw):
+    truth = people(60, seed=5)
+    table = data.Table({name: values.copy() for name, values in truth.columns.items()})
+    table.columns["class"][::2] = ""
+    table.columns["height"][1::2] = np.nan
+    filled = masked.impute(table, draw=draw, num_samples=16)
+    np.testing.assert_array_equal(filled["class"][1::2], truth["class"][1::2])
+    np.testing.assert_array_equal(filled["height"][::2], truth["height"][::2])
+    assert np.mean(filled["class"] == truth["class"]) > 0.9
+    assert np.mean((filled["height"] - truth["height"])[1::2] ** 2) < 0.2 * truth["height"].var()
+    assert not any(filled.missing(name).any() for name in filled)
+
+
+def test_rows_that_were_copied_have_the_distance_zero(whole):
+    table = people()
+    np.testing.assert_allclose(whole.nearest(table.take([3, 8]), table), 0.0, atol=1e-3)
+    far = data.Table({"class": ["two"], "height": [-90.0], "size": ["S"], "od ds": [50.0]})
+    assert whole.nearest(far, table)[0] > 1.0
+    other = data.Table({name: values.copy() for name, values in table.take([3]).columns.items()})
+    other.columns["class"][0] = "two" if other["class"][0] == "one" else "one"
+    np.testing.assert_allclose(whole.nearest(other, table.take([3])), 1.0, atol=1e-5)  # another category
+
+
+def test_a_file_keeps_columns_and_rows(masked, tmp_path):
+    masked.save(tmp_path / "rows.keras")
+    again = TableModel.load(tmp_path / "rows.keras")
+    assert again.masked and again.schema.columns == masked.schema.columns
+    for name, values in masked.sample(20, seed=3).columns.items():
+        np.testing.assert_array_equal(again.sample(20, seed=3)[name], values)
+
+
+def test_a_saved_model_takes_and_gives_columns_by_name(masked, tmp_path, capsys):
+    path = masked.export(tmp_path / "rows")
+    about = json.loads((path / "assets.extra" / "table.json").read_text())
+    assert about["tensors"] == {"class": "class_", "height": "height", "size": "size", "od ds": "od_ds"}
+    assert data.Schema.from_config(about).columns == masked.schema.columns
+    loaded = tf.saved_model.load(str(path)).signatures
+    seeds = tf.constant(zoo.random.row_seeds(3, 20))
+    drawn = loaded["sample_columns"](seed=seeds, temperature=tf.ones(20))
+    wanted = masked.sample(20, seed=3)
+    assert drawn["class_"].numpy().astype(str).tolist() == wanted["class"].tolist()
+    assert drawn["size"].numpy().astype(str).tolist() == wanted["size"].tolist()
+    for name, tensor in (("height", "height"), ("od ds", "od_ds")):
+        np.testing.assert_allclose(drawn[tensor], wanted[name], rtol=1e-4)
+    table = people(6, seed=1, missing=0.2)
+    given = {"class_": tf.constant(table["class"]), "size": tf.constant(table["size"])}
+    given |= {"height": tf.constant(table["height"], tf.float32), "od_ds": tf.constant(table["od ds"], tf.float32)}
+    x = masked.features(table)
+    np.testing.assert_allclose(loaded["encode_columns"](**given)["mean"], masked.model.encode(x)["mean"], atol=1e-4)
+    log_prob = loaded["log_prob_columns"](**given, seed=seeds[:6])["log_prob"]
+    np.testing.assert_allclose(log_prob, masked.model.log_prob(x, 1, seeds[:6]), rtol=1e-4)
+    rebuilt = loaded["reconstruct_columns"](**given)
+    expected = masked.schema.decode(np.asarray(masked.model.reconstruct(x))[:, : masked.schema.size])
+    assert rebuilt["class_"].numpy().astype(str).tolist() == expected["class"].tolist()
+    assert "sample_columns" in capsys.readouterr().out
+
+
+def test_a_tflite_file_has_the_schema_beside_it(whole, tmp_path):
+    path = whole.export(tmp_path / "rows.tflite")
+    schema = data.Schema.from_config(json.loads((tmp_path / "rows.table.json").read_text()))
+    seeds = np.asarray(zoo.random.row_seeds(3, 6))
+    x = runtimes.LiteRT(path).run("sample_observed", seed=seeds, temperature=np.ones(6, np.float32))["x"]
+    found, wanted = schema.decode(x), whole.sample(6, seed=3)
+    assert found["class"].tolist() == wanted["class"].tolist()
+    np.testing.assert_allclose(found["height"], wanted["height"], rtol=1e-3)
+
+
+def test_other_models_are_refused(masked):
+    encoder, decoder = zoo.networks.mlp_encoder((4,), 2, (8,)), zoo.networks.mlp_decoder((4,), 2, (8,))
+    with pytest.raises(ValueError, match="Expected `model` to be a zoo.VAE of tables"):
+        TableModel(zoo.VAE(encoder, decoder))
+    with pytest.raises(ValueError, match="Expected `masked` to be True or False"):
+        TableModel.build(masked.schema)
+    with pytest.raises(ValueError, match="Expected `hide` to be 0 for a model without masks"):
+        TableModel.build(masked.schema, masked=False).fit(people(20), hide=0.5)
+    assert TableModel.build(people(20)).masked is False and TableModel.build(people(missing=0.3)).masked

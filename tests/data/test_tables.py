@@ -1,0 +1,194 @@
+"""Tables: reading, kinds of columns, and rows as numbers and back."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+
+from zoo import data
+from zoo.data import columns as kinds
+from zoo.data.tables import inferred
+
+CSV = """age, city,size,grade,score
+31,Bern,S,1,0.5
+,"Ulm, west",M,2,NA
+50,?,L,3,1.25
+31,Bern,M,1,-2
+"""
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "people.csv"
+    path.write_text(CSV)
+    return data.Table.from_csv(path)
+
+
+def test_a_csv_becomes_numbers_and_texts_with_missing_cells(table):
+    assert table.names == ("age", "city", "size", "grade", "score") and len(table) == 4
+    np.testing.assert_array_equal(table["age"], [31, np.nan, 50, 31])
+    assert table["city"].tolist() == ["Bern", "Ulm, west", "", "Bern"]
+    assert table["score"].dtype == np.float64 and table.missing("score").tolist() == [False, True, False, False]
+    assert table.missing("city").tolist() == [False, False, True, False]
+
+
+def test_to_csv_is_the_inverse_of_from_csv(table, tmp_path):
+    table.to_csv(tmp_path / "again.csv")
+    again = data.Table.from_csv(tmp_path / "again.csv")
+    assert again.names == table.names
+    for name in table:
+        np.testing.assert_array_equal(again[name], table[name])
+    assert (tmp_path / "again.csv").read_text().splitlines()[2] == ',"Ulm, west",M,2,'
+
+
+def test_frames_and_arrays_are_taken():
+    class Series:
+        def __init__(self, values):
+            self.values = values
+
+        def to_numpy(self):
+            return np.array(self.values, object)
+
+    class Frame:
+        columns = ("a", "b", 3)
+
+        def __getitem__(self, name):
+            return Series({"a": [1, None, 3], "b": ["x", None, "y"], 3: [True, False, True]}[name])
+
+    table = data.Table(Frame())
+    np.testing.assert_array_equal(table["a"], [1.0, np.nan, 3.0])
+    assert table["b"].tolist() == ["x", "", "y"] and table["3"].tolist() == [1.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("a,b\n1,2\n3\n", "Expected 2 cells in row 3 of .* Received: 1"),
+        ("a,a\n1,2\n", "to have different names"),
+        ("a,b\n", "and a row or more"),
+        ("", "to be a CSV file"),
+    ],
+)
+def test_a_broken_file_is_refused_by_name_and_row(content, message, tmp_path):
+    path = tmp_path / "broken.csv"
+    path.write_text(content)
+    with pytest.raises(data.DataError, match=message):
+        data.Table.from_csv(path)
+    with pytest.raises(data.DataError, match="Expected .*none.csv to be a CSV file"):
+        data.Table.from_csv(tmp_path / "none.csv")
+
+
+def test_columns_must_fit_each_other():
+    with pytest.raises(ValueError, match=r"Expected `columns` to be one column or more, of equal length.*\[2, 3\]"):
+        data.Table({"a": [1, 2], "b": [1, 2, 3]})
+    with pytest.raises(ValueError, match="Expected `name` to be one of the columns"):
+        data.Table({"a": [1, 2]})["b"]
+
+
+def test_rows_are_taken_and_cut(table):
+    assert table.take([2, 0])["age"].tolist() == [50, 31]
+    rest, cut = table.cut(1)
+    assert (len(rest), len(cut)) == (3, 1)
+    assert sorted(np.concatenate([rest["grade"], cut["grade"]]).tolist()) == [1, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "values, kind",
+    [
+        (["a", "b", "a"], "categorical"),
+        ([f"name {i}" for i in range(30)], "ignore"),
+        ([0.0, 1.0, np.nan, 1.0], "categorical"),
+        ([1.0, 2.0, 3.0, np.nan], "integer"),
+        ([1.0, 2.5, 3.0], "continuous"),
+    ],
+)
+def test_kinds_are_inferred(values, kind):
+    assert inferred(np.array(values)) == kind
+
+
+def test_a_schema_encodes_known_cells_and_marks_the_others(table):
+    schema = data.Schema.of(table, levels={"size": ["S", "M", "L"]})
+    assert [column.kind for column in schema.columns] == ["categories", "categories", "levels", "levels", "number"]
+    x, mask = schema.encode(table)
+    # score; size, grade; the one-hot places of age and of city
+    assert x.shape == mask.shape == (4, 1 + 2 + 2 + 2) and schema.size == 7
+    np.testing.assert_array_equal(mask[1], [0, 1, 1, 0, 0, 1, 1])
+    np.testing.assert_array_equal(x[1], [0, 0.5, 0.5, 0, 0, 0, 1])
+    np.testing.assert_allclose(x[[3, 0, 2], 0], stats.norm.ppf([1 / 6, 0.5, 5 / 6]), atol=1e-5)
+    np.testing.assert_array_equal(x[:, 1], [0, 0.5, 1, 0.5])
+
+
+def test_decoding_restores_known_cells(table):
+    schema = data.Schema.of(table, levels={"size": ["S", "M", "L"]})
+    x, mask = schema.encode(table)
+    again = schema.decode(x)
+    assert again.names == table.names
+    for name in table:
+        known = ~table.missing(name)
+        if table[name].dtype.kind == "U":
+            assert again[name][known].tolist() == table[name][known].tolist()
+        else:
+            np.testing.assert_allclose(again[name][known], table[name][known], rtol=1e-4)
+
+
+def test_numbers_become_standard_normal_and_ties_take_the_middle():
+    values = np.random.default_rng(0).lognormal(size=4000)
+    column = kinds.Number.of("x", values)
+    scaled, known = column.encode(tf.constant(values, tf.float32))
+    assert stats.kstest(scaled.numpy()[:, 0], stats.norm.cdf).pvalue > 0.05 and np.all(known)
+    np.testing.assert_allclose(column.decode(scaled), values, rtol=1e-3)
+    tied = kinds.Number.of("x", np.array([0.0, 0.0, 0.0, 0.0, 5.0]))
+    scaled, _ = tied.encode(tf.constant([0.0, 5.0]))
+    np.testing.assert_allclose(scaled[:, 0], stats.norm.ppf([0.4, 0.9]), atol=1e-5)
+    np.testing.assert_allclose(tied.decode(tf.constant([[-3.0], [0.4], [9.0]])), [0.0, 0.0, 5.0], atol=1e-6)
+
+
+def test_numbers_beyond_those_of_training_stay_apart_and_decode_to_the_ends():
+    column = kinds.Number.of("x", np.arange(100.0))
+    scaled = column.encode(tf.constant([99.0, 200.0, 300.0, -50.0]))[0].numpy()[:, 0]
+    assert scaled[3] < -2.6 < 2.6 > scaled[0] > 2.5 and scaled[0] + 3 < scaled[1] < scaled[2] - 3
+    np.testing.assert_allclose(column.decode(scaled[:, None]), [99, 99, 99, 0], atol=1e-3)
+    constant = kinds.Number.of("x", np.array([7.0]))
+    assert constant.decode(constant.encode(tf.constant([7.0]))[0]).numpy().tolist() == [7.0]
+
+
+def test_whole_numbers_decode_to_whole_numbers():
+    column = kinds.Number.of("x", np.array([1.0, 4.0, 9.0, 30.0]), integer=True)
+    found = column.decode(tf.constant(np.linspace(-2, 2, 9)[:, None], tf.float32)).numpy()
+    np.testing.assert_array_equal(found, np.round(found))
+
+
+def test_unknown_categories_and_levels_count_as_missing(table):
+    schema = data.Schema.of(table, kinds={"size": "ordinal"}, max_categories=1)
+    other = table.take([0])
+    other.columns["city"] = np.array(["Rome"])
+    other.columns["size"] = np.array(["XXL"])
+    x, mask = schema.encode(other)
+    for name in ("city", "size"):
+        assert not x[0, schema.places[name]].any() and not mask[0, schema.places[name]].any()
+    assert schema.columns[1].categories == ("Bern",)  # the most frequent one
+
+
+def test_a_schema_survives_json(table):
+    schema = data.Schema.of(table, kinds={"age": "continuous", "city": "ignore"})
+    assert [column.name for column in schema.columns] == ["age", "size", "grade", "score"]
+    again = data.Schema.from_config(json.loads(json.dumps(schema.get_config())))
+    assert again.columns == schema.columns
+    np.testing.assert_array_equal(again.encode(table)[0], schema.encode(table)[0])
+
+
+def test_what_does_not_fit_is_refused(table):
+    schema = data.Schema.of(table)
+    with pytest.raises(ValueError, match="Expected `score` to be a column of numbers. Received: .*texts"):
+        schema.encode(data.Table({**table.columns, "score": np.array(["a", "b", "c", "d"])}))
+    with pytest.raises(ValueError, match="Expected `name` to be one of the columns .* Received: name='town'"):
+        data.Schema.of(table, kinds={"town": "categorical"})
+    with pytest.raises(ValueError, match=r"Expected `kinds\['city'\]` to be ordinal, categorical or ignore"):
+        data.Schema.of(table, kinds={"city": "continuous"})
+    with pytest.raises(ValueError, match=r"Expected `kinds\['city'\]` to be one of .*Received"):
+        data.Schema.of(table, kinds={"city": "towns"})
+    empty = data.Table({"a": [np.nan, np.nan]})
+    with pytest.raises(ValueError, match="Expected `table` to be one with a known value in the column 'a'"):
+        data.Schema.of(empty)

@@ -1,0 +1,116 @@
+"""Gaussian and ordinal columns."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+
+from zoo import likelihoods, random
+from zoo.likelihoods import GaussianColumns, Ordinal
+
+
+def sigmoid(x):
+    return 1.0 / (1.0 + np.exp(-np.float64(x)))
+
+
+def test_each_column_has_its_own_scale():
+    layer = GaussianColumns(2, minimum=0.05)
+    layer.log_var.assign([np.log(0.25), np.log(4.0)])
+    x, mean = np.float32([[1.0, -2.0], [0.5, 3.0]]), np.float32([[0.5, -1.0], [0.5, 0.0]])
+    expected = stats.norm.logpdf(x, mean, [0.5, 2.0])
+    np.testing.assert_allclose(layer.log_prob(x, mean), expected.sum(axis=1), rtol=1e-4)
+    mask = np.float32([[1, 0], [0, 1]])
+    np.testing.assert_allclose(layer.observed_log_prob(x, mean, mask), expected[[0, 1], [0, 1]], rtol=1e-4)
+    params = tf.zeros((4000, 2)) + [3.0, -1.0]
+    drawn = layer.sample(params, random.row_seeds(0, 4000)).numpy()
+    np.testing.assert_allclose(drawn.mean(axis=0), [3.0, -1.0], atol=0.1)
+    np.testing.assert_allclose(drawn.std(axis=0), [0.5, 2.0], rtol=0.05)
+    layer.log_var.assign([-20.0, 0.0])  # the density stays below that of the minimum
+    np.testing.assert_allclose(layer.log_prob(mean, mean)[0], stats.norm.logpdf(0, 0, [0.05, 1.0]).sum(), rtol=1e-3)
+
+
+def by_hand(layer, column, level, location, scale):
+    """P(level) from the thresholds that the layer says, in float64."""
+    thresholds = np.float64(layer._thresholds())[column]
+    ends = np.concatenate([[-np.inf], thresholds[: layer.levels[column] - 1], [np.inf]])
+    return sigmoid((ends[level + 1] - location) / scale) - sigmoid((ends[level] - location) / scale)
+
+
+@pytest.mark.parametrize("levels", [(4, 2, 3), (2, 2), (1, 5)])
+def test_probabilities_of_the_levels_are_differences_of_the_logistic_and_sum_to_one(levels):
+    layer, draw = Ordinal(levels), np.random.default_rng(0)
+    layer.first.assign_add(draw.normal(0, 0.3, layer.first.shape))
+    layer.steps.assign_add(draw.normal(0, 0.3, layer.steps.shape))
+    location, log_scale = draw.normal(size=(2, 1, len(levels)))
+    params = tf.constant(np.concatenate([location, log_scale], axis=-1), tf.float32)
+    scale = np.exp(np.float64(layer._split(params)[1]))
+    for column, number in enumerate(levels):
+        found = []
+        for level in range(number):
+            x = np.zeros((1, len(levels)), np.float32)
+            x[0, column] = level / max(number - 1, 1)
+            only = np.zeros_like(x)
+            only[0, column] = 1.0
+            found.append(float(np.exp(layer.observed_log_prob(x, params, only)[0])))
+            expected = by_hand(layer, column, level, location[0, column], scale[0, column])
+            np.testing.assert_allclose(found[-1], expected, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(sum(found), 1.0, atol=1e-5)
+        mean = np.dot(found, np.arange(number)) / max(number - 1, 1)
+        np.testing.assert_allclose(layer.mean(params)[0, column], mean, atol=1e-5)
+
+
+def test_levels_are_about_equally_likely_at_first():
+    layer = Ordinal(5)
+    params = tf.constant([[0.0, -float(np.log(np.expm1(8.0)) - 8.0)]])  # s = 1, but for the soft bound
+    probabilities = [float(np.exp(layer.log_prob(tf.constant([[k / 4]]), params)[0])) for k in range(5)]
+    np.testing.assert_allclose(probabilities, 0.2, atol=0.01)
+    assert layer.params_size(3) == 6
+
+
+def test_samples_of_levels_have_their_probabilities():
+    layer = Ordinal((4, 2))
+    params = np.float32([[0.4, -0.2, -0.5, 0.1]])
+    x = layer.sample(tf.tile(params, (4000, 1)), random.row_seeds(0, 4000)).numpy()
+    scale = np.exp(np.float64(layer._split(tf.constant(params))[1]))[0]
+    for column, number in enumerate((4, 2)):
+        shares = [(np.abs(x[:, column] - k / (number - 1)) < 1e-6).mean() for k in range(number)]
+        expected = [by_hand(layer, column, k, params[0, column], scale[column]) for k in range(number)]
+        np.testing.assert_allclose(shares, expected, atol=0.03)
+        assert sum(shares) == 1.0
+
+
+def test_training_moves_the_thresholds_to_the_shares_of_the_levels():
+    layer = Ordinal((3,))
+    x = tf.constant([[0.0]] * 10 + [[0.5]] * 20 + [[1.0]] * 70)
+    params = tf.zeros((100, 2))
+    adam = keras.optimizers.Adam(0.1)
+    for _ in range(150):
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(layer.log_prob(x, params))
+        adam.apply_gradients(zip(tape.gradient(loss, layer.trainable_weights), layer.trainable_weights))
+    shares = [float(np.exp(layer.log_prob(tf.constant([[k / 2]]), params[:1])[0])) for k in range(3)]
+    np.testing.assert_allclose(shares, [0.1, 0.2, 0.7], atol=0.01)
+
+
+@pytest.mark.parametrize("layer", [GaussianColumns(3, minimum=0.02), Ordinal((3, 2, 4)), Ordinal(6)])
+def test_columns_survive_saving(layer):
+    config = keras.saving.serialize_keras_object(layer)
+    again = likelihoods.get(config)
+    assert type(again) is type(layer) and again.get_config() == layer.get_config()
+    assert config["registered_name"] == f"zoo>{type(layer).__name__}"
+    again.set_weights(layer.get_weights())
+    x = tf.constant([[0.0, 1.0, 1.0]])
+    params = tf.constant([[0.1] * layer.params_size(3)])
+    np.testing.assert_array_equal(again.log_prob(x, params), layer.log_prob(x, params))
+
+
+def test_columns_refuse_what_does_not_fit():
+    with pytest.raises(ValueError, match="Expected `x` to be of 3 channels"):
+        GaussianColumns(3).params_size(2)
+    with pytest.raises(ValueError, match="Expected `x` to be of 2 channels"):
+        Ordinal((3, 3)).params_size(3)
+    with pytest.raises(ValueError, match="Expected `levels` to be an integer >= 1. Received: levels=0"):
+        Ordinal((3, 0))
+    with pytest.raises(ValueError, match="Expected `minimum` to be a finite number > 0"):
+        GaussianColumns(3, minimum=0.0)

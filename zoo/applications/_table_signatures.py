@@ -1,0 +1,80 @@
+"""The signatures of an exported table model that take and give columns, one tensor each."""
+
+import keyword
+import re
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from zoo import data, random
+from zoo.export.signatures import Signature
+from zoo.runtime.types import Cases
+
+_TAKEN = ("seed", "temperature", "log_prob", "mean", "log_var")
+_ROWS = 8
+
+
+def tensor_names(schema: data.Schema) -> dict[str, str]:
+    """The names of tensors by names of columns: letters, digits and "_", all different."""
+    names: dict[str, str] = {}
+    for column in schema.columns:
+        name = re.sub(r"\W+", "_", column.name, flags=re.ASCII).strip("_") or "column"
+        name = f"_{name}" if name[0].isdigit() else name
+        while name in (*names.values(), *_TAKEN) or keyword.iskeyword(name):
+            name += "_"
+        names[column.name] = name
+    return names
+
+
+def of(model: keras.Model, schema: data.Schema, masked: bool) -> tuple[dict[str, Signature], Cases]:
+    """The signatures by name, and inputs that check them."""
+    names = tensor_names(schema)
+    columns = {
+        names[column.name]: tf.TensorSpec((None,), tf.string if column.text else tf.float32, names[column.name])
+        for column in schema.columns
+    }
+    seed, temperature = tf.TensorSpec((None,), tf.int32, "seed"), tf.TensorSpec((None,), tf.float32, "temperature")
+
+    def rows(given):
+        x, mask = schema.encode_tensors({name: given[tensor] for name, tensor in names.items()})
+        return ops.concatenate([x, mask], axis=1) if masked else x
+
+    def columns_of(x):
+        return {names[name]: values for name, values in schema.decode_tensors(x[:, : schema.size]).items()}
+
+    def sample(seed, temperature):
+        return columns_of(model.generate(seed, temperature, observe=True)[0])
+
+    def encode(**given):
+        return model.encode(rows(given))
+
+    def reconstruct(**given):
+        return columns_of(model.reconstruct(rows(given)))
+
+    def log_prob(seed, **given):
+        return {"log_prob": model.log_prob(rows(given), 1, seed)}
+
+    found = {
+        "sample_columns": Signature(sample, {"seed": seed, "temperature": temperature}),
+        "encode_columns": Signature(encode, columns),
+        "reconstruct_columns": Signature(reconstruct, columns),
+        "log_prob_columns": Signature(log_prob, {**columns, "seed": seed}),
+    }
+    return found, _cases(model, names, sample)
+
+
+def _cases(model, names, sample):
+    """Sampled rows; every column is missing in one of them."""
+    seeds = np.asarray(random.row_seeds(0, _ROWS))
+    drawn = {"seed": seeds, "temperature": np.ones(_ROWS, np.float32)}
+    rows = {name: values.numpy() for name, values in sample(*map(tf.constant, drawn.values())).items()}
+    for number, values in enumerate(rows.values()):
+        values[number % _ROWS] = b"" if values.dtype.kind == "O" else np.nan
+    return {
+        "sample_columns": drawn,
+        "encode_columns": rows,
+        "reconstruct_columns": rows,
+        "log_prob_columns": {**rows, "seed": seeds},
+    }

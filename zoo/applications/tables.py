@@ -1,0 +1,327 @@
+"""Tables: a VAE of rows that takes and gives columns by name, samples rows, scores them and fills them in."""
+
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any, Self
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from zoo import data, networks, random
+from zoo.applications import _table_signatures
+from zoo.applications.imputation import impute
+from zoo.data.columns import Value
+from zoo.likelihoods import Categorical, GaussianColumns, Likelihood, Masked, Mixed, Ordinal
+from zoo.models import VAE
+from zoo.priors import LatentPrior
+from zoo.runtime import checks, files
+from zoo.runtime.types import Array, PathLike
+
+_CANDIDATES_AT_ONCE = 2**15
+_STEPS = 50  # the least number of steps between two evaluations
+
+
+def likelihood_of(schema: data.Schema, minimum: float = 0.05, masked: bool = False) -> Likelihood:
+    """The likelihood of a table's rows, which keeps the schema.
+
+    Args:
+        schema: `zoo.data.Schema`.
+        minimum: float > 0, the least σ of a number, in units of its standard normal scale.
+        masked: bool, whether examples are values beside their mask (`zoo.likelihoods.Masked`).
+    """
+    parts: list[tuple[Likelihood, int]] = []
+    if schema.numbers:
+        parts.append((GaussianColumns(len(schema.numbers), minimum), len(schema.numbers)))
+    if schema.levels:
+        parts.append((Ordinal([len(column.levels) for column in schema.levels]), len(schema.levels)))
+    parts += [(Categorical(), column.size) for column in schema.categories]
+    likelihoods, channels = zip(*parts)
+    mixed = Mixed(likelihoods, channels, columns=schema.get_config())
+    return Masked(mixed) if masked else mixed
+
+
+class TableModel:
+    """A VAE of the rows of a table, with the schema of its columns.
+
+    The schema is a part of the model's likelihood: `save`, `.keras` files, presets and exports keep it.
+
+    Args:
+        model: a `zoo.VAE` or a subclass, not conditional, whose likelihood is `zoo.likelihoods.Mixed` with `columns`,
+            or `Masked` around one. `TableModel.build` makes one for a table.
+
+    Raises:
+        ValueError: for another model.
+
+    Example:
+        >>> table = zoo.data.Table({"age": [31, 50, 27, 60], "city": ["Bern", "Ulm", "Bern", "Ulm"]})
+        >>> rows = zoo.applications.TableModel.build(table, latent_dim=2, hidden=(8,), seed=0)
+        >>> rows.fit(table, epochs=1)
+        >>> rows.sample(3, seed=7, given={"city": "Ulm"})["city"].tolist()
+        ['Ulm', 'Ulm', 'Ulm']
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        judge = getattr(model, "likelihood", None)
+        self.masked = isinstance(judge, Masked)
+        mixed = judge.likelihood if isinstance(judge, Masked) else judge
+        if not isinstance(mixed, Mixed) or mixed.columns is None or not isinstance(model, VAE) or model.conditional:
+            checks.fail("model", "a zoo.VAE of tables, as TableModel.build makes it", type(model).__name__)
+        self.model, self.mixed = model, mixed
+        self.schema = data.Schema.from_config(mixed.columns)
+
+    @classmethod
+    def build(
+        cls,
+        table: data.Table | data.Schema,
+        latent_dim: int = 16,
+        hidden: tuple[int, ...] = (128, 128),
+        masked: bool | None = None,
+        prior: LatentPrior | None = None,
+        seed: int | None = None,
+    ) -> Self:
+        """An untrained model for a table.
+
+        Args:
+            table: the training rows, or a schema of them.
+            latent_dim, hidden: as in `zoo.networks.mlp_encoder`.
+            masked: bool, whether the encoder sees which values are missing and the likelihood leaves them out; None:
+                if the schema's table has missing values. A schema alone asks for a bool.
+            prior, seed: as in `zoo.VAE`.
+        """
+        schema = table if isinstance(table, data.Schema) else data.Schema.of(table)
+        if masked is None:
+            if isinstance(table, data.Schema):
+                checks.fail("masked", "True or False, where only a schema is given", None)
+            masked = not bool(schema.encode(table)[1].all())
+        judge = likelihood_of(schema, masked=masked)
+        width = schema.size * (2 if masked else 1)
+        encoder = networks.mlp_encoder((width,), latent_dim, hidden)
+        decoder = networks.mlp_decoder((judge.params_size(width),), latent_dim, hidden)
+        return cls(VAE(encoder, decoder, judge, seed=seed, prior=prior))
+
+    def features(self, table: data.Table) -> np.ndarray:
+        """The rows as the model takes them: float32 `[N,F]`, with the mask behind them for a masked model."""
+        x, mask = self.schema.encode(table)
+        return np.concatenate([x, mask], axis=1) if self.masked else x
+
+    def fit(
+        self,
+        table: data.Table,
+        validation: data.Table | None = None,
+        epochs: int = 300,
+        batch_size: int = 128,
+        learning_rate: float = 2e-3,
+        patience: int | None = None,
+        hide: float = 0.0,
+        seed: int = 0,
+        verbose: int = 0,
+    ) -> keras.callbacks.History:
+        """Trains by Adam, with a cosine decay of the learning rate.
+
+        The history has an entry for each pass over the rows, or for each 50 steps if a pass has fewer.
+
+        Args:
+            table: training rows.
+            validation: rows that are not trained on, or None.
+            epochs, batch_size, learning_rate: of the training.
+            patience: int >= 1: with `validation`, stop after as many entries of the history without a better ELBO, and
+                take the weights of the best one; None trains to the end.
+            hide: float in [0, 1), the share of known values that the encoder of a masked model does not see, drawn
+                anew for each example and step; the likelihood judges all known ones. It learns to fill in.
+            seed: int, of the order and of the hidden values.
+        """
+        hide = checks.number("hide", hide, 0.0, 1.0, open_high=True)
+        if hide and not self.masked:
+            checks.fail("hide", "0 for a model without masks", hide)
+        x, batch_size = self.features(table), checks.positive_int("batch_size", batch_size)
+        total = -(-len(x) // batch_size) * checks.positive_int("epochs", epochs)
+        steps = min(total, max(-(-len(x) // batch_size), _STEPS))
+        rate = keras.optimizers.schedules.CosineDecay(learning_rate, total)
+        together = max(number for number in range(1, 11) if steps % number == 0)
+        self.model.compile(keras.optimizers.Adam(rate), steps_per_execution=together)
+        rows = tf.data.Dataset.from_tensor_slices(x).shuffle(len(x), seed=seed).batch(batch_size).repeat()
+        known = None if validation is None else tf.data.Dataset.from_tensor_slices(self.features(validation)).batch(512)
+        if hide:
+            rows = rows.map(self._hidden(hide, seed))
+        stop: list[keras.callbacks.Callback] = []
+        if patience is not None and known is not None:
+            stop = [keras.callbacks.EarlyStopping("val_elbo", 0.0, patience, mode="max", restore_best_weights=True)]
+        return self.model.fit(
+            rows.prefetch(2), validation_data=known, steps_per_epoch=steps, epochs=-(-total // steps), callbacks=stop,
+            verbose=verbose, shuffle=False,
+        )  # fmt: skip
+
+    def _hidden(self, hide, seed):
+        generator = tf.random.Generator.from_seed(seed)
+        groups = tf.constant(np.repeat(np.arange(len(self.schema.places)), self._sizes()), tf.int32)
+
+        def batch(x):
+            values, mask = tf.split(x, 2, axis=1)
+            kept = generator.uniform((tf.shape(x)[0], len(self.schema.places))) >= hide
+            mask_of_encoder = mask * tf.gather(tf.cast(kept, tf.float32), groups, axis=1)
+            return tf.concat([values * mask_of_encoder, mask_of_encoder], axis=1), x
+
+        return batch
+
+    def _sizes(self):
+        return [place.stop - place.start for place in self.schema.places.values()]
+
+    def sample(
+        self,
+        num_rows: int,
+        seed: int | None = None,
+        temperature: float = 1.0,
+        given: Mapping[str, Value | Array] | None = None,
+        candidates: int = 512,
+    ) -> data.Table:
+        """Samples rows from p(x), or from p(x|given).
+
+        With `given`, z is chosen among `candidates` samples of the prior by weights p(given|z) (sampling importance
+        resampling), and the other columns are sampled from p(x|z). More candidates come closer to p(x|given): with few
+        of them a rare value is met by the nearest z that was drawn.
+
+        Args:
+            num_rows: int >= 1.
+            seed: as in `model.sample`: a row depends on its own seed alone; None samples anew.
+            temperature: float >= 0, multiplies the prior's standard deviation.
+            given: dict of column names to a value, or to one for each row.
+            candidates: int >= 1.
+
+        Returns:
+            `zoo.data.Table`, without missing values.
+
+        Raises:
+            ValueError: for arguments out of range, an unknown column or an unknown category.
+        """
+        if not given:
+            x = self.model.sample(num_rows, seed, temperature, observe=True)
+            return self.schema.decode(np.asarray(x)[:, : self.schema.size])
+        checks.positive_int("candidates", candidates)
+        seeds, temperatures = self.model._rows(num_rows, seed, temperature)
+        values = {name: np.broadcast_to(np.asarray(value), (num_rows,)) for name, value in given.items()}
+        x, mask = self._given(values, num_rows)
+        function, rows, parts = self._conditional(candidates), max(1, _CANDIDATES_AT_ONCE // candidates), []
+        for i in range(0, num_rows, rows):
+            of_rows = [tf.constant(each[i : i + rows]) for each in (x, mask, np.asarray(seeds), temperatures.numpy())]
+            parts.append(function(*of_rows).numpy())
+        sampled = self.schema.decode(np.concatenate(parts)).columns
+        return data.Table(sampled | {name: values[name] for name in sampled if name in values})
+
+    def _given(self, values, number):
+        """Features and mask of the given columns; the others are missing."""
+        known = {column.name: column for column in self.schema.columns}
+        for name in values:
+            checks.one_of("given", name, list(known))
+        blank = {name: np.full(number, "" if column.text else np.nan) for name, column in known.items()}
+        x, mask = self.schema.encode(data.Table(blank | values))
+        for name in values:
+            unknown = mask[:, self.schema.places[name].start] == 0
+            if unknown.any():
+                checks.fail(f"given[{name!r}]", "a value of the training rows", values[name][unknown].tolist()[0])
+        return x, mask
+
+    def _conditional(self, candidates):
+        """The function of features, mask, seeds and temperatures that samples rows, kept with the model."""
+        key, model, mixed = ("conditional rows", candidates), self.model, self.mixed
+        if key not in model.functions:
+
+            def call(x, mask, seeds, temperature):
+                number = ops.tile(ops.arange(candidates, dtype="int32"), [ops.shape(seeds)[0]])
+                z = model.latents(
+                    random.fold_in(ops.repeat(seeds, candidates), number), ops.repeat(temperature, candidates)
+                )
+                of_candidates = (ops.repeat(each, candidates, axis=0) for each in (x, mask))
+                params = model.decoded(z)
+                its_x, its_mask = of_candidates
+                weights = ops.reshape(mixed.observed_log_prob(its_x, params, its_mask), (-1, candidates))
+                weights = weights + random.gumbel(random.fold_in(seeds, -1), (candidates,))
+                best = tf.argmax(weights, axis=1, output_type=tf.int32)
+                chosen = ops.take(params, best + candidates * ops.arange(ops.shape(seeds)[0], dtype="int32"), axis=0)
+                drawn = model.data_of(chosen, seeds, observe=True)[:, : self.schema.size]
+                return ops.where(mask > 0.0, x, drawn)
+
+            rows = tf.TensorSpec((None, self.schema.size))
+            specs = [rows, rows, tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None,))]
+            model.functions[key] = tf.function(call, autograph=False, input_signature=specs).get_concrete_function()
+        return model.functions[key]
+
+    def score(self, table: data.Table, num_samples: int = 64, seed: int = 0) -> np.ndarray:
+        """−log p of each row, the higher the more unusual: the importance-weighted bound, float64 `[N]`, nats.
+
+        A density of the scaled features. Missing values, and unknown categories, count nothing: compare rows that miss
+        the same columns.
+        """
+        x = self.features(table)
+        seeds = np.full(len(x), int(random.fold_in(checks.seed("seed", seed), 0)), np.int32)
+        return -np.asarray(self.model.log_prob(x, num_samples, seeds), np.float64)
+
+    def nearest(self, table: data.Table, training: data.Table) -> np.ndarray:
+        """The distance of each row to the nearest training row, float64 `[N]`: synthetic rows that copy have 0.
+
+        Compare it with the distances of rows that were not trained on. Euclidean, of the features: scaled numbers,
+        levels in [0, 1], and 1 for two different categories. Missing values count as 0.
+        """
+        scale = np.ones(self.schema.size)
+        for column in self.schema.categories:
+            scale[self.schema.places[column.name]] = np.sqrt(0.5)
+        rows, known = (self.schema.encode(each)[0] * scale for each in (table, training))
+        squared = (rows**2).sum(axis=1)[:, None] - 2.0 * rows @ known.T + (known**2).sum(axis=1)
+        return np.sqrt(np.maximum(squared.min(axis=1), 0.0))
+
+    def impute(self, table: data.Table, draw: bool = False, num_samples: int = 64, seed: int = 0) -> data.Table:
+        """The table with its missing cells, and unknown categories, filled in; the known cells are unchanged.
+
+        Args:
+            table: rows with missing cells.
+            draw: bool, whether to sample the cells from p(missing|known) instead of their mean or likeliest class.
+            num_samples, seed: as in `zoo.applications.impute`.
+        """
+        x, mask = self.schema.encode(table)
+        filled = impute(
+            self.model, x, mask, num_draws=1 if draw else None, num_samples=num_samples, seed=seed, steps=10
+        )
+        found = self.schema.decode(filled[0] if draw else filled).columns
+        for name, values in table.columns.items():
+            if name in found:
+                known = mask[:, self.schema.places[name].start] > 0
+                found[name] = np.where(known, values, found[name])
+        return data.Table(found)
+
+    def save(self, path: PathLike) -> None:
+        """Writes a `.keras` file, which `load` reads; `keras.models.load_model` gives its model."""
+        self.model.save(path)
+
+    @classmethod
+    def load(cls, path: PathLike) -> Self:
+        """The model of a file that `save` wrote."""
+        return cls(keras.models.load_model(path))
+
+    def export(self, path: PathLike, **kwargs: Any) -> pathlib.Path:
+        """Exports the model as `model.export` does, with `sample_observed`, and the schema in `table.json`.
+
+        A SavedModel also has `sample_columns`, `encode_columns`, `reconstruct_columns` and `log_prob_columns`, with one
+        tensor `[B]` for each column: float32 with NaN for missing, or strings with "" for missing. Tensors have the
+        columns' names, with "_" for what a name of a tensor must not have; `tensors` in `table.json` says which is
+        which. A TFLite file has features only; `table.json`, beside it as NAME.table.json, says how to make them.
+
+        Args:
+            path, kwargs: as in `zoo.export.export`.
+
+        Returns:
+            path of the version folder, or of the file.
+        """
+        names = _table_signatures.tensor_names(self.schema)
+        content = {**self.schema.get_config(), "tensors": names, "masked": self.masked}
+        litert = pathlib.Path(path).suffix == ".tflite" or kwargs.get("format") in ("litert", "onnx")
+        if not litert:
+            more, cases = _table_signatures.of(self.model, self.schema, self.masked)
+            kwargs = {"more": more, "more_cases": cases, **kwargs}
+        written = self.model.export(path, observe=True, **kwargs)
+        target = written.with_suffix(".table.json") if written.is_file() else written / "table.json"
+        if not litert:
+            target = written / "assets.extra" / "table.json"
+        files.write_json(target, json.loads(json.dumps(content)))
+        return written
