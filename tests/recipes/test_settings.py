@@ -33,7 +33,7 @@ USUAL = {
 RECIPES = {
     "celeba_vae": {"epochs": 20, "batch_size": 64},
     "cifar10_hvae": {
-        "epochs": 5, "sample_epochs": 15, "batch_size": 16, "warmup_steps": 1000, "gradient_clip": 3e4, "ema": 0.999,
+        "epochs": 6, "sample_epochs": 15, "batch_size": 16, "warmup_steps": 1000, "gradient_clip": 3e4, "ema": 0.999,
         "skip_threshold": math.inf,
     },
     "cifar10_vqvae": {"epochs": 25, "batch_size": 32},
@@ -42,7 +42,7 @@ RECIPES = {
     "image_folder_vqvae": {"epochs": 20, "batch_size": 16, "minimum_steps": 2000},
     "mnist_cvae": {"epochs": 20, "sample_epochs": 25, "batch_size": 64},
     "mnist_hvae": {
-        "epochs": 10, "sample_epochs": 15, "batch_size": 32, "warmup_steps": 500, "gradient_clip": 200.0, "ema": 0.999,
+        "epochs": 12, "sample_epochs": 15, "batch_size": 32, "warmup_steps": 500, "gradient_clip": 200.0, "ema": 0.999,
         "skip_threshold": 1e4,
     },
     "mnist_vae": {
@@ -88,11 +88,12 @@ COLOURS = {"likelihood.components": 5, "likelihood.channels": 3, "free_bits": 0.
 MODELS = {
     "celeba_vae": ("VAE", 6681666, "DiscretizedLogisticMixture", {"latent_dim": 128, **COLOURS}),
     "cifar10_hvae": (
-        "HierarchicalVAE", 3266770, "DiscretizedLogisticMixture",
+        "HierarchicalVAE", 3260242, "DiscretizedLogisticMixture",
         {
             **COLOURS, "max_log_var": 6.0, "kl_balancing": False,
             "decoder.scales": (32, 8, 4, 2), "decoder.layers": (1, 1, 2, 3), "decoder.latent_dim": (32, 16, 16, 8),
             "decoder.width": (128, 128, 128, 64), "decoder.hidden": (64, 64, 64, 64), "decoder.activation": "silu",
+            "decoder.output_blocks": 1,
         },
     ),
     "cifar10_vqvae": (
@@ -118,11 +119,12 @@ MODELS = {
     ),
     "mnist_cvae": ("CVAE", 389297, "Bernoulli", {"latent_dim": 16, "num_classes": 10, "free_bits": 0.0}),
     "mnist_hvae": (
-        "HierarchicalVAE", 2813025, "Bernoulli",
+        "HierarchicalVAE", 3086473, "Bernoulli",
         {
             "max_log_var": 14.0, "kl_balancing": False, "free_bits": 0.0,
-            "decoder.scales": (28, 4, 2), "decoder.layers": (2, 3, 2), "decoder.latent_dim": (32, 8, 4),
+            "decoder.scales": (28, 4, 2), "decoder.layers": (2, 4, 2), "decoder.latent_dim": (32, 16, 8),
             "decoder.width": (128, 96, 48), "decoder.hidden": (128, 64, 48), "decoder.activation": "silu",
+            "decoder.output_blocks": 1, "decoder.output_width": 24,
         },
     ),
     "mnist_vae": ("IWAE", 1116864, "Bernoulli", {"latent_dim": 40, "num_samples": 5, "gradient": "dreg"}),
