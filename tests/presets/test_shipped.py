@@ -34,7 +34,10 @@ def assert_agree(found, expected):
 
 
 def test_the_presets_that_are_promised():
-    assert {"mnist_vae", "mnist_cvae", "mnist_vqvae", "cifar10_vqvae", "sprites_tc_vae"} <= {*NAMES}
+    assert {"mnist_vae", "mnist_cvae", "mnist_vqvae", "cifar10_vqvae", "sprites_tc_vae"} | {
+        "mnist_hvae",
+        "cifar10_hvae",
+    } <= {*NAMES}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -42,7 +45,8 @@ def test_files_are_whole_and_small(name):
     folder = names.find(name)
     about = manifest.read(folder)
     manifest.check(folder, about)
-    assert {"1/saved_model.pb", "model_int8.tflite", "card.json", "README.md"} <= {*about.files}
+    assert {"1/saved_model.pb", "card.json", "README.md"} <= {*about.files}
+    assert ("model_int8.tflite" in about.files) != bool(manifest.read_card(folder).get("without_int8"))
     assert max(file["bytes"] for file in about.files.values()) <= 24 * MIB
 
 

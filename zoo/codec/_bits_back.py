@@ -56,7 +56,7 @@ class BitsBack:
         """
         bits = self._plan(x)
         self._set_bits(bits)
-        for margin in (1.25, 2.0, 4.0):  # of the largest information in latents so far
+        for margin in (1.25, 2.0, 4.0):
             try:
                 words, sizes, initial = self._write(x, margin, note)
                 return words, {"bits": bits, "batches": _run_lengths(sizes), "initial": initial}
@@ -65,16 +65,20 @@ class BitsBack:
         raise RuntimeError("Bits-back coding found no batch sizes for which the stack is never empty")
 
     def _write(self, x, margin, note):
+        """Writes once. Args: `margin`, over the information of latents so far, for those that come."""
         words = 16 + sum(grid.bits.sum() for grid in self.grids) // 16
         stack = Stack(_random_words(words), seal=True)
+        before = stack.bits
         self._read_latents(stack, x[0:1])
-        initial = int(words - math.floor(stack.bits / 32)) + _SPARE
+        # The first images add little to what they take. Half of the margin serves them, as these words stay.
+        initial = math.ceil((before - stack.bits) * (0.5 + 0.5 * margin) / 32) + _SPARE
         stack = Stack(_random_words(initial), seal=True)
-        sizes, done, need = [], 0, 0.0
+        sizes, done, need = [], 0, math.inf
         while done < len(x):
             fitting = [n for n in BATCHES if n <= len(x) - done and n * need * margin <= stack.bits - 32 * _SPARE]
-            size = max(fitting) if done else 1
-            need = max(need, self._push(stack, x[done : done + size]) / size)
+            size = max(fitting, default=1)
+            taken = self._push(stack, x[done : done + size]) / size
+            need = max(need, taken) if done else taken
             note(done, x[done : done + size])
             sizes.append(size)
             done += size

@@ -65,7 +65,7 @@ def _picture(card):
 
 def _use(card):
     # The name finds a preset that comes with the package; others are loaded by their folder or address.
-    return f"""## Use
+    loading = f"""## Use
 
 ```python
 import zoo  # pip install vae-zoo
@@ -73,8 +73,20 @@ import zoo  # pip install vae-zoo
 model = zoo.from_preset({json.dumps(card["name"])})  # or the path of this folder
 ```
 
+"""
+    signatures = (
+        "signatures `reconstruct`, `encode`, `decode`, `sample` and `log_prob`. The same seed gives the same sample"
+    )
+    if card.get("without_int8"):
+        return f"""{loading}\
+The folder `1/` is a SavedModel for TensorFlow alone. It has the
+{signatures} as in Keras. For a TFLite file,
+which runs with LiteRT alone:
+
+    python -m zoo export {card["name"]} --output model_int8.tflite --quantization int8"""
+    return f"""{loading}\
 The folder `1/` is a SavedModel for TensorFlow alone, and `model_int8.tflite` runs with LiteRT alone. Both have the
-signatures `reconstruct`, `encode`, `decode`, `sample` and `log_prob`. The same seed gives the same sample in all of
+{signatures} in all of
 them, up to the precision of 8-bit weights in the TFLite file."""
 
 
