@@ -221,3 +221,21 @@ def test_latents_are_refused_unless_there_is_one_array_of_its_shape_for_each_lay
     for wrong in (z[:2], [*z, z[-1]], [z[0], z[2], z[1][..., :1]], thin):
         with pytest.raises(ValueError, match=r"Expected `z` to be a list of latents of shapes \[\(2, 3, 3\), .* Rec"):
             decoder(wrong)
+
+
+def test_output_blocks_work_at_the_size_of_the_image_and_bottlenecks_narrow_the_networks():
+    def decoder(**settings):
+        return TopDown((8, 8, 3), scales=(4, 2), layers=1, latent_dim=2, width=16, hidden=4, **settings)
+
+    plain, both = decoder(), decoder(bottleneck=True, output_blocks=2, output_width=6)
+    shapes = [block.latent_shape for block in both.blocks]
+    assert shapes == [block.latent_shape for block in plain.blocks]
+    assert both([np.zeros((1, *shape), np.float32) for shape in shapes]).shape == (1, 8, 8, 3)
+    # 3×3 from 32 channels to 4 becomes 1×1 from 32 to 4 and 3×3 from 4 to 4; biases beside.
+    posterior, narrow = (model.blocks[0].posterior_network.count_params() for model in (plain, both))
+    assert posterior - narrow == 9 * 32 * 4 - (32 * 4 + 4 + 9 * 4 * 4)
+    # Transposed 4×4 from 16 to 6; two blocks, 3×3 with biases and 1×1 without; 1×1 to 3.
+    assert both.output_network.count_params() == 16 * 16 * 6 + 6 + 2 * (9 * 36 + 6 + 36) + 6 * 3 + 3
+    assert TopDown.from_config(both.get_config()).get_config() == both.get_config()
+    with pytest.raises(ValueError, match="Expected `output_blocks`"):
+        decoder(output_blocks=-1)
