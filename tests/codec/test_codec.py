@@ -256,6 +256,17 @@ def test_words_at_the_start_that_cannot_be_are_refused(flat, written, initial):
         codec.decompress(flat, sealed(written, settings={**settings, "initial": initial}))
 
 
+@pytest.mark.parametrize("lossless", [False, True])
+def test_a_file_of_codes_that_claims_a_million_images_is_refused_at_its_end(coded, lossless):
+    written = codec.compress(coded, GREY, lossless)
+    settings = {**codec.describe(written)["settings"], "batch": 64, "number": 10**6}
+    passes = _archive.Codes(coded, lossless)
+    passes.configure(settings)
+    changes = {"settings": settings, "shapes": [10**6, *SHAPE], "networks": passes.digest(settings)}
+    with pytest.raises(ValueError, match="it ended early"):
+        codec.decompress(coded, sealed(written, **changes))
+
+
 def test_foreign_and_newer_files_are_refused(flat, written):
     with pytest.raises(ValueError, match="written by zoo.codec"):
         codec.describe(b"PK\x03\x04 something else")

@@ -65,6 +65,11 @@ class Queue:
         except AssertionError as error:
             raise EOFError from error
 
+    @property
+    def ended(self) -> bool:
+        """Whether all words are read but for the coder's state: constriction itself goes on with zeros."""
+        return self._coder.maybe_exhausted()
+
     def words(self) -> np.ndarray:
         return self._coder.get_compressed()
 

@@ -19,6 +19,7 @@ from zoo.codec._tiles import Tiles
 from zoo.runtime import checks
 
 BATCHES = (1, 8, 64)
+_STATE = 256  # bits; more than the state of the coder holds
 
 Settings = dict[str, Any]
 
@@ -87,11 +88,17 @@ class Codes:
             EOFError: if the words end before.
         """
         number, queue = checks.positive_int("number", settings.get("number")), Queue(words)
+        beyond = 0.0  # bits read after the words ended
         for start in range(0, number, self.batch_size):
             count = min(self.batch_size, number - start)
 
             def choose(place, logits, count=count):
+                nonlocal beyond
+                ended = queue.ended
                 read = queue.read(_script(logits[:count]))
+                beyond += _information(logits[:count], read) if ended else 0.0
+                if beyond > _STATE:
+                    raise EOFError
                 return np.concatenate([read, np.zeros(self.batch_size - count, np.int32)])
 
             codes = self._passes.follow(choose)
@@ -116,8 +123,17 @@ class Codes:
 
 def _script(logits: np.ndarray) -> Script:
     """The script of the codes of one place, under softmax(logits) `[n,K]`."""
+    codes = yield constriction().model.Categorical(perfect=False), _probabilities(logits).astype(np.float32)
+    return codes
+
+
+def _probabilities(logits):
     logits = logits.astype(np.float64)
     probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    codes = yield constriction().model.Categorical(perfect=False), probabilities.astype(np.float32)
-    return codes
+    return probabilities / probabilities.sum(axis=1, keepdims=True)
+
+
+def _information(logits, codes):
+    """−log2 of the probability of codes `[n]`, in sum."""
+    chosen = np.take_along_axis(_probabilities(logits), codes[:, None].astype(np.int64), axis=1)
+    return float(-np.log2(np.maximum(chosen, 2.0**-24)).sum())
