@@ -146,9 +146,9 @@ def test_an_error_in_the_middle_leaves_nothing(tmp_path, monkeypatch):
 def test_what_disagrees_with_the_model_is_not_put_in_place(tmp_path, monkeypatch):
     write = saved_model.write
 
-    def write_another(model, folder, *args):
+    def write_another(model, folder, *args, **kwargs):
         other = exports.make("vae")
-        write(other, folder, *args)
+        write(other, folder, *args, **kwargs)
 
     monkeypatch.setattr(saved_model, "write", write_another)
     with pytest.raises(parity.ParityError, match=r"Expected the SavedModel to agree .* Received: .* in image of recon"):

@@ -50,7 +50,7 @@ def test_likelihoods_whose_scale_is_right_are_taken_as_they_are(likelihood):
         (Masked(Gaussian(0.5)), r"Received: likelihood='Gaussian\(0.5\)'"),
         (DiscretizedLogistic(), "a Bernoulli .* Received: likelihood='DiscretizedLogistic'"),
         ("discretized_logistic_mixture", "need kl_weight=None. Received: likelihood='DiscretizedLogisticMixture'"),
-        ("poisson", "Received: likelihood='poisson'"),
+        ("poisson", "Received: likelihood='Poisson'"),
     ],
 )
 def test_other_likelihoods_are_refused(likelihood, received):

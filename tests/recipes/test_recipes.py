@@ -20,7 +20,8 @@ from zoo.training.flags import parse
 pytestmark = pytest.mark.usefixtures("few_samples")
 
 SCRIPTS = sorted((pathlib.Path(__file__).parents[2] / "recipes").glob("*.py"))
-SCRIPTS = [script for script in SCRIPTS if script.stem != "classifier"]  # trains no VAE: see test_classifier.py
+# classifier.py trains no VAE, and table_vae.py takes tables: they have tests of their own.
+SCRIPTS = [script for script in SCRIPTS if "training.script(" in script.read_text()]
 
 
 def load(script):

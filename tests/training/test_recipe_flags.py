@@ -302,6 +302,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 OWN = {
     node.target.id
     for script in ROOT.glob("recipes/*.py")
+    if "training.script(" in script.read_text()
     for node in ast.walk(ast.parse(script.read_text()))
     if isinstance(node, ast.AnnAssign)
 }
