@@ -2,7 +2,6 @@
 
 import os
 import platform
-import re
 
 from zoo._compat import tensorflow as tf_compat
 from zoo.runtime import startup
@@ -23,13 +22,9 @@ def line():
 
 def cpu():
     """Model and widest vectors of the CPU, as far as they can be read."""
-    try:
-        name = re.search(r"^model name\s*: (.*)$", startup.CPUINFO.read_text(), re.MULTILINE)
-    except OSError:
-        name = None
     flags = startup.cpu_flags()
     widest = "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "no AVX2" if flags else ""
-    return ", ".join(filter(None, [name[1] if name else platform.processor(), widest])) or "unknown"
+    return ", ".join(filter(None, [startup.cpu_model() or platform.processor(), widest])) or "unknown"
 
 
 def onednn():

@@ -1,14 +1,12 @@
 """compress and decompress: what they write, and what they refuse."""
 
-import json
-
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 import zoo
-from zoo import cli, networks, priors
+from zoo import networks, priors
 from zoo.runtime import files
 
 pytest.importorskip("constriction")
@@ -33,19 +31,6 @@ def folder(tmp_path_factory):
     (folder / "pictures" / "broken.png").write_text("no picture")
     np.save(folder / "images.npy", RNG.integers(0, 256, (5, 8, 8, 1), dtype=np.uint8))
     return folder
-
-
-@pytest.fixture
-def run(folder, tmp_path, capsys, monkeypatch):
-    """Function of a command line that gives its status, the JSON line that it prints, and its errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words):
-        status = cli.main([str(folder / word[1:]) if word.startswith("@") else word for word in words])
-        printed = capsys.readouterr()
-        return status, json.loads(printed.out) if printed.out else None, printed.err
-
-    return call
 
 
 def test_a_folder_of_pictures_comes_back_with_names_and_sizes(run, folder, tmp_path):

@@ -1,7 +1,6 @@
 """anomaly, impute and denoise: what they write, and what they refuse without a trace."""
 
 import csv
-import json
 
 import keras
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from PIL import Image
 
 import zoo
-from zoo import applications, cli
+from zoo import applications
 from zoo.runtime import files
 
 RNG = np.random.default_rng(0)
@@ -28,19 +27,6 @@ def folder(tmp_path_factory):
     Image.fromarray(np.eye(8, dtype=np.uint8) * 255).save(folder / "mask.png")
     (folder / "text.png").write_text("no picture")
     return folder
-
-
-@pytest.fixture
-def run(folder, tmp_path, capsys, monkeypatch):
-    """Function of a command line that gives its status, the JSON line that it prints, and its errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words):
-        status = cli.main([str(folder / word[1:]) if word.startswith("@") else word for word in words])
-        printed = capsys.readouterr()
-        return status, json.loads(printed.out) if printed.out else None, printed.err
-
-    return call
 
 
 def model_in(folder):

@@ -1,13 +1,12 @@
 """The script that trains the judges of samples."""
 
-import importlib.util
 import json
 import math
-import pathlib
 
 import keras
 import numpy as np
 import pytest
+import scripts
 
 from zoo import data
 from zoo.runtime import files
@@ -17,11 +16,7 @@ pytestmark = pytest.mark.usefixtures("samples_read_once")
 
 @pytest.fixture(scope="module")
 def classifier():
-    path = pathlib.Path(__file__).parents[2] / "recipes" / "classifier.py"
-    spec = importlib.util.spec_from_file_location("classifier", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return scripts.load("classifier")
 
 
 def test_a_run_leaves_the_network_and_a_card_with_its_accuracy(classifier, tmp_path, monkeypatch):

@@ -1,7 +1,6 @@
 """Every script in recipes/ keeps its promises; a new one is tested here without a line of its own."""
 
 import hashlib
-import importlib.util
 import json
 import math
 import pathlib
@@ -9,6 +8,7 @@ import pathlib
 import keras
 import numpy as np
 import pytest
+import scripts
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
@@ -19,19 +19,12 @@ from zoo.training.flags import parse
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 
-SCRIPTS = sorted((pathlib.Path(__file__).parents[2] / "recipes").glob("*.py"))
+SCRIPTS = sorted(scripts.FOLDER.glob("*.py"))
 # classifier.py trains no VAE, and table_vae.py takes tables: they have tests of their own.
 SCRIPTS = [script for script in SCRIPTS if "training.script(" in script.read_text()]
 
 
-def load(script):
-    spec = importlib.util.spec_from_file_location(script.stem, script)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-MODULES = {script.stem: load(script) for script in SCRIPTS}
+MODULES = {script.stem: scripts.load(script.stem) for script in SCRIPTS}
 WITH_SAMPLE = [name for name, module in MODULES.items() if module.main.recipe.dataset in data.SAMPLES]
 WITHOUT_SAMPLE = [name for name, module in MODULES.items() if module.main.recipe.dataset not in (None, *data.SAMPLES)]
 # What TFDS says that each of these datasets holds.

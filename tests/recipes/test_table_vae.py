@@ -1,11 +1,10 @@
 """The script for tables."""
 
-import importlib.util
 import json
-import pathlib
 
 import numpy as np
 import pytest
+import scripts
 
 from zoo import data
 from zoo.applications import TableModel
@@ -15,11 +14,7 @@ SMALL = ("--epochs", "20", "--hidden", "8", "--latent-dim", "2", "--rows", "30",
 
 @pytest.fixture(scope="module")
 def script():
-    path = pathlib.Path(__file__).parents[2] / "recipes" / "table_vae.py"
-    spec = importlib.util.spec_from_file_location("table_vae", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return scripts.load("table_vae")
 
 
 def test_a_run_on_a_csv_writes_rows_scores_and_the_model(script, tmp_path):

@@ -55,6 +55,15 @@ class Data:
         return dataclasses.replace(self, images=self.images[rows], labels=labels, names=names)
 
 
+def binarized(found: Data, seed: int) -> Data:
+    """Data whose pixels are drawn as 0 or 255; ValueError unless they are uint8."""
+    from zoo import data
+
+    if found.images.dtype != "uint8":
+        raise ValueError(f"Expected images of uint8, as --binarize is given. Received: {found.images.dtype}")
+    return dataclasses.replace(found, images=data.binarize(data.Images(found.images), seed).images[:])
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds --data, --data-dir, --split, --sample, --data-labels and --limit."""
     group = parser.add_argument_group("data")

@@ -43,15 +43,10 @@ def read_whole(paths: Sequence[pathlib.Path], channels: int) -> tuple[list[np.nd
         if not given.exists():
             raise ValueError(f"Expected --data to exist. Received: {given}, no such file")
         for path, named in _list([given]):
-            try:
-                pixels, _ = decoding.read(path, _size(path), WHITE)
-            except decoding.Unreadable as error:
-                if named:
-                    raise ValueError(f"Expected --data to be pictures. Received: {path}, {error}") from error
-                print(f"skipped {path}: {error}", file=sys.stderr)
-                continue
-            images.append(in_channels(pixels[None], channels)[0])
-            names.append(path.name if named else path.relative_to(given).as_posix())
+            read = _read_picture(path, named, None, channels)
+            if read is not None:
+                images.append(read[0])
+                names.append(path.name if named else path.relative_to(given).as_posix())
     if not images:
         raise ValueError("Expected pictures. Received: files, none of which can be read")
     return images, names
@@ -108,15 +103,11 @@ def _read_pictures(files, shape):
     channels = 3 if shape is None else shape[-1]
     images, names, resized = [], [], []
     for path, named in files:
-        try:
-            own = _size(path)
-            pixels, _ = decoding.read(path, size, WHITE)
-        except decoding.Unreadable as error:
-            if named:
-                raise ValueError(f"Expected --data to be pictures. Received: {path}, {error}") from error
-            print(f"skipped {path}: {error}", file=sys.stderr)
+        read = _read_picture(path, named, size, channels)
+        if read is None:
             continue
-        images.append(in_channels(pixels[None], channels))
+        pixels, own = read
+        images.append(pixels[None])
         names.append(str(path))
         resized += [own] if own != size else []
     if not images:
@@ -129,6 +120,22 @@ def _read_pictures(files, shape):
         )
     about = f"{len(images)} pictures" if len(images) > 1 else f"the picture {names[0]}"
     return Data(np.concatenate(images), None, about, "given", names)
+
+
+def _read_picture(path, named, size, channels):
+    """The pixels of a picture, uint8 `[H,W,C]` of a size, or of its own if None; and its own size.
+
+    None, with a line on stderr, for a file that cannot be read; ValueError if it was named itself.
+    """
+    try:
+        own = _size(path)
+        pixels, _ = decoding.read(path, own if size is None else size, WHITE)
+    except decoding.Unreadable as error:
+        if named:
+            raise ValueError(f"Expected --data to be pictures. Received: {path}, {error}") from error
+        print(f"skipped {path}: {error}", file=sys.stderr)
+        return None
+    return in_channels(pixels[None], channels)[0], own
 
 
 def _read_split(paths, shape, split):

@@ -53,9 +53,6 @@ def run(args: argparse.Namespace) -> None:
 
 def _images(args, model):
     """uint8 images, their names or None, and what they are."""
-    import numpy as np
-
-    from zoo import data
     from zoo.cli import _files
 
     paths = _data.pictures(args)
@@ -66,9 +63,6 @@ def _images(args, model):
         number = len(images) if args.limit is None else args.limit
         return images[:number], names[:number], f"{len(images[:number])} pictures"
     found = _data.load(args, model, need_labels=False)
-    if not args.binarize:
-        return found.images, None, found.description
-    if found.images.dtype != np.uint8:
-        raise ValueError(f"Expected images of uint8, as --binarize is given. Received: {found.images.dtype}")
-    drawn = data.binarize(data.Images(found.images), args.seed)
-    return np.asarray(drawn.images[:]), None, f"{found.description}, binarised"
+    if args.binarize:
+        return _data.binarized(found, args.seed).images, None, f"{found.description}, binarised"
+    return found.images, None, found.description

@@ -47,53 +47,55 @@ def run(args: argparse.Namespace) -> None:
     if args.describe:
         print(json.dumps(about))
         return
-    places = _places(about.get("names")) if is_folder else []
+    number = _number(about)
+    if path.suffix == ".npy" and about.get("given") == "list":
+        raise ValueError(f"Expected --output to be a folder for {number} images of their own sizes")
+    if not is_folder and path.suffix != ".npy" and number != 1:
+        raise ValueError(f"Expected --output to be a folder or a .npy file, for {number} images")
+    places = _places(about.get("names") or [f"{each:06}" for each in range(number)]) if is_folder else []
     model = _models.load(args.model)
     with _progress.Progress() as progress:
         images = codec.decompress(model, written, progress.of("decompressing"))
-    single = about["given"] == "one"
-    _write(path, images, [images] if single else images, places if is_folder else None)
-    _output.report("decompress", path, num=1 if single else len(images))
+    _write(path, images, [images] if about["given"] == "one" else images, places)
+    _output.report("decompress", path, num=number)
+
+
+def _number(about):
+    """The number of images that a file says it has; `decompress` holds it to that."""
+    given, shapes = about.get("given"), about.get("shapes") or [0]
+    return {"one": 1, "array": shapes[0]}.get(given, len(shapes))
 
 
 def _write(path, images, each, places):
+    """Writes PNGs to the `places` in a folder; without them, an array, or the only picture."""
     import numpy as np
-    from PIL import Image
 
     from zoo.runtime import files
 
-    pictures = [_as_bytes(image) for image in each]
-    if places is not None:
-        places = places or [f"{number:06}.png" for number in range(len(each))]
-        with files.replacing(path) as scratch:
-            for place, picture in zip(places, pictures):
-                (scratch / place).parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(picture).save(scratch / place)
-        return
-    if path.suffix == ".npy":
-        if isinstance(images, list):
-            raise ValueError(f"Expected --output to be a folder for {len(images)} images of their own sizes")
-        with files.replacing(path) as scratch:
-            np.save(scratch, images)
-        return
-    if len(pictures) != 1:
-        raise ValueError(f"Expected --output to be a folder or a .npy file, for {len(pictures)} images")
     with files.replacing(path) as scratch:
-        Image.fromarray(pictures[0]).save(scratch)
+        if path.suffix == ".npy":
+            np.save(scratch, images)
+        elif not places:
+            _save(each[0], scratch)
+        else:
+            for place, image in zip(places, each, strict=True):
+                (scratch / place).parent.mkdir(parents=True, exist_ok=True)
+                _save(image, scratch / place)
 
 
-def _as_bytes(image):
-    import numpy as np
+def _save(image, path):
+    from PIL import Image
 
-    if image.dtype != np.uint8:
-        image = np.rint(image * np.float32(255.0)).astype(np.uint8)
-    return image[..., 0] if image.shape[-1] == 1 else image
+    from zoo.applications import pictures
+
+    image = image if image.dtype == "uint8" else pictures.pixels(image)
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(path)
 
 
 def _places(names):
     """Relative paths for PNGs; ValueError for names that lead out of a folder."""
     places = []
-    for name in names or ():
+    for name in names:
         path = pathlib.PurePosixPath(str(name).replace("\\", "/"))
         if path.is_absolute() or not path.name or ".." in path.parts or ":" in name:
             raise ValueError(f"Expected names of pictures within a folder. Received: {name!r}")

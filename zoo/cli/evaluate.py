@@ -125,14 +125,12 @@ def _parts(args: argparse.Namespace, model: "keras.Model", card: dict[str, Any])
 
 
 def _part(found, binary, seed):
-    from zoo import data, evaluation
+    from zoo import evaluation
 
     if not binary:
         return evaluation.Part(found.images, found.labels, found.split)
-    if found.images.dtype != "uint8":
-        raise ValueError(f"Expected images of uint8, as --binarize is given. Received: {found.images.dtype}")
-    drawn = data.binarize(data.Images(found.images), seed).images[:]
-    return evaluation.Part(drawn, found.labels, found.split, grey=found.images)
+    drawn = _data.binarized(found, seed)
+    return evaluation.Part(drawn.images, found.labels, found.split, grey=found.images)
 
 
 def _has_grey(images):

@@ -3,7 +3,6 @@
 import math
 import os
 import platform
-import re
 from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
@@ -184,11 +183,8 @@ def _codec(model, scheme):
 def _require_model(model, header):
     own = weights_digest(model)
     if header.get("weights") != own:
-        wrote, here = (
-            f"a {header.get('class')} of weights {header.get('weights')}",
-            f"a {type(model).__name__} of {own}",
-        )
-        checks.fail("model", f"the one that wrote the file, {wrote}", here)
+        wrote = f"a {header.get('class')} of weights {header.get('weights')}"
+        checks.fail("model", f"the one that wrote the file, {wrote}", f"a {type(model).__name__} of {own}")
 
 
 # Pixels.
@@ -260,15 +256,8 @@ def _environment():
     threads = tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count()
     packages = {name: metadata.version(name) for name in ("tensorflow", "keras", "numpy", "scipy", "constriction")}
     onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "")
-    return {"vae-zoo": zoo.__version__, **packages, "processor": _processor(), "threads": threads, "oneDNN": onednn}
-
-
-def _processor():
-    try:
-        named = re.search(r"^model name\s*: (.*)$", startup.CPUINFO.read_text(), re.MULTILINE)
-    except OSError:
-        named = None
-    return named[1] if named else platform.machine()
+    processor = startup.cpu_model() or platform.machine()
+    return {"vae-zoo": zoo.__version__, **packages, "processor": processor, "threads": threads, "oneDNN": onednn}
 
 
 def _other_results(made):

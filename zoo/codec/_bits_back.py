@@ -152,10 +152,9 @@ class BitsBack:
         """Hash of what the networks and tables give for fixed inputs, with the batch sizes of a file."""
         digest = hashlib.sha256()
         for size in sorted({size for size, _ in _checked_runs(settings.get("batches"))}):
-            for params in self._passes[size].digest(digest):
-                digest.update(params.tobytes())
-                for value in next(self._pixels(params))[1:]:
-                    digest.update(value.tobytes())
+            params = self._passes[size].digest(digest)
+            for value in (params, *next(self._pixels(params))[1:]):
+                digest.update(value.tobytes())
         return digest.hexdigest()[:12]
 
     def _floats(self, x):

@@ -10,15 +10,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from zoo.runtime import checks
-
 # Yields (model, parameters…), is sent int32 `[N]`; returns what the symbols mean.
 Script: TypeAlias = Generator[tuple[Any, ...], np.ndarray, Any]
 
 
 def constriction() -> Any:
-    """The module constriction.stream; an ImportError without it names the extra to install."""
-    checks.extra("codec", "constriction", "scipy")
+    """The module constriction.stream; `compress` and `decompress` have checked that it is installed."""
     import constriction
 
     return constriction.stream

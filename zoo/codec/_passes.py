@@ -7,7 +7,7 @@ takes part in a graph through a Python function, for each layer of latents, or e
 import functools
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import keras
@@ -114,10 +114,10 @@ class LatentPasses(_Passes):
             return latents[-1] if inference else params
         zeros = tf.zeros((self.batch_size, self.model.latent_dim))
         z = choose((zeros, zeros), self.model.posterior(x) if inference else None)
-        return z if inference else tf.cast(self.model.likelihood_params(z), tf.float32)
+        return z if inference else self.model.decoded(z)
 
-    def digest(self, digest: Digest) -> Iterator[np.ndarray]:
-        """Adds results on fixed inputs to a hash; yields arrays for the caller to derive more from."""
+    def digest(self, digest: Digest) -> np.ndarray:
+        """Adds posteriors of fixed inputs to a hash; returns the likelihood's parameters, to derive tables from."""
         generator = np.random.RandomState(0)  # the same numbers in every version of NumPy
         x = generator.randint(0, 2, (self.batch_size, *self.model.image_shape)).astype(np.float32)
         chosen = [generator.standard_normal((self.batch_size, *shape)).astype(np.float32) for shape in self.shapes]
@@ -128,7 +128,7 @@ class LatentPasses(_Passes):
             return chosen[layer]
 
         self.infer(x, choose)
-        yield self.generate(choose)
+        return self.generate(choose)
 
 
 class CodePasses(_Passes):
@@ -137,9 +137,7 @@ class CodePasses(_Passes):
     def __init__(self, model: keras.Model, batch_size: int) -> None:
         super().__init__(model, batch_size)
         self._loop = tf.function(self._places)
-        self._decoder = tf.function(
-            lambda codes: tf.cast(model.likelihood_params(model.quantizer.lookup(codes)), tf.float32)
-        )
+        self._decoder = tf.function(model.decoded)
 
     def follow(self, choose: Callable[[int, np.ndarray], np.ndarray]) -> np.ndarray:
         """Codes int32 `[B,h,w]`, chosen place by place: `choose` of the place t and its logits `[B,K]` gives `[B]`."""
@@ -162,8 +160,8 @@ class CodePasses(_Passes):
         codes = tf.while_loop(lambda place, codes, cache: place < prior.length, body, start)[1]
         return tf.reshape(codes, (-1, *prior.grid_shape))
 
-    def digest(self, digest: Digest, with_params: bool) -> Iterator[np.ndarray]:
-        """As in `LatentPasses`; yields logits. `with_params` adds the likelihood's parameters."""
+    def digest(self, digest: Digest, with_params: bool) -> list[np.ndarray]:
+        """The logits of all places for fixed codes; `with_params` adds the likelihood's parameters to a hash."""
         prior, logits_of_places = self.model.prior, []
         fixed = np.random.RandomState(0).randint(0, prior.num_codes, (prior.length, self.batch_size)).astype(np.int32)
 
@@ -174,7 +172,7 @@ class CodePasses(_Passes):
         codes = self.follow(choose)
         if with_params:
             digest.update(self.params(codes).tobytes())
-        yield from logits_of_places
+        return logits_of_places
 
 
 def weights_digest(model: keras.Model) -> str:

@@ -36,11 +36,21 @@ def runs_command_line() -> bool:
 
 def cpu_flags() -> set[str]:
     """The instruction sets of an x86 CPU, by their names in Linux; an empty set if they cannot be read."""
+    return set(_cpu_entry("flags").split())
+
+
+def cpu_model() -> str:
+    """The model of an x86 CPU, such as "AMD EPYC"; an empty str if it cannot be read."""
+    return _cpu_entry("model name")
+
+
+def _cpu_entry(name):
+    """The first entry of this name in `CPUINFO`; an empty str if there is none."""
     try:
-        found = re.search(r"^flags\s*:(.*)$", CPUINFO.read_text(), re.MULTILINE)
+        found = re.search(rf"^{name}\s*:(.*)$", CPUINFO.read_text(), re.MULTILINE)
     except OSError:
-        return set()
-    return set(found[1].split()) if found else set()
+        return ""
+    return found[1].strip() if found else ""
 
 
 def turn_onednn_on() -> None:
