@@ -1,6 +1,7 @@
-"""Images by dataset name, from a folder, or as arrays, and batches of them for training; and tables."""
+"""Images by dataset name, from a folder, or as arrays, and batches of them for training; tables; and texts."""
 
 from zoo.data.batches import batches, code_batches, steps_per_epoch
+from zoo.data.docstrings import docstring_sentences
 from zoo.data.errors import DataError
 from zoo.data.factors import FactorImages, load_factors
 from zoo.data.pictures import load_folder
@@ -8,6 +9,7 @@ from zoo.data.sources import SAMPLES, SOURCES, Source, image_shape, load
 from zoo.data.splits import Images, Splits, binarize, cut, pixel_variance, validation_size
 from zoo.data.sprites import Sprites
 from zoo.data.tables import Schema, Table
+from zoo.data.texts import Text, Vocabulary
 
 __all__ = [
     "SAMPLES",
@@ -20,10 +22,13 @@ __all__ = [
     "Splits",
     "Sprites",
     "Table",
+    "Text",
+    "Vocabulary",
     "batches",
     "binarize",
     "code_batches",
     "cut",
+    "docstring_sentences",
     "image_shape",
     "load",
     "load_factors",

@@ -9,7 +9,7 @@
 | `log_prob` | `image`, `seed` | `log_prob` f32 `[B]`, nats |
 
 If the model, or the prior of a VQ-VAE, is conditional, they also take `labels`: i32 `[B]` classes or f32 `[B,d]`
-attributes. The latents of a hierarchical VAE are concatenated to one row, top layer first. A VQ-VAE without a prior has
+attributes. The data of a `zoo.TextVAE` are tokens, `x` i32 `[B,T]`. The latents of a hierarchical VAE are concatenated to one row, top layer first. A VQ-VAE without a prior has
 neither `sample` nor `log_prob`. For data that is not an image (of a rank other than 3) the tensor `image` is called
 `x`.
 
@@ -73,7 +73,7 @@ def of(model: keras.Model, batch_size: int | None = None, observe: bool = False)
         return tf.TensorSpec((batch_size, *shape), dtype, name)
 
     data = data_name(model)
-    image, seed = spec(data, "float32", model.image_shape), spec("seed", "int32")
+    image, seed = spec(data, model.data_dtype, model.image_shape), spec("seed", "int32")
     temperature = spec("temperature", "float32")
 
     def signature(call, *inputs, label_source=model if model.conditional else None):

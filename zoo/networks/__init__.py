@@ -9,9 +9,12 @@ nor on the number of replicas.
 from zoo.networks.conv import conv_decoder, conv_encoder
 from zoo.networks.mlp import mlp_critic, mlp_decoder, mlp_encoder
 from zoo.networks.residual import residual_decoder, residual_encoder
+from zoo.networks.text import TextDecoder, TextEncoder
 from zoo.networks.top_down import TopDown, bottom_up_encoder
 
 __all__ = [
+    "TextDecoder",
+    "TextEncoder",
     "TopDown",
     "bottom_up_encoder",
     "conv_decoder",
