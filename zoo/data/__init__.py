@@ -1,7 +1,7 @@
 """Images by dataset name, from a folder, or as arrays, and batches of them for training; tables; and texts."""
 
 from zoo.data.batches import batches, code_batches, steps_per_epoch
-from zoo.data.docstrings import docstring_sentences
+from zoo.data.docstrings import STANDARD_LIBRARY, docstring_sentences
 from zoo.data.errors import DataError
 from zoo.data.factors import FactorImages, load_factors
 from zoo.data.pictures import load_folder
@@ -14,6 +14,7 @@ from zoo.data.texts import Text, Vocabulary
 __all__ = [
     "SAMPLES",
     "SOURCES",
+    "STANDARD_LIBRARY",
     "DataError",
     "FactorImages",
     "Images",

@@ -11,6 +11,7 @@ from zoo.data.texts import Text
 from zoo.runtime import checks
 from zoo.runtime.types import PathLike
 
+STANDARD_LIBRARY = pathlib.Path(sysconfig.get_path("stdlib"))
 _LEFT_OUT = {"test", "tests", "testing", "site-packages", "dist-packages", "idlelib", "lib2to3", "__pycache__"}
 _BETWEEN_SENTENCES = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 _SENTENCE = re.compile(r"""[A-Z][a-z]*(?: [('"]?[A-Za-z0-9][A-Za-z0-9_'-]*[)'"]?[,;:]?){2,}\.""")
@@ -42,7 +43,7 @@ def docstring_sentences(
     if at_most is not None:
         checks.positive_int("at_most", at_most)
     found: dict[str, None] = {}
-    for folder in folders or [sysconfig.get_path("stdlib")]:
+    for folder in folders or [STANDARD_LIBRARY]:
         folder = pathlib.Path(folder)
         if not folder.is_dir():
             checks.fail("folders", "folders of Python files", str(folder))

@@ -183,7 +183,7 @@ class Vocabulary:
         return encoded
 
     def decode(self, tokens: ArrayLike) -> list[str]:
-        """Tokens, integers `[N,T]`, to lines: each up to its first end. Bytes that are no UTF-8 become "\N{REPLACEMENT CHARACTER}"."""
+        """Tokens, integers `[N,T]`, to lines: each up to its first end. Bytes that are no UTF-8 become U+FFFD."""
         lines = []
         for row in np.asarray(tokens).tolist():
             row = row[: row.index(END)] if END in row else row
@@ -203,8 +203,7 @@ class Vocabulary:
 
 
 def _tokenizers() -> Any:
-    try:
-        import tokenizers
-    except ImportError as error:
-        raise ImportError("Sub-words need the package tokenizers: pip install 'vae-zoo[text]'") from error
+    checks.extra("text", "tokenizers")
+    import tokenizers
+
     return tokenizers

@@ -9,9 +9,9 @@
 | `log_prob` | `image`, `seed` | `log_prob` f32 `[B]`, nats |
 
 If the model, or the prior of a VQ-VAE, is conditional, they also take `labels`: i32 `[B]` classes or f32 `[B,d]`
-attributes. The data of a `zoo.TextVAE` are tokens, `x` i32 `[B,T]`. The latents of a hierarchical VAE are concatenated to one row, top layer first. A VQ-VAE without a prior has
+attributes. The latents of a hierarchical VAE are concatenated to one row, top layer first. A VQ-VAE without a prior has
 neither `sample` nor `log_prob`. For data that is not an image (of a rank other than 3) the tensor `image` is called
-`x`.
+`x`. That of a `zoo.TextVAE` holds tokens, i32 `[B,T]`.
 
 An export with `observe=True` has one more, `sample_observed`: the inputs of `sample`, and `image`, sampled from p(x|z)
 with its noise at the same z. The outputs of `sample` are means.

@@ -86,7 +86,9 @@ class _Transformer(layers.Layer):
 class TextEncoder(_Transformer):
     """A transformer in which all places see each other, and the mean of its places: tokens to a Gaussian posterior.
 
-        h = norm(blocks(token(x_t) + place(t))),   (means, log-variances) = dense(Σ_t k_t h_t / Σ_t k_t),   k_t = [x_t ≠ 0]
+        h = norm(blocks(token(x_t) + place(t))),   (means, log-variances) = dense(Σ_t k_t h_t / Σ_t k_t)
+
+    where k_t is 0 for padding and 1 else.
 
     Padding is not seen: a sentence has the same posterior whatever the length of its padding.
 

@@ -2,7 +2,7 @@
 
 from zoo.training import priors, quantizers
 from zoo.training.options import flag
-from zoo.training.recipe import Prior, Recipe
+from zoo.training.recipe import Examples, Prior, Recipe
 from zoo.training.run import Main, main, script
 
-__all__ = ["Main", "Prior", "Recipe", "flag", "main", "priors", "quantizers", "script"]
+__all__ = ["Examples", "Main", "Prior", "Recipe", "flag", "main", "priors", "quantizers", "script"]
