@@ -28,7 +28,7 @@ def test_a_file_is_read_with_its_mark_and_its_line_ends(tmp_path):
     [
         (
             b"good\nb\xc3\xa4d\n\xff\nba\xfe",
-            r"to be UTF-8. Received: 2 lines that are not, first line 3, where byte 1 is",
+            "to be UTF-8. Received: 2 lines .* not, first line 3, where byte 1 is 0xff",
         ),
         (b" \n\n", "to be a text of one line or more"),
         (None, "to be a text file. Received: No such file"),
@@ -65,9 +65,7 @@ def test_bytes_are_shifted_by_the_special_tokens():
 def test_lines_that_are_too_long_are_named():
     vocabulary = data.Vocabulary(length=5)
     assert vocabulary.encode(["four"]).tolist() == [[105, 114, 120, 117, 2]]
-    with pytest.raises(
-        ValueError, match=r"at most 4 tokens. Received: .*2 longer ones, first lines\[1\] of 5: 'seven'"
-    ):
+    with pytest.raises(ValueError, match=r"at most 4 tokens. Received: .*2 longer ones, first lines\[1\] of 5: 'sev"):
         vocabulary.encode(["one", "seven", "äää"])
     kept, too_long = data.Text(["one", "", "seven", "six", "eleven"]).fitting(vocabulary)
     assert kept.lines == ("one", "six") and too_long == [3, 5]

@@ -63,8 +63,6 @@ def test_the_probability_counts_each_token_and_the_end_but_no_padding(trained):
     np.testing.assert_allclose(trained.judge(tf.constant(TOKENS[:4]), z), by_hand, rtol=1e-5)
     terms = trained.compute_terms(TOKENS[:4])
     np.testing.assert_allclose(terms["elbo"], -(terms["reconstruction"] + terms["kl"]), rtol=1e-6)
-    means = np.mean([trained.log_prob(TOKENS[:4], 1, seed) for seed in range(100)], axis=0)
-    assert np.all(np.asarray(trained.log_prob(TOKENS[:4], 300)) > means)
 
 
 def test_the_probabilities_of_all_sentences_add_up_to_one():
@@ -73,11 +71,8 @@ def test_the_probabilities_of_all_sentences_add_up_to_one():
     decoder = TextDecoder(*size, **SMALL)
     model = zoo.TextVAE(TextEncoder(*size, **SMALL), decoder)
     decoder.head.bias.assign([3.0, 2.0, 0.5, -0.5, 1.0])
-    every = [
-        [2, 0, 0],
-        *([a, 2, 0] for a in (3, 4)),
-        *(list(each) for each in itertools.product((3, 4), (3, 4), (2, 3, 4))),
-    ]
+    longest = itertools.product((3, 4), (3, 4), (2, 3, 4))
+    every = [[2, 0, 0], [3, 2, 0], [4, 2, 0], *(list(each) for each in longest)]
     z = np.tile(np.float32([[0.3, -2.0]]), (len(every), 1))
     total = np.exp(np.asarray(model.judge(tf.constant(every), z), np.float64)).sum()
     assert len(every) == 1 + 2 + 12 and total == pytest.approx(1.0, abs=1e-5)
@@ -88,9 +83,10 @@ def test_the_posterior_does_not_see_padding(trained):
     vectors = trained.encoder.token_vectors.embeddings
     kept = vectors.numpy()
     try:
-        vectors.assign(kept + 5.0 * (np.arange(len(kept)) == 0)[:, None])
+        other = np.random.default_rng(0).normal(size=kept.shape)
+        vectors.assign(kept + other * (np.arange(len(kept)) == 0)[:, None])
         np.testing.assert_allclose(trained.encode(TOKENS[:4])["mean"], before, atol=1e-6)
-        vectors.assign(kept + 5.0 * (np.arange(len(kept)) == 2)[:, None])  # the end is seen
+        vectors.assign(kept + other * (np.arange(len(kept)) == 2)[:, None])  # the end is seen
         assert np.abs(trained.encode(TOKENS[:4])["mean"] - before).max() > 1e-3
     finally:
         vectors.assign(kept)
@@ -145,16 +141,25 @@ def test_reconstruct_is_decode_of_encode_and_of_embed(trained):
     np.testing.assert_array_equal(trained.reconstruct(x), trained.decode(trained.encode(x)["mean"]))
     np.testing.assert_array_equal(trained.decode_embedding(trained.embed(x)), trained.reconstruct(x))
     proposal = trained.propose(tf.constant(x), zoo.random.fold_in(zoo.random.row_seeds(0, 4), 0))
-    np.testing.assert_allclose(trained.judge(tf.constant(x), proposal.params) + proposal.log_ratio, trained.log_prob(x))
+    weights = trained.judge(tf.constant(x), proposal.params) + proposal.log_ratio
+    np.testing.assert_allclose(weights, trained.log_prob(x), rtol=1e-5)
 
 
-def test_every_argument_survives_saving_and_training_goes_on_as_if_it_had_never_stopped(trained, tmp_path):
+def test_every_argument_survives_saving(trained, tmp_path):
     trained.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert (loaded.name, loaded.free_bits, loaded.seed) == ("other", 0.125, 3)
     assert loaded.vocabulary == {"length": 9, "subwords": None}
     assert (loaded.decoder.word_dropout, loaded.decoder.heads, loaded.encoder.dropout) == (0.25, 3, 0.1)
+    for one, other in zip(trained.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(trained(TOKENS[:4]), loaded(TOKENS[:4]))
+
+
+@pytest.mark.slow
+def test_training_goes_on_after_loading_as_if_it_had_never_stopped(trained, tmp_path):
+    trained.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
     try:
         histories = [fit(either, 1) for either in (trained, loaded)]
         assert histories[0] == histories[1]
@@ -173,6 +178,7 @@ def check_export(model, path):
     return written
 
 
+@pytest.mark.slow
 def test_a_saved_model_gives_the_same_tokens_for_the_same_seeds(trained, tmp_path):
     loaded = tf.saved_model.load(str(check_export(trained, tmp_path / "text")))
     spec = loaded.signatures["encode"].structured_input_signature[1]["x"]
