@@ -19,9 +19,8 @@ def script():
 
 @pytest.fixture
 def text(tmp_path):
-    lines = [
-        f"A {colour} {thing} number {n}." for n in range(20) for colour in ("red", "blue") for thing in ("car", "dog")
-    ]
+    pairs = [f"{colour} {thing}" for colour in ("red", "blue") for thing in ("car", "dog")]
+    lines = [f"A {pair} number {number}." for number in range(20) for pair in pairs]
     (tmp_path / "text.txt").write_text("\n".join([*lines, "x" * 50]))
     return tmp_path / "text.txt"
 
@@ -33,10 +32,8 @@ def own(script, *flags):
 def test_lines_become_tokens_and_those_that_are_too_long_are_named(script, text, capsys):
     flags = own(script, "--text", str(text), "--length", "30", *SMALL[:6])
     vocabulary, parts = script.corpus(flags)
-    assert (
-        sum(map(len, parts)) == 80
-        and "1 lines of more than 29 tokens are left out, first 81" in capsys.readouterr().out
-    )
+    assert sum(map(len, parts)) == 80
+    assert "1 lines of more than 29 tokens are left out, first 81" in capsys.readouterr().out
     splits = script.load(flags, (30,), None)
     assert vocabulary.decode(splits.test) == list(parts[2].lines)
     model = script.build(flags, (30,), 0)
