@@ -24,6 +24,7 @@ import machine
 import numpy as np
 import tensorflow as tf
 from keras import ops
+from matplotlib.figure import Figure
 
 PACKAGES = ("numpy", "scipy", "sklearn", "matplotlib", "keras", "tensorflow")
 PAIRS = 4  # of sentences to interpolate between
@@ -122,6 +123,19 @@ def show(model, lines):
             print(f"  {line}")
 
 
+def plot(results, path):
+    """The two terms of −ELBO of each contender, stacked."""
+    figure = Figure(figsize=(8, 2.4), layout="constrained")
+    axis = figure.subplots()
+    names = list(results)[::-1]
+    distortion, rate = ([results[name][term] for name in names] for term in ("reconstruction", "kl"))
+    axis.barh(names, distortion, label="−log p(x|z)")
+    axis.barh(names, rate, left=distortion, label="KL")
+    axis.set(xlabel="−ELBO, nats per sentence; of the language model −log p(x)")
+    axis.legend(loc="lower right")
+    figure.savefig(path, dpi=100)
+
+
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("runs/text_benchmark"))
@@ -154,12 +168,15 @@ def main(argv=None):
         if not path.exists():
             model, seconds = train(kind, vocabulary, tokens, vocabulary.encode(validation.lines), flags)
             model.save(path)
-        model = keras.models.load_model(path)
+        model = keras.models.load_model(path, compile=False)  # its optimizer did not see the encoder of all contenders
+        model.compile()
         lines = (test if flags.test else validation).lines[: flags.lines]
         results[kind] = figures(model, lines, vocabulary, flags.samples if flags.test else 1)
         print(kind, {"cpu_seconds": seconds, **results[kind]}, flush=True)
         show(model, lines)
-    (flags.output / f"{'test' if flags.test else 'validation'}.json").write_text(json.dumps(results, indent=2))
+    name = "test" if flags.test else "validation"
+    (flags.output / f"{name}.json").write_text(json.dumps(results, indent=2))
+    plot(results, flags.output / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ main = training.script(
     ),
     callbacks=callbacks,
     epochs=30,
-    sample_epochs=20,
+    sample_epochs=24,
     batch_size=64,
     learning_rate=2e-3,
     warmup_steps=100,

@@ -184,10 +184,12 @@ class TextDecoder(_Transformer):
         super().__init__(length, num_tokens, latent_dim, *args, **kwargs)
         self.word_dropout = checks.number("word_dropout", word_dropout, 0.0, 1.0, open_high=True)
         self.drop_words = Dropout(word_dropout, self.seed, dtype="float32")
-        self.input_of_z = self._dense(self.latent_dim, self.width, dtype=self.dtype_policy)
-        self.output_of_z = self._dense(self.latent_dim, self.width, use_bias=False, dtype=self.dtype_policy)
+        # At first z adds as much as the vector of a token does: more would be noise that the decoder has to unlearn.
+        start, start_of_z = (keras.initializers.RandomNormal(stddev=0.02 * scale) for scale in (1.0, latent_dim**-0.5))
+        of_z: dict[str, Any] = {"kernel_initializer": start_of_z, "dtype": self.dtype_policy}
+        self.input_of_z = self._dense(self.latent_dim, self.width, **of_z)
+        self.output_of_z = self._dense(self.latent_dim, self.width, use_bias=False, **of_z)
         # The eight bits of bfloat16 logits are too coarse to sample from.
-        start = keras.initializers.RandomNormal(stddev=0.02)
         self.head = self._dense(self.width, self.num_tokens, kernel_initializer=start, dtype="float32")
         self.built = True
 
