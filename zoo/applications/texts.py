@@ -28,7 +28,8 @@ class TextModel:
 
     Example:
         >>> lines = ["A red car.", "A blue car.", "A red house."]
-        >>> text = zoo.applications.TextModel.build(zoo.data.Vocabulary(length=16), latent_dim=4, seed=0)
+        >>> vocabulary = zoo.data.Vocabulary(length=16)
+        >>> text = zoo.applications.TextModel.build(vocabulary, latent_dim=4, width=32, depth=1, seed=0)
         >>> text.fit(lines, epochs=1)
         >>> len(text.sample(3, seed=7))
         3
@@ -66,7 +67,7 @@ class TextModel:
             seed: int or None, of the noise in training.
         """
         size = (vocabulary.length, vocabulary.size, latent_dim)
-        how = {"width": width, "depth": depth, "heads": heads, "dropout": dropout, "seed": seed}
+        how: dict[str, Any] = {"width": width, "depth": depth, "heads": heads, "dropout": dropout, "seed": seed}
         encoder, decoder = networks.TextEncoder(*size, **how), networks.TextDecoder(*size, word_dropout, **how)
         return cls(TextVAE(encoder, decoder, free_bits, seed, vocabulary=vocabulary.get_config()))
 
@@ -119,7 +120,7 @@ class TextModel:
 
     def interpolate(self, start: Sequence[str], end: Sequence[str], num_steps: int = 8) -> list[list[str]]:
         """Lines on the way from each of `start` to each of `end`, `num_steps` for each pair, the ends among them."""
-        tokens = interpolate(self.model, *map(self.vocabulary.encode, (start, end)), num_steps)
+        tokens = interpolate(self.model, self.vocabulary.encode(start), self.vocabulary.encode(end), num_steps)
         return [self.vocabulary.decode(each) for each in tokens]
 
     def score(self, lines: Sequence[str], num_samples: int = 16, seed: int = 0) -> np.ndarray:

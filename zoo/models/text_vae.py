@@ -52,8 +52,8 @@ class TextVAE(VAE):
 
     Example:
         >>> vocabulary = zoo.data.Vocabulary(length=16)
-        >>> encoder = zoo.networks.TextEncoder(16, vocabulary.size, latent_dim=4)
-        >>> decoder = zoo.networks.TextDecoder(16, vocabulary.size, latent_dim=4, word_dropout=0.3)
+        >>> encoder = zoo.networks.TextEncoder(16, vocabulary.size, latent_dim=4, width=32, depth=1)
+        >>> decoder = zoo.networks.TextDecoder(16, vocabulary.size, latent_dim=4, width=32, depth=1, word_dropout=0.3)
         >>> model = zoo.TextVAE(encoder, decoder, free_bits=0.1)
         >>> model.compile("adam")
         >>> model.fit(vocabulary.encode(["One line.", "Another one."]), epochs=1)

@@ -173,7 +173,7 @@ class TextDecoder(_Transformer):
         ValueError: for arguments out of range.
 
     Example:
-        >>> decoder = zoo.networks.TextDecoder(length=8, num_tokens=259, latent_dim=4)
+        >>> decoder = zoo.networks.TextDecoder(length=8, num_tokens=259, latent_dim=4, width=32, depth=1)
         >>> decoder.generate(tf.zeros((2, 4))).shape
         TensorShape([2, 8])
     """
