@@ -45,9 +45,9 @@ def build(image_shape, num_classes, widths, mean, deviation, network="residual",
     """A classifier of images in [0, 1]. The layer "features" gives the features, "logits" those of the classes.
 
     Shapes for CIFAR-10: image [B,32,32,3]. "residual": after the stem [B,32,32,32]; after the three stages
-    [B,16,16,64], [B,8,8,128], [B,4,4,160]; features [B,160], the means over places. "vgg" (Simonyan & Zisserman 2015, narrower):
-    pairs of convolutions that end with "block1" [B,32,32,32], "block2" [B,16,16,64] and "block3" [B,8,8,128], with the
-    means of 2×2 places between them; features [B,128]. Logits [B,10].
+    [B,16,16,64], [B,8,8,128], [B,4,4,160]; features [B,160], the means over places. "vgg" (Simonyan & Zisserman 2015,
+    narrower): pairs of convolutions that end with "block1" [B,32,32,32], "block2" [B,16,16,64] and "block3"
+    [B,8,8,128], with the means of 2×2 places between them; features [B,128]. Logits [B,10].
     """
 
     def convolution(filters, strides=1, name=None):
