@@ -3,7 +3,7 @@
     python recipes/classifier.py --dataset cifar10 --seed 1 --epochs 8 --output runs/third
     python benchmarks/sharp.py --data-dir DIR --third runs/third/classifier.keras --seeds 0 1 2 3 4
 
-For each seed: trains the last stage of `recipes/cifar10_vqvae.py --decoder sharp`, beginning with the shipped model, and
+For each seed: trains the last stage of `recipes/cifar10_vqvae.py --decoder sharp` on the shipped model, and
 writes a line of JSON. The judges took no part in the training: the shipped classifier for the Fréchet distance, and
 another classifier, trained with another seed, for the perceptual distance. A run that was stopped goes on where it was.
 `--split validation` is for the choice of

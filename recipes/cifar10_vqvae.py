@@ -51,7 +51,7 @@ PRIOR = training.Prior(
     build=training.priors.builder(), epochs=8, sample_epochs=10, batch_size=64, learning_rate=2e-3, warmup_steps=500
 )
 
-SHARP = training.Sharp(epochs=2, sample_epochs=4, learning_rate=2e-4)
+SHARP = training.Sharp(epochs=1, sample_epochs=5, learning_rate=3e-4)
 
 main = training.script(
     __name__,

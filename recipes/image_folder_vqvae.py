@@ -53,7 +53,7 @@ PRIOR = training.Prior(
     warmup_steps=100,
 )
 
-SHARP = training.Sharp(epochs=5, minimum_steps=1000, learning_rate=2e-4)
+SHARP = training.Sharp(epochs=5, minimum_steps=1000, learning_rate=3e-4)
 
 main = training.script(
     __name__,

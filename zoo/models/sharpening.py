@@ -67,7 +67,7 @@ class Sharpening(HasCritic, HoldsApart):
 
     Example:
         >>> stage = zoo.Sharpening(model, zoo.training.perceptual.load("cifar10_vgg"))
-        >>> stage.compile(keras.optimizers.Adam(2e-4))
+        >>> stage.compile(keras.optimizers.Adam(3e-4))
         >>> stage.fit(images, batch_size=32, epochs=2, callbacks=[zoo.callbacks.GoBack(images[:256])])
         >>> model.reconstruct(images)
     """
@@ -80,8 +80,8 @@ class Sharpening(HasCritic, HoldsApart):
         model: BaseVAE,
         perceptual: PerceptualDistance | None = None,
         critic: keras.layers.Layer | None = None,
-        perceptual_weight: float = 1.0,
-        adversarial_weight: float = 0.1,
+        perceptual_weight: float = 0.1,
+        adversarial_weight: float = 0.01,
         critic_steps: int = 500,
         lecam_weight: float = 0.01,
         freeze: bool = True,
@@ -220,7 +220,7 @@ def _transformed(images, numbers):
     margin = [[0, 0], *[[size, size] for size in (height // _SHIFT, width // _SHIFT)], [0, 0]]
     start = tf.cast(numbers[:2] * tf.cast(2 * most + 1, tf.float32), tf.int32)
     shifted = tf.slice(tf.pad(images, margin), tf.concat([[0], start, [0]], 0), tf.shape(images))
-    mirrored = tf.cond(numbers[2] < 0.5, lambda: shifted, lambda: tf.reverse(shifted, [2]))
+    mirrored = tf.cond(numbers[2] < 0.5, lambda: tf.reverse(shifted, [2]), lambda: shifted)
     return tf.ensure_shape(mirrored, images.shape) + _BRIGHTNESS * (2.0 * numbers[3] - 1.0)
 
 

@@ -107,7 +107,7 @@ def _make(recipe, flags, model, plan):
             critic_steps=min(recipe.critic_steps, plan.total_steps // 4),
             seed=flags.seed,
         )
-        critic = optimizers.Adam(flags.decoder.critic_learning_rate, beta_1=0.5, beta_2=0.9)
+        critic = optimizers.Adam(flags.decoder.critic_learning_rate, beta_1=0.5, beta_2=0.99)
         stage.compile_model(sharpening, recipe, flags.decoder.learning_rate, plan, critic_optimizer=critic)
     return sharpening
 

@@ -82,9 +82,9 @@ class Sharp(Regime):
     """
 
     perceptual: str = "cifar10_vgg"
-    perceptual_weight: float = 1.0
-    adversarial_weight: float = 0.1
-    critic_learning_rate: float = 2e-4
+    perceptual_weight: float = 0.1
+    adversarial_weight: float = 0.01
+    critic_learning_rate: float = 3e-4
     critic_steps: int = 500
     filters: int = 32
 
