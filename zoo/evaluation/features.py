@@ -20,7 +20,8 @@ from zoo.evaluation.rows import as_float
 from zoo.runtime import checks, files, shipped
 from zoo.runtime.types import Shape
 
-CLASSIFIERS = ("mnist_classifier", "fashion_mnist_classifier", "cifar10_classifier", "cifar10_vgg_classifier")
+_OF_DATASETS = ("mnist", "fashion_mnist", "cifar10")
+CLASSIFIERS = (*(f"{name}_classifier" for name in _OF_DATASETS), "cifar10_vgg_classifier")
 INCEPTION = "keras_inception_v3"
 _BATCH_SIZE = 500
 _LARGE_BATCH_SIZE = 32
@@ -120,7 +121,7 @@ def for_dataset(name: str) -> Features:
         >>> zoo.evaluation.features.for_dataset("mnist").name
         'mnist_classifier'
     """
-    checks.one_of("name", name, [each.removesuffix("_classifier") for each in CLASSIFIERS])
+    checks.one_of("name", name, _OF_DATASETS)
     return load(f"{name}_classifier")
 
 

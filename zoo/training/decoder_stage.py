@@ -61,7 +61,7 @@ def train(
         recipe, len(splits.train), flags.batch_size, flags.decoder.epochs, flags.steps_per_epoch, flags.sample
     )  # fmt: skip
     plain = evaluation.reconstruction_error(model, batches(splits.test), data.pixel_variance(splits.train))
-    sharpening = _make(recipe, flags, model, plan)
+    sharpening = make(recipe, flags, model, plan)
     guard = callbacks.GoBack(*_watched(splits.validation, model.conditional))
     path = flags.output / "model.keras"
     last = stage.Stage(
@@ -94,7 +94,9 @@ def train(
     return Figures({"decoder": {**about, "status": "complete", **stage.summary(history)}})
 
 
-def _make(recipe, flags, model, plan):
+def make(recipe: Sharp, flags: RunFlags, model: keras.Model, plan: stage.Plan) -> Sharpening:
+    """The compiled `zoo.Sharpening` of a model; arguments as in `train`, and the `Plan` of the stage."""
+    assert flags.decoder is not None
     keras.utils.set_random_seed(flags.seed)  # the critic's weights must not depend on the stages before
     channels = model.image_shape[-1]
     with model.distribute_strategy.scope():
