@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         FactorVAE,
         HierarchicalVAE,
         InfoVAE,
+        Sharpening,
         TextVAE,
     )
     from zoo.presets import from_preset, list_presets, save_preset
@@ -48,7 +49,7 @@ _MODULES = (
 _OBJECTS = {
     "zoo.models": (
         *("BetaTCVAE", "BetaVAE", "CVAE", "FactorVAE", "HierarchicalVAE", "IWAE", "InfoVAE"),
-        *("TextVAE", "VAE", "VQVAE"),
+        *("Sharpening", "TextVAE", "VAE", "VQVAE"),
     ),
     "zoo.presets": ("from_preset", "list_presets", "save_preset"),
     "zoo.runtime": ("cores", "optimizers"),
@@ -87,6 +88,7 @@ __all__ = [
     "HierarchicalVAE",
     "IWAE",
     "InfoVAE",
+    "Sharpening",
     "TextVAE",
     "VQVAE",
     "applications",
