@@ -6,5 +6,15 @@ from zoo.training.recipe import Examples, Prior, Recipe, Sharp
 from zoo.training.run import Main, main, script
 
 __all__ = [
-    *("Examples", "Main", "Prior", "Recipe", "Sharp", "flag", "main", "perceptual", "priors", "quantizers", "script"),
+    "Examples",
+    "Main",
+    "Prior",
+    "Recipe",
+    "Sharp",
+    "flag",
+    "main",
+    "perceptual",
+    "priors",
+    "quantizers",
+    "script",
 ]
