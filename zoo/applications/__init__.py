@@ -14,6 +14,7 @@ from zoo.applications.interpolation import between, interpolate
 from zoo.applications.pictures import grid, save_animation, save_image, save_images
 from zoo.applications.style_transfer import mix_levels, num_levels, relabel, vary_levels
 from zoo.applications.tables import TableModel
+from zoo.applications.tiling import decode_tiled, encode_tiled, reconstruct_tiled
 from zoo.applications.traversal import Traversal, traverse
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ __all__ = [
     "attribute_direction",
     "between",
     "cluster",
+    "decode_tiled",
     "denoise",
+    "encode_tiled",
     "explore",
     "few_label_accuracy",
     "grid",
@@ -62,6 +65,7 @@ __all__ = [
     "mix_levels",
     "num_levels",
     "plot_map",
+    "reconstruct_tiled",
     "relabel",
     "require_sampling",
     "sample_labelled",

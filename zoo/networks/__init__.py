@@ -8,11 +8,14 @@ nor on the number of replicas.
 
 from zoo.networks.conv import conv_decoder, conv_encoder
 from zoo.networks.mlp import mlp_critic, mlp_decoder, mlp_encoder
+from zoo.networks.receptive_field import AnySize, any_size
 from zoo.networks.residual import residual_decoder, residual_encoder
 from zoo.networks.top_down import TopDown, bottom_up_encoder
 
 __all__ = [
+    "AnySize",
     "TopDown",
+    "any_size",
     "bottom_up_encoder",
     "conv_decoder",
     "conv_encoder",
