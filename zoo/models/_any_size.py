@@ -12,12 +12,12 @@ from zoo.runtime.types import Tensor
 class AnySizeVAE(BaseVAE):
     """A VAE whose latents are a grid: if its networks consist of convolutions, it takes images of any size.
 
-    Training and evaluation keep to the size of the networks.
+    Training, evaluation and embeddings keep to the size of the networks.
     """
 
     @property
     def takes_any_size(self) -> bool:
-        """Whether `encode`, `decode`, `reconstruct` and `embed` take images of all sizes that the strides divide."""
+        """Whether `encode`, `decode` and `reconstruct` take images of all sizes that the strides divide."""
         return all(receptive_field.reason(network) is None for network in (self.encoder, self.decoder))
 
     @property
@@ -33,9 +33,13 @@ class AnySizeVAE(BaseVAE):
 
     def _split(self, data):
         batch = super()._split(data)
-        if super().known_shape is not None:
-            inputs.require_shape("x", batch.x, super().known_shape)
+        self._require_own_size(batch.x)
         return batch
+
+    def _require_own_size(self, x):
+        """Raises ValueError for images of another size than the networks were built for."""
+        if super().known_shape is not None:
+            inputs.require_shape("x", x, super().known_shape)
 
     def _check_data(self, name, x):
         x = super()._check_data(name, x)

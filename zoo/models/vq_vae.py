@@ -33,9 +33,9 @@ class VQVAE(HasCodePrior, AnySizeVAE):
     the training images, and set `model.prior`. The prior is saved with the model. Only its own `fit` trains it: if you
     then train the VQ-VAE further, the prior no longer fits the codes.
 
-    `encode`, `decode`, `reconstruct` and `embed` also take images of other sizes than the networks were built for, if
-    both networks consist of convolutions (`zoo.networks.any_size`) and their strides divide the size. `fit`, priors
-    and exports keep to one size.
+    `encode`, `decode` and `reconstruct` also take images of other sizes than the networks were built for, if both
+    networks consist of convolutions (`zoo.networks.any_size`) and their strides divide the size. `fit`, embeddings,
+    priors and exports keep to one size.
 
     Args:
         encoder: layer from images `[B,H,W,C]` to `[B,h,w,code_dim]`.
@@ -154,6 +154,7 @@ class VQVAE(HasCodePrior, AnySizeVAE):
     def embed(self, x: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:
         """The encoder's output before quantisation, flattened: float32 `[B, h·w·code_dim]`."""
         x, _ = self._inputs(x, labels)
+        self._require_own_size(x)
         z_e = self.features(x)
         return ops.reshape(z_e, (-1, math.prod(z_e.shape[1:])))
 
