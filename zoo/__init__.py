@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         BetaTCVAE,
         BetaVAE,
         FactorVAE,
+        FutureVAE,
         HierarchicalVAE,
         InfoVAE,
     )
@@ -46,7 +47,8 @@ _MODULES = (
 )
 _OBJECTS = {
     "zoo.models": (
-        *("BetaTCVAE", "BetaVAE", "CVAE", "FactorVAE", "HierarchicalVAE", "IWAE", "InfoVAE", "VAE", "VQVAE"),
+        *("BetaTCVAE", "BetaVAE", "CVAE", "FactorVAE", "FutureVAE", "HierarchicalVAE", "IWAE", "InfoVAE", "VAE"),
+        "VQVAE",
     ),
     "zoo.presets": ("from_preset", "list_presets", "save_preset"),
     "zoo.runtime": ("cores", "optimizers"),
@@ -82,6 +84,7 @@ __all__ = [
     "BetaVAE",
     "CVAE",
     "FactorVAE",
+    "FutureVAE",
     "HierarchicalVAE",
     "IWAE",
     "InfoVAE",

@@ -16,6 +16,7 @@ from zoo.applications.style_transfer import mix_levels, num_levels, relabel, var
 from zoo.applications.tables import TableModel
 from zoo.applications.tiling import decode_tiled, encode_tiled, reconstruct_tiled
 from zoo.applications.traversal import Traversal, traverse
+from zoo.applications.video import futures, side_by_side
 
 if TYPE_CHECKING:
     from zoo.applications.anomaly import AnomalyDetector
@@ -53,6 +54,7 @@ __all__ = [
     "encode_tiled",
     "explore",
     "few_label_accuracy",
+    "futures",
     "grid",
     "impute",
     "impute_interval",
@@ -72,6 +74,7 @@ __all__ = [
     "save_animation",
     "save_image",
     "save_images",
+    "side_by_side",
     "site",
     "traverse",
     "vary_levels",

@@ -3,6 +3,7 @@
 from zoo.data.batches import batches, code_batches, steps_per_epoch
 from zoo.data.errors import DataError
 from zoo.data.factors import FactorImages, load_factors
+from zoo.data.moving_digits import Clips, MovingDigits, load_moving_digits
 from zoo.data.pictures import load_folder
 from zoo.data.sources import SAMPLES, SOURCES, Source, image_shape, load
 from zoo.data.splits import Images, Splits, binarize, cut, pixel_variance, validation_size
@@ -12,9 +13,11 @@ from zoo.data.tables import Schema, Table
 __all__ = [
     "SAMPLES",
     "SOURCES",
+    "Clips",
     "DataError",
     "FactorImages",
     "Images",
+    "MovingDigits",
     "Schema",
     "Source",
     "Splits",
@@ -28,6 +31,7 @@ __all__ = [
     "load",
     "load_factors",
     "load_folder",
+    "load_moving_digits",
     "pixel_variance",
     "steps_per_epoch",
     "validation_size",
