@@ -5,8 +5,8 @@
     python benchmarks/video.py --sample
 
 The models of the recipes are read from runs/ (--cvae, --vqvae). The unconditional VAE is trained here, on the same
-future frames for as many epochs: its decoder is that of the CVAE behind a dense layer, its latents are as many, and it
-does not see the past. All predict the next frames of the same test clips, whose digits are in no training clip.
+future frames for as many epochs. Its decoder is that of the CVAE, which takes the past from a dense layer of z instead;
+its latents are as many. All predict the next frames of the same test clips, whose digits are in no training clip.
 
 The squared error is summed over the pixels of a frame and its mean taken over the future frames: of one draw; of the
 mean of ten draws, which is what a single guess should be; and of the best of the ten, which shows whether they cover
@@ -40,12 +40,14 @@ def recipe():
 
 def unconditional(flags, script, clips):
     """A VAE of the future frames alone, trained as the CVAE was."""
-    ahead, side = flags.frames - flags.past, flags.size
-    shape, grid = (ahead, side, side, 1), (side // 4, side // 4, flags.filters + flags.latent_dim)
-    z = keras.Input((flags.latent_dim,))
-    spread = keras.layers.Reshape(grid)(keras.layers.Dense(int(np.prod(grid)), activation="relu")(z))
-    decoder = keras.Model(z, networks.clip_decoder(grid, shape, flags.filters, blocks=2)(spread))
-    encoder = networks.clip_encoder(shape, flags.latent_dim, (32, flags.filters), dense=128)
+    ahead, side, past = flags.frames - flags.past, flags.size, flags.past
+    latent_dim = ahead * flags.latents
+    z = keras.Input((latent_dim,))
+    frames = keras.layers.Reshape((side, side, past))(keras.layers.Dense(side * side * past, activation="sigmoid")(z))
+    planes = keras.layers.Reshape((side, side, latent_dim))(keras.layers.RepeatVector(side * side)(z))
+    decoder = networks.next_frames((past, side, side, 1), ahead, flags.latents, flags.filters)
+    decoder = keras.Model(z, decoder(keras.layers.Concatenate()([frames, planes])))
+    encoder = networks.clip_encoder((ahead, side, side, 1), latent_dim, (32, 64), dense=128)
     model = zoo.VAE(encoder, decoder, seed=flags.seed)
     train, validation = (script.floats(part)[:, flags.past :] for part in (clips.train, clips.validation))
     script.fit(model, flags, train, None, (validation,))

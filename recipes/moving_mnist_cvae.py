@@ -32,15 +32,14 @@ SHOWN, DRAWS = 6, 10
 
 
 def build(flags):
-    """The model; its networks see frames as channels."""
+    """The model; its decoder makes one frame after the other, each with latents of its own."""
     side, past, ahead = flags.size, flags.past, flags.frames - flags.past
-    past_shape = (past, side, side, 1)
-    features = networks.clip_features(past_shape, flags.filters, flags.filters)
-    encoder = networks.clip_encoder((flags.frames, side, side, 1), flags.latent_dim, (32, flags.filters), dense=128)
-    prior = networks.clip_encoder(past_shape, flags.latent_dim, (32, flags.filters), dense=128)
-    grid = (side // 4, side // 4, flags.filters + flags.latent_dim)
-    decoder = networks.clip_decoder(grid, (ahead, side, side, 1), flags.filters, blocks=2)
-    return zoo.FutureVAE(encoder, decoder, features, prior=zoo.priors.ConditionalGaussian(prior), seed=flags.seed)
+    shape, latent_dim = (past, side, side, 1), ahead * flags.latents
+    encoder = networks.clip_encoder((flags.frames, side, side, 1), latent_dim, (32, 64), dense=128)
+    prior = networks.clip_encoder(shape, latent_dim, (32, 64), dense=128)
+    decoder = networks.next_frames(shape, ahead, flags.latents, flags.filters)
+    prior = zoo.priors.ConditionalGaussian(prior)
+    return zoo.FutureVAE(encoder, decoder, networks.clip_channels(shape), prior=prior, seed=flags.seed)
 
 
 def load(flags):
@@ -93,16 +92,16 @@ def parse(argv):
     parser.add_argument("--digits", type=int, default=1, help="the most digits of a clip; default: %(default)s")
     parser.add_argument("--clips", type=int, default=8000, help="for training; default: %(default)s")
     parser.add_argument("--test-clips", type=int, default=500, help="for testing, and as many for validation")
-    parser.add_argument("--epochs", type=int, help="default: 20, with --sample 7")
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--epochs", type=int, help="default: 20, with --sample 4")
+    parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--latent-dim", type=int, default=16, help="dimensions of z; default: %(default)s")
-    parser.add_argument("--filters", type=int, default=64, help="channels of the networks; default: %(default)s")
+    parser.add_argument("--latents", type=int, default=4, help="dimensions of z for each frame; default: %(default)s")
+    parser.add_argument("--filters", type=int, default=24, help="channels of the decoder; default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of weights, clips, order, noise and futures")
     parser.add_argument("--no-export", action="store_true", help="leave out the SavedModel and the TFLite file")
     flags = parser.parse_args(argv)
     if flags.epochs is None:
-        flags.epochs = 7 if flags.sample else 20
+        flags.epochs = 4 if flags.sample else 20
     try:
         for name in ("frames", "past", "digits", "clips", "test_clips", "epochs", "batch_size", "filters"):
             checks.positive_int("--" + name.replace("_", "-"), getattr(flags, name))

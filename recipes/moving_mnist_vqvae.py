@@ -34,18 +34,18 @@ from zoo.export.signatures import Signature
 from zoo.runtime import checks, files
 
 SHOWN, DRAWS, CHUNK, DOWNSAMPLES = 6, 10, 2, 3
+LEVELS = (8, 6, 5)  # most places are empty: the codes of a codebook would all move there
 
 
 def build(flags):
     """The VQ-VAE and its prior, which is not attached yet."""
     shape = (flags.frames, flags.size, flags.size, 1)
-    encoder = networks.chunk_encoder(shape, CHUNK, flags.code_dim, flags.filters, DOWNSAMPLES)
-    decoder = networks.chunk_decoder(shape, CHUNK, flags.code_dim, flags.filters, DOWNSAMPLES)
-    quantizer = zoo.quantizers.VectorQuantizer(flags.num_codes, flags.code_dim, seed=flags.seed)
+    encoder = networks.chunk_encoder(shape, CHUNK, len(LEVELS), flags.filters, DOWNSAMPLES)
+    decoder = networks.chunk_decoder(shape, CHUNK, len(LEVELS), flags.filters, DOWNSAMPLES)
+    quantizer = zoo.quantizers.FiniteScalarQuantizer(LEVELS)
     model = zoo.VQVAE(encoder, decoder, quantizer, "bernoulli")
-    prior = zoo.priors.Transformer(
-        flags.num_codes, encoder.output_shape[1:3], width=flags.width, depth=3, heads=4, dropout=0.1, seed=flags.seed
-    )
+    grid, settings = encoder.output_shape[1:3], {"depth": 3, "heads": 4, "dropout": 0.1, "seed": flags.seed}
+    prior = zoo.priors.Transformer(quantizer.num_codes, grid, width=flags.width, **settings)
     return model, prior
 
 
@@ -128,8 +128,6 @@ def parse(argv):
     parser.add_argument("--prior-epochs", type=int, help="of the transformer; default: 20, with --sample 4")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--num-codes", type=int, default=128, help="K; default: %(default)s")
-    parser.add_argument("--code-dim", type=int, default=16, help="length of a code vector; default: %(default)s")
     parser.add_argument("--filters", type=int, default=64, help="channels of the networks; default: %(default)s")
     parser.add_argument("--width", type=int, default=96, help="of the transformer; default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of weights, clips, order, noise and futures")

@@ -11,7 +11,15 @@ from zoo.networks.mlp import mlp_critic, mlp_decoder, mlp_encoder
 from zoo.networks.receptive_field import AnySize, any_size
 from zoo.networks.residual import residual_decoder, residual_encoder
 from zoo.networks.top_down import TopDown, bottom_up_encoder
-from zoo.networks.video import chunk_decoder, chunk_encoder, clip_decoder, clip_encoder, clip_features
+from zoo.networks.video import (
+    chunk_decoder,
+    chunk_encoder,
+    clip_channels,
+    clip_decoder,
+    clip_encoder,
+    clip_features,
+    next_frames,
+)
 
 __all__ = [
     "AnySize",
@@ -20,6 +28,7 @@ __all__ = [
     "bottom_up_encoder",
     "chunk_decoder",
     "chunk_encoder",
+    "clip_channels",
     "clip_decoder",
     "clip_encoder",
     "clip_features",
@@ -28,6 +37,7 @@ __all__ = [
     "mlp_critic",
     "mlp_decoder",
     "mlp_encoder",
+    "next_frames",
     "residual_decoder",
     "residual_encoder",
 ]
