@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         FutureVAE,
         HierarchicalVAE,
         InfoVAE,
+        Sharpening,
     )
     from zoo.presets import from_preset, list_presets, save_preset
     from zoo.runtime import cores, optimizers
@@ -47,8 +48,8 @@ _MODULES = (
 )
 _OBJECTS = {
     "zoo.models": (
-        *("BetaTCVAE", "BetaVAE", "CVAE", "FactorVAE", "FutureVAE", "HierarchicalVAE", "IWAE", "InfoVAE", "VAE"),
-        "VQVAE",
+        *("BetaTCVAE", "BetaVAE", "CVAE", "FactorVAE", "FutureVAE", "HierarchicalVAE", "IWAE", "InfoVAE"),
+        *("Sharpening", "VAE", "VQVAE"),
     ),
     "zoo.presets": ("from_preset", "list_presets", "save_preset"),
     "zoo.runtime": ("cores", "optimizers"),
@@ -88,6 +89,7 @@ __all__ = [
     "HierarchicalVAE",
     "IWAE",
     "InfoVAE",
+    "Sharpening",
     "VQVAE",
     "applications",
     "callbacks",

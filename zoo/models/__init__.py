@@ -8,6 +8,7 @@ from zoo.models.future_vae import FutureVAE
 from zoo.models.hierarchical_vae import HierarchicalVAE
 from zoo.models.info_vae import InfoVAE
 from zoo.models.iwae import IWAE
+from zoo.models.sharpening import Sharpening
 from zoo.models.vae import VAE
 from zoo.models.vq_vae import VQVAE
 
@@ -20,6 +21,7 @@ __all__ = [
     "HierarchicalVAE",
     "IWAE",
     "InfoVAE",
+    "Sharpening",
     "VAE",
     "VQVAE",
 ]
