@@ -6,12 +6,12 @@
 
 The models of the recipes are read from runs/ (--cvae, --vqvae). The unconditional VAE is trained here, for --epochs, on
 the same future frames. Its decoder is that of the CVAE, with whose weights it starts, and takes the frames of the past
-from a dense layer of z instead; its latents are as many. All predict the next frames of the same test clips, whose digits are in no training clip.
+from a dense layer of z instead; its latents are as many. All predict the next frames of the same test clips, whose
+digits are in no training clip.
 
 The squared error is summed over the pixels of a frame and its mean taken over the future frames: of one draw; of the
 mean of ten draws, which is what a single guess should be; and of the best of the ten, which shows whether they cover
-what came. The errors behind ± are standard errors over the test clips. Prints the table of
-`benchmarks/video.md`.
+what came. The errors behind ± are standard errors over the test clips. Prints the table of `benchmarks/video.md`.
 """
 
 import argparse
