@@ -5,7 +5,7 @@
     python benchmarks/video.py --sample
 
 The models of the recipes are read from runs/ (--cvae, --vqvae). The unconditional VAE is trained here, for --epochs, on
-the same future frames. Its decoder is that of the CVAE, with whose weights it starts, and takes the frames of the past
+the same future frames. Its decoder is that of the CVAE, with whose weights it starts, and takes its grid
 from a dense layer of z instead; its latents are as many. All predict the next frames of the same test clips, whose
 digits are in no training clip.
 
@@ -16,6 +16,7 @@ what came. The errors behind ± are standard errors over the test clips. Prints 
 
 import argparse
 import importlib.util
+import math
 import pathlib
 import time
 
@@ -40,17 +41,15 @@ def recipe():
 
 def unconditional(flags, script, clips, decoder_of_cvae):
     """A VAE of the future frames alone."""
-    ahead, side, past = flags.frames - flags.past, flags.size, flags.past
-    latent_dim = ahead * flags.latents
-    z = keras.Input((latent_dim,))
-    frames = keras.layers.Reshape((side, side, past))(keras.layers.Dense(side * side * past, activation="sigmoid")(z))
-    planes = keras.layers.Reshape((side, side, latent_dim))(keras.layers.RepeatVector(side * side)(z))
-    frames_by_step = networks.next_frames((past, side, side, 1), ahead, flags.latents, flags.filters)
-    decoder = keras.Model(z, frames_by_step(keras.layers.Concatenate()([frames, planes])))
-    encoder = networks.clip_encoder((ahead, side, side, 1), latent_dim, (32, 64), dense=128)
-    model = zoo.VAE(encoder, decoder, seed=flags.seed)
+    ahead, side = flags.frames - flags.past, flags.size
+    grid = decoder_of_cvae.input_shape[1:]
+    z = keras.Input((flags.latent_dim,))
+    spread = keras.layers.Reshape(grid)(keras.layers.Dense(math.prod(grid), activation="relu")(z))
+    of_grid = networks.clip_decoder(grid, (ahead, side, side, 1), flags.filters, blocks=2)
+    of_grid.set_weights(decoder_of_cvae.get_weights())
+    encoder = networks.clip_encoder((ahead, side, side, 1), flags.latent_dim, (32, flags.filters), dense=128)
+    model = zoo.VAE(encoder, keras.Model(z, of_grid(spread)), seed=flags.seed)
     train, validation = (script.floats(part)[:, flags.past :] for part in (clips.train, clips.validation))
-    frames_by_step.set_weights(decoder_of_cvae.get_weights())
     script.fit(model, flags, train, None, (validation,))
     return model
 
@@ -73,7 +72,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sample", action="store_true", help="digits of the small set, as in the recipes' runs")
     parser.add_argument("--data-dir")
-    parser.add_argument("--epochs", type=int, default=1, help="of the unconditional VAE; default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=3, help="of the unconditional VAE; default: %(default)s")
     parser.add_argument("--cvae", type=pathlib.Path, default=pathlib.Path("runs/moving_mnist_cvae/model.keras"))
     parser.add_argument("--vqvae", type=pathlib.Path, default=pathlib.Path("runs/moving_mnist_vqvae/model.keras"))
     own = parser.parse_args(argv)

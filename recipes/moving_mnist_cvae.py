@@ -32,14 +32,15 @@ SHOWN, DRAWS = 6, 10
 
 
 def build(flags):
-    """The model; its decoder makes one frame after the other, each with latents of its own."""
+    """The model; its networks see frames as channels."""
     side, past, ahead = flags.size, flags.past, flags.frames - flags.past
-    shape, latent_dim = (past, side, side, 1), ahead * flags.latents
-    encoder = networks.clip_encoder((flags.frames, side, side, 1), latent_dim, (32, 64), dense=128)
-    prior = networks.clip_encoder(shape, latent_dim, (32, 64), dense=128)
-    decoder = networks.next_frames(shape, ahead, flags.latents, flags.filters)
-    prior = zoo.priors.ConditionalGaussian(prior)
-    return zoo.FutureVAE(encoder, decoder, networks.clip_channels(shape), prior=prior, seed=flags.seed)
+    past_shape = (past, side, side, 1)
+    features = networks.clip_features(past_shape, flags.filters, flags.filters)
+    encoder = networks.clip_encoder((flags.frames, side, side, 1), flags.latent_dim, (32, flags.filters), dense=128)
+    prior = networks.clip_encoder(past_shape, flags.latent_dim, (32, flags.filters), dense=128)
+    grid = (side // 4, side // 4, flags.filters + flags.latent_dim)
+    decoder = networks.clip_decoder(grid, (ahead, side, side, 1), flags.filters, blocks=2)
+    return zoo.FutureVAE(encoder, decoder, features, prior=zoo.priors.ConditionalGaussian(prior), seed=flags.seed)
 
 
 def load(flags):
@@ -64,22 +65,9 @@ def fit(model, flags, x, y=None, validation=None):
     model.fit(x, y, batch_size=flags.batch_size, epochs=flags.epochs, validation_data=validation, verbose=2)
 
 
-def warm_up(step, flags, clips):
-    """Trains the decoder's step alone to predict a frame from the true ones before it, without z: cheap, and sharp."""
-    draw, first = np.random.default_rng(flags.seed), np.arange(flags.past + 1)
-    step.compile(keras.optimizers.Adam(flags.learning_rate), keras.losses.BinaryCrossentropy(from_logits=True))
-    for _ in range(flags.warm_epochs):
-        start = draw.integers(flags.frames - flags.past, size=(len(clips), 1))
-        windows = clips[np.arange(len(clips))[:, None], start + first][..., 0].transpose(0, 2, 3, 1)
-        without = np.zeros((*windows.shape[:3], flags.latents), np.float32)
-        given = np.concatenate([windows[..., :-1], without], axis=-1)
-        step.fit(given, windows[..., -1:], batch_size=flags.batch_size, verbose=2)
-
-
 def train(flags, clips):
     model, past = build(flags), flags.past
     train, validation = floats(clips.train), floats(clips.validation)
-    warm_up(model.decoder.get_layer("step"), flags, train)
     fit(model, flags, train[:, past:], train[:, :past], (validation[:, past:], validation[:, :past]))
     return model
 
@@ -105,17 +93,16 @@ def parse(argv):
     parser.add_argument("--digits", type=int, default=1, help="the most digits of a clip; default: %(default)s")
     parser.add_argument("--clips", type=int, default=8000, help="for training; default: %(default)s")
     parser.add_argument("--test-clips", type=int, default=500, help="for testing, and as many for validation")
-    parser.add_argument("--epochs", type=int, help="default: 20, with --sample 2")
-    parser.add_argument("--warm-epochs", type=int, default=3, help="of the decoder's step alone; default: %(default)s")
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--epochs", type=int, help="default: 20, with --sample 7")
+    parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--latents", type=int, default=4, help="dimensions of z for each frame; default: %(default)s")
-    parser.add_argument("--filters", type=int, default=24, help="channels of the decoder; default: %(default)s")
+    parser.add_argument("--latent-dim", type=int, default=16, help="dimensions of z; default: %(default)s")
+    parser.add_argument("--filters", type=int, default=64, help="channels of the networks; default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of weights, clips, order, noise and futures")
     parser.add_argument("--no-export", action="store_true", help="leave out the SavedModel and the TFLite file")
     flags = parser.parse_args(argv)
     if flags.epochs is None:
-        flags.epochs = 2 if flags.sample else 20
+        flags.epochs = 7 if flags.sample else 20
     try:
         for name in ("frames", "past", "digits", "clips", "test_clips", "epochs", "batch_size", "filters"):
             checks.positive_int("--" + name.replace("_", "-"), getattr(flags, name))

@@ -42,7 +42,7 @@ def test_the_objective_by_hand(model):
     features = np.asarray(model.past(PAST))
     joined = np.concatenate([features, np.broadcast_to(z[:, None, None], (6, 2, 2, 3))], axis=-1)
     np.testing.assert_allclose(model.decoder_inputs(z, PAST), joined, rtol=1e-4, atol=1e-5)
-    logits = np.asarray(model.decoder(joined), "float64")
+    logits = np.asarray(model.decoder(joined), "float64").reshape(6, -1)
     terms = model.compute_terms(NEXT, labels=PAST)
     np.testing.assert_allclose(terms["reconstruction"], -by_hand.log_bernoulli(NEXT, logits), rtol=1e-4)
     ratio = (np.exp(log_var) + (mean - prior_mean) ** 2) / np.exp(prior_log_var)
@@ -57,7 +57,8 @@ def test_fit_trains_all_networks_and_a_saved_model_predicts_the_same(model, tmp_
     again.compile("sgd")
     again.fit(NEXT, PAST, verbose=0)
     assert all((weight.numpy() != old).any() for weight, old in zip(again.trainable_weights, before))
-    assert len(before) == sum(len(each.weights) for each in (model.encoder, model.decoder, model.past, model.prior))
+    networks_of_model = (model.encoder, model.decoder, model.past, model.prior)
+    assert len(before) == sum(len(each.trainable_weights) for each in networks_of_model)
     again.save(tmp_path / "m.keras")
     found = applications.futures(keras.models.load_model(tmp_path / "m.keras"), PAST[:2], 3, seed=5)
     assert found.shape == (2, 3, 2, 4, 4, 1) and np.ptp(found, axis=1).max() > 1e-3
@@ -86,4 +87,4 @@ def test_frames_of_other_shapes_and_networks_that_give_no_features_are_refused(m
     with pytest.raises(ValueError, match="`labels` to lie in"):
         model.sample(2, labels=255 * PAST[:2])
     with pytest.raises(ValueError, match=r"`past` to be a keras model from \[B, P, …\]"):
-        zoo.FutureVAE(model.encoder, model.decoder, keras.Sequential([keras.Input((4, 4, 1)), layers.Conv1D(1, 1)]))
+        zoo.FutureVAE(model.encoder, model.decoder, keras.Sequential([keras.Input((4,)), layers.Dense(1)]))

@@ -12,7 +12,7 @@ from zoo import applications
 
 TINY = ("--sample", "--size", "16", "--frames", "6", "--past", "2", "--clips", "48", "--test-clips", "6")
 OF = {
-    "moving_mnist_cvae": ("--filters", "4", "--latents", "2", "--epochs", "1", "--warm-epochs", "1"),
+    "moving_mnist_cvae": ("--filters", "4", "--latent-dim", "2", "--epochs", "1"),
     "moving_mnist_vqvae": ("--filters", "8", "--width", "8", "--epochs", "1", "--prior-epochs", "1"),
 }
 

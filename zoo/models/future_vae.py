@@ -20,10 +20,10 @@ class FutureVAE(CVAE):
 
         loss = −log p(x|z, y) + w · KL( q(z|x, y) ‖ p(z|y) )
 
-    (Sohn et al. 2015, eq. (4).) z holds what the past leaves open: draws of z give several futures of one past. The
-    default prior is the standard normal; `zoo.priors.ConditionalGaussian` depends on the past. With the decoder
-    `zoo.networks.next_frames` each frame has its part of z, as in Denton & Fergus 2018, "Stochastic Video Generation
-    with a Learned Prior", section 3; deviation: the prior of all parts depends on the given frames alone.
+    (Sohn et al. 2015, eq. (4); Denton & Fergus 2018, "Stochastic Video Generation with a Learned Prior", eq. (1), which
+    has one z for each frame; deviation: here one z stands for all of the future.) z holds what the past leaves open:
+    draws of z give several futures of one past. The default prior is the standard normal;
+    `zoo.priors.ConditionalGaussian` depends on the past.
 
     The past frames are the `labels` of every method, and of the exported signatures.
 
@@ -43,10 +43,10 @@ class FutureVAE(CVAE):
         ValueError: for arguments out of range, and for frames of another shape.
 
     Example:
-        >>> past = zoo.networks.clip_channels((4, 32, 32, 1))
-        >>> encoder = zoo.networks.clip_encoder((10, 32, 32, 1), latent_dim=6 * 4)
-        >>> decoder = zoo.networks.next_frames((4, 32, 32, 1), frames=6, latents=4)
-        >>> prior = zoo.priors.ConditionalGaussian(zoo.networks.clip_encoder((4, 32, 32, 1), latent_dim=6 * 4))
+        >>> past = zoo.networks.clip_features((4, 32, 32, 1), features=32)
+        >>> encoder = zoo.networks.clip_encoder((10, 32, 32, 1), latent_dim=16)
+        >>> decoder = zoo.networks.clip_decoder((8, 8, 32 + 16), (6, 32, 32, 1))
+        >>> prior = zoo.priors.ConditionalGaussian(zoo.networks.clip_encoder((4, 32, 32, 1), latent_dim=16))
         >>> model = zoo.FutureVAE(encoder, decoder, past, prior=prior)
         >>> model.compile("adam")
         >>> model.fit(clips[:, 4:], clips[:, :4], epochs=20)

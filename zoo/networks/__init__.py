@@ -12,15 +12,7 @@ from zoo.networks.patch import patch_discriminator
 from zoo.networks.receptive_field import AnySize, any_size
 from zoo.networks.residual import residual_decoder, residual_encoder
 from zoo.networks.top_down import TopDown, bottom_up_encoder
-from zoo.networks.video import (
-    chunk_decoder,
-    chunk_encoder,
-    clip_channels,
-    clip_decoder,
-    clip_encoder,
-    clip_features,
-    next_frames,
-)
+from zoo.networks.video import chunk_decoder, chunk_encoder, clip_decoder, clip_encoder, clip_features
 
 __all__ = [
     "AnySize",
@@ -29,7 +21,6 @@ __all__ = [
     "bottom_up_encoder",
     "chunk_decoder",
     "chunk_encoder",
-    "clip_channels",
     "clip_decoder",
     "clip_encoder",
     "clip_features",
@@ -38,7 +29,6 @@ __all__ = [
     "mlp_critic",
     "mlp_decoder",
     "mlp_encoder",
-    "next_frames",
     "patch_discriminator",
     "residual_decoder",
     "residual_encoder",

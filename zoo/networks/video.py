@@ -53,68 +53,6 @@ def clip_features(
     return keras.Model(inputs, network(_to_channels(inputs)), name="clip_features")
 
 
-def clip_channels(clip_shape: Shape) -> keras.Model:
-    """The frames of a clip as channels, without weights: what `next_frames` takes of the past.
-
-    Args:
-        clip_shape: (T, H, W, C).
-
-    Returns:
-        keras.Model from `[B,T,H,W,C]` to `[B,H,W,T·C]`.
-    """
-    _four(clip_shape)
-    inputs = keras.Input(clip_shape)
-    return keras.Model(inputs, _to_channels(inputs), name="clip_channels")
-
-
-def next_frames(past_shape: Shape, frames: int, latents: int, filters: int = 24, blocks: int = 2) -> keras.Model:
-    """A decoder that makes one frame after the other, from the frames before and latents of its own.
-
-        logits_t = step(x_{t−P}, …, x_{t−1}, z_t),   x_t = σ(logits_t)
-
-    `step` is one network for all frames: a halving, residual blocks, a doubling, and a convolution that also sees the
-    frames themselves. (Denton & Fergus 2018, section 3, for a z of each frame; deviation: no recurrent state, P frames
-    instead.) It is for the Bernoulli likelihood, whose mean is σ(logits).
-
-    Args:
-        past_shape: (P, H, W, C), H and W even.
-        frames: int >= 1, F.
-        latents: int >= 1, of a frame: D = F · latents.
-        filters: int >= 1, channels of the step.
-        blocks: int >= 0; each lets the step see 2 pixels further to each side.
-
-    Returns:
-        keras.Model from `[B,H,W, P·C + F·latents]` to `[B,F,H,W,C]`.
-
-    Example:
-        >>> decoder = zoo.networks.next_frames((4, 32, 32, 1), frames=6, latents=4)
-        >>> decoder.output_shape
-        (None, 6, 32, 32, 1)
-    """
-    past, height, width, channels = _four(past_shape)
-    _blocks.check_divisible((height, width, channels), 1, "past_shape")
-    sizes = [channels] * past + [checks.positive_int("latents", latents)] * checks.positive_int("frames", frames)
-    inputs = keras.Input((height, width, sum(sizes)))
-    parts = ops.split(inputs, [sum(sizes[:end]) for end in range(1, len(sizes))], axis=-1)
-    known, made = parts[:past], []
-    step = _step((height, width, past * channels + latents), channels, filters, blocks)
-    for z in parts[past:]:
-        made.append(step(ops.concatenate([*known, z], axis=-1)))
-        known = [*known[1:], ops.sigmoid(made[-1])]
-    return keras.Model(inputs, ops.stack(made, axis=1), name="next_frames")
-
-
-def _step(shape, channels, filters, blocks):
-    inputs = keras.Input(shape)
-    x = layers.Conv2D(filters, 4, strides=2, padding="same")(inputs)
-    for _ in range(blocks):
-        x = _blocks.residual(x, filters, "relu", hidden=filters)
-    x = layers.Activation("relu")(x)
-    x = layers.Conv2DTranspose(max(1, filters // 2), 4, strides=2, padding="same", activation="relu")(x)
-    x = layers.Conv2D(channels, 3, padding="same")(layers.Concatenate()([x, inputs]))
-    return keras.Model(inputs, x, name="step")
-
-
 def clip_decoder(grid_shape: Shape, clip_shape: Shape, filters: int = 64, blocks: int = 1) -> keras.Model:
     """`residual_decoder` to the frames of a clip as channels.
 

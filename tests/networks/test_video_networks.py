@@ -18,8 +18,6 @@ def moved(network):
 def test_shapes():
     assert networks.clip_encoder(CLIP, 3, (4,), dense=4).output_shape == (None, 6)
     assert networks.clip_features(CLIP, 5, 4, blocks=0).output_shape == (None, 2, 2, 5)
-    assert networks.clip_channels(CLIP).output_shape == (None, 8, 8, 8)
-    assert networks.next_frames(CLIP, 3, 2, 4, 0).output_shape == (None, 3, 8, 8, 2)
     assert networks.clip_decoder((2, 2, 5), (3, 8, 8, 1), 4, blocks=0).output_shape == (None, 3, 8, 8, 1)
     assert networks.chunk_encoder(CLIP, 2, 5, 4, 1, 0).output_shape == (None, 2, 16, 5)
     assert networks.chunk_decoder(CLIP, 2, 5, 4, 1, 0).output_shape == (None, *CLIP)
@@ -35,21 +33,6 @@ def test_frames_are_channels_in_the_order_of_time():
     found, flat = decoder(grid).numpy(), decoder.layers[1](grid).numpy()
     for step in range(3):
         np.testing.assert_allclose(found[:, step], flat[..., 2 * step : 2 * step + 2], atol=1e-6)
-
-
-def test_next_frames_are_made_one_after_the_other_each_with_its_own_latents():
-    decoder = moved(networks.next_frames((2, 4, 4, 1), frames=3, latents=2, filters=4, blocks=1))
-    step = next(layer for layer in decoder.layers if layer.name == "step")
-    given = np.random.default_rng(1).random((2, 4, 4, 8), np.float32)
-    known, expected = [given[..., :1], given[..., 1:2]], []
-    for frame in range(3):
-        z = given[..., 2 + 2 * frame : 4 + 2 * frame]
-        expected.append(step(np.concatenate([*known, z], axis=-1)).numpy())
-        known = [known[1], 1 / (1 + np.exp(-expected[-1]))]
-    np.testing.assert_allclose(decoder(given), np.stack(expected, axis=1), rtol=1e-4, atol=1e-5)
-    again = type(decoder).from_config(decoder.get_config())
-    again.set_weights(decoder.get_weights())
-    np.testing.assert_allclose(again(given), decoder(given), atol=1e-6)
 
 
 def test_the_codes_of_a_chunk_depend_on_its_frames_alone_and_so_do_the_frames_of_its_codes():
