@@ -2,7 +2,9 @@
 
 import copy
 import functools
+import gc
 import pickle
+import weakref
 
 import keras
 import numpy as np
@@ -32,6 +34,16 @@ def make(encoder=None, cls=zoo.VAE, conditions=0, optimizer=None, **kwargs):
 
 def evaluate(model, *data, **kwargs):
     return model.evaluate(*data, verbose=0, return_dict=True, **kwargs)
+
+
+def test_a_trained_model_is_let_go():
+    """Though its graphs call Python, and TensorFlow keeps for good the Python functions that it is given."""
+    model = make()
+    model.fit(X, batch_size=15, verbose=0)
+    kept = weakref.ref(model)
+    del model
+    gc.collect()
+    assert kept() is None
 
 
 # Weights of examples.
