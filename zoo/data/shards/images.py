@@ -9,6 +9,7 @@ from PIL import Image
 
 from zoo.data import decoding
 from zoo.data.errors import DataError
+from zoo.data.shards import indexing
 from zoo.data.shards.indexing import ShardIndex
 from zoo.data.shards.records import Record, digest
 from zoo.data.splits import Images
@@ -42,6 +43,17 @@ class ShardedImages:
     def labelled(self) -> bool:
         """Whether every record has a label."""
         return all(index.labelled == sum(index.zeros) for index in self.indices)
+
+    @property
+    def fingerprint(self) -> str:
+        """The content of the shards in a few words, wherever they are."""
+        return indexing.fingerprint(self.indices)
+
+    @property
+    def label_range(self) -> tuple[int, int] | None:
+        """(least, largest) label of all records, or None without any."""
+        labels = [label for index in self.indices for label in index.labels or ()]
+        return (min(labels), max(labels)) if labels else None
 
     def of_worker(self, worker: int, workers: int) -> list[ShardIndex]:
         """The shards of one of several workers: no shard has two, and their images are divided as evenly as possible.

@@ -37,6 +37,7 @@ class ShardIndex:
         sha256: str, the digest of the file.
         zeros: ints `[65]`, the number of records by the leading zero bits of their hash.
         labelled: int, the number of records with a label.
+        labels: (least, largest) label, or None without any.
         held: lists (zeros, index, offset) of the records of `lowest` leading zeros or more.
         lowest: int, the least number of leading zeros in `held`.
         broken: pairs (index, reason).
@@ -48,6 +49,7 @@ class ShardIndex:
     sha256: str
     zeros: Sequence[int]
     labelled: int
+    labels: Sequence[int] | None
     held: Sequence[Sequence[int]]
     lowest: int
     broken: Sequence[tuple[int, str]]
@@ -94,7 +96,8 @@ def count(path: str) -> ShardIndex:
     Raises:
         DataError: if the shard cannot be read, or has no record with a picture.
     """
-    kind, zeros, labelled, held, broken = reading.form(path), [0] * 65, 0, [], []
+    kind, zeros, held, broken = reading.form(path), [0] * 65, [], []
+    labelled, labels = 0, None
     with locations.open_raw(path) as raw:
         file = _Hashed(raw)
         for record in reading.records(file, kind):
@@ -103,7 +106,9 @@ def count(path: str) -> ShardIndex:
                 continue
             leading = leading_zeros(record.image)
             zeros[leading] += 1
-            labelled += record.label is not None
+            if record.label is not None:
+                least, largest = labels or (record.label, record.label)
+                labelled, labels = labelled + 1, (min(least, record.label), max(largest, record.label))
             if leading:
                 held.append((leading, record.index, record.offset))
         digest = file.sha256()
@@ -111,7 +116,7 @@ def count(path: str) -> ShardIndex:
     if not number:
         reason = f" (record {broken[0][0]}: {broken[0][1]})" if broken else ""
         raise DataError(f"Expected pictures in the shard {path!r}. Received: none{reason}")
-    index = ShardIndex(path, kind, locations.size(path), digest, zeros, labelled, held, 1, broken)
+    index = ShardIndex(path, kind, locations.size(path), digest, zeros, labelled, labels, held, 1, broken)
     return index.trimmed(_lowest(number))
 
 
