@@ -66,7 +66,9 @@ class RunFlags:
     shards: str | None = flag(
         None, "train on TFRecord or WebDataset shards instead, such as 'train-{000..099}.tar'", free=True
     )
-    shuffle_buffer: int | None = flag(None, "images of --shards among which the next is drawn (default: 2048)")
+    shuffle_buffer: int | None = flag(
+        None, "images of --shards among which the next is drawn (default: 2048)", free=True
+    )
     epochs: int | None = flag(None, free=True)
     steps_per_epoch: int | None = flag(None, "default: one pass over the training images")
     batch_size: int = flag(128, "examples per step, over all replicas")

@@ -12,8 +12,6 @@ from zoo.runtime import replicas
 from zoo.training.flags import RunFlags
 from zoo.training.recipe import ImageShape
 
-_BUFFER = 2048
-
 
 def load(
     flags: RunFlags, image_shape: ImageShape, model: keras.Model, strategy: tf.distribute.Strategy
@@ -36,8 +34,9 @@ def load(
     train.of_worker(0, workers)
     train.require_shares(flags.batch_size, workers, strategy.num_replicas_in_sync)
     if train.skipped:
-        print(f"left out {len(train.skipped)} records that cannot be read")
+        print(f"records that cannot be read and are left out: {len(train.skipped)}")
     settings = {**flags.records.settings, "shards": train.fingerprint, "workers": str(workers)}
+    settings["shuffle_buffer"] = str(train.buffer)
     return splits, dataclasses.replace(flags, records=dataclasses.replace(flags.records, settings=settings))
 
 
@@ -45,7 +44,7 @@ def _splits(pattern, flags, image_shape):
     return shards.load_shards(
         pattern,
         image_shape,
-        buffer=flags.shuffle_buffer or _BUFFER,
+        **({} if flags.shuffle_buffer is None else {"buffer": flags.shuffle_buffer}),
         static_seed=flags.seed if flags.binarization == "static" else None,
         disk_folder=flags.output,
         cache=flags.output / "shards.json",
