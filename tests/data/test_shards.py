@@ -308,6 +308,16 @@ def test_counts_are_kept_and_made_anew_for_a_shard_that_has_changed(shard, tmp_p
     assert indexing.fingerprint(indexing.of_all([str(shard)], cache)) == indexing.fingerprint([fewer])
 
 
+def test_shard_that_does_not_fit_its_index(shard, written):
+    """A TFRecord file that was cut between two records looks whole."""
+    last = read(shard)[-1]
+    index = shard.with_name(f"{shard.name}.index.json")
+    index.write_text((written / index.name).read_text())
+    shard.write_bytes(shard.read_bytes()[: last.offset])
+    with pytest.raises(data.DataError, match="is incomplete or has changed: it has .* bytes, and .* by the index"):
+        indexing.of_all([str(shard)])
+
+
 def test_held_out_places_do_not_grow_with_the_data(monkeypatch, tmp_path):
     """Four shards of 100,000 records each: of all places only those that are held out of 400,000 are kept."""
     zeros = [100_000 // 2 ** (row + 1) for row in range(16)]

@@ -99,7 +99,7 @@ def test_workers_on_shards_resume_together(start_workers, tmp_path):
     paths = data.write_shards(data.load("mnist", sample=True).train.take(slice(900)), tmp_path / "a-{0..3}.tfrecord")
     for path in paths:
         pathlib.Path(f"{path}.index.json").unlink()
-    flags = ("--shards", f"{tmp_path}/a-{{0..3}}.tfrecord", "--epochs", "4", "--prior", "none", "--batch-size", "32")
+    flags = ("--shards", f"{tmp_path}/a-{{0..3}}.tfrecord", "--epochs", "4", "--prior", "none", "--batch-size", "30")
     whole, output = tmp_path / "whole", tmp_path / "job"
     logs = [tmp_path / "chief.log", tmp_path / "worker.log"]
     finish(start_workers(command(whole, "multiworker", *flags), logs), logs)

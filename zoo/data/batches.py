@@ -4,6 +4,8 @@ Images are uint8 and become float32 in [0, 1] in the batch. The content of a bat
 number of the training step: a run that resumes in the middle of an epoch sees the batches that it would have seen.
 """
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -51,7 +53,7 @@ def batches(
     if labels and not labelled:
         raise ValueError("Expected labelled images, as labels=True. Received: images without labels")
     if isinstance(images, ShardedImages):
-        how = {"seed": seed, "shuffle": shuffle, "dynamic": dynamic, "labels": labels}
+        how: dict[str, Any] = {"seed": seed, "shuffle": shuffle, "dynamic": dynamic, "labels": labels}
         dataset = streaming.stream(images, batch_size, **how, first_step=first_step, epochs=epochs, context=context)
         return _prefetched(dataset)
     pixels = _reader(images.images, tf.uint8)

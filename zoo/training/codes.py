@@ -44,7 +44,7 @@ def _encode(encode_batch, dataset, size, disk_folder):
         codes[start : start + len(part)] = part
         start += len(part)
     # Records of shards may have become unreadable since they were counted.
-    return codes if start == size else disk.take(codes, slice(start))
+    return codes if codes is None or start == size else disk.take(codes, slice(start))
 
 
 def unigram_nats_per_code(

@@ -102,9 +102,9 @@ class RunFlags:
         checks.number("--checkpoint-seconds", self.checkpoint_seconds, 0.0, open_low=True)
         if self.shuffle_buffer is not None:
             checks.positive_int("--shuffle-buffer", self.shuffle_buffer)
-        for name, value in (("--sample", self.sample or None), ("--data-dir", self.data_dir)):
-            if self.shards is not None and value is not None:
-                checks.fail(name, "left out, as --shards names the data", value)
+        for name, given in (("--sample", self.sample), ("--data-dir", self.data_dir)):
+            if self.shards is not None and given:
+                checks.fail(name, "left out, as --shards names the data", given)
         if self.shards is None and self.shuffle_buffer is not None:
             checks.fail("--shuffle-buffer", "left out, as it is for --shards", self.shuffle_buffer)
 

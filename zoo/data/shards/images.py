@@ -65,7 +65,8 @@ class ShardedImages:
             raise DataError(
                 f"Expected a shard or more for each of the {workers} workers. Received: {len(self.indices)} in all"
             )
-        numbers, shares = [0] * workers, [[] for _ in range(workers)]
+        numbers = [0] * workers
+        shares: list[list[ShardIndex]] = [[] for _ in range(workers)]
         for index in sorted(self.indices, key=lambda index: (-index.number(self.level), index.path)):
             least = numbers.index(min(numbers))
             numbers[least] += index.number(self.level)

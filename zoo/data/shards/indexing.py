@@ -13,6 +13,7 @@ import pathlib
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from zoo.data.errors import DataError
 from zoo.data.shards import locations, reading
@@ -99,7 +100,7 @@ def count(path: str) -> ShardIndex:
     kind, zeros, held, broken = reading.form(path), [0] * 65, [], []
     labelled, labels = 0, None
     with locations.open_raw(path) as raw:
-        file = _Hashed(raw)
+        file: Any = _Hashed(raw)
         for record in reading.records(file, kind):
             if record.broken:
                 broken.append((record.index, record.broken))
@@ -151,13 +152,20 @@ def of_all(paths: Sequence[str], cache: pathlib.Path | None = None) -> list[Shar
     """The index of each shard: from the file beside it, from `cache`, or counted now and kept in `cache`.
 
     Raises:
-        DataError: if a shard cannot be read, is of another format than the first, or has no picture.
+        DataError: if a shard cannot be read, does not fit the index beside it, is of another format than the first, or
+            has no picture.
     """
     known, counted, last, number = _cached(cache), 0, time.monotonic(), 0
     found: list[ShardIndex] = []
     for path in paths:
-        index = beside(path) or known.get(path)
-        if index is None or index.size != locations.size(path):
+        index, size = beside(path), locations.size(path)
+        if index is not None and index.size != size:
+            raise DataError(
+                f"The shard {path!r} is incomplete or has changed: it has {size} bytes, and {index.size} by the index "
+                f"beside it. Restore it, or remove {path + locations.INDEX_ENDING!r} to count its records again."
+            )
+        index = index or known.get(path)
+        if index is None or index.size != size:
             if not counted:
                 kept = f"; the numbers are kept in {cache}" if cache else ""
                 print(f"counting the records of the shards{kept}", file=sys.stderr)

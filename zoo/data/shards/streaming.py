@@ -2,7 +2,6 @@
 
 import itertools
 import os
-from collections.abc import Iterator
 from concurrent import futures
 
 import numpy as np
@@ -12,7 +11,7 @@ from zoo.data.errors import DataError
 from zoo.data.shards import reading
 from zoo.data.shards.images import ShardedImages, binary
 from zoo.data.shards.order import Order
-from zoo.data.shards.records import Record, leading_zeros
+from zoo.data.shards.records import leading_zeros
 
 _CHUNK = 32  # records that are decoded together
 
@@ -69,7 +68,8 @@ class _Worker:
         order = Order(self._sizes, self._images.buffer if self._shuffle else _CHUNK, key)
         begin = first // order.buffer * order.buffer
         wanted = order.sources(first) if first < order.number else set()
-        stream, waiting = self._stream(order, begin), {}
+        stream = self._stream(order, begin)
+        waiting: dict[int, tuple[np.ndarray, int] | None] = {}
         place, read = first, begin
         while place < order.number:
             # Reads as far ahead as the buffer is long, and no faster than the pictures are used.
@@ -96,7 +96,7 @@ class _Worker:
                         yield position + within, index.path, record
             position += number
 
-    def _training(self, index, number) -> Iterator[Record | None]:
+    def _training(self, index, number):
         """`number` training records of a shard; None for each that has become unreadable since they were counted."""
         found = 0
         for record in reading.read(index.path, index.kind):

@@ -26,7 +26,8 @@ def read(file: IO[bytes], offset: int = 0, index: int = 0) -> Iterator[Record]:
 
     Members that are neither pictures nor labels are passed over, as are keys that begin with two underscores.
     """
-    key, first, parts, rest = None, offset, {}, False
+    key, first, rest = None, offset, False
+    parts: dict[str, bytes] = {}
     for place, name, content, broken in _members(file, offset):
         match = _NAME.match(name)
         its_key = match[1] if match else None
@@ -38,7 +39,7 @@ def read(file: IO[bytes], offset: int = 0, index: int = 0) -> Iterator[Record]:
         if broken:
             yield Record(index, first if its_key is not None and its_key == key else place, broken=broken)
             index, key, parts, rest = index + 1, None, {}, True
-        elif match and not its_key.rsplit("/", 1)[-1].startswith("__"):
+        elif its_key and match and not its_key.rsplit("/", 1)[-1].startswith("__"):
             first = place if not parts else first
             key, parts = its_key, {**parts, match[2].lower(): content}
     if parts and not (rest and _picture(parts) is None):

@@ -1,7 +1,7 @@
 """Reads TFRecord shards of `tf.train.Example`. A damaged record is reported, and the next one is read."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 import tensorflow as tf
@@ -46,9 +46,9 @@ def _parsed(index, offset, content):
         features = tf.train.Example.FromString(content).features.feature
     except message.DecodeError:
         return Record(index, offset, broken="it is no tf.train.Example")
-    image = next((features[name].bytes_list.value for name in _IMAGE if name in features), ())
+    image: Sequence[bytes] = next((features[name].bytes_list.value for name in _IMAGE if name in features), ())
     if len(image) != 1:
         names = ", ".join(sorted(features)[:5]) or "none"
         return Record(index, offset, broken=f"it has no encoded picture under `image` or `image/encoded`, but {names}")
-    label = next((features[name].int64_list.value for name in _LABEL if name in features), ())
+    label: Sequence[int] = next((features[name].int64_list.value for name in _LABEL if name in features), ())
     return Record(index, offset, image[0], label[0] if len(label) == 1 else None)

@@ -76,7 +76,8 @@ def _fill(paths, images, labels, writer):
     """Writes the pictures to the shards in turn, and returns their number."""
     with contextlib.ExitStack() as stack:
         shards = [stack.enter_context(writer(path)) for path in paths]
-        missing, count = object(), 0
+        missing: Any = object()
+        count = 0
         pairs = (
             zip(images, itertools.repeat(None))
             if labels is None
@@ -95,12 +96,13 @@ def _encoded(image):
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
             checks.fail("images", "uint8 arrays [H,W,C] with 1 or 3 channels", f"{image.dtype} {image.shape}")
-        content = io.BytesIO()
-        Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(content, "PNG")
-        return content.getvalue(), "png"
+        file = io.BytesIO()
+        Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(file, "PNG")
+        return file.getvalue(), "png"
     content = bytes(image) if isinstance(image, bytes) else pathlib.Path(image).read_bytes()
     with Image.open(io.BytesIO(content)) as opened:
-        return content, {"JPEG": "jpg", "MPO": "jpg"}.get(opened.format, (opened.format or "").lower())
+        name = (opened.format or "").lower()
+        return content, {"jpeg": "jpg", "mpo": "jpg"}.get(name, name)
 
 
 def _move(pairs):
