@@ -96,10 +96,10 @@ def test_signal_to_one_worker_stops_all_with_a_checkpoint(start_workers, tmp_pat
 @pytest.mark.slow
 def test_workers_on_shards_resume_together(start_workers, tmp_path):
     """Each reads shards of its own; the chief counts the records for both."""
-    paths = data.write_shards(data.load("mnist", sample=True).train.take(slice(900)), tmp_path / "a-{0..3}.tfrecord")
+    paths = data.write_shards(data.load("mnist", sample=True).train.take(slice(930)), tmp_path / "a-{0..3}.tfrecord")
     for path in paths:
         pathlib.Path(f"{path}.index.json").unlink()
-    flags = ("--shards", f"{tmp_path}/a-{{0..3}}.tfrecord", "--epochs", "4", "--prior", "none", "--batch-size", "30")
+    flags = ("--shards", f"{tmp_path}/a-{{0..3}}.tfrecord", "--epochs", "4", "--prior", "none", "--batch-size", "64")
     whole, output = tmp_path / "whole", tmp_path / "job"
     logs = [tmp_path / "chief.log", tmp_path / "worker.log"]
     finish(start_workers(command(whole, "multiworker", *flags), logs), logs)
