@@ -53,6 +53,8 @@ PRIOR = training.Prior(
     warmup_steps=100,
 )
 
+SHARP = training.Sharp(epochs=5, minimum_steps=1000, learning_rate=3e-4)
+
 main = training.script(
     __name__,
     __file__,
@@ -64,6 +66,7 @@ main = training.script(
     source="images",
     training_data=lambda flags: f"the images in {flags.images}",
     prior=PRIOR,
+    sharp=SHARP,
     epochs=20,
     minimum_steps=2000,
     batch_size=16,

@@ -22,7 +22,7 @@ SHOWN = (  # a page for each use
     *("anomaly", "denoising", "exploration", "generation", "imputation", "interpolation", "representation"),
     *("style_transfer", "tables"),
 )
-PAGES = ("index", "codec", "kl_weight", "shards", *SHOWN)
+PAGES = ("index", "codec", "kl_weight", "shards", "sharp", *SHOWN)
 FILES = sorted([ROOT / "README.md", *DOCS.glob("*.md")])
 OUTPUT = r"--(?:output|html) (\S+)"  # the argument of a command that names what it writes
 PACKAGES = sorted(["models", *(set(zoo._MODULES) - {"distributions", "layers", "random"})])
@@ -81,7 +81,9 @@ def test_the_names_in_python_and_text_exist(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_commands_are_taken(path):
     found = commands(path)
-    assert found or path.stem not in ("README", *PAGES) or path.stem == "tables"  # whose command is a recipe
+    assert (
+        found or path.stem not in ("README", *PAGES) or path.stem in ("sharp", "tables")
+    )  # whose commands are recipes
     for words in found:
         assert parser().parse_args(words).run is importlib.import_module(f"zoo.cli.{words[0]}").run
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         FactorVAE,
         HierarchicalVAE,
         InfoVAE,
+        Sharpening,
     )
     from zoo.presets import from_preset, list_presets, save_preset
     from zoo.runtime import cores, optimizers
@@ -46,7 +47,8 @@ _MODULES = (
 )
 _OBJECTS = {
     "zoo.models": (
-        *("BetaTCVAE", "BetaVAE", "CVAE", "FactorVAE", "HierarchicalVAE", "IWAE", "InfoVAE", "VAE", "VQVAE"),
+        *("BetaTCVAE", "BetaVAE", "CVAE", "FactorVAE", "HierarchicalVAE", "IWAE", "InfoVAE"),
+        *("Sharpening", "VAE", "VQVAE"),
     ),
     "zoo.presets": ("from_preset", "list_presets", "save_preset"),
     "zoo.runtime": ("cores", "optimizers"),
@@ -85,6 +87,7 @@ __all__ = [
     "HierarchicalVAE",
     "IWAE",
     "InfoVAE",
+    "Sharpening",
     "VQVAE",
     "applications",
     "callbacks",

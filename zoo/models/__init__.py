@@ -7,7 +7,19 @@ from zoo.models.factor_vae import FactorVAE
 from zoo.models.hierarchical_vae import HierarchicalVAE
 from zoo.models.info_vae import InfoVAE
 from zoo.models.iwae import IWAE
+from zoo.models.sharpening import Sharpening
 from zoo.models.vae import VAE
 from zoo.models.vq_vae import VQVAE
 
-__all__ = ["BetaTCVAE", "BetaVAE", "CVAE", "FactorVAE", "HierarchicalVAE", "IWAE", "InfoVAE", "VAE", "VQVAE"]
+__all__ = [
+    "BetaTCVAE",
+    "BetaVAE",
+    "CVAE",
+    "FactorVAE",
+    "HierarchicalVAE",
+    "IWAE",
+    "InfoVAE",
+    "Sharpening",
+    "VAE",
+    "VQVAE",
+]

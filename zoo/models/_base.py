@@ -91,6 +91,15 @@ class BaseVAE(DataVAE):
         """Samples z ~ q(z|x) by `seeds`, and returns log p(x, z) − log q(z|x), one weight for each image: `[B]`."""
         raise NotImplementedError
 
+    def bottleneck(self, x: Tensor, labels: Tensor | None = None, training: bool = False) -> tuple[Tensor, Tensor]:
+        """Samples the decoder's inputs from the posterior, for a model whose decoder takes them whole.
+
+        Returns:
+            the inputs `[B,…]`, and the terms of the loss beside the reconstruction, `[B]`, nats.
+        """
+        way = "a model whose decoder takes the latents and gives the parameters of p(x|z)"
+        raise NotImplementedError(f"Expected {way}. Received: a {type(self).__name__}")
+
     def propose(self, x: Tensor, seeds: Tensor, labels: Tensor | None = None) -> Proposal:
         """Samples z ~ q(z|x) by `seeds`, int32 `[B]`; a row depends on its own seed alone.
 

@@ -98,16 +98,22 @@ class VQVAE(HasCodePrior, BaseVAE):
     ) -> Tensors:
         quantized = self.quantizer(self.features(x, training=training), training=training)
         reconstruction = -self.log_likelihood(x if target is None else target, quantized["z_q"], training=training)
-        loss = reconstruction + self.commitment_cost * quantized["commitment"]
-        if self.quantizer.codebook == "gradient":
-            loss = loss + quantized["codebook"]
         return {
-            "loss": loss,
+            "loss": reconstruction + self._penalty(quantized),
             "reconstruction": reconstruction,
             "codebook": quantized["codebook"],
             "commitment": quantized["commitment"],
             "codes": quantized["codes"],
         }
+
+    def bottleneck(self, x: Tensor, labels: Tensor | None = None, training: bool = False) -> tuple[Tensor, Tensor]:
+        quantized = self.quantizer(self.features(x, training=training), training=training)
+        return quantized["z_q"], self._penalty(quantized)
+
+    def _penalty(self, quantized):
+        """The terms of the loss beside the reconstruction."""
+        penalty = self.commitment_cost * quantized["commitment"]
+        return penalty + quantized["codebook"] if self.quantizer.codebook == "gradient" else penalty
 
     def update_trackers(self, terms: Tensors, weights: Tensor | None = None) -> None:
         super().update_trackers(terms, weights)

@@ -8,6 +8,7 @@ nor on the number of replicas.
 
 from zoo.networks.conv import conv_decoder, conv_encoder
 from zoo.networks.mlp import mlp_critic, mlp_decoder, mlp_encoder
+from zoo.networks.patch import patch_discriminator
 from zoo.networks.residual import residual_decoder, residual_encoder
 from zoo.networks.top_down import TopDown, bottom_up_encoder
 
@@ -19,6 +20,7 @@ __all__ = [
     "mlp_critic",
     "mlp_decoder",
     "mlp_encoder",
+    "patch_discriminator",
     "residual_decoder",
     "residual_encoder",
 ]

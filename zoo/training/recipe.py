@@ -68,6 +68,27 @@ class Prior(Regime):
     kinds: tuple[str, ...] = ("transformer", "pixelcnn")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sharp(Regime):
+    """The last stage of a run, `--decoder sharp`: trains the decoder for sharp images (`zoo.Sharpening`).
+
+    Args:
+        perceptual: the name of a feature network, as `zoo.training.perceptual.load` takes it.
+        perceptual_weight, adversarial_weight, critic_learning_rate: the defaults of the flags.
+        critic_steps: int, the steps in which the critic learns before the adversarial loss begins; a quarter of the
+            stage at most.
+        filters: int, channels of the critic.
+        epochs, …: as in `Regime`; the flags begin with `--decoder`. The batch size is that of the model's own stage.
+    """
+
+    perceptual: str = "cifar10_vgg"
+    perceptual_weight: float = 0.1
+    adversarial_weight: float = 0.01
+    critic_learning_rate: float = 3e-4
+    critic_steps: int = 500
+    filters: int = 32
+
+
 @dataclasses.dataclass(frozen=True)
 class Recipe(Regime):
     """A dataset, a model, and the training of the model on the dataset.
@@ -88,6 +109,7 @@ class Recipe(Regime):
             place. None: the data of `load` has no such flag.
         training_data: function of the own flags that describes the data of `load` in words, for `card.json`.
         prior: a `Prior` for a second stage, or None.
+        sharp: a `Sharp` for a last stage, or None.
         binarization: None, "static" or "dynamic": the default of `--binarization`. None: no such flag.
         callbacks: function of (own flags, total steps) that gives Keras callbacks.
         plotted_labels: function of the own flags that gives the labels of the plotted samples of a conditional model;
@@ -105,6 +127,7 @@ class Recipe(Regime):
     source: str | None = None
     training_data: Callable[..., str] = _nothing
     prior: Prior | None = None
+    sharp: Sharp | None = None
     binarization: str | None = None
     callbacks: Callable[..., Sequence[keras.callbacks.Callback]] = _nothing
     plotted_labels: Callable[..., Sequence[int] | None] = _nothing

@@ -24,7 +24,7 @@ def finish(
     history: History,
     parameters: int,
     test: Mapping[str, float],
-    about_prior: Mapping[str, object],
+    about_stages: Mapping[str, object],
 ) -> dict[str, Any]:
     """Writes `metrics.json`, plots and exports of a trained model, and returns the content of `metrics.json`.
 
@@ -36,7 +36,7 @@ def finish(
         history: list of dicts, the history of the first stage.
         parameters: int, the number of trained parameters of the first stage.
         test: dict of figures of the test split.
-        about_prior: dict with the entry `prior` of `metrics.json`; empty without a prior.
+        about_stages: dict of the entries of `metrics.json` about further stages, `prior` and `decoder`.
     """
     metrics: dict[str, Any] = {
         "recipe": recipe.name,
@@ -45,7 +45,7 @@ def finish(
         **({"skipped_records": len(splits.train.skipped)} if isinstance(splits, data.StreamedSplits) else {}),
         "parameters": parameters,
         **stage.summary(history),
-        **about_prior,
+        **about_stages,
         "test": {name: float(value) for name, value in test.items()},
         "versions": {"python": platform.python_version(), "tensorflow": tf.__version__, "keras": keras.__version__},
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, {len(tf.config.list_logical_devices('GPU'))} GPUs",

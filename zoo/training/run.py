@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from zoo import data, evaluation
 from zoo.runtime import checks, cores, disk, files, replicas
-from zoo.training import devices, model_stage, monitors, prior_stage, report, shards, stage
+from zoo.training import decoder_stage, devices, model_stage, monitors, prior_stage, report, shards, stage
 from zoo.training.checkpoints import NotWritten, OtherRun
 from zoo.training.flags import RunFlags, UsageError, parse, parser
 from zoo.training.recipe import ImageShape, Recipe
@@ -61,7 +61,8 @@ def main(recipe: Recipe, argv: Sequence[str] | None = None) -> dict[str, Any] | 
 
     Writes to `--output`: `model.keras`, `checkpoints/`, `logs/` for TensorBoard, `metrics.json`, `history.csv`, plots,
     and `export/`, the model as a SavedModel and as TFLite with its `card.json`. The training of a prior over codes
-    writes its checkpoints, logs, history and plots to `prior_<kind>/` there; the prior itself is a part of the model.
+    writes its checkpoints, logs, history and plots to `prior_<kind>/` there, and that of a sharp decoder to
+    `decoder_sharp/`; prior and decoder themselves are parts of the model.
 
     Of several workers only the chief writes files.
 
@@ -70,8 +71,9 @@ def main(recipe: Recipe, argv: Sequence[str] | None = None) -> dict[str, Any] | 
 
     Raises:
         SystemExit: status 2 for wrong flags, before any data is read; 1 for data that is not available, a loss that is
-            not finite, a full disk, or a run that cannot resume; 130 after Ctrl-C and 143 after SIGTERM, with a
-            checkpoint of the training so far; 138 if another worker was lost, and all must be started again.
+            not finite, a full disk, a run that cannot resume, or, after all files are written, a sharp decoder whose
+            training diverged; 130 after Ctrl-C and 143 after SIGTERM, with a checkpoint of the training so far; 138 if
+            another worker was lost, and all must be started again.
     """
     flags = parse(recipe, argv)
     with errors_as_statuses(recipe, flags.strategy):
@@ -93,7 +95,7 @@ def errors_as_statuses(recipe: Recipe, strategy_name: str) -> Iterator[None]:
         yield
     except UsageError as error:
         parser(recipe).error(str(error))
-    except (data.DataError, disk.NoRoom, monitors.NonFiniteLoss, NotWritten, OtherRun) as error:
+    except (data.DataError, disk.NoRoom, decoder_stage.WentBack, monitors.NonFiniteLoss, NotWritten, OtherRun) as error:
         print(f"{recipe.name}: {error}", file=sys.stderr)
         raise SystemExit(1) from error
     except (OSError, tf.errors.ResourceExhaustedError) as error:
@@ -155,14 +157,18 @@ def _run(recipe, flags, strategy, batch_sizes):
         of_prior = prior_stage.Figures()
         if recipe.prior and flags.prior.kind != "none":
             of_prior = prior_stage.train(recipe.prior, flags, model, splits, batches)
+        of_decoder = decoder_stage.Figures()
+        if recipe.sharp and flags.decoder.kind == "sharp":
+            of_decoder = decoder_stage.train(recipe.sharp, flags, model, splits, batches)
     test = stage.evaluate(model, functools.partial(batches, splits.test)) | of_prior.test
     metrics = None
     if chief:
-        # The variance of shards is that of the validation images, which are drawn like those for training.
-        common = splits.validation if isinstance(splits, data.StreamedSplits) else splits.train
-        test |= evaluation.reconstruction_error(model, batches(splits.test), data.pixel_variance(common))
-        metrics = report.finish(recipe, flags, model, splits, history, parameters, test, of_prior.about)
+        test |= evaluation.reconstruction_error(model, batches(splits.test), shards.pixel_variance(splits))
+        of_stages = of_prior.about | of_decoder.about
+        metrics = report.finish(recipe, flags, model, splits, history, parameters, test, of_stages)
     replicas.gather(strategy, 0)  # the chief must end last, as the others' connections depend on it
+    if of_decoder.went_back:
+        raise decoder_stage.WentBack(f"{of_decoder.went_back} All else of the run is complete, in {flags.output}.")
     return metrics
 
 

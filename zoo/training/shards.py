@@ -63,6 +63,15 @@ def _require_labels(model, train):
         raise data.DataError(f"Expected labels from 0 to {classes - 1} in the shards. Received: {least} to {largest}")
 
 
+def pixel_variance(splits: data.Splits | data.StreamedSplits) -> float:
+    """The variance of the values of the training images, scaled to [0, 1].
+
+    For shards it is that of the validation images, which the same hash draws, as the others are not in memory.
+    """
+    streamed = isinstance(splits, data.StreamedSplits)
+    return data.pixel_variance(splits.validation if streamed else splits.train)
+
+
 def data_error(error: tf.errors.OpError) -> str | None:
     """The message of the `DataError` that ended a dataset, or None if TensorFlow's error has another cause."""
     found = re.search(r"DataError: (.*)", error.message)
