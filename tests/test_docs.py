@@ -22,7 +22,7 @@ SHOWN = (  # a page for each use
     *("anomaly", "denoising", "exploration", "generation", "imputation", "interpolation", "representation"),
     *("style_transfer", "tables"),
 )
-PAGES = ("index", "codec", "kl_weight", "sharp", *SHOWN)
+PAGES = ("index", "codec", "kl_weight", "shards", "sharp", *SHOWN)
 FILES = sorted([ROOT / "README.md", *DOCS.glob("*.md")])
 OUTPUT = r"--(?:output|html) (\S+)"  # the argument of a command that names what it writes
 PACKAGES = sorted(["models", *(set(zoo._MODULES) - {"distributions", "layers", "random"})])

@@ -1,9 +1,10 @@
-"""Images by dataset name, from a folder, or as arrays, and batches of them for training; and tables."""
+"""Images by dataset name, from a folder, from shards, or as arrays, and batches of them for training; and tables."""
 
 from zoo.data.batches import batches, code_batches, steps_per_epoch
 from zoo.data.errors import DataError
 from zoo.data.factors import FactorImages, load_factors
 from zoo.data.pictures import load_folder
+from zoo.data.shards import ShardedImages, StreamedSplits, load_shards, write_shards
 from zoo.data.sources import SAMPLES, SOURCES, Source, image_shape, load
 from zoo.data.splits import Images, Splits, binarize, cut, pixel_variance, validation_size
 from zoo.data.sprites import Sprites
@@ -16,9 +17,11 @@ __all__ = [
     "FactorImages",
     "Images",
     "Schema",
+    "ShardedImages",
     "Source",
     "Splits",
     "Sprites",
+    "StreamedSplits",
     "Table",
     "batches",
     "binarize",
@@ -28,7 +31,9 @@ __all__ = [
     "load",
     "load_factors",
     "load_folder",
+    "load_shards",
     "pixel_variance",
     "steps_per_epoch",
     "validation_size",
+    "write_shards",
 ]
