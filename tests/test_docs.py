@@ -22,7 +22,7 @@ SHOWN = (  # a page for each use
     *("anomaly", "denoising", "exploration", "generation", "imputation", "interpolation", "representation"),
     *("style_transfer", "tables"),
 )
-PAGES = ("index", "codec", "kl_weight", "shards", "sharp", *SHOWN)
+PAGES = ("index", "codec", "kl_weight", "large_pictures", "shards", "sharp", "video", *SHOWN)
 FILES = sorted([ROOT / "README.md", *DOCS.glob("*.md")])
 OUTPUT = r"--(?:output|html) (\S+)"  # the argument of a command that names what it writes
 PACKAGES = sorted(["models", *(set(zoo._MODULES) - {"distributions", "layers", "random"})])
@@ -82,7 +82,7 @@ def test_the_names_in_python_and_text_exist(path):
 def test_the_commands_are_taken(path):
     found = commands(path)
     assert (
-        found or path.stem not in ("README", *PAGES) or path.stem in ("sharp", "tables")
+        found or path.stem not in ("README", *PAGES) or path.stem in ("sharp", "tables", "video")
     )  # whose commands are recipes
     for words in found:
         assert parser().parse_args(words).run is importlib.import_module(f"zoo.cli.{words[0]}").run

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         BetaTCVAE,
         BetaVAE,
         FactorVAE,
+        FutureVAE,
         HierarchicalVAE,
         InfoVAE,
         Sharpening,
@@ -47,7 +48,7 @@ _MODULES = (
 )
 _OBJECTS = {
     "zoo.models": (
-        *("BetaTCVAE", "BetaVAE", "CVAE", "FactorVAE", "HierarchicalVAE", "IWAE", "InfoVAE"),
+        *("BetaTCVAE", "BetaVAE", "CVAE", "FactorVAE", "FutureVAE", "HierarchicalVAE", "IWAE", "InfoVAE"),
         *("Sharpening", "VAE", "VQVAE"),
     ),
     "zoo.presets": ("from_preset", "list_presets", "save_preset"),
@@ -84,6 +85,7 @@ __all__ = [
     "BetaVAE",
     "CVAE",
     "FactorVAE",
+    "FutureVAE",
     "HierarchicalVAE",
     "IWAE",
     "InfoVAE",

@@ -14,7 +14,9 @@ from zoo.applications.interpolation import between, interpolate
 from zoo.applications.pictures import grid, save_animation, save_image, save_images
 from zoo.applications.style_transfer import mix_levels, num_levels, relabel, vary_levels
 from zoo.applications.tables import TableModel
+from zoo.applications.tiling import decode_tiled, encode_tiled, reconstruct_tiled
 from zoo.applications.traversal import Traversal, traverse
+from zoo.applications.video import futures, side_by_side
 
 if TYPE_CHECKING:
     from zoo.applications.anomaly import AnomalyDetector
@@ -47,9 +49,12 @@ __all__ = [
     "attribute_direction",
     "between",
     "cluster",
+    "decode_tiled",
     "denoise",
+    "encode_tiled",
     "explore",
     "few_label_accuracy",
+    "futures",
     "grid",
     "impute",
     "impute_interval",
@@ -62,12 +67,14 @@ __all__ = [
     "mix_levels",
     "num_levels",
     "plot_map",
+    "reconstruct_tiled",
     "relabel",
     "require_sampling",
     "sample_labelled",
     "save_animation",
     "save_image",
     "save_images",
+    "side_by_side",
     "site",
     "traverse",
     "vary_levels",

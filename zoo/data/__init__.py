@@ -3,6 +3,7 @@
 from zoo.data.batches import batches, code_batches, steps_per_epoch
 from zoo.data.errors import DataError
 from zoo.data.factors import FactorImages, load_factors
+from zoo.data.moving_digits import Clips, MovingDigits, load_moving_digits
 from zoo.data.pictures import load_folder
 from zoo.data.shards import ShardedImages, StreamedSplits, load_shards, write_shards
 from zoo.data.sources import SAMPLES, SOURCES, Source, image_shape, load
@@ -13,9 +14,11 @@ from zoo.data.tables import Schema, Table
 __all__ = [
     "SAMPLES",
     "SOURCES",
+    "Clips",
     "DataError",
     "FactorImages",
     "Images",
+    "MovingDigits",
     "Schema",
     "ShardedImages",
     "Source",
@@ -31,6 +34,7 @@ __all__ = [
     "load",
     "load_factors",
     "load_folder",
+    "load_moving_digits",
     "load_shards",
     "pixel_variance",
     "steps_per_epoch",

@@ -154,7 +154,7 @@ def _own_labels(source, number):
     """All classes in turn, or attributes between 0 and 1."""
     if source.num_classes is not None:
         return np.resize(np.arange(source.num_classes, dtype=np.int32), number)
-    return np.asarray(random.uniform(random.row_seeds(1, number), (source.num_attributes,)))
+    return np.asarray(random.uniform(random.row_seeds(1, number), source.label_spec[1]))
 
 
 def compare(

@@ -9,17 +9,36 @@ nor on the number of replicas.
 from zoo.networks.conv import conv_decoder, conv_encoder
 from zoo.networks.mlp import mlp_critic, mlp_decoder, mlp_encoder
 from zoo.networks.patch import patch_discriminator
+from zoo.networks.receptive_field import AnySize, any_size
 from zoo.networks.residual import residual_decoder, residual_encoder
 from zoo.networks.top_down import TopDown, bottom_up_encoder
+from zoo.networks.video import (
+    chunk_decoder,
+    chunk_encoder,
+    clip_channels,
+    clip_decoder,
+    clip_encoder,
+    clip_features,
+    next_frames,
+)
 
 __all__ = [
+    "AnySize",
     "TopDown",
+    "any_size",
     "bottom_up_encoder",
+    "chunk_decoder",
+    "chunk_encoder",
+    "clip_channels",
+    "clip_decoder",
+    "clip_encoder",
+    "clip_features",
     "conv_decoder",
     "conv_encoder",
     "mlp_critic",
     "mlp_decoder",
     "mlp_encoder",
+    "next_frames",
     "patch_discriminator",
     "residual_decoder",
     "residual_encoder",
