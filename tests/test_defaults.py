@@ -19,6 +19,7 @@ SIGNATURES = {
     "BetaTCVAE": "encoder, decoder, likelihood='bernoulli', dataset_size=None, beta=6.0, alpha=1.0, gamma=1.0",
     "InfoVAE": "encoder, decoder, likelihood='bernoulli', alpha=0.0, lambda_=500.0",
     "FactorVAE": "encoder, decoder, likelihood='bernoulli', gamma=10.0, critic=None",
+    "TextVAE": "encoder, decoder, free_bits=0.0, seed=None, prior=None, vocabulary=None",
     "VQVAE": "encoder, decoder, quantizer=None, likelihood='gaussian', commitment_cost=0.25, prior=None",
     "HierarchicalVAE": (
         "encoder, decoder, likelihood='bernoulli', free_bits=0.0, kl_balancing=False, max_log_var=14.0, "

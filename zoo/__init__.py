@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         HierarchicalVAE,
         InfoVAE,
         Sharpening,
+        TextVAE,
     )
     from zoo.presets import from_preset, list_presets, save_preset
     from zoo.runtime import cores, optimizers
@@ -49,7 +50,7 @@ _MODULES = (
 _OBJECTS = {
     "zoo.models": (
         *("BetaTCVAE", "BetaVAE", "CVAE", "FactorVAE", "FutureVAE", "HierarchicalVAE", "IWAE", "InfoVAE"),
-        *("Sharpening", "VAE", "VQVAE"),
+        *("Sharpening", "TextVAE", "VAE", "VQVAE"),
     ),
     "zoo.presets": ("from_preset", "list_presets", "save_preset"),
     "zoo.runtime": ("cores", "optimizers"),
@@ -90,6 +91,7 @@ __all__ = [
     "IWAE",
     "InfoVAE",
     "Sharpening",
+    "TextVAE",
     "VQVAE",
     "applications",
     "callbacks",

@@ -14,6 +14,7 @@ from zoo.applications.interpolation import between, interpolate
 from zoo.applications.pictures import grid, save_animation, save_image, save_images
 from zoo.applications.style_transfer import mix_levels, num_levels, relabel, vary_levels
 from zoo.applications.tables import TableModel
+from zoo.applications.texts import TextModel
 from zoo.applications.tiling import decode_tiled, encode_tiled, reconstruct_tiled
 from zoo.applications.traversal import Traversal, traverse
 from zoo.applications.video import futures, side_by_side
@@ -43,6 +44,7 @@ __all__ = [
     "LatentStatistics",
     "Map",
     "TableModel",
+    "TextModel",
     "Traversal",
     "add_attribute",
     "add_noise",

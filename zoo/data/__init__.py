@@ -1,6 +1,7 @@
-"""Images by dataset name, from a folder, from shards, or as arrays, and batches of them for training; and tables."""
+"""Images by dataset name, from a folder, from shards, or as arrays, and batches of them; clips, tables and texts."""
 
 from zoo.data.batches import batches, code_batches, steps_per_epoch
+from zoo.data.docstrings import STANDARD_LIBRARY, docstring_sentences
 from zoo.data.errors import DataError
 from zoo.data.factors import FactorImages, load_factors
 from zoo.data.moving_digits import Clips, MovingDigits, load_moving_digits
@@ -10,10 +11,12 @@ from zoo.data.sources import SAMPLES, SOURCES, Source, image_shape, load
 from zoo.data.splits import Images, Splits, binarize, cut, pixel_variance, validation_size
 from zoo.data.sprites import Sprites
 from zoo.data.tables import Schema, Table
+from zoo.data.texts import Text, Vocabulary
 
 __all__ = [
     "SAMPLES",
     "SOURCES",
+    "STANDARD_LIBRARY",
     "Clips",
     "DataError",
     "FactorImages",
@@ -26,10 +29,13 @@ __all__ = [
     "Sprites",
     "StreamedSplits",
     "Table",
+    "Text",
+    "Vocabulary",
     "batches",
     "binarize",
     "code_batches",
     "cut",
+    "docstring_sentences",
     "image_shape",
     "load",
     "load_factors",

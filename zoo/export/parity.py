@@ -114,7 +114,7 @@ def cases(
     """Inputs for each signature: a dict of names to dicts of arrays, `ROWS` rows or those of `images`."""
     if images is None:
         images = _own_images(model)
-    images = np.asarray(images, np.float32)
+    images = np.asarray(images, model.data_dtype)
     if images.shape[1:] != model.image_shape or not len(images):
         checks.fail("images", f"of the shape [N, {', '.join(map(str, model.image_shape))}]", images.shape)
     look([model.data_values("images", images)])
@@ -246,7 +246,7 @@ def cost(reference: runtimes.Runtime, runtime: runtimes.Runtime, cases: Cases) -
             elif output == "log_prob":
                 figures["log_prob_change"] = float(np.mean(received[output] - values))
                 figures["log_prob_mean"] = float(np.mean(values))
-            elif output == "codes":
+            elif values.dtype.kind == "i":  # codes, or tokens
                 figures[f"{key}_kept"] = float(np.mean(values == received[output]))
             else:
                 figures[f"{key}_error"] = float(np.max(np.abs(values - received[output])))

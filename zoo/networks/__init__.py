@@ -11,6 +11,7 @@ from zoo.networks.mlp import mlp_critic, mlp_decoder, mlp_encoder
 from zoo.networks.patch import patch_discriminator
 from zoo.networks.receptive_field import AnySize, any_size
 from zoo.networks.residual import residual_decoder, residual_encoder
+from zoo.networks.text import TextDecoder, TextEncoder
 from zoo.networks.top_down import TopDown, bottom_up_encoder
 from zoo.networks.video import (
     chunk_decoder,
@@ -24,6 +25,8 @@ from zoo.networks.video import (
 
 __all__ = [
     "AnySize",
+    "TextDecoder",
+    "TextEncoder",
     "TopDown",
     "any_size",
     "bottom_up_encoder",
