@@ -19,13 +19,16 @@ from zoo.applications.traversal import Traversal, traverse
 if TYPE_CHECKING:
     from zoo.applications.anomaly import AnomalyDetector
     from zoo.applications.representation import FeatureExtractor, cluster, few_label_accuracy
+    from zoo.applications.series import SeriesDetector, series_vae
 
 # By module: they need scikit-learn, which takes a second to import.
 _LAZY = {
     "AnomalyDetector": "anomaly",
     "FeatureExtractor": "representation",
+    "SeriesDetector": "series",
     "cluster": "representation",
     "few_label_accuracy": "representation",
+    "series_vae": "series",
 }
 
 
@@ -40,6 +43,7 @@ __all__ = [
     "FeatureExtractor",
     "LatentStatistics",
     "Map",
+    "SeriesDetector",
     "TableModel",
     "Traversal",
     "add_attribute",
@@ -68,6 +72,7 @@ __all__ = [
     "save_animation",
     "save_image",
     "save_images",
+    "series_vae",
     "site",
     "traverse",
     "vary_levels",

@@ -1,9 +1,10 @@
-"""Images by dataset name, from a folder, or as arrays, and batches of them for training; and tables."""
+"""Images by dataset name, from a folder, or as arrays, and batches of them for training; tables, and series."""
 
 from zoo.data.batches import batches, code_batches, steps_per_epoch
 from zoo.data.errors import DataError
 from zoo.data.factors import FactorImages, load_factors
 from zoo.data.pictures import load_folder
+from zoo.data.series import Series
 from zoo.data.sources import SAMPLES, SOURCES, Source, image_shape, load
 from zoo.data.splits import Images, Splits, binarize, cut, pixel_variance, validation_size
 from zoo.data.sprites import Sprites
@@ -16,6 +17,7 @@ __all__ = [
     "FactorImages",
     "Images",
     "Schema",
+    "Series",
     "Source",
     "Splits",
     "Sprites",

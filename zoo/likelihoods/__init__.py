@@ -13,6 +13,7 @@ from zoo.likelihoods.discretized_logistic import DiscretizedLogistic, Discretize
 from zoo.likelihoods.gaussian import Gaussian
 from zoo.likelihoods.masked import Masked
 from zoo.likelihoods.mixed import Mixed
+from zoo.likelihoods.standardized import Standardized
 from zoo.runtime import checks
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "NegativeBinomial",
     "Ordinal",
     "Poisson",
+    "Standardized",
     "get",
 ]
 

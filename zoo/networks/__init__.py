@@ -7,6 +7,7 @@ nor on the number of replicas.
 """
 
 from zoo.networks.conv import conv_decoder, conv_encoder
+from zoo.networks.conv1d import conv1d_decoder, conv1d_encoder, conv1d_grid_decoder, conv1d_grid_encoder
 from zoo.networks.mlp import mlp_critic, mlp_decoder, mlp_encoder
 from zoo.networks.residual import residual_decoder, residual_encoder
 from zoo.networks.top_down import TopDown, bottom_up_encoder
@@ -14,6 +15,10 @@ from zoo.networks.top_down import TopDown, bottom_up_encoder
 __all__ = [
     "TopDown",
     "bottom_up_encoder",
+    "conv1d_decoder",
+    "conv1d_encoder",
+    "conv1d_grid_decoder",
+    "conv1d_grid_encoder",
     "conv_decoder",
     "conv_encoder",
     "mlp_critic",
