@@ -25,7 +25,7 @@ SHOWN = (  # a page for each use
 PAGES = ("index", "codec", "kl_weight", *SHOWN)
 FILES = sorted([ROOT / "README.md", *DOCS.glob("*.md")])
 OUTPUT = r"--(?:output|html) (\S+)"  # the argument of a command that names what it writes
-PACKAGES = sorted(["models", *(set(zoo._MODULES) - {"distributions", "layers", "random"})])
+PACKAGES = sorted(["models", *(set(zoo._MODULES) - {"distributions", "layers", "random", "spectra"})])
 
 
 def blocks(path):

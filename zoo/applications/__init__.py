@@ -12,6 +12,7 @@ from zoo.applications.generation import walk
 from zoo.applications.imputation import impute, impute_interval, impute_with_residuals
 from zoo.applications.interpolation import between, interpolate
 from zoo.applications.pictures import grid, save_animation, save_image, save_images
+from zoo.applications.sounds import bits_per_second, log_spectral_distance, sound_vae, sound_vqvae
 from zoo.applications.style_transfer import mix_levels, num_levels, relabel, vary_levels
 from zoo.applications.tables import TableModel
 from zoo.applications.traversal import Traversal, traverse
@@ -50,6 +51,7 @@ __all__ = [
     "add_noise",
     "attribute_direction",
     "between",
+    "bits_per_second",
     "cluster",
     "denoise",
     "explore",
@@ -62,6 +64,7 @@ __all__ = [
     "jitter",
     "latent_map",
     "latent_statistics",
+    "log_spectral_distance",
     "manifold",
     "mix_levels",
     "num_levels",
@@ -74,6 +77,8 @@ __all__ = [
     "save_images",
     "series_vae",
     "site",
+    "sound_vae",
+    "sound_vqvae",
     "traverse",
     "vary_levels",
     "walk",

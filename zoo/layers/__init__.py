@@ -1,4 +1,7 @@
-"""Layers that draw random numbers in training. They are seeded, saved with their state, and differ between replicas."""
+"""Layers that draw random numbers in training: seeded, saved with their state, and different on each replica.
+
+`LogMel` makes log-mel spectrograms of sounds.
+"""
 
 import importlib
 import warnings
@@ -6,8 +9,9 @@ import warnings
 from zoo.layers.dropout import Dropout
 from zoo.layers.noise import Noise
 from zoo.layers.sampling import Sampling
+from zoo.layers.sound import LogMel
 
-__all__ = ["Dropout", "Noise", "Sampling"]
+__all__ = ["Dropout", "LogMel", "Noise", "Sampling"]
 
 _MOVED = {
     "zoo.likelihoods": ("Bernoulli", "DiscretizedLogistic", "DiscretizedLogisticMixture", "Gaussian", "Likelihood"),

@@ -13,6 +13,7 @@ from zoo.likelihoods.discretized_logistic import DiscretizedLogistic, Discretize
 from zoo.likelihoods.gaussian import Gaussian
 from zoo.likelihoods.masked import Masked
 from zoo.likelihoods.mixed import Mixed
+from zoo.likelihoods.sound import MelSound
 from zoo.likelihoods.standardized import Standardized
 from zoo.runtime import checks
 
@@ -25,6 +26,7 @@ __all__ = [
     "GaussianColumns",
     "Likelihood",
     "Masked",
+    "MelSound",
     "Mixed",
     "NegativeBinomial",
     "Ordinal",
