@@ -4,16 +4,17 @@
     python benchmarks/series.py --results runs/series.jsonl --skab SKAB/data
     python benchmarks/series.py --results runs/series.jsonl --report
 
-Sets: "skab", the 34 experiments of the Skoltech Anomaly Benchmark (a folder with `valve1`, `valve2` and `other`; left out
-without --skab); "bleeding", number 135 of the UCR anomaly archive, which the package `aeon` has (`pip install --no-deps aeon`;
-left out without it); and "machine", five made series of `recipes/series_vae.py`. All steps of all sets are labelled.
+Sets: "skab", the 34 experiments of the Skoltech Anomaly Benchmark (a folder with `valve1`, `valve2` and `other`; left
+out without --skab); "bleeding", number 135 of the UCR anomaly archive, which the package `aeon` has (`pip install
+--no-deps aeon`; left out without it); and "machine", five made series of `recipes/series_vae.py`. All steps of all sets
+are labelled.
 
 Every method learns from the same normal first part of a set and scores the same rest: of SKAB the first 400 steps of
 each experiment, or those before its first fault if it comes earlier. Channels are standardised by the mean and the
-deviation of that part. The VAE trains on four fifths of it, and the last fifth stops the training and sets the weights of
-the channels. The isolation forest sees the same windows, all of them, and a step's score is the mean over its windows,
-as for the VAE. The moving average scores the squared difference between a step and the mean of the steps before it, each
-channel's over its mean on the normal part.
+deviation of that part. The VAE trains on four fifths of it, and the last fifth stops the training and sets the weights
+of the channels. The isolation forest sees the same windows, all of them, and a step's score is the mean over its
+windows, as for the VAE. The moving average scores the squared difference between a step and the mean of the steps before
+it, each channel's over its mean on the normal part.
 
 The VAE has two scores of the same model: "vae", the squared error of the reconstruction of each step, and "vae_elbo",
 −ELBO of the windows.

@@ -89,32 +89,31 @@ class Mel:
         mel = ops.where(mel > 1.01 * self.floor, mel, 0.0)  # at the floor it may have been anything less
         return ops.maximum(ops.matmul(mel, _constants(self)["linear"]), 0.0)
 
-    def griffin_lim(self, log_mel: Tensor, iterations: int = 32, momentum: float = 0.99) -> Tensor:
+    def griffin_lim(self, log_mel: Tensor, iterations: int = 32) -> Tensor:
         """A sound of a log-mel spectrogram: float32 `[B,F,mels]` to `[B, F·hop]` in [−1, 1]; deterministic.
 
-        Griffin & Lim 1984, "Signal Estimation from Modified Short-Time Fourier Transform", with the momentum of
-        Perraudin et al. 2013, "A Fast Griffin-Lim Algorithm". The first phases are those of sines in the middle of
-        each bin.
+            S ← √2 A S' / √(|S'|² + A²),   S' = stft(istft(S)),   A = `magnitude`(log_mel)
+
+        Griffin & Lim 1984, "Signal Estimation from Modified Short-Time Fourier Transform"; deviation: A S' / |S'| there.
+        Near |S'| = A the two agree; where |S'| is small, its phase is all rounding, and the sum damps it. This changes
+        the distance that 32 iterations reach by a few hundredths of a decibel, and sounds of two runtimes stay closer
+        to each other. The first phases are those of sines in the middle of each bin.
 
         Args:
             log_mel: as `log_mel` gives it.
             iterations: int >= 0.
-            momentum: float >= 0; 0 is the algorithm of Griffin & Lim.
         """
-        magnitude, momentum = self.magnitude(log_mel), checks.number("momentum", momentum, 0.0)
+        magnitude = self.magnitude(log_mel)
         real, imaginary = (magnitude * each for each in _first_phases(self, log_mel.shape[1]))
 
-        def step(_, state):
-            real, imaginary, before_real, before_imaginary = state
-            now_real, now_imaginary = self.stft(self.istft(real, imaginary))
-            real = now_real + momentum * (now_real - before_real)
-            imaginary = now_imaginary + momentum * (now_imaginary - before_imaginary)
-            factor = magnitude / ops.sqrt(ops.square(real) + ops.square(imaginary) + _TINY)
-            return real * factor, imaginary * factor, now_real, now_imaginary
+        def step(_, spectrum):
+            real, imaginary = self.stft(self.istft(*spectrum))
+            total = ops.square(real) + ops.square(imaginary) + ops.square(magnitude)
+            factor = math.sqrt(2.0) * magnitude / ops.sqrt(total + _TINY)
+            return real * factor, imaginary * factor
 
-        start = (real, imaginary, ops.zeros_like(real), ops.zeros_like(real))
-        real, imaginary, *_ = ops.fori_loop(0, checks.integer("iterations", iterations, 0), step, start)
-        return ops.clip(self.istft(real, imaginary), -1.0, 1.0)
+        spectrum = ops.fori_loop(0, checks.integer("iterations", iterations, 0), step, (real, imaginary))
+        return ops.clip(self.istft(*spectrum), -1.0, 1.0)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
