@@ -13,8 +13,8 @@ Every method learns from the same normal first part of a set and scores the same
 each experiment, or those before its first fault if it comes earlier. Channels are standardised by the mean and the
 deviation of that part. The VAE trains on four fifths of it, and the last fifth stops the training and sets the weights
 of the channels. The isolation forest sees the same windows, all of them, and a step's score is the mean over its
-windows, as for the VAE. The moving average scores the squared difference between a step and the mean of the steps before
-it, each channel's over its mean on the normal part.
+windows, as for the VAE. The moving average scores the squared difference between a step and the mean of the steps
+before it, each channel's over its mean on the normal part.
 
 The VAE has two scores of the same model: "vae", the squared error of the reconstruction of each step, and "vae_elbo",
 −ELBO of the windows.

@@ -11,8 +11,9 @@ of the best ELBO, or loss, on validation sounds. Written to --output:
 
 - `originals.wav` and `reconstructions.wav`, test sounds after each other, and `samples.wav`, sounds from --seed;
 - `model.keras`, and `export/`, a SavedModel: waveforms [B,S] in, waveforms or codes out;
-- `metrics.json`: log-spectral distance between test sounds and their reconstructions, bits a second, and the accuracy of
-  a classifier, trained on original spectrograms, on original and on reconstructed test sounds; and `sounds.png`.
+- `metrics.json`: the log-spectral distance between test sounds and their reconstructions, bits a second, and the
+  accuracy of a classifier of spectrograms, trained on originals, on original and on reconstructed test sounds; both
+  also for what Griffin-Lim makes of the true spectrograms; and `sounds.png`.
 
 --sample takes digits of a synthesiser of a few lines (`zoo.data.made_digits`).
 
@@ -56,14 +57,13 @@ def features(waveforms, mel):
     return np.concatenate(parts)
 
 
-def accuracies(train, test, reconstructions, mel):
-    """Of a classifier that has learned from the training sounds, on test sounds and on their reconstructions."""
+def accuracies(train, test, several, mel):
+    """Of a classifier that has learned from the training sounds, on `several` sounds with the labels of the test."""
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
     judge = make_pipeline(StandardScaler(), SVC(C=10.0)).fit(features(train.waveforms, mel), train.labels)
-    several = {"originals": test.waveforms, "reconstructions": reconstructions}
     return {f"accuracy_{name}": judge.score(features(each, mel), test.labels) for name, each in several.items()}
 
 
@@ -180,12 +180,18 @@ def main(argv=None):
     metrics |= {"sounds": len(first), "cropped": sounds.cropped}
     judged = validation if flags.judge == "validation" else test
     reconstructions = np.asarray(model.reconstruct(judged.waveforms))
-    distance = applications.log_spectral_distance(judged.waveforms, reconstructions, mel)
-    metrics["log_spectral_distance"] = float(distance.mean())
+    # What Griffin-Lim alone makes of the true spectrograms, for comparison.
+    phases = np.concatenate(
+        [mel.griffin_lim(mel.log_mel(judged.waveforms[i : i + 100])) for i in range(0, len(judged), 100)]
+    )
+    several = {"originals": judged.waveforms, "griffin_lim": phases, "reconstructions": reconstructions}
+    for name in ("griffin_lim", "reconstructions"):
+        distance = applications.log_spectral_distance(judged.waveforms, several[name], mel)
+        metrics[f"log_spectral_distance_{name}"] = float(distance.mean())
     if flags.model == "vqvae":
         metrics["bits_per_second"] = applications.bits_per_second(model, sounds.rate)
     if sounds.labels is not None and len(sounds.classes) > 1:
-        metrics |= accuracies(first, judged, reconstructions, mel)
+        metrics |= accuracies(first, judged, several, mel)
     write(flags, model, judged, reconstructions, mel)
     files.write_json(flags.output / "metrics.json", metrics)
     print("  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))

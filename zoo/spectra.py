@@ -94,10 +94,10 @@ class Mel:
 
             S ← √2 A S' / √(|S'|² + A²),   S' = stft(istft(S)),   A = `magnitude`(log_mel)
 
-        Griffin & Lim 1984, "Signal Estimation from Modified Short-Time Fourier Transform"; deviation: A S' / |S'| there.
-        Near |S'| = A the two agree; where |S'| is small, its phase is all rounding, and the sum damps it. This changes
-        the distance that 32 iterations reach by a few hundredths of a decibel, and sounds of two runtimes stay closer
-        to each other. The first phases are those of sines in the middle of each bin.
+        Griffin & Lim 1984, "Signal Estimation from Modified Short-Time Fourier Transform"; deviation: theirs is
+        A S' / |S'|. Near |S'| = A the two agree; where |S'| is small, its phase is all rounding, and the sum damps it.
+        This changes the distance that 32 iterations reach by a few hundredths of a decibel, and the sounds of two
+        runtimes stay closer to each other. The first phases are those of sines in the middle of each bin.
 
         Args:
             log_mel: as `log_mel` gives it.

@@ -71,9 +71,8 @@ def test_scores_of_whole_windows_and_of_short_pieces(model, series):
 def test_the_tflite_file_gives_the_windows_of_the_seeds(model, tmp_path):
     model.export(tmp_path / "windows.tflite")
     seeds = np.asarray(zoo.random.row_seeds(7, 1))
-    exported = runtimes.LiteRT(tmp_path / "windows.tflite").run(
-        "sample", {"seed": seeds, "temperature": np.float32([1])}
-    )["x"]
+    run = runtimes.LiteRT(tmp_path / "windows.tflite").run
+    exported = run("sample", seed=seeds, temperature=np.float32([1]))["x"]
     np.testing.assert_allclose(exported, model.sample(1, seed=7), rtol=1e-5)
 
 
