@@ -81,3 +81,24 @@ def test_made_digits_depend_on_the_seed_and_differ_by_digit_and_voice():
     np.testing.assert_array_equal(data.made_digits(12, seed=1, samples=4096).waveforms, sounds.waveforms[:12])
     assert np.abs(sounds.waveforms).max() <= 0.9 + 1e-6
     assert not np.array_equal(data.made_digits(1, seed=2, samples=4096).waveforms, sounds.waveforms[:1])
+
+
+def test_spoken_digits_are_the_rows_of_tfds_in_the_order_of_their_names(monkeypatch):
+    rows = [
+        {"audio": np.int64([2**14, 0]), "audio/filename": b"7_ann_1.wav", "label": 7},
+        {"audio": np.int64([-(2**13)]), "audio/filename": b"0_bob_2.wav", "label": 0},
+    ]
+
+    class Builder:
+        def as_dataset(self, split, shuffle_files):
+            assert split == "train"
+            return self
+
+        def as_numpy_iterator(self):
+            return iter(rows)
+
+    monkeypatch.setattr("zoo.data.sounds.prepared", lambda name, folder: {"spoken_digit": Builder()}[name])
+    sounds = data.load_spoken_digits(samples=3, peak=None)
+    assert sounds.names == ("0_bob_2", "7_ann_1") and sounds.rate == 8000
+    np.testing.assert_array_equal(sounds.waveforms, [[-0.25, 0, 0], [0.5, 0, 0]])
+    assert [sounds.classes[label] for label in sounds.labels] == ["0", "7"]
