@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         priors,
         quantizers,
         random,
+        spectra,
         training,
     )
     from zoo.models import (
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 # Where the public names are: modules first, then the objects of a module.
 _MODULES = (
     *("applications", "callbacks", "codec", "data", "distributions", "evaluation", "export", "layers", "likelihoods"),
-    *("networks", "presets", "priors", "quantizers", "random", "training"),
+    *("networks", "presets", "priors", "quantizers", "random", "spectra", "training"),
 )
 _OBJECTS = {
     "zoo.models": (
@@ -112,5 +113,6 @@ __all__ = [
     "quantizers",
     "random",
     "save_preset",
+    "spectra",
     "training",
 ]

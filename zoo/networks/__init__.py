@@ -7,6 +7,7 @@ nor on the number of replicas.
 """
 
 from zoo.networks.conv import conv_decoder, conv_encoder
+from zoo.networks.conv1d import conv1d_decoder, conv1d_encoder, conv1d_grid_decoder, conv1d_grid_encoder
 from zoo.networks.mlp import mlp_critic, mlp_decoder, mlp_encoder
 from zoo.networks.patch import patch_discriminator
 from zoo.networks.receptive_field import AnySize, any_size
@@ -36,6 +37,10 @@ __all__ = [
     "clip_decoder",
     "clip_encoder",
     "clip_features",
+    "conv1d_decoder",
+    "conv1d_encoder",
+    "conv1d_grid_decoder",
+    "conv1d_grid_encoder",
     "conv_decoder",
     "conv_encoder",
     "mlp_critic",
