@@ -51,6 +51,8 @@ PRIOR = training.Prior(
     build=training.priors.builder(), epochs=8, sample_epochs=10, batch_size=64, learning_rate=2e-3, warmup_steps=500
 )
 
+SHARP = training.Sharp(epochs=1, sample_epochs=5, learning_rate=3e-4)
+
 main = training.script(
     __name__,
     __file__,
@@ -60,6 +62,7 @@ main = training.script(
     flags=Flags,
     dataset="cifar10",
     prior=PRIOR,
+    sharp=SHARP,
     epochs=25,
     sample_epochs=30,
     batch_size=32,

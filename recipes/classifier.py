@@ -4,9 +4,12 @@
     python recipes/classifier.py --dataset fashion_mnist
     python recipes/classifier.py --dataset cifar10
 
+    python recipes/classifier.py --dataset cifar10 --network vgg
+
 Convolutions without batch normalisation, trained on randomly shifted (and, except for digits, mirrored) images of the
 training split without the images held out for validation. Writes `classifier.keras` and `card.json`;
-`zoo.evaluation.features` reads the ones in `saved_models/classifiers/`.
+`zoo.evaluation.features` reads the ones in `saved_models/classifiers/`. The last command trains another network, in
+whose features a perceptual loss compares images: the network that a decoder was trained with must not judge its images.
 """
 
 import argparse
@@ -32,29 +35,37 @@ SETTINGS = {
     "fashion_mnist": {"widths": (16, 32, 64, 128), "epochs": 9, "shift": 2, "flip": True},
     "cifar10": {"widths": (32, 64, 128, 160), "epochs": 15, "shift": 4, "flip": True},
 }
+VGG_WIDTHS = (32, 64, 128)
 BATCH_SIZE = 128
 LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 0.05  # a step shrinks the weights by this times the learning rate
 
 
-def build(image_shape, num_classes, widths, mean, deviation, dtype="float32"):
-    """A classifier of images in [0, 1]. The layer "features" holds the features, "logits" what the classes get.
+def build(image_shape, num_classes, widths, mean, deviation, network="residual", dtype="float32"):
+    """A classifier of images in [0, 1]. The layer "features" gives the features, "logits" those of the classes.
 
-    Shapes for CIFAR-10: image [B,32,32,3]; after the stem [B,32,32,32]; after the three stages [B,16,16,64],
-    [B,8,8,128], [B,4,4,160]; features [B,160], the means over places; logits [B,10].
+    Shapes for CIFAR-10: image [B,32,32,3]. "residual": after the stem [B,32,32,32]; after the three stages
+    [B,16,16,64], [B,8,8,128], [B,4,4,160]; features [B,160], the means over places. "vgg" (Simonyan & Zisserman 2015,
+    narrower): pairs of convolutions that end with "block1" [B,32,32,32], "block2" [B,16,16,64] and "block3"
+    [B,8,8,128], with the means of 2×2 places between them; features [B,128]. Logits [B,10].
     """
 
-    def convolution(filters, strides=1):
-        return layers.Conv2D(
-            filters, 3, strides, "same", activation="relu", kernel_initializer="he_normal", dtype=dtype
-        )
+    def convolution(filters, strides=1, name=None):
+        kwargs = {"activation": "relu", "kernel_initializer": "he_normal", "dtype": dtype, "name": name}
+        return layers.Conv2D(filters, 3, strides, "same", **kwargs)
 
     image = keras.Input(image_shape)
     x = layers.Rescaling(1.0 / deviation, -mean / deviation, dtype=dtype)(image)
-    x = convolution(widths[0])(x)
-    for width in widths[1:]:
-        x = convolution(width, strides=2)(x)
-        x = layers.Add(dtype=dtype)([x, convolution(width)(x)])
+    if network == "residual":
+        x = convolution(widths[0])(x)
+        for width in widths[1:]:
+            x = convolution(width, strides=2)(x)
+            x = layers.Add(dtype=dtype)([x, convolution(width)(x)])
+    else:
+        for number, width in enumerate(widths):
+            if number:
+                x = layers.AveragePooling2D(2, dtype=dtype)(x)
+            x = convolution(width, name=f"block{number + 1}")(convolution(width)(x))
     # In float32 under mixed precision too.
     x = layers.GlobalAveragePooling2D(name="features", dtype="float32")(x)
     return keras.Model(image, layers.Dense(num_classes, name="logits", dtype="float32")(x))
@@ -89,7 +100,7 @@ class Augmented(keras.utils.PyDataset):
         return images, self.labels[rows]
 
 
-def train(splits, settings, epochs, seed):
+def train(splits, settings, epochs, seed, network):
     """The trained classifier, in float32."""
     keras.utils.set_random_seed(seed)
     batches = Augmented(splits.train, settings["shift"], settings["flip"], seed)
@@ -97,9 +108,10 @@ def train(splits, settings, epochs, seed):
     about = {
         "image_shape": pixels.shape[1:],
         "num_classes": int(splits.train.labels.max()) + 1,
-        "widths": settings["widths"],
+        "widths": settings["widths"] if network == "residual" else VGG_WIDTHS,
         "mean": float(pixels.mean()),
         "deviation": float(pixels.std()),
+        "network": network,
     }
     steps = epochs * len(batches)
     warmup = min(300, steps // 10)
@@ -132,18 +144,20 @@ def main(argv=None):
     splits = data.load(flags.dataset, flags.data_dir, sample=flags.sample)
     settings = SETTINGS[flags.dataset]
     epochs = flags.epochs or settings["epochs"]
-    model = train(splits, settings, epochs, flags.seed)
+    model = train(splits, settings, epochs, flags.seed, flags.network)
     seconds, busy = time.monotonic() - started, time.process_time() - busy
     reached, error = accuracy(model, splits.test)
     flags.output.mkdir(parents=True, exist_ok=True)
     path = flags.output / "classifier.keras"
     files.save_model(model, path)
     where = f"the sample of {flags.dataset} that ships with vae-zoo" if flags.sample else f"{flags.dataset} of TFDS"
+    name = _name(flags)
     about = {
-        "name": f"{flags.dataset}_classifier",
+        "name": f"{name}_classifier",
+        "network": flags.network,
         "dataset": flags.dataset,
         "training_data": f"{where}, its training split without the images held out for validation",
-        "images": {name: len(getattr(splits, name)) for name in ("train", "validation", "test")},
+        "images": {part: len(getattr(splits, part)) for part in ("train", "validation", "test")},
         "command": card.command("classifier"),
         "commit": card.commit(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -171,13 +185,14 @@ def parse(argv=None):
         prog="classifier.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--dataset", choices=SETTINGS, required=True)
+    parser.add_argument("--network", choices=("residual", "vgg"), default="residual", help="default: %(default)s")
     parser.add_argument("--data-dir", help="folder of TFDS datasets (default: TFDS_DATA_DIR, else the default of TFDS)")
     parser.add_argument("--sample", action="store_true", help="train on the small sample that ships with the package")
     parser.add_argument("--epochs", type=int, help="default: 6 for mnist, 9 for fashion_mnist, 15 for cifar10")
-    parser.add_argument("--output", type=pathlib.Path, help="default: runs/DATASET_classifier")
+    parser.add_argument("--output", type=pathlib.Path, help="default: runs/NAME_classifier")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, order and augmentation")
     flags = parser.parse_args(argv)
-    flags.output = flags.output or pathlib.Path("runs", f"{flags.dataset}_classifier")
+    flags.output = flags.output or pathlib.Path("runs", f"{_name(flags)}_classifier")
     try:
         if flags.epochs is not None:
             checks.positive_int("--epochs", flags.epochs)
@@ -186,6 +201,10 @@ def parse(argv=None):
     except ValueError as error:
         parser.error(str(error))
     return flags
+
+
+def _name(flags):
+    return flags.dataset if flags.network == "residual" else f"{flags.dataset}_{flags.network}"
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
-"""Keras callbacks that change a weight of the objective during training, and log its value."""
+"""Keras callbacks: schedules of a weight of the objective, and a guard against training that ruins a decoder."""
 
 import math
 import warnings
 from typing import Literal
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from zoo.runtime import checks
+from zoo.runtime.types import ArrayLike
 
 
 class _Schedule(keras.callbacks.Callback):
@@ -205,6 +208,78 @@ class GECO(keras.callbacks.Callback):
 
     def _log_weight(self):
         return math.log(max(float(self.model.kl_weight.value.numpy()), 1e-30))
+
+
+class Diverged(RuntimeError):
+    """The squared error rose above its bound; the model has its last good weights again."""
+
+
+class GoBack(keras.callbacks.Callback):
+    """Ends the training of a `zoo.Sharpening` when the squared error of its reconstructions rises too far.
+
+    An adversarial loss can ruin a decoder within a few hundred steps. The callback measures the squared error of a few
+    images before the first step and then every `every` steps. Above `bound` times the first one, or if it is no finite
+    number, the model gets the weights of the last good measurement back, and `Diverged` is raised.
+
+    Args:
+        images: float `[N,H,W,C]` in [0, 1], held out from training; some hundreds are enough.
+        labels: for a conditional model.
+        bound: float > 1.
+        every: int >= 1, steps. With `steps_per_execution` the measurement follows the execution.
+
+    Raises:
+        ValueError: for arguments out of range, or a model of another kind.
+        Diverged: in training.
+
+    Example:
+        >>> stage.fit(images, epochs=2, callbacks=[zoo.callbacks.GoBack(held_out)])
+    """
+
+    def __init__(
+        self, images: ArrayLike, labels: ArrayLike | None = None, bound: float = 1.25, every: int = 100
+    ) -> None:
+        super().__init__()
+        self.bound = checks.number("bound", bound, 1.0, open_low=True)
+        self.every = checks.positive_int("every", every)
+        self.last_good: tuple[int, list[np.ndarray]] = (0, [])
+        self._data = (tf.constant(images, tf.float32), None if labels is None else tf.constant(labels))
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        if not hasattr(self.model, "start_error"):
+            checks.fail("model", "a zoo.Sharpening", self.model)
+        self._measure = tf.function(self._squared_error, autograph=False)
+        self._keep()
+        if self._steps() == 0:  # a run that resumes has the first error in its weights
+            self.model.start_error.assign(self._measure())
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        if self._steps() // self.every == self.last_good[0] // self.every:
+            return
+        error, first = float(self._measure()), float(self.model.start_error.value)
+        if error <= self.bound * first:  # False for NaN
+            self._keep()
+            return
+        step = self._steps()
+        self.restore()
+        raise Diverged(
+            f"The squared error was {error:.4g} at step {step}, more than {self.bound:g} times the {first:.4g} before "
+            f"the first step. Training has stopped, and the weights of step {self.last_good[0]} are back. Lower "
+            "learning rates, that of the critic first, or a smaller adversarial weight are the things to try."
+        )
+
+    def restore(self) -> None:
+        """Puts the weights of the last good measurement back."""
+        for weight, value in zip(self.model.trainable_weights, self.last_good[1]):
+            weight.assign(value)
+
+    def _keep(self):
+        self.last_good = (self._steps(), [weight.numpy() for weight in self.model.trainable_weights])
+
+    def _steps(self):
+        return int(self.model.steps.value.numpy())
+
+    def _squared_error(self):
+        return tf.reduce_mean(self.model.compute_terms(*self._data, training=False)["squared_error"])
 
 
 def _require_kl_weight(model):

@@ -14,7 +14,7 @@ from zoo.runtime import shipped
 
 pytestmark = pytest.mark.usefixtures("samples_read_once")
 
-DATASETS = [name.removesuffix("_classifier") for name in features.CLASSIFIERS]
+FOLDERS = [name.removesuffix("_classifier") for name in features.CLASSIFIERS]
 
 
 def mean_colour(batch_size=3):
@@ -52,12 +52,12 @@ def test_images_of_another_form_are_refused(images, message):
         mean_colour().embed(images)
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
-def test_a_shipped_classifier_knows_the_test_images_as_its_card_says(dataset):
-    judge = features.for_dataset(dataset)
-    assert (judge.name, judge.label) == (f"{dataset}_classifier", f"{dataset}_classifier features")
-    card = json.loads((shipped.folder() / "classifiers" / dataset / "card.json").read_text())
-    test = data.load(dataset, sample=True).test
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_shipped_classifier_knows_the_test_images_as_its_card_says(name):
+    judge = features.load(f"{name}_classifier")
+    assert (judge.name, judge.label) == (f"{name}_classifier", f"{name}_classifier features")
+    card = json.loads((shipped.folder() / "classifiers" / name / "card.json").read_text())
+    test = data.load(card["dataset"], sample=True).test
     assert judge.embed(test.images[:5]).shape == (5, card["features"])
     accuracy = (judge.predict_classes(test.images) == test.labels).mean()
     reached = card["test"]["accuracy"]
@@ -65,9 +65,9 @@ def test_a_shipped_classifier_knows_the_test_images_as_its_card_says(dataset):
     assert abs(accuracy - reached) < 4 * np.sqrt(reached * (1 - reached) / len(test)) + 1e-9
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
-def test_shipped_classifiers_are_small_and_have_no_batch_normalisation(dataset):
-    path = shipped.folder() / "classifiers" / dataset / "classifier.keras"
+@pytest.mark.parametrize("name", FOLDERS)
+def test_shipped_classifiers_are_small_and_have_no_batch_normalisation(name):
+    path = shipped.folder() / "classifiers" / name / "classifier.keras"
     assert path.stat().st_size <= 3 * 2**20
     model = keras.saving.load_model(path, compile=False)
     assert not [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
@@ -76,7 +76,7 @@ def test_shipped_classifiers_are_small_and_have_no_batch_normalisation(dataset):
 
 def test_the_folder_holds_the_classifiers_that_have_names():
     folders = {path.parent.name for path in (shipped.folder() / "classifiers").glob("*/classifier.keras")}
-    assert folders == set(DATASETS) and "mnist" in folders
+    assert folders == set(FOLDERS) and "mnist" in folders
 
 
 def test_names_that_are_unknown_are_refused():

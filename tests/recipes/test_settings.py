@@ -14,7 +14,11 @@ from zoo import training
 from zoo.training.flags import parse
 
 SCRIPTS = sorted((pathlib.Path(__file__).parents[2] / "recipes").glob("*.py"))
-OWN = ("classifier", "table_vae")  # have flags of their own: see the tests of their names
+# Have flags of their own: see the tests of their names.
+OWN = (
+    *("classifier", "moving_mnist_cvae", "moving_mnist_vqvae", "series_vae", "spoken_digit_vqvae", "table_vae"),
+    "text_vae",
+)
 SCRIPTS = [script for script in SCRIPTS if script.stem not in OWN]
 # Of a `Regime`, unless a recipe, or its prior, says otherwise.
 USUAL = {
@@ -36,6 +40,7 @@ RECIPES = {
         "epochs": 6, "sample_epochs": 15, "batch_size": 16, "warmup_steps": 1000, "gradient_clip": 3e4, "ema": 0.999,
         "skip_threshold": math.inf,
     },
+    "cifar10_vae": {"epochs": 12, "sample_epochs": 20, "batch_size": 128, "warmup_steps": 500},
     "cifar10_vqvae": {"epochs": 25, "batch_size": 32},
     "dsprites_beta_vae": {"epochs": 20, "batch_size": 64, "learning_rate": 5e-4},
     "fashion_mnist_beta_vae": {"epochs": 20, "sample_epochs": 25, "batch_size": 64},
@@ -64,6 +69,7 @@ PRIORS = {
 DATA = {
     "celeba_vae": ("celeb_a", (64, 64, 3), None),
     "cifar10_hvae": ("cifar10", (32, 32, 3), None),
+    "cifar10_vae": ("cifar10", (32, 32, 3), None),
     "cifar10_vqvae": ("cifar10", (32, 32, 3), None),
     "dsprites_beta_vae": ("dsprites", (64, 64, 1), None),
     "fashion_mnist_beta_vae": ("fashion_mnist", (28, 28, 1), None),
@@ -96,6 +102,7 @@ MODELS = {
             "decoder.output_blocks": 1,
         },
     ),
+    "cifar10_vae": ("VAE", 1496515, "Gaussian", {"latent_dim": 128, "likelihood.scale": "optimal"}),
     "cifar10_vqvae": (
         "VQVAE", 760643, "Gaussian",
         {
@@ -141,6 +148,14 @@ MODELS = {
     ),
     "svhn_vae": ("VAE", 1681218, "DiscretizedLogisticMixture", {"latent_dim": 64, **COLOURS}),
 }  # fmt: skip
+SHARP = {
+    "cifar10_vqvae": {"epochs": 1, "sample_epochs": 5, "learning_rate": 3e-4},
+    "image_folder_vqvae": {"epochs": 5, "minimum_steps": 1000, "learning_rate": 3e-4},
+}
+SHARP_WEIGHTS = {
+    "perceptual": "cifar10_vgg", "perceptual_weight": 0.1, "adversarial_weight": 0.01, "critic_learning_rate": 3e-4,
+    "critic_steps": 500, "filters": 32,
+}  # fmt: skip
 # Width, depth, heads and dropout of the transformer; width, depth and dropout of the PixelCNN.
 PRIOR_MODELS = {
     "cifar10_vqvae": ((128, 4, 4, 0.1), (64, 5, 0.1)),
@@ -174,6 +189,7 @@ def defaults(name):
 def test_every_recipe_is_in_the_tables():
     assert set(LOADED) == set(RECIPES) == set(DATA) == set(MODELS)
     assert {name for name, recipe in LOADED.items() if recipe.prior} == set(PRIORS) == set(PRIOR_MODELS)
+    assert {name for name, recipe in LOADED.items() if recipe.sharp} == set(SHARP)
     assert {field.name for field in dataclasses.fields(training.recipe.Regime)} >= set(USUAL)
 
 
@@ -192,6 +208,15 @@ def test_regime_of_the_prior(name):
     prior = LOADED[name].prior
     assert {key: getattr(prior, key) for key in USUAL} == USUAL | PRIORS[name]
     assert prior.kinds == ("transformer", "pixelcnn")
+
+
+@pytest.mark.parametrize("name", SHARP)
+def test_regime_of_the_sharp_decoder(name):
+    sharp, flags = LOADED[name].sharp, defaults(name).decoder
+    assert {key: getattr(sharp, key) for key in USUAL} == USUAL | SHARP[name]
+    assert {key: getattr(sharp, key) for key in SHARP_WEIGHTS} == SHARP_WEIGHTS
+    assert (flags.kind, flags.learning_rate, flags.critic_learning_rate) == ("plain", 3e-4, 3e-4)
+    assert (flags.perceptual_weight, flags.adversarial_weight) == (0.1, 0.01)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from zoo.evaluation import Part
 
 METRICS = ("likelihood", "reconstruction", "samples", "representation", "criticism", "disentanglement")
-JUDGES = ("mnist_classifier", "fashion_mnist_classifier", "cifar10_classifier", "keras_inception_v3")
+JUDGES = (
+    *("mnist_classifier", "fashion_mnist_classifier", "cifar10_classifier", "cifar10_vgg_classifier"),
+    "keras_inception_v3",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

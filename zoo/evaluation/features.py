@@ -20,7 +20,8 @@ from zoo.evaluation.rows import as_float
 from zoo.runtime import checks, files, shipped
 from zoo.runtime.types import Shape
 
-CLASSIFIERS = ("mnist_classifier", "fashion_mnist_classifier", "cifar10_classifier")
+_OF_DATASETS = ("mnist", "fashion_mnist", "cifar10")
+CLASSIFIERS = (*(f"{name}_classifier" for name in _OF_DATASETS), "cifar10_vgg_classifier")
 INCEPTION = "keras_inception_v3"
 _BATCH_SIZE = 500
 _LARGE_BATCH_SIZE = 32
@@ -120,7 +121,7 @@ def for_dataset(name: str) -> Features:
         >>> zoo.evaluation.features.for_dataset("mnist").name
         'mnist_classifier'
     """
-    checks.one_of("name", name, [each.removesuffix("_classifier") for each in CLASSIFIERS])
+    checks.one_of("name", name, _OF_DATASETS)
     return load(f"{name}_classifier")
 
 
@@ -139,13 +140,22 @@ def require_independent(card: Mapping[str, object], features: Features) -> None:
         )
 
 
+def classifier(folder_name: str) -> keras.Model:
+    """A shipped classifier as a Keras model, by the name of its folder: "mnist", "cifar10_vgg".
+
+    Raises:
+        ValueError: for a file that is missing or damaged.
+    """
+    folder = shipped.folder() / "classifiers" / folder_name
+    _check(folder)
+    return keras.saving.load_model(folder / "classifier.keras", compile=False)
+
+
 @functools.cache
 def _classifier(name):
-    folder = shipped.folder() / "classifiers" / name.removesuffix("_classifier")
-    _check(folder)
-    classifier = keras.saving.load_model(folder / "classifier.keras", compile=False)
-    network = keras.Model(classifier.inputs, [classifier.get_layer("features").output, classifier.outputs[0]])
-    image_shape = classifier.input_shape[1:]
+    own = classifier(name.removesuffix("_classifier"))
+    network = keras.Model(own.inputs, [own.get_layer("features").output, own.outputs[0]])
+    image_shape = own.input_shape[1:]
     return Features(name, f"{name} features", _compiled(network, image_shape), image_shape)
 
 

@@ -1,13 +1,18 @@
-"""Layers that draw random numbers in training. They are seeded, saved with their state, and differ between replicas."""
+"""Layers that draw random numbers in training, log-mel spectrograms of sounds, and a distance of images.
+
+The first are seeded, saved with their state, and differ between replicas.
+"""
 
 import importlib
 import warnings
 
 from zoo.layers.dropout import Dropout
 from zoo.layers.noise import Noise
+from zoo.layers.perceptual import PerceptualDistance
 from zoo.layers.sampling import Sampling
+from zoo.layers.sound import LogMel
 
-__all__ = ["Dropout", "Noise", "Sampling"]
+__all__ = ["Dropout", "LogMel", "Noise", "PerceptualDistance", "Sampling"]
 
 _MOVED = {
     "zoo.likelihoods": ("Bernoulli", "DiscretizedLogistic", "DiscretizedLogisticMixture", "Gaussian", "Likelihood"),

@@ -20,6 +20,11 @@ Posterior: TypeAlias = Any
 _OBSERVED = 0x0B5E  # the stream of the noise of p(x|z); the latents take the streams of small numbers
 
 
+def observed_seeds(seeds: Tensor) -> Tensor:
+    """The seeds of the noise of p(x|z), from those of samples: int32 `[B]`."""
+    return random.fold_in(seeds, _OBSERVED)
+
+
 class Proposal(NamedTuple):
     """A sample z ~ q(z|x) of each example of a batch, as the distributions at z.
 
@@ -90,6 +95,15 @@ class BaseVAE(DataVAE):
     def log_weights(self, x: Tensor, posterior: Posterior, seeds: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples z ~ q(z|x) by `seeds`, and returns log p(x, z) − log q(z|x), one weight for each image: `[B]`."""
         raise NotImplementedError
+
+    def bottleneck(self, x: Tensor, labels: Tensor | None = None, training: bool = False) -> tuple[Tensor, Tensor]:
+        """Samples the decoder's inputs from the posterior, for a model whose decoder takes them whole.
+
+        Returns:
+            the inputs `[B,…]`, and the terms of the loss beside the reconstruction, `[B]`, nats.
+        """
+        way = "a model whose decoder takes the latents and gives the parameters of p(x|z)"
+        raise NotImplementedError(f"Expected {way}. Received: a {type(self).__name__}")
 
     def propose(self, x: Tensor, seeds: Tensor, labels: Tensor | None = None) -> Proposal:
         """Samples z ~ q(z|x) by `seeds`, int32 `[B]`; a row depends on its own seed alone.
@@ -175,7 +189,7 @@ class BaseVAE(DataVAE):
         """
         if not observe:
             return self.likelihood.mean(params)
-        return self.likelihood.sample(params, random.fold_in(seeds, _OBSERVED))
+        return self.likelihood.sample(params, observed_seeds(seeds))
 
     @property
     def embedding_dim(self) -> int:

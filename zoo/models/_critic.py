@@ -13,8 +13,8 @@ from zoo.runtime.types import Config, Tensor, Tensors
 class HasCritic(ObjectiveModel):
     """A model with `critic`, a network that each training step trains after the model itself.
 
-    A model sets `self.critic` and defines `critic_loss`. The model's own optimizer does not train the critic's weights.
-    Both optimizers are saved with the model.
+    A model sets `self.critic` and defines `critic_loss`, or `critic_share` where each replica judges its own examples.
+    The model's own optimizer does not train the critic's weights. Both optimizers are saved with the model.
     """
 
     critic: keras.layers.Layer
@@ -22,6 +22,10 @@ class HasCritic(ObjectiveModel):
     def critic_loss(self, terms: Tensors) -> Tensor:
         """The critic's objective, from the terms of `compute_terms`: a scalar, the same on every replica."""
         raise NotImplementedError
+
+    def critic_share(self, terms: Tensors) -> Tensor:
+        """This replica's term of the critic's objective: Keras adds up the gradients of all replicas."""
+        return self.critic_loss(terms) / replicas.num_replicas()
 
     def apart(self) -> tuple[keras.layers.Layer, ...]:
         return (*super().apart(), self.critic)
@@ -64,8 +68,6 @@ class HasCritic(ObjectiveModel):
     def after_step(self, terms: Tensors) -> Tensors:
         variables = self.critic.trainable_variables
         with tf.GradientTape() as tape:
-            loss = self.critic_loss(terms)
-            # Every replica computes the whole loss, and Keras adds up the gradients of the replicas.
-            share = loss / replicas.num_replicas()
+            share = self.critic_share(terms)
         self.critic_optimizer.apply_gradients(zip(tape.gradient(share, variables), variables))
-        return {"critic_loss": loss}
+        return {"critic_loss": share * replicas.num_replicas()}

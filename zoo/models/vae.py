@@ -101,6 +101,12 @@ class VAE(HasPrior, ElboVAE):
         terms = self.penalty_terms(latents)
         return terms | self.terms_of(x, log_likelihood, kl, terms.pop("penalty"))
 
+    def bottleneck(self, x: Tensor, labels: Tensor | None = None, training: bool = False) -> tuple[Tensor, Tensor]:
+        mean, log_var = self.posterior(x, labels, training=training)
+        z = self.sampling(mean, log_var)
+        latents = Latents(mean, log_var, z, self.prior.kl(mean, log_var, z, self.prior_labels(labels)))
+        return self.decoder_inputs(z, labels), self.kl_weight * self.penalty(latents)
+
     def penalty_terms(self, latents: Latents) -> Tensors:
         """A dict of `penalty` and of further terms that a model reports about it, `[B]` each."""
         return {"penalty": self.penalty(latents)}
@@ -133,7 +139,7 @@ class VAE(HasPrior, ElboVAE):
         if self._latent_dim is None:  # a network of the user's own, loaded and not called yet
             if self.encoder_shape is None:
                 raise not_built(self)
-            x = keras.KerasTensor((None, *self.encoder_shape), "float32")
+            x = keras.KerasTensor((None, *self.encoder_shape), self.data_dtype)
             mean, _ = _halves(self.encoder.compute_output_spec(x))
             self._latent_dim = mean.shape[-1]
         return self._latent_dim

@@ -52,16 +52,46 @@ class PriorFlags:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class DecoderFlags:
+    """The flags of the last stage, which trains the decoder for sharp images. They may change when a run resumes."""
+
+    kind: str = flag(
+        "plain", "sharp: train the decoder further with a perceptual and an adversarial loss",
+        name="decoder", choices=("plain", "sharp"), free=True,
+    )  # fmt: skip
+    epochs: int | None = flag(None, name="decoder_epochs", free=True)
+    learning_rate: float = flag(1e-3, name="decoder_learning_rate", free=True)
+    critic_learning_rate: float = flag(1e-3, name="decoder_critic_learning_rate", free=True)
+    perceptual_weight: float = flag(1.0, name="decoder_perceptual_weight", free=True)
+    adversarial_weight: float = flag(0.1, name="decoder_adversarial_weight", free=True)
+
+    def __post_init__(self) -> None:
+        if self.epochs is not None:
+            checks.positive_int("--decoder-epochs", self.epochs)
+        for name in ("learning_rate", "critic_learning_rate"):
+            checks.number(options.typed(f"decoder_{name}"), getattr(self, name), 0.0, open_low=True)
+        for name in ("perceptual_weight", "adversarial_weight"):
+            checks.number(options.typed(f"decoder_{name}"), getattr(self, name), 0.0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RunFlags:
     """The flags that all recipes share, together with the recipe's own flags.
 
-    `prior` is None for a recipe without a second stage. `own` is an instance of the class that the recipe declares: the
+    `prior` and `decoder` are None for a recipe without
+    these stages. `own` is an instance of the class that the recipe declares: the
     library passes it to the recipe's functions and reads nothing from it. `records` holds all flags as text.
     """
 
     sample: bool = flag(False, "train on the small sample of real images that ships with the package")
     data_dir: str | None = flag(
         None, "folder of TFDS datasets (default: TFDS_DATA_DIR, else the default of TFDS)", free=True
+    )
+    shards: str | None = flag(
+        None, "train on TFRecord or WebDataset shards instead, such as 'train-{000..099}.tar'", free=True
+    )
+    shuffle_buffer: int | None = flag(
+        None, "images of --shards among which the next is drawn (default: 2048)", free=True
     )
     epochs: int | None = flag(None, free=True)
     steps_per_epoch: int | None = flag(None, "default: one pass over the training images")
@@ -80,8 +110,14 @@ class RunFlags:
     no_export: bool = flag(False, "leave out the SavedModel and the TFLite files", free=True)
     binarization: str = flag("none", choices=("none", "static", "dynamic"))
     prior: PriorFlags | None = None
+    decoder: DecoderFlags | None = None
     own: object = None
     records: Records = Records({}, {}, {})
+
+    @property
+    def on_sample(self) -> bool:
+        """Whether the run is on a small sample: by the shared flag, or by a flag of the recipe's own of that name."""
+        return self.sample or bool(getattr(self.own, "sample", False))
 
     def __post_init__(self) -> None:
         for name, value in (("--epochs", self.epochs), ("--steps-per-epoch", self.steps_per_epoch)):
@@ -94,6 +130,13 @@ class RunFlags:
             checks.fail("--seed", "an integer >= 0 and < 2**32", self.seed)
         checks.number("--learning-rate", self.learning_rate, 0.0, open_low=True)
         checks.number("--checkpoint-seconds", self.checkpoint_seconds, 0.0, open_low=True)
+        if self.shuffle_buffer is not None:
+            checks.positive_int("--shuffle-buffer", self.shuffle_buffer)
+        for name, given in (("--sample", self.sample), ("--data-dir", self.data_dir)):
+            if self.shards is not None and given:
+                checks.fail(name, "left out, as --shards names the data", given)
+        if self.shards is None and self.shuffle_buffer is not None:
+            checks.fail("--shuffle-buffer", "left out, as it is for --shards", self.shuffle_buffer)
 
 
 def parser(recipe: Recipe) -> argparse.ArgumentParser:
@@ -108,13 +151,15 @@ def parser(recipe: Recipe) -> argparse.ArgumentParser:
 def parse(recipe: Recipe, argv: Sequence[str] | None = None) -> RunFlags:
     """Parses a command line, and checks all that does not need data. A usage error ends the program with status 2."""
     made = parser(recipe)
-    shared, of_prior, own = options.parse(made, _options(recipe), argv)
+    shared, of_prior, of_decoder, own = options.parse(made, _options(recipe), argv)
     try:
+        _require_one_source(recipe, _fields(shared), _fields(own))
         flags = RunFlags(
             **_fields(shared),
             prior=PriorFlags(**_fields(of_prior)) if recipe.prior else None,
+            decoder=DecoderFlags(**_fields(of_decoder)) if recipe.sharp else None,
             own=recipe.flags(**_fields(own)),
-            records=_records(shared, of_prior, own, recipe.ema),
+            records=_records(shared, [*of_prior, *of_decoder], own, recipe.ema),
         )
         if flags.sample and recipe.dataset not in data.SAMPLES:
             checks.fail("--sample", f"left out, as only {', '.join(data.SAMPLES)} have a bundled sample", True)
@@ -124,23 +169,30 @@ def parse(recipe: Recipe, argv: Sequence[str] | None = None) -> RunFlags:
     return flags
 
 
+def _require_one_source(recipe, shared, own):
+    if recipe.source and (own[recipe.source] is None) == (shared["shards"] is None):
+        received = "neither" if own[recipe.source] is None else "both"
+        raise ValueError(f"Expected `{options.typed(recipe.source)}` or `--shards`. Received: {received}")
+
+
 def _fields(pairs):
     return {option.field: value for option, value in pairs}
 
 
-def _records(shared, of_prior, own, ema):
+def _records(shared, of_stages, own, ema):
     fixed = [(option, value) for option, value in (*shared, *own) if not option.free]
     return Records(
-        _ALWAYS | {option.name: options.text(value) for option, value in (*shared, *of_prior, *own)},
+        _ALWAYS | {option.name: options.text(value) for option, value in (*shared, *of_stages, *own)},
         _ALWAYS | {option.name: options.text(value) for option, value in fixed} | {"ema": options.text(ema)},
         _ALWAYS | {option.name: options.text(option.default) for option, _ in fixed},
     )
 
 
 def _options(recipe):
-    """The options of a recipe: the shared ones, those of its prior, and its own."""
-    withheld = {"prior", "own", "records"}
+    """The options of a recipe: the shared ones, those of its further stages, and its own."""
+    withheld = {"prior", "decoder", "own", "records"}
     withheld |= set() if recipe.dataset else {"sample", "data_dir"}
+    withheld |= set() if recipe.dataset or recipe.source else {"shards", "shuffle_buffer"}
     withheld |= set() if recipe.binarization else {"binarization"}
     shared = options.of(
         RunFlags,
@@ -152,7 +204,10 @@ def _options(recipe):
         output={"default": pathlib.Path("runs", recipe.name)},
         binarization={"default": recipe.binarization},
     )
-    return shared, _prior_options(recipe.prior) if recipe.prior else [], options.of(recipe.flags)
+    of_prior = _prior_options(recipe.prior) if recipe.prior else []
+    of_decoder = _decoder_options(recipe.sharp) if recipe.sharp else []
+    replaceable = {recipe.source: {"default": None}} if recipe.source else {}
+    return shared, of_prior, of_decoder, options.of(recipe.flags, **replaceable)
 
 
 def _prior_options(prior):
@@ -163,6 +218,12 @@ def _prior_options(prior):
         batch_size={"default": prior.batch_size},
         learning_rate={"default": prior.learning_rate},
     )
+
+
+def _decoder_options(sharp):
+    names = ("learning_rate", "critic_learning_rate", "perceptual_weight", "adversarial_weight")
+    defaults = {name: {"default": getattr(sharp, name)} for name in names}
+    return options.of(DecoderFlags, epochs={"help": _epochs(sharp)}, **defaults)
 
 
 def _epochs(regime):

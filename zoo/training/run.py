@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from zoo import data, evaluation
 from zoo.runtime import checks, cores, disk, files, replicas
-from zoo.training import devices, model_stage, monitors, prior_stage, report, stage
+from zoo.training import decoder_stage, devices, model_stage, monitors, prior_stage, report, shards, stage
 from zoo.training.checkpoints import NotWritten, OtherRun
 from zoo.training.flags import RunFlags, UsageError, parse, parser
 from zoo.training.recipe import ImageShape, Recipe
@@ -61,7 +61,8 @@ def main(recipe: Recipe, argv: Sequence[str] | None = None) -> dict[str, Any] | 
 
     Writes to `--output`: `model.keras`, `checkpoints/`, `logs/` for TensorBoard, `metrics.json`, `history.csv`, plots,
     and `export/`, the model as a SavedModel and as TFLite with its `card.json`. The training of a prior over codes
-    writes its checkpoints, logs, history and plots to `prior_<kind>/` there; the prior itself is a part of the model.
+    writes its checkpoints, logs, history and plots to `prior_<kind>/` there, and that of a sharp decoder to
+    `decoder_sharp/`; prior and decoder themselves are parts of the model.
 
     Of several workers only the chief writes files.
 
@@ -70,8 +71,9 @@ def main(recipe: Recipe, argv: Sequence[str] | None = None) -> dict[str, Any] | 
 
     Raises:
         SystemExit: status 2 for wrong flags, before any data is read; 1 for data that is not available, a loss that is
-            not finite, a full disk, or a run that cannot resume; 130 after Ctrl-C and 143 after SIGTERM, with a
-            checkpoint of the training so far; 138 if another worker was lost, and all must be started again.
+            not finite, a full disk, a run that cannot resume, or, after all files are written, a sharp decoder whose
+            training diverged; 130 after Ctrl-C and 143 after SIGTERM, with a checkpoint of the training so far; 138 if
+            another worker was lost, and all must be started again.
     """
     flags = parse(recipe, argv)
     with errors_as_statuses(recipe, flags.strategy):
@@ -93,7 +95,7 @@ def errors_as_statuses(recipe: Recipe, strategy_name: str) -> Iterator[None]:
         yield
     except UsageError as error:
         parser(recipe).error(str(error))
-    except (data.DataError, disk.NoRoom, monitors.NonFiniteLoss, NotWritten, OtherRun) as error:
+    except (data.DataError, disk.NoRoom, decoder_stage.WentBack, monitors.NonFiniteLoss, NotWritten, OtherRun) as error:
         print(f"{recipe.name}: {error}", file=sys.stderr)
         raise SystemExit(1) from error
     except (OSError, tf.errors.ResourceExhaustedError) as error:
@@ -102,6 +104,9 @@ def errors_as_statuses(recipe: Recipe, strategy_name: str) -> Iterator[None]:
         print(f"{recipe.name}: {error}. Make room and run the same command again to resume.", file=sys.stderr)
         raise SystemExit(1) from error
     except tf.errors.OpError as error:
+        if said := shards.data_error(error):
+            print(f"{recipe.name}: {said}", file=sys.stderr)
+            raise SystemExit(1) from error
         if strategy_name != "multiworker":
             raise
         print(f"{error.message}\n{recipe.name}: another worker was lost; start all again to resume", file=sys.stderr)
@@ -137,23 +142,34 @@ def _run(recipe, flags, strategy, batch_sizes):
             model = build_model(recipe, flags.own, image_shape, flags.seed)
         if chief:
             files.sweep(flags.output)
-        splits = load_splits(recipe, flags, image_shape)
+        splits: data.Splits | data.StreamedSplits
+        if flags.shards:
+            splits, flags = shards.load(flags, image_shape, model, strategy)
+        else:
+            splits = load_splits(recipe, flags, image_shape)
         sizes = (len(splits.train), len(splits.validation), len(splits.test))
         devices.require_whole_shares(batch_sizes, strategy.num_replicas_in_sync, sizes)
-        print("{}: {} training, {} validation and {} test images".format(recipe.name, *sizes))
+        noun = "images" if recipe.examples is None else recipe.examples.noun
+        print("{}: {} training, {} validation and {} test {}".format(recipe.name, *sizes, noun))
         how = {"seed": flags.seed, "dynamic": flags.binarization == "dynamic", "labels": model.conditional}
-        batches = functools.partial(_batches, flags.batch_size, how)
+        batches = functools.partial(_batches, recipe.examples, flags.batch_size, how)
         history = model_stage.train(recipe, flags, model, splits, batches)
         parameters = stage.count_parameters(model)
         of_prior = prior_stage.Figures()
         if recipe.prior and flags.prior.kind != "none":
             of_prior = prior_stage.train(recipe.prior, flags, model, splits, batches)
+        of_decoder = decoder_stage.Figures()
+        if recipe.sharp and flags.decoder.kind == "sharp":
+            of_decoder = decoder_stage.train(recipe.sharp, flags, model, splits, batches)
     test = stage.evaluate(model, functools.partial(batches, splits.test)) | of_prior.test
     metrics = None
     if chief:
-        test |= evaluation.reconstruction_error(model, batches(splits.test), data.pixel_variance(splits.train))
-        metrics = report.finish(recipe, flags, model, splits, history, parameters, test, of_prior.about)
+        test |= _figures(recipe, flags, model, splits, batches)
+        of_stages = of_prior.about | of_decoder.about
+        metrics = report.finish(recipe, flags, model, splits, history, parameters, test, of_stages)
     replicas.gather(strategy, 0)  # the chief must end last, as the others' connections depend on it
+    if of_decoder.went_back:
+        raise decoder_stage.WentBack(f"{of_decoder.went_back} All else of the run is complete, in {flags.output}.")
     return metrics
 
 
@@ -180,5 +196,14 @@ def load_splits(recipe: Recipe, flags: RunFlags, image_shape: ImageShape) -> dat
     return data.Splits(*(data.binarize(part, flags.seed + number) for number, part in enumerate(parts)))
 
 
-def _batches(batch_size, how, images, context=None, **kwargs):
-    return data.batches(images, batch_size, context=context, **how, **kwargs)
+def _batches(examples, batch_size, how, part, context=None, **kwargs):
+    if examples is not None:
+        return examples.batches(part, batch_size, seed=how["seed"], context=context, **kwargs)
+    return data.batches(part, batch_size, context=context, **how, **kwargs)
+
+
+def _figures(recipe, flags, model, splits, batches):
+    """Figures of the test split beyond those of the objective."""
+    if recipe.examples is not None:
+        return recipe.examples.finish(flags.own, model, splits, flags.output, flags.seed)
+    return evaluation.reconstruction_error(model, batches(splits.test), shards.pixel_variance(splits))

@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -91,13 +92,14 @@ class Stage:
         return f"--{self.name}-learning-rate" if self.name else "--learning-rate"
 
 
-def compile_model(model: keras.Model, regime: Regime, learning_rate: float, plan: Plan) -> None:
-    """Compiles a model for a `Regime`. Call it in the strategy's scope."""
+def compile_model(model: keras.Model, regime: Regime, learning_rate: float, plan: Plan, **kwargs: Any) -> None:
+    """Compiles a model for a `Regime`, with further arguments of its `compile`. Call it in the strategy's scope."""
     settings = (regime.warmup_steps, regime.gradient_clip, regime.ema)
     adam = optimizer.make(learning_rate, plan.total_steps, *settings)
     # With several replicas, several steps in one call fail: "You must feed a value for placeholder tensor".
     steps = plan.steps_per_execution if replicas.num_replicas() == 1 else 1
-    model.compile(adam, jit_compile=regime.jit_compile, steps_per_execution=steps, skip_threshold=regime.skip_threshold)
+    kwargs |= {"jit_compile": regime.jit_compile, "steps_per_execution": steps}
+    model.compile(adam, skip_threshold=regime.skip_threshold, **kwargs)
     model.build_optimizers()
 
 
