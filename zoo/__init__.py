@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         priors,
         quantizers,
         random,
+        spectra,
         training,
     )
     from zoo.models import (
@@ -33,9 +34,11 @@ if TYPE_CHECKING:
         BetaTCVAE,
         BetaVAE,
         FactorVAE,
+        FutureVAE,
         HierarchicalVAE,
         InfoVAE,
         Sharpening,
+        TextVAE,
     )
     from zoo.presets import from_preset, list_presets, save_preset
     from zoo.runtime import cores, optimizers
@@ -43,12 +46,12 @@ if TYPE_CHECKING:
 # Where the public names are: modules first, then the objects of a module.
 _MODULES = (
     *("applications", "callbacks", "codec", "data", "distributions", "evaluation", "export", "layers", "likelihoods"),
-    *("networks", "presets", "priors", "quantizers", "random", "training"),
+    *("networks", "presets", "priors", "quantizers", "random", "spectra", "training"),
 )
 _OBJECTS = {
     "zoo.models": (
-        *("BetaTCVAE", "BetaVAE", "CVAE", "FactorVAE", "HierarchicalVAE", "IWAE", "InfoVAE"),
-        *("Sharpening", "VAE", "VQVAE"),
+        *("BetaTCVAE", "BetaVAE", "CVAE", "FactorVAE", "FutureVAE", "HierarchicalVAE", "IWAE", "InfoVAE"),
+        *("Sharpening", "TextVAE", "VAE", "VQVAE"),
     ),
     "zoo.presets": ("from_preset", "list_presets", "save_preset"),
     "zoo.runtime": ("cores", "optimizers"),
@@ -84,10 +87,12 @@ __all__ = [
     "BetaVAE",
     "CVAE",
     "FactorVAE",
+    "FutureVAE",
     "HierarchicalVAE",
     "IWAE",
     "InfoVAE",
     "Sharpening",
+    "TextVAE",
     "VQVAE",
     "applications",
     "callbacks",
@@ -108,5 +113,6 @@ __all__ = [
     "quantizers",
     "random",
     "save_preset",
+    "spectra",
     "training",
 ]

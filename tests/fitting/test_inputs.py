@@ -1,7 +1,9 @@
 """What comes in is looked at, wherever it comes in: each fault in each verb of Keras, and in each method."""
 
 import functools
+import gc
 import math
+import weakref
 
 import keras
 import numpy as np
@@ -88,6 +90,10 @@ METHODS = {
     "log_prob generator": lambda model, *data: model.log_prob(generator(*data)),
 }
 CALLS = VERBS | METHODS
+# With each source and each verb at least once; the other pairs look at a few faults, and at all in the slow tests.
+THOROUGH = ("fit", "fit tf.data", "evaluate generator", "predict PyDataset", "train_on_batch", *METHODS)
+ALL_FAULTS = [call if call in THOROUGH else pytest.param(call, marks=pytest.mark.slow) for call in CALLS]
+OTHERS = [call for call in CALLS if call not in THOROUGH]
 
 
 def with_one(value):
@@ -120,7 +126,21 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("call", OTHERS)
+def test_faults_are_seen_by_every_verb_with_every_source(call):
+    for fault in ("0..255", "NaN", "uint8", "flat"):
+        x, message = FAULTS[fault]
+        with pytest.raises(ValueError, match=message):
+            CALLS[call](plain(), x)
+    for fault in ("counted from 1", "one-hot"):
+        labels, message = LABEL_FAULTS[fault]
+        with pytest.raises(ValueError, match=message):
+            CALLS[call](conditional(), GOOD, labels)
+    CALLS[call](plain(), GOOD)
+    CALLS[call](conditional(), GOOD, LABELS)
+
+
+@pytest.mark.parametrize("call", ALL_FAULTS)
 def test_a_fault_in_the_data_is_named_with_what_mends_it(call):
     before = plain().get_weights()
     for fault, (x, message) in FAULTS.items():
@@ -149,7 +169,7 @@ LABEL_FAULTS = {
 }
 
 
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("call", ALL_FAULTS)
 def test_a_fault_in_the_labels_is_named(call):
     for fault, (labels, message) in LABEL_FAULTS.items():
         with pytest.raises(ValueError, match=message):
@@ -186,7 +206,11 @@ def test_the_first_batch_is_looked_at_however_steps_are_run(how):
             np.testing.assert_array_equal(weight, other)
 
 
-@pytest.mark.parametrize("source", [dataset, generator, Batches, spread])
+# Keras makes a dataset of what a generator or a PyDataset gives, and a strategy sees no difference.
+OF_PYTHON = [pytest.param(source, marks=pytest.mark.slow) for source in (generator, Batches)]
+
+
+@pytest.mark.parametrize("source", [dataset, spread, *OF_PYTHON])
 def test_the_first_batch_is_looked_at_under_a_strategy(source):
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
@@ -235,6 +259,16 @@ def test_each_call_looks_at_its_own_first_batch_and_at_no_other():
     for number, verb in enumerate(("fit", "fit", "evaluate", "predict", "fit"), start=1):
         VERBS[f"{verb} tf.data"](model, GOOD)
         assert len(looked) == number
+
+
+def test_a_trained_model_is_let_go():
+    """Though its graphs call Python, and TensorFlow keeps for good what Python function it is given."""
+    model = make()
+    model.fit(GOOD, batch_size=BATCH, verbose=0)
+    kept = weakref.ref(model)
+    del model
+    gc.collect()
+    assert kept() is None
 
 
 def test_validation_data_are_looked_at():

@@ -1,6 +1,7 @@
 """Keras's verbs as a model of the zoo keeps them: weights, targets, metrics, added losses, and what it refuses."""
 
 import copy
+import functools
 import pickle
 
 import keras
@@ -282,6 +283,7 @@ def with_penalty(how):
     return keras.Model(x, keras.layers.Dense(6, **regularizers.get(how, {}))(hidden))
 
 
+@functools.cache
 def trained(how, parts=1, strategy=None):
     with (strategy or tf.distribute.get_strategy()).scope(), cores.sub_batches(parts):
         keras.utils.set_random_seed(1)

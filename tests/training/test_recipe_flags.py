@@ -234,6 +234,17 @@ def test_image_size_changes_the_shape(recipe_module, tmp_path):
     assert recipe.shape(parse(recipe, ["--output", str(tmp_path), "--image-size", "32"]).own) == (32, 32, 3)
 
 
+@pytest.mark.parametrize(
+    "argv, shape, noted",
+    [((), (64, 64, 3), "64"), (("32",), (32, 32, 3), "32"), (("48", "64"), (48, 64, 3), "[48, 64]")],
+)
+def test_image_size_is_a_side_or_height_and_width(recipe_module, tmp_path, argv, shape, noted):
+    recipe, size = recipe_module("image_folder_vqvae").main.recipe, ["--image-size", *argv] if argv else []
+    flags = parse(recipe, ["--images", "a", "--output", str(tmp_path), *size])
+    assert recipe.shape(flags.own) == shape and flags.records.settings["image_size"] == noted
+    assert recipe.build(flags.own, recipe.shape(flags.own), 0).image_shape == shape
+
+
 def test_flags_are_fixed_once_they_are_parsed(recipe_module, tmp_path):
     flags = parse(recipe_module("cifar10_vqvae").main.recipe, ["--output", str(tmp_path)])
     for part, name in ((flags, "seed"), (flags.prior, "kind"), (flags.own, "filters")):

@@ -114,6 +114,11 @@ class RunFlags:
     own: object = None
     records: Records = Records({}, {}, {})
 
+    @property
+    def on_sample(self) -> bool:
+        """Whether the run is on a small sample: by the shared flag, or by a flag of the recipe's own of that name."""
+        return self.sample or bool(getattr(self.own, "sample", False))
+
     def __post_init__(self) -> None:
         for name, value in (("--epochs", self.epochs), ("--steps-per-epoch", self.steps_per_epoch)):
             if value is not None:

@@ -31,7 +31,7 @@ def train(
         batches: function of (images, context=None, **kwargs of `zoo.data.batches`) that gives a dataset.
     """
     plan = stage.Plan.of(
-        recipe, len(splits.train), flags.batch_size, flags.epochs, flags.steps_per_epoch, flags.sample
+        recipe, len(splits.train), flags.batch_size, flags.epochs, flags.steps_per_epoch, flags.on_sample
     )  # fmt: skip
     with model.distribute_strategy.scope():
         stage.compile_model(model, recipe, flags.learning_rate, plan)
