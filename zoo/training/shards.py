@@ -68,8 +68,9 @@ def pixel_variance(splits: data.Splits | data.StreamedSplits) -> float:
 
     For shards it is that of the validation images, which the same hash draws, as the others are not in memory.
     """
-    streamed = isinstance(splits, data.StreamedSplits)
-    return data.pixel_variance(splits.validation if streamed else splits.train)
+    if isinstance(splits, data.StreamedSplits):
+        return data.pixel_variance(splits.validation)
+    return data.pixel_variance(splits.train)
 
 
 def data_error(error: tf.errors.OpError) -> str | None:
