@@ -69,6 +69,9 @@ def test_recordings_of_digits_are_split_by_their_numbers_and_others_by_chance():
     assert test.names == tuple(f"{d}_ann_{n}" for d in (1, 2) for n in range(5))
     assert validation.names == tuple(f"{d}_ann_{n}" for d in (1, 2) for n in range(5, 10))
     assert len(train) == 4
+    for name in ("sound{}", "1_ann_{}"):
+        few = data.Sounds(np.zeros((10, 8), np.float32), 8000, names=tuple(map(name.format, range(10))))
+        assert [len(part) for part in few.split()] == [8, 1, 1]
     other = data.Sounds(np.zeros((30, 8), np.float32), 8000, names=tuple(map(str, range(30))))
     parts = other.split()
     assert [len(part) for part in parts] == [24, 3, 3] and len({name for part in parts for name in part.names}) == 30

@@ -15,7 +15,7 @@ def script():
 
 
 def test_a_run_on_a_folder_writes_sounds_and_figures(script, tmp_path):
-    made = data.made_digits(48, samples=1024)
+    made = data.made_digits(40, samples=1024)
     (tmp_path / "wav").mkdir()
     for name, waveform in zip(made.names, made.waveforms):
         data.write_wav(tmp_path / "wav" / f"sound{name}.wav", waveform, made.rate)

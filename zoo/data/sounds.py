@@ -54,12 +54,13 @@ class Sounds:
         """Training, validation and test sounds.
 
         Recordings named DIGIT_SPEAKER_NUMBER, as those of spoken digits, are tested with the numbers 0 to 4, as their
-        authors do, and validated with 5 to 9. Of others a tenth each is for validation and testing, the same ones at
+        authors do, and validated with 5 to 9, if there are others. Of other sounds a tenth each is for validation and testing, the same ones at
         each call.
         """
-        numbers = [_DIGIT.fullmatch(name) for name in self.names]
-        if numbers and all(numbers):
-            group = np.array([int(found[3]) // 5 for found in numbers if found])
+        found = [_DIGIT.fullmatch(name) for name in self.names]
+        numbers = np.array([int(each[3]) for each in found if each])
+        if len(numbers) == len(self) and numbers.max() >= 10:
+            group = numbers // 5
         else:
             group = np.random.default_rng(_SPLIT_SEED).permutation(len(self)) * 10 // max(1, len(self))
         parts = [np.flatnonzero(group >= 2), np.flatnonzero(group == 1), np.flatnonzero(group == 0)]
