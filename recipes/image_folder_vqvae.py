@@ -24,7 +24,7 @@ from zoo.runtime import checks
 
 @dataclasses.dataclass(frozen=True)
 class Flags:
-    images: pathlib.Path = training.flag(help="the folder")
+    images: pathlib.Path = training.flag(help="the folder; or give --shards")
     image_size: int | tuple[int, ...] = training.flag(64, "side, or height and width: multiples of 2 ** downsamples")
     downsamples: int = training.flag(2, "halvings between picture and codes")
     num_codes: int = training.flag(512, "K")
@@ -70,6 +70,7 @@ main = training.script(
     build=build,
     flags=Flags,
     load=load,
+    source="images",
     training_data=lambda flags: f"the images in {flags.images}",
     prior=PRIOR,
     sharp=SHARP,

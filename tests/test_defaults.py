@@ -19,6 +19,7 @@ SIGNATURES = {
     "BetaTCVAE": "encoder, decoder, likelihood='bernoulli', dataset_size=None, beta=6.0, alpha=1.0, gamma=1.0",
     "InfoVAE": "encoder, decoder, likelihood='bernoulli', alpha=0.0, lambda_=500.0",
     "FactorVAE": "encoder, decoder, likelihood='bernoulli', gamma=10.0, critic=None",
+    "TextVAE": "encoder, decoder, free_bits=0.0, seed=None, prior=None, vocabulary=None",
     "VQVAE": "encoder, decoder, quantizer=None, likelihood='gaussian', commitment_cost=0.25, prior=None",
     "HierarchicalVAE": (
         "encoder, decoder, likelihood='bernoulli', free_bits=0.0, kl_balancing=False, max_log_var=14.0, "
@@ -36,8 +37,10 @@ SIGNATURES = {
     "likelihoods.Gaussian": "scale=0.1, momentum=0.99",
     "likelihoods.DiscretizedLogisticMixture": "components=10, channels=3",
     "likelihoods.GaussianColumns": "channels, minimum=0.01",
+    "likelihoods.MelSound": "likelihood, iterations=32",
     "likelihoods.Mixed": "likelihoods, channels, columns=None",
     "likelihoods.Ordinal": "levels",
+    "likelihoods.Standardized": "likelihood, means, deviations, names=None",
     "layers.Sampling": "seed=None",
     "networks.TopDown": "image_shape, scales=(4, 2), layers=2, latent_dim=8, width=64, hidden=64, activation='relu'",
     "priors.Transformer": (
@@ -57,6 +60,10 @@ SIGNATURES = {
     "networks.mlp_critic": "latent_dim, hidden=(256, 256, 256)",
     "networks.conv_encoder": "image_shape, latent_dim, filters=(32, 64), blocks=0, dense=256, activation='relu'",
     "networks.conv_decoder": "output_shape, latent_dim, filters=(64, 32), blocks=0, dense=256, activation='relu'",
+    "networks.conv1d_encoder": ("series_shape, latent_dim, filters=(32, 64), stride=2, dense=128, activation='relu'"),
+    "networks.conv1d_decoder": ("output_shape, latent_dim, filters=(64, 32), stride=2, dense=128, activation='relu'"),
+    "networks.conv1d_grid_encoder": "series_shape, code_dim=64, filters=128, downsamples=2, blocks=2",
+    "networks.conv1d_grid_decoder": "grid_shape, params, filters=128, upsamples=2, blocks=2",
     "networks.residual_encoder": "image_shape, code_dim=64, filters=128, downsamples=2, blocks=2",
     "networks.residual_decoder": "grid_shape, params, filters=128, upsamples=2, blocks=2",
     "networks.bottom_up_encoder": "image_shape, scales=(4, 2), width=64, hidden=64, blocks=2, activation='relu'",

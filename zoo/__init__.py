@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         priors,
         quantizers,
         random,
+        spectra,
         training,
     )
     from zoo.models import (
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         HierarchicalVAE,
         InfoVAE,
         Sharpening,
+        TextVAE,
     )
     from zoo.presets import from_preset, list_presets, save_preset
     from zoo.runtime import cores, optimizers
@@ -44,12 +46,12 @@ if TYPE_CHECKING:
 # Where the public names are: modules first, then the objects of a module.
 _MODULES = (
     *("applications", "callbacks", "codec", "data", "distributions", "evaluation", "export", "layers", "likelihoods"),
-    *("networks", "presets", "priors", "quantizers", "random", "training"),
+    *("networks", "presets", "priors", "quantizers", "random", "spectra", "training"),
 )
 _OBJECTS = {
     "zoo.models": (
         *("BetaTCVAE", "BetaVAE", "CVAE", "FactorVAE", "FutureVAE", "HierarchicalVAE", "IWAE", "InfoVAE"),
-        *("Sharpening", "VAE", "VQVAE"),
+        *("Sharpening", "TextVAE", "VAE", "VQVAE"),
     ),
     "zoo.presets": ("from_preset", "list_presets", "save_preset"),
     "zoo.runtime": ("cores", "optimizers"),
@@ -90,6 +92,7 @@ __all__ = [
     "IWAE",
     "InfoVAE",
     "Sharpening",
+    "TextVAE",
     "VQVAE",
     "applications",
     "callbacks",
@@ -110,5 +113,6 @@ __all__ = [
     "quantizers",
     "random",
     "save_preset",
+    "spectra",
     "training",
 ]

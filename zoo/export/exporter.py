@@ -190,7 +190,7 @@ _WRITERS = {"tf_saved_model": _write_saved_model, "litert": _write_litert, "onnx
 
 def _ranges(model):
     """The ranges of input values that their dtypes do not imply."""
-    support = model.likelihood.support
+    support = model.data_range
     ranges = {} if support is None else {"value_range": {signatures.data_name(model): list(support)}}
     source = model.label_source()
     for name in ("num_classes", "num_attributes"):

@@ -44,11 +44,11 @@ def check(
 ) -> list[Row]:
     """Runs every signature of an exported model and of the model itself on the same inputs, and prints a table.
 
-    The difference of an output is the largest |a − b| / max(1, |a|), and may be at most 1e-4; integers and texts must
-    be identical. Of the output of `sample_observed`, one value in a hundred may differ by more: rounding decides on
-    which side of a threshold a value lies that is sampled as 0 or 1, a level or a class. For a SavedModel and for ONNX
-    files each row is also run alone, as a row must not depend on its batch. A quantised file has no limit: the table
-    then shows the cost of quantisation.
+    The difference of an output is the largest |a − b| / max(1, |a|), and may be at most 1e-4, for data times the
+    `sensitivity` of the likelihood; integers and texts must be identical. Of the output of `sample_observed`, one value
+    in a hundred may differ by more: rounding decides on which side of a threshold a value lies that is sampled as 0 or
+    1, a level or a class. For a SavedModel and for ONNX files each row is also run alone, as a row must not depend on
+    its batch. A quantised file has no limit: the table then shows the cost of quantisation.
 
     Args:
         path: str or path, a version folder, a model's folder (its newest version), a `.tflite` file or a folder of ONNX
@@ -114,7 +114,7 @@ def cases(
     """Inputs for each signature: a dict of names to dicts of arrays, `ROWS` rows or those of `images`."""
     if images is None:
         images = _own_images(model)
-    images = np.asarray(images, np.float32)
+    images = np.asarray(images, model.data_dtype)
     if images.shape[1:] != model.image_shape or not len(images):
         checks.fail("images", f"of the shape [N, {', '.join(map(str, model.image_shape))}]", images.shape)
     look([model.data_values("images", images)])
@@ -171,6 +171,7 @@ def compare(
             spared = _SPARED if signature.startswith(_SAMPLED) else 0.0
             largest = max(_largest(values, other[output], spared) for other in received)
             allowed = 0.0 if values.dtype.kind != "f" and tolerance < math.inf else tolerance
+            allowed *= getattr(reference, "sensitivity", {}).get(output, 1.0)
             row = Row(
                 signature=signature, output=output, rows=len(values), largest=largest, allowed=allowed,
                 passed=bool(largest <= allowed),
@@ -246,7 +247,7 @@ def cost(reference: runtimes.Runtime, runtime: runtimes.Runtime, cases: Cases) -
             elif output == "log_prob":
                 figures["log_prob_change"] = float(np.mean(received[output] - values))
                 figures["log_prob_mean"] = float(np.mean(values))
-            elif output == "codes":
+            elif values.dtype.kind == "i":  # codes, or tokens
                 figures[f"{key}_kept"] = float(np.mean(values == received[output]))
             else:
                 figures[f"{key}_error"] = float(np.max(np.abs(values - received[output])))

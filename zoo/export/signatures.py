@@ -11,7 +11,7 @@
 If the model, or the prior of a VQ-VAE, is conditional, they also take `labels`: i32 `[B]` classes or f32 `[B,d]`
 attributes. The latents of a hierarchical VAE are concatenated to one row, top layer first. A VQ-VAE without a prior has
 neither `sample` nor `log_prob`. For data that is not an image (of a rank other than 3) the tensor `image` is called
-`x`.
+`x`. That of a `zoo.TextVAE` holds tokens, i32 `[B,T]`.
 
 An export with `observe=True` has one more, `sample_observed`: the inputs of `sample`, and `image`, sampled from p(x|z)
 with its noise at the same z. The outputs of `sample` are means.
@@ -73,7 +73,7 @@ def of(model: keras.Model, batch_size: int | None = None, observe: bool = False)
         return tf.TensorSpec((batch_size, *shape), dtype, name)
 
     data = data_name(model)
-    image, seed = spec(data, "float32", model.image_shape), spec("seed", "int32")
+    image, seed = spec(data, model.data_dtype, model.image_shape), spec("seed", "int32")
     temperature = spec("temperature", "float32")
 
     def signature(call, *inputs, label_source=model if model.conditional else None):

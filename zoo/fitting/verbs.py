@@ -225,7 +225,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
 
     def example_spec(self) -> keras.KerasTensor:
         """The spec of a batch of data, from which Keras builds the metrics of `compile`."""
-        return keras.KerasTensor((None, *self.image_shape), "float32")
+        return keras.KerasTensor((None, *self.image_shape), getattr(self, "data_dtype", "float32"))
 
     def epoch_logs(self, logs: Mapping[str, object]) -> dict[str, float]:
         """The figures of an epoch: means over all its batches, with a warning if the loss is NaN or infinite."""

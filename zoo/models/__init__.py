@@ -9,6 +9,7 @@ from zoo.models.hierarchical_vae import HierarchicalVAE
 from zoo.models.info_vae import InfoVAE
 from zoo.models.iwae import IWAE
 from zoo.models.sharpening import Sharpening
+from zoo.models.text_vae import TextVAE
 from zoo.models.vae import VAE
 from zoo.models.vq_vae import VQVAE
 
@@ -22,6 +23,7 @@ __all__ = [
     "IWAE",
     "InfoVAE",
     "Sharpening",
+    "TextVAE",
     "VAE",
     "VQVAE",
 ]

@@ -20,6 +20,11 @@ Posterior: TypeAlias = Any
 _OBSERVED = 0x0B5E  # the stream of the noise of p(x|z); the latents take the streams of small numbers
 
 
+def observed_seeds(seeds: Tensor) -> Tensor:
+    """The seeds of the noise of p(x|z), from those of samples: int32 `[B]`."""
+    return random.fold_in(seeds, _OBSERVED)
+
+
 class Proposal(NamedTuple):
     """A sample z ~ q(z|x) of each example of a batch, as the distributions at z.
 
@@ -184,7 +189,7 @@ class BaseVAE(DataVAE):
         """
         if not observe:
             return self.likelihood.mean(params)
-        return self.likelihood.sample(params, random.fold_in(seeds, _OBSERVED))
+        return self.likelihood.sample(params, observed_seeds(seeds))
 
     @property
     def embedding_dim(self) -> int:

@@ -17,6 +17,8 @@ def not_built(model: keras.Model) -> ValueError:
 class DataVAE(NetworksVAE):
     """Knows the shape and the range of the data that a VAE takes, and checks the arguments of its methods."""
 
+    data_dtype = "float32"  # of examples; "int32" for tokens
+
     @property
     def image_shape(self) -> tuple[int, ...]:
         """(H, W, C), the shape of the images that the model takes.
@@ -59,8 +61,12 @@ class DataVAE(NetworksVAE):
 
     def data_values(self, name: str, x: Array) -> inputs.Values:
         """The range of the data that the likelihood judges."""
-        support = self.likelihood.support
-        return inputs.Values(name, x) if support is None else inputs.Values(name, x, *support)
+        return inputs.Values(name, x) if self.data_range is None else inputs.Values(name, x, *self.data_range)
+
+    @property
+    def data_range(self) -> tuple[float, float] | None:
+        """(low, high), the range of the data: the likelihood's support; None for the real line."""
+        return self.likelihood.support
 
     def _input_names(self):
         return (*(each.name for each in getattr(self.encoder, "inputs", None) or ()), *super()._input_names())
@@ -75,7 +81,8 @@ class DataVAE(NetworksVAE):
 
     def _check_data(self, name, x):
         x = inputs.array(name, x)
-        inputs.require_floating(name, x)
+        require = inputs.require_integers if name == "x" and self.data_dtype == "int32" else inputs.require_floating
+        require(name, x)
         if name == "x" and self.known_shape is not None:
             inputs.require_shape(name, x, self.known_shape)
         return x
@@ -96,6 +103,7 @@ class DataVAE(NetworksVAE):
         return super()._values_of(name, value)
 
     def _inputs(self, x, labels, name="x"):
-        """Checks images or latents and labels, and casts them: the former to float32, labels where there are any."""
-        x = ops.cast(ops.convert_to_tensor(self._check_data(name, x)), "float32")
+        """Checks data or latents and labels, and casts them: data to `data_dtype`, labels where there are any."""
+        dtype = self.data_dtype if name == "x" else "float32"
+        x = ops.cast(ops.convert_to_tensor(self._check_data(name, x)), dtype)
         return x, self._cast_labels(self._check_labels(labels, x.shape[0]))

@@ -139,7 +139,7 @@ class VAE(HasPrior, ElboVAE):
         if self._latent_dim is None:  # a network of the user's own, loaded and not called yet
             if self.encoder_shape is None:
                 raise not_built(self)
-            x = keras.KerasTensor((None, *self.encoder_shape), "float32")
+            x = keras.KerasTensor((None, *self.encoder_shape), self.data_dtype)
             mean, _ = _halves(self.encoder.compute_output_spec(x))
             self._latent_dim = mean.shape[-1]
         return self._latent_dim

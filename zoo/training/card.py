@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from zoo import data, presets
+from zoo.training.recipe import Examples
 
 _MEASURED_ON = 32  # test images that check the exports and measure the quantisation
 
@@ -24,6 +25,7 @@ def export_all(
     about: Mapping[str, Any],
     seed: int,
     metrics: Mapping[str, object],
+    examples: Examples | None = None,
 ) -> None:
     """Writes the SavedModel, `model.tflite`, `model_int8.tflite` and the other files of a preset to a folder.
 
@@ -33,22 +35,27 @@ def export_all(
     Args:
         folder: path.
         model: a trained model of the zoo.
-        test_images: `zoo.data.Images`; the first of them check the exports.
+        test_images: `zoo.data.Images`, or another test split; the first of them check the exports.
         about: dict with the recipe's `name`, a `description`, the `training_data` in words, `datasets`, their names in
             TFDS, and `binarization`.
         seed: int, the seed of the run.
         metrics: dict, the content of `metrics.json`.
+        examples: `Examples`, for data that are not images.
     """
-    images = test_images.images[:_MEASURED_ON].astype(np.float32) / 255.0
-    labels = test_images.labels if model.conditional else None
+    export, labels = model.export, None
+    if examples is None:
+        images = test_images.images[:_MEASURED_ON].astype(np.float32) / 255.0
+        labels = test_images.labels if model.conditional else None
+    else:
+        images, export = examples.some(test_images, _MEASURED_ON), examples.exporter(model)
     if labels is not None:
         labels = labels[:_MEASURED_ON]
     about = {**about, "author": "VAE zoo", "license": "Apache-2.0"}
     metadata = {key: value for key, value in about.items() if key != "datasets"}
     measured = {"images": images, "labels": labels, "metadata": metadata}
-    version = model.export(folder, **measured)
+    version = export(folder, **measured)
     for name, quantization in (("model.tflite", None), ("model_int8.tflite", "int8")):
-        model.export(folder / name, format="litert", quantization=quantization, **measured)
+        export(folder / name, format="litert", quantization=quantization, **measured)
     shutil.copyfile(folder.parent / "history.csv", folder / "history.csv")
     card = {
         **about,

@@ -1,10 +1,13 @@
 """The declaration of a recipe."""
 
 import dataclasses
+import pathlib
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from zoo import data
 
@@ -89,6 +92,31 @@ class Sharp(Regime):
     filters: int = 32
 
 
+def _no_figures(*_):
+    return {}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Examples:
+    """How a run treats data that are not images. A part is a split, such as an array; its length counts examples.
+
+    Args:
+        noun: str, the examples in printed lines and in `metrics.json`, in the plural.
+        batches: function of (part, batch size, and the arguments `seed`, `shuffle`, `first_step`, `epochs` and
+            `context` of `zoo.data.batches`) that gives a dataset.
+        finish: function of (own flags, model, `zoo.data.Splits`, folder, seed) that writes plots and texts to the
+            folder of the run, and returns a dict of further figures of the test split.
+        some: function of (part, number) that gives as many examples as an array, to check the exports with.
+        exporter: function of a model that gives the function which exports it, as `model.export`.
+    """
+
+    noun: str
+    batches: Callable[..., tf.data.Dataset]
+    finish: Callable[..., dict[str, float]] = _no_figures
+    some: Callable[..., np.ndarray] = lambda part, number: np.asarray(part[:number])
+    exporter: Callable[[keras.Model], Callable[..., pathlib.Path]] = lambda model: model.export
+
+
 @dataclasses.dataclass(frozen=True)
 class Recipe(Regime):
     """A dataset, a model, and the training of the model on the dataset.
@@ -96,7 +124,8 @@ class Recipe(Regime):
     Args:
         name: str, the script's name without its ending.
         description: str, the script's docstring, shown by `--help`.
-        image_shape: (H, W, C) of the model's images, or a function of the own flags that gives it.
+        image_shape: (H, W, C) of the model's images, or the shape of other examples; or a function of the own flags
+            that gives it.
         build: function of (own flags, image shape, seed) that gives the model, not compiled. A ValueError becomes a
             usage error.
         dataset: str, the TFDS name; None where `load` is given.
@@ -105,10 +134,13 @@ class Recipe(Regime):
             instance of this class as "own flags".
         load: function of (own flags, image shape, disk folder) that gives `zoo.data.Splits`, in that folder if it is
             not None. None loads `dataset`.
+        source: str, the own flag that names the data of `load`, a field without a default. `--shards` may then take its
+            place. None: the data of `load` has no such flag.
         training_data: function of the own flags that describes the data of `load` in words, for `card.json`.
         prior: a `Prior` for a second stage, or None.
         sharp: a `Sharp` for a last stage, or None.
         binarization: None, "static" or "dynamic": the default of `--binarization`. None: no such flag.
+        examples: `Examples`, for data that are not images; None for images.
         callbacks: function of (own flags, total steps) that gives Keras callbacks.
         plotted_labels: function of the own flags that gives the labels of the plotted samples of a conditional model;
             empty or None for all.
@@ -122,10 +154,12 @@ class Recipe(Regime):
     dataset: str | None = None
     flags: type = NoFlags
     load: Callable[..., data.Splits] | None = None
+    source: str | None = None
     training_data: Callable[..., str] = _nothing
     prior: Prior | None = None
     sharp: Sharp | None = None
     binarization: str | None = None
+    examples: Examples | None = None
     callbacks: Callable[..., Sequence[keras.callbacks.Callback]] = _nothing
     plotted_labels: Callable[..., Sequence[int] | None] = _nothing
 

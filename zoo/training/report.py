@@ -20,7 +20,7 @@ def finish(
     recipe: Recipe,
     flags: RunFlags,
     model: keras.Model,
-    splits: data.Splits,
+    splits: data.Splits | data.StreamedSplits,
     history: History,
     parameters: int,
     test: Mapping[str, float],
@@ -32,16 +32,18 @@ def finish(
         recipe: `Recipe`.
         flags: `RunFlags`.
         model: the trained model.
-        splits: `zoo.data.Splits`.
+        splits: `zoo.data.Splits` or `StreamedSplits`.
         history: list of dicts, the history of the first stage.
         parameters: int, the number of trained parameters of the first stage.
         test: dict of figures of the test split.
         about_stages: dict of the entries of `metrics.json` about further stages, `prior` and `decoder`.
     """
+    noun = "images" if recipe.examples is None else recipe.examples.noun
     metrics: dict[str, Any] = {
         "recipe": recipe.name,
         "flags": flags.records.all,
-        "images": {name: len(getattr(splits, name)) for name in ("train", "validation", "test")},
+        noun: {name: len(getattr(splits, name)) for name in ("train", "validation", "test")},
+        **({"skipped_records": len(splits.train.skipped)} if isinstance(splits, data.StreamedSplits) else {}),
         "parameters": parameters,
         **stage.summary(history),
         **about_stages,
@@ -50,16 +52,19 @@ def finish(
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, {len(tf.config.list_logical_devices('GPU'))} GPUs",
     }
     files.write_json(flags.output / "metrics.json", metrics)
-    pictures.plot_all(model, splits.test, history, flags.output, flags.seed, recipe.plotted_labels(flags.own))
+    if recipe.examples is None:
+        pictures.plot_all(model, splits.test, history, flags.output, flags.seed, recipe.plotted_labels(flags.own))
+    else:
+        pictures.plot_curves(history, flags.output)
     if not flags.no_export:
         about = {
             "name": recipe.name,
             "description": recipe.description.splitlines()[0],
             "training_data": _training_data(recipe, flags),
-            "datasets": [recipe.dataset] if recipe.dataset else [],
+            "datasets": [recipe.dataset] if recipe.dataset and not flags.shards else [],
             "binarization": flags.binarization,
         }
-        card.export_all(flags.output / "export", model, splits.test, about, flags.seed, metrics)
+        card.export_all(flags.output / "export", model, splits.test, about, flags.seed, metrics, recipe.examples)
     print("test: " + "  ".join(f"{name} {value:.4g}" for name, value in metrics["test"].items()))
     print(f"trained in {monitors.duration(history[-1]['seconds'])}; everything is in {flags.output}")
     return metrics
@@ -67,7 +72,9 @@ def finish(
 
 def _training_data(recipe, flags):
     """A description of the training images."""
-    if flags.sample:
+    if flags.shards:
+        return f"the images in the shards {flags.shards}, without those held out for validation and testing"
+    if flags.sample and recipe.dataset:
         return f"the sample of {recipe.dataset} that ships with vae-zoo"
     if recipe.dataset:
         return f"{recipe.dataset} of TensorFlow Datasets, its training split without the images held out for validation"

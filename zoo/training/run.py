@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from zoo import data, evaluation
 from zoo.runtime import checks, cores, disk, files, replicas
-from zoo.training import decoder_stage, devices, model_stage, monitors, prior_stage, report, stage
+from zoo.training import decoder_stage, devices, model_stage, monitors, prior_stage, report, shards, stage
 from zoo.training.checkpoints import NotWritten, OtherRun
 from zoo.training.flags import RunFlags, UsageError, parse, parser
 from zoo.training.recipe import ImageShape, Recipe
@@ -104,6 +104,9 @@ def errors_as_statuses(recipe: Recipe, strategy_name: str) -> Iterator[None]:
         print(f"{recipe.name}: {error}. Make room and run the same command again to resume.", file=sys.stderr)
         raise SystemExit(1) from error
     except tf.errors.OpError as error:
+        if said := shards.data_error(error):
+            print(f"{recipe.name}: {said}", file=sys.stderr)
+            raise SystemExit(1) from error
         if strategy_name != "multiworker":
             raise
         print(f"{error.message}\n{recipe.name}: another worker was lost; start all again to resume", file=sys.stderr)
@@ -139,12 +142,17 @@ def _run(recipe, flags, strategy, batch_sizes):
             model = build_model(recipe, flags.own, image_shape, flags.seed)
         if chief:
             files.sweep(flags.output)
-        splits = load_splits(recipe, flags, image_shape)
+        splits: data.Splits | data.StreamedSplits
+        if flags.shards:
+            splits, flags = shards.load(flags, image_shape, model, strategy)
+        else:
+            splits = load_splits(recipe, flags, image_shape)
         sizes = (len(splits.train), len(splits.validation), len(splits.test))
         devices.require_whole_shares(batch_sizes, strategy.num_replicas_in_sync, sizes)
-        print("{}: {} training, {} validation and {} test images".format(recipe.name, *sizes))
+        noun = "images" if recipe.examples is None else recipe.examples.noun
+        print("{}: {} training, {} validation and {} test {}".format(recipe.name, *sizes, noun))
         how = {"seed": flags.seed, "dynamic": flags.binarization == "dynamic", "labels": model.conditional}
-        batches = functools.partial(_batches, flags.batch_size, how)
+        batches = functools.partial(_batches, recipe.examples, flags.batch_size, how)
         history = model_stage.train(recipe, flags, model, splits, batches)
         parameters = stage.count_parameters(model)
         of_prior = prior_stage.Figures()
@@ -156,7 +164,7 @@ def _run(recipe, flags, strategy, batch_sizes):
     test = stage.evaluate(model, functools.partial(batches, splits.test)) | of_prior.test
     metrics = None
     if chief:
-        test |= evaluation.reconstruction_error(model, batches(splits.test), data.pixel_variance(splits.train))
+        test |= _figures(recipe, flags, model, splits, batches)
         of_stages = of_prior.about | of_decoder.about
         metrics = report.finish(recipe, flags, model, splits, history, parameters, test, of_stages)
     replicas.gather(strategy, 0)  # the chief must end last, as the others' connections depend on it
@@ -188,5 +196,14 @@ def load_splits(recipe: Recipe, flags: RunFlags, image_shape: ImageShape) -> dat
     return data.Splits(*(data.binarize(part, flags.seed + number) for number, part in enumerate(parts)))
 
 
-def _batches(batch_size, how, images, context=None, **kwargs):
-    return data.batches(images, batch_size, context=context, **how, **kwargs)
+def _batches(examples, batch_size, how, part, context=None, **kwargs):
+    if examples is not None:
+        return examples.batches(part, batch_size, seed=how["seed"], context=context, **kwargs)
+    return data.batches(part, batch_size, context=context, **how, **kwargs)
+
+
+def _figures(recipe, flags, model, splits, batches):
+    """Figures of the test split beyond those of the objective."""
+    if recipe.examples is not None:
+        return recipe.examples.finish(flags.own, model, splits, flags.output, flags.seed)
+    return evaluation.reconstruction_error(model, batches(splits.test), shards.pixel_variance(splits))

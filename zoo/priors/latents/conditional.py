@@ -1,7 +1,7 @@
 """A Gaussian prior whose mean and variance a network computes from the labels."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import keras
@@ -60,7 +60,7 @@ class ConditionalGaussian(LearnedPrior):
         mean, log_var = ops.split(ops.cast(self.network(labels), "float32"), 2, axis=-1)
         return mean, distributions.bound_log_var(log_var)
 
-    def density(self, labels: Tensor | None = None):
+    def density(self, labels: Tensor | None = None) -> Callable[[Tensor], Tensor]:
         mean, log_var = self.moments(labels)
         return lambda z: distributions.normal_log_prob(z, mean, log_var)
 
