@@ -126,7 +126,7 @@ class Series:
             raise ValueError(f"Expected `times` to rise from row to row, counted from 0. Received: {received}")
         usual = np.median(steps.astype(np.float64)) if len(steps) else 1.0
         uneven = np.abs(steps.astype(np.float64) - usual) > self.tolerance * usual
-        missing: np.ndarray = np.isnan(self.values).any(axis=1)
+        missing = np.asarray(np.isnan(self.values).any(axis=1))
         if self.gaps == "refuse" and missing.any():
             row = int(np.argmax(missing))
             name = self.names[int(np.argmax(np.isnan(self.values[row])))]
