@@ -105,7 +105,7 @@ def _by_tiles(
 ) -> np.ndarray:
     """The output of `run` for a whole array, from windows of one size around tiles of `tile` outputs."""
     whole = tuple(int(size / axis.stride) for size, axis in zip(array.shape, axes))
-    result = np.empty((*whole, *end), dtype)
+    result: np.ndarray = np.empty((*whole, *end), dtype)
     rows, columns = (_windows(*each) for each in zip(axes, array.shape, whole, tile))
     for of_row, into_row, from_row in rows:
         for of_column, into_column, from_column in columns:

@@ -141,7 +141,14 @@ class FirstBatch:
 def _without_keeping(function):
     """Calls a function that others keep: TensorFlow would keep what it is given, and with it the model, for good."""
     reference = weakref.ref(function)
-    return lambda *arguments: reference()(*arguments)
+
+    def call(*arguments):
+        held = reference()
+        if held is None:
+            raise RuntimeError("Expected the model of this step to exist. Received: one that was deleted")
+        return held(*arguments)
+
+    return call
 
 
 def _of_first_replica(leaf):

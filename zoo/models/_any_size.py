@@ -38,8 +38,9 @@ class AnySizeVAE(BaseVAE):
 
     def _require_own_size(self, x):
         """Raises ValueError for images of another size than the networks were built for."""
-        if super().known_shape is not None:
-            inputs.require_shape("x", x, super().known_shape)
+        shape = super().known_shape
+        if shape is not None:
+            inputs.require_shape("x", x, shape)
 
     def _check_data(self, name, x):
         x = super()._check_data(name, x)
