@@ -54,8 +54,8 @@ class Sounds:
         """Training, validation and test sounds.
 
         Recordings named DIGIT_SPEAKER_NUMBER, as those of spoken digits, are tested with the numbers 0 to 4, as their
-        authors do, and validated with 5 to 9, if there are others. Of other sounds a tenth each is for validation and testing, the same ones at
-        each call.
+        authors do, and validated with 5 to 9, if there are others. Of other sounds a tenth each is for validation and
+        testing, the same ones at each call.
         """
         found = [_DIGIT.fullmatch(name) for name in self.names]
         numbers = np.array([int(each[3]) for each in found if each])
