@@ -67,7 +67,7 @@ class Standardized(Likelihood):
         return self.likelihood.params_size(channels)
 
     def log_prob(self, x: Tensor, params: Tensor, training: bool = False) -> Tensor:
-        values = (x - np.float32(self.means)) / np.float32(self.deviations)
+        values = (x - np.array(self.means, np.float32)) / np.array(self.deviations, np.float32)
         places = ops.cast(math.prod(ops.shape(x)[1:-1]), "float32")
         return self.likelihood.log_prob(values, params, training=training) - places * float(
             np.log(self.deviations).sum()
@@ -80,7 +80,7 @@ class Standardized(Likelihood):
         return self._raw(self.likelihood.sample(params, seeds))
 
     def _raw(self, values):
-        return values * np.float32(self.deviations) + np.float32(self.means)
+        return values * np.array(self.deviations, np.float32) + np.array(self.means, np.float32)
 
     def get_config(self) -> Config:
         return {
