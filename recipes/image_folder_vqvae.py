@@ -3,7 +3,8 @@
     python recipes/image_folder_vqvae.py --images DIR
 
 The pictures may be of any size and number, in subfolders too, and in every format that Pillow opens. Each is turned
-upright by its EXIF orientation, put on white where it is transparent, cropped to a square and resized to --image-size.
+upright by its EXIF orientation, put on white where it is transparent, cropped to the shape of --image-size, a side or
+a height and a width, and resized to it.
 Copies of a picture count once, and no test picture is trained on. Broken files are named and skipped. A few pictures
 are enough for good reconstructions, but not for good samples: `--prior none` leaves the transformer out.
 
@@ -23,15 +24,21 @@ from zoo.runtime import checks
 
 @dataclasses.dataclass(frozen=True)
 class Flags:
-    images: pathlib.Path = training.flag(help="the folder")
-    image_size: int = training.flag(64, "a multiple of 2 ** downsamples")
+    images: pathlib.Path = training.flag(help="the folder; or give --shards")
+    image_size: int | tuple[int, ...] = training.flag(64, "side, or height and width: multiples of 2 ** downsamples")
     downsamples: int = training.flag(2, "halvings between picture and codes")
     num_codes: int = training.flag(512, "K")
     code_dim: int = training.flag(64, "D")
     filters: int = training.flag(64, "channels of the networks")
 
     def __post_init__(self):
-        checks.multiple("--image-size", self.image_size, 2 ** checks.positive_int("--downsamples", self.downsamples))
+        for side in self.sides:
+            checks.multiple("--image-size", side, 2 ** checks.positive_int("--downsamples", self.downsamples))
+        checks.image_size("--image-size", self.image_size)
+
+    @property
+    def sides(self):
+        return self.image_size if isinstance(self.image_size, tuple) else (self.image_size, self.image_size)
 
 
 def load(flags, image_shape, disk_folder):
@@ -59,10 +66,11 @@ main = training.script(
     __name__,
     __file__,
     __doc__,
-    image_shape=lambda flags: (flags.image_size, flags.image_size, 3),
+    image_shape=lambda flags: (*flags.sides, 3),
     build=build,
     flags=Flags,
     load=load,
+    source="images",
     training_data=lambda flags: f"the images in {flags.images}",
     prior=PRIOR,
     sharp=SHARP,

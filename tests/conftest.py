@@ -34,7 +34,10 @@ tf.config.threading.set_intra_op_parallelism_threads(1)  # two processes of test
 # Folders whose files share what takes long to make, here the exported models: one process runs all of a folder.
 TOGETHER = ("tests/export",)
 # What takes longest: begun last, it would keep one process busy while the other has nothing left.
-LONGEST = ("export", "test_conformance", "test_two_stages", "test_recipes", "test_kill", "test_workers", "test_run")
+LONGEST = (
+    "export", "test_conformance", "test_examples", "test_two_stages", "test_recipes", "test_readme", "test_workers",
+    "test_run", "test_kill", "test_inputs", "test_fit", "test_checkpoints", "test_factor_vae", "test_hierarchical_vae",
+)  # fmt: skip
 
 
 FEW = (800, 100, 100)  # images of the three splits where a test needs no more

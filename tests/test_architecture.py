@@ -17,7 +17,7 @@ ROOT = pathlib.Path(zoo.__file__).parent
 LEVELS = [
     {"_compat"},
     {"runtime"},
-    {"random", "distributions", "callbacks"},
+    {"random", "distributions", "callbacks", "spectra"},
     {"layers", "likelihoods", "fitting"},
     {"quantizers", "networks"},
     {"priors", "export"},

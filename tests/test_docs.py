@@ -20,12 +20,12 @@ ROOT = pathlib.Path(zoo.__file__).parents[1]
 DOCS = ROOT / "docs"
 SHOWN = (  # a page for each use
     *("anomaly", "denoising", "exploration", "generation", "imputation", "interpolation", "representation"),
-    *("style_transfer", "tables", "text"),
+    *("style_transfer", "series", "sound", "tables", "text"),
 )
-PAGES = ("index", "codec", "kl_weight", "sharp", *SHOWN)
+PAGES = ("index", "codec", "kl_weight", "large_pictures", "shards", "sharp", "video", *SHOWN)
 FILES = sorted([ROOT / "README.md", *DOCS.glob("*.md")])
 OUTPUT = r"--(?:output|html) (\S+)"  # the argument of a command that names what it writes
-PACKAGES = sorted(["models", *(set(zoo._MODULES) - {"distributions", "layers", "random"})])
+PACKAGES = sorted(["models", *(set(zoo._MODULES) - {"distributions", "layers", "random", "spectra"})])
 
 
 def blocks(path):
@@ -81,7 +81,7 @@ def test_the_names_in_python_and_text_exist(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_commands_are_taken(path):
     found = commands(path)
-    of_recipes = ("sharp", "tables", "text")  # whose commands are recipes
+    of_recipes = ("series", "sharp", "sound", "tables", "text", "video")  # whose commands are recipes
     assert found or path.stem not in ("README", *PAGES) or path.stem in of_recipes
     for words in found:
         assert parser().parse_args(words).run is importlib.import_module(f"zoo.cli.{words[0]}").run

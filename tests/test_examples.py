@@ -2,7 +2,7 @@
 
 An example starts with the names below, in an empty working directory. Output is compared where the docstring shows
 some, with any whitespace, and `...` or `…` for anything; a line without output must run. `fit` takes one epoch,
-whatever an example says.
+whatever an example says, and runs its few steps without tracing a graph, which would take most of the time.
 """
 
 import ast
@@ -78,20 +78,22 @@ class Checker(doctest.OutputChecker):
 
 
 @pytest.fixture
-def one_epoch(monkeypatch):
+def quick_fit(monkeypatch):
     fit = keras.Model.fit
     arguments = inspect.signature(fit)
 
     def quick(*args, **kwargs):
         bound = arguments.bind(*args, **kwargs)
         bound.arguments["epochs"] = 1
+        model = bound.arguments["self"]
+        model.run_eagerly = not model.jit_compile
         return fit(*bound.args, **bound.kwargs)
 
     monkeypatch.setattr(keras.Model, "fit", quick)
 
 
 @pytest.mark.parametrize("name", examples())
-def test_an_example_runs_and_gives_what_it_shows(name, tmp_path, monkeypatch, one_epoch):
+def test_an_example_runs_and_gives_what_it_shows(name, tmp_path, monkeypatch, quick_fit):
     monkeypatch.chdir(tmp_path)
     test = examples()[name]
     test.globs = namespace(test.globs["__name__"])

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         priors,
         quantizers,
         random,
+        spectra,
         training,
     )
     from zoo.models import (
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         BetaTCVAE,
         BetaVAE,
         FactorVAE,
+        FutureVAE,
         HierarchicalVAE,
         InfoVAE,
         Sharpening,
@@ -44,11 +46,11 @@ if TYPE_CHECKING:
 # Where the public names are: modules first, then the objects of a module.
 _MODULES = (
     *("applications", "callbacks", "codec", "data", "distributions", "evaluation", "export", "layers", "likelihoods"),
-    *("networks", "presets", "priors", "quantizers", "random", "training"),
+    *("networks", "presets", "priors", "quantizers", "random", "spectra", "training"),
 )
 _OBJECTS = {
     "zoo.models": (
-        *("BetaTCVAE", "BetaVAE", "CVAE", "FactorVAE", "HierarchicalVAE", "IWAE", "InfoVAE"),
+        *("BetaTCVAE", "BetaVAE", "CVAE", "FactorVAE", "FutureVAE", "HierarchicalVAE", "IWAE", "InfoVAE"),
         *("Sharpening", "TextVAE", "VAE", "VQVAE"),
     ),
     "zoo.presets": ("from_preset", "list_presets", "save_preset"),
@@ -85,6 +87,7 @@ __all__ = [
     "BetaVAE",
     "CVAE",
     "FactorVAE",
+    "FutureVAE",
     "HierarchicalVAE",
     "IWAE",
     "InfoVAE",
@@ -110,5 +113,6 @@ __all__ = [
     "quantizers",
     "random",
     "save_preset",
+    "spectra",
     "training",
 ]

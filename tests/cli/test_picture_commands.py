@@ -138,6 +138,26 @@ def test_reconstruct_puts_originals_above_reconstructions(run, models, capsys, t
     assert status == 0 and json.loads(out)["mse"] == pytest.approx(np.square(reconstructed - x).mean(), rel=1e-4)
 
 
+def test_reconstruct_by_tiles_keeps_the_size_of_each_picture(run, models, capsys, tmp_path):
+    whole = {
+        "a": RNG.integers(0, 256, (5, 22), dtype=np.uint8),
+        "below/b": RNG.integers(0, 256, (6, 4), dtype=np.uint8),
+    }
+    for name, image in whole.items():
+        path = tmp_path / "given" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    argv = ("reconstruct", "@vq_vae.keras", "--tiles", "8", "--data", str(tmp_path / "given"))
+    assert run(capsys, tmp_path, *argv, "--output", "made")[0] == 0
+    for name, image in whole.items():
+        x = np.pad(image, ((0, len(image) % 2), (0, 0)), mode="edge")[None, ..., None] / np.float32(255)
+        expected = applications.pictures.pixels(models[1]["vq_vae"].reconstruct(x))[0, : len(image), :, 0]
+        made = np.asarray(Image.open(tmp_path / "made" / f"{name}.png"))
+        assert made.shape == image.shape and np.abs(made - expected.astype(int)).max() <= 1
+    status, _, error, *_ = run(capsys, tmp_path, *argv, "--output", "made.png")
+    assert status == 2 and "several pictures" in error and not (tmp_path / "made.png").exists()
+
+
 def test_reconstruct_decodes_with_other_labels(run, models, capsys, tmp_path):
     status, out, *_ = run(
         capsys, tmp_path, "reconstruct", "@cvae.keras", "--data", "@data.npz", "--relabel", "0", "2", "--scale", "1",
@@ -222,6 +242,7 @@ OUT = ("--output", "x.png")
         (("sample", "@vae.keras", "--output", "x.gif", "--walk", "1"), "Expected `--walk` to be an integer >= 2"),
         (("sample", "@vae.keras", "--output", "x.gif", "--walk", "2", "--fps", "0"), "Expected `--fps`"),
         (("reconstruct", "@vae.keras", *OUT), "Expected --data"),
+        (("reconstruct", "@vq_vae.keras", *DATA, *OUT, "--tiles"), "Expected --tiles with pictures as --data"),
         (("reconstruct", "@vae.keras", "--data", "@text.png", *OUT), "Expected --data to be pictures"),
         (("reconstruct", "@vae.keras", "--data", "@empty", *OUT), "with no picture in it"),
         (("reconstruct", "@cvae.keras", "--data", "@images.npy", *OUT), "Expected data with labels"),

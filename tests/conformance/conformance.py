@@ -305,6 +305,16 @@ VARIANTS = (
 )  # fmt: skip
 
 
+# Of the same classes as others: what is special about them has tests of its own, in tests/models, tests/priors,
+# tests/quantizers and tests/likelihoods.
+REPEATED = ("beta_vae", "cvae_flow", "hierarchical_vae_mixture", "vq_vae_gradient")
+
+
+def of_each_class(names):
+    """Names as parameters of a test that every class must pass: those `REPEATED` are for the slow tests."""
+    return params(names, quick={*names} - {*REPEATED})
+
+
 def params(names, quick=None):
     """Names as parameters of a test that takes long: all but `quick` ones, or variants, are slow tests."""
     names = list(names)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-FEW = ("vae", "vq_vae")  # the others take minutes
+FEW = ("vq_vae",)  # the others take minutes, and have no averages that the workers must agree on
 OTHERS = tuple(name for name in conformance.ENTRIES if name not in FEW)
 
 

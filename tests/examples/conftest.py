@@ -19,8 +19,21 @@ def present(path):
     return path
 
 
-@pytest.fixture(params=VERSIONS or [None], ids=lambda path: path and path.parent.name)
+def params(quick=lambda name: True):
+    """The version folders as parameters; those of models whose names are not `quick` are for the slow tests."""
+    marks = {path: () if quick(path.parent.name) else pytest.mark.slow for path in VERSIONS}
+    return [pytest.param(path, marks=marks[path], id=path.parent.name) for path in VERSIONS] or [None]
+
+
+# TensorFlow takes long to load cifar10_hvae. mnist_hvae is of its kind.
+@pytest.fixture(params=params(lambda name: name != "cifar10_hvae"))
 def version_folder(request):
+    return present(request.param)
+
+
+# A process that imports TensorFlow for each model: of what is imported nothing depends on the model.
+@pytest.fixture(params=params(lambda name: name in ("mnist_cvae", "mnist_vqvae")))
+def version_of_each_kind(request):
     return present(request.param)
 
 

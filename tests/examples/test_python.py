@@ -35,10 +35,10 @@ def test_litert_sample(tflite_file, load_example, tmp_path):
     exported.check_png(output, expected["image"])
 
 
-@pytest.mark.parametrize("given", ("version", "model"))
-def test_tensorflow_sample(version_folder, load_example, tmp_path, given):
+def test_tensorflow_sample(version_folder, load_example, tmp_path):
     output = tmp_path / "samples.png"
-    folder = version_folder if given == "version" else version_folder.parent
+    # What a user names is the folder of a version or the model's; `test_highest_version_is_taken` has the rest.
+    folder = version_folder if exported.is_conditional(version_folder) else version_folder.parent
     flags = ["--seed", "-2", "--number", "5", "--temperature", "0.8", "--output", str(output)]
     load_example(TENSORFLOW).main([str(folder), *flags, *exported.label_flags(version_folder)])
     inputs = exported.make_inputs(version_folder, [-2, -1, 0, 1, 2], 0.8)
@@ -71,7 +71,8 @@ def test_litert_sample_needs_litert_and_numpy_alone(tflite_file, tmp_path):
     assert done.stdout == f"1 images in {output}\n"
 
 
-def test_tensorflow_sample_needs_neither_keras_nor_zoo(version_folder, tmp_path):
+def test_tensorflow_sample_needs_neither_keras_nor_zoo(version_of_each_kind, tmp_path):
+    version_folder = version_of_each_kind
     output = tmp_path / "samples.png"
     flags = ["--number", "1", "--output", output, *exported.label_flags(version_folder)]
     done = run_without(["keras", "zoo", "matplotlib", "PIL"], TENSORFLOW, version_folder, *flags)

@@ -1,7 +1,10 @@
 """Keras's verbs as a model of the zoo keeps them: weights, targets, metrics, added losses, and what it refuses."""
 
 import copy
+import functools
+import gc
 import pickle
+import weakref
 
 import keras
 import numpy as np
@@ -31,6 +34,16 @@ def make(encoder=None, cls=zoo.VAE, conditions=0, optimizer=None, **kwargs):
 
 def evaluate(model, *data, **kwargs):
     return model.evaluate(*data, verbose=0, return_dict=True, **kwargs)
+
+
+def test_a_trained_model_is_let_go():
+    """Though its graphs call Python, and TensorFlow keeps for good the Python functions that it is given."""
+    model = make()
+    model.fit(X, batch_size=15, verbose=0)
+    kept = weakref.ref(model)
+    del model
+    gc.collect()
+    assert kept() is None
 
 
 # Weights of examples.
@@ -282,6 +295,7 @@ def with_penalty(how):
     return keras.Model(x, keras.layers.Dense(6, **regularizers.get(how, {}))(hidden))
 
 
+@functools.cache
 def trained(how, parts=1, strategy=None):
     with (strategy or tf.distribute.get_strategy()).scope(), cores.sub_batches(parts):
         keras.utils.set_random_seed(1)

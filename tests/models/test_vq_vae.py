@@ -123,3 +123,14 @@ def test_under_ema_a_step_moves_the_codes_to_the_averages_whatever_the_learning_
         np.testing.assert_allclose(after, wanted, rtol=1e-4, atol=1e-6)
         moved.append(after)
     np.testing.assert_allclose(*moved, rtol=1e-6)
+
+
+def test_images_of_other_sizes_are_taken_by_methods_but_not_in_training():
+    model, x = with_codebook("ema"), np.random.default_rng(0).random((2, 4, 7, 1), np.float32)
+    _, codes, z_q = quantized(model, x)
+    np.testing.assert_array_equal(model.encode(x), codes)
+    np.testing.assert_allclose(model.reconstruct(x), np.clip(0.5 + product(model.decoder, z_q), 0, 1), atol=1e-6)
+    assert model.image_shape == SHAPE
+    model.compile("sgd")
+    with pytest.raises(ValueError, match=r"Expected `x` to have the shape \[B, 3, 3, 1\]"):
+        model.fit(x, verbose=0)

@@ -21,6 +21,10 @@ NETWORKS = {
     "conv_decoder_with_blocks": (
         lambda: networks.conv_decoder((8, 16, 6), 2, (4, 6, 8), blocks=1, dense=8), (2,), (8, 16, 6),
     ),
+    "conv1d_encoder": (lambda: networks.conv1d_encoder((18, 2), 3, (4, 8), stride=3, dense=8), (18, 2), (6,)),
+    "conv1d_decoder": (lambda: networks.conv1d_decoder((18, 4), 3, (8, 4), stride=3, dense=8), (3,), (18, 4)),
+    "conv1d_grid_encoder": (lambda: networks.conv1d_grid_encoder((12, 3), 5, 8, blocks=1), (12, 3), (3, 1, 5)),
+    "conv1d_grid_decoder": (lambda: networks.conv1d_grid_decoder((3, 1, 5), 4, 8, blocks=1), (3, 1, 5), (12, 4)),
     "residual_encoder": (lambda: networks.residual_encoder((8, 12, 3), 5, filters=8), (8, 12, 3), (2, 3, 5)),
     "residual_encoder_once": (
         lambda: networks.residual_encoder((6, 6, 1), 5, 8, downsamples=1, blocks=0), (6, 6, 1), (3, 3, 5),
@@ -83,6 +87,20 @@ def test_images_that_cannot_be_halved_that_often_are_refused(build, divisor, sha
     message = re.escape(f"(H, W, C) with H and W divisible by {divisor}. Received: ") + r"(image|output)_shape="
     with pytest.raises(ValueError, match=message + re.escape(str(shape))):
         build(shape)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: networks.conv1d_encoder((30, 2), 2), "`series_shape` to be (T, C) with T divisible by 4 = 2 ** 2"),
+        (lambda: networks.conv1d_decoder((10, 2), 2, (4,), 3), "`output_shape` to be (T, C) with T divisible by 3"),
+        (lambda: networks.conv1d_grid_encoder((8, 8, 1), 2), "`series_shape` to be (T, C) with T divisible by 4"),
+        (lambda: networks.conv1d_grid_decoder((4, 4, 2), 2), "`grid_shape` to be (h, 1, code_dim)"),
+    ],
+)
+def test_series_that_cannot_be_shortened_that_often_are_refused(build, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        build()
 
 
 @pytest.mark.parametrize("latent_dim", [0, -2, 1.5])

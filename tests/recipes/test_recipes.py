@@ -54,6 +54,8 @@ def few_steps(name, steps):
     return flags + (["--prior-epochs", "1"] if MODULES[name].main.recipe.prior else [])
 
 
+# `test_recipe_ships_both_formats_with_a_card` runs mnist_cvae, and `test_quantizer_of_a_vqvae` mnist_vqvae.
+RUN_ELSEWHERE = ("mnist_cvae", "mnist_vqvae")
 LONGEST = ("celeba_vae", "cifar10_hvae", "cifar10_vqvae", "mnist_hvae")
 
 
@@ -104,7 +106,11 @@ def test_help_shows_the_shared_flags(name, capsys):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LONGEST else name for name in WITH_SAMPLE]
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in (*LONGEST, *RUN_ELSEWHERE) else name
+        for name in WITH_SAMPLE
+    ],
 )
 def test_recipe_runs_on_its_sample(name, tmp_path):
     metrics = MODULES[name].main(["--sample", *few_steps(name, 2), "--output", str(tmp_path)])

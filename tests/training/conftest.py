@@ -61,8 +61,8 @@ def tiny():
 
     def make(**changes):
         settings = {"dataset": "mnist", "batch_size": 100, "binarization": "dynamic", "steps_per_execution": 2}
-        settings |= {"callbacks": warmup}
-        return training.Recipe("tiny", "A tiny recipe.", (28, 28, 1), **{"build": build_tiny, **settings, **changes})
+        settings |= {"callbacks": warmup, "image_shape": (28, 28, 1), "build": build_tiny}
+        return training.Recipe(name="tiny", description="A tiny recipe.", **settings | changes)
 
     return make
 

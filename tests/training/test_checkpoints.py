@@ -1,7 +1,9 @@
 """Checkpoints: what they keep, and what happens when one cannot be read."""
 
 import errno
+import functools
 import re
+import shutil
 
 import keras
 import numpy as np
@@ -29,8 +31,13 @@ def state(model):
     return [keras.ops.convert_to_numpy(value) for value in [*model.variables, *model.optimizer.variables]]
 
 
-def assert_equal(model, other):
-    for a, b in zip(state(model), state(other), strict=True):
+@functools.cache
+def state_after(steps, hidden=(16,)):
+    return state(model_after(steps, hidden))
+
+
+def assert_trained(model, steps, hidden=(16,)):
+    for a, b in zip(state(model), state_after(steps, hidden), strict=True):
         assert np.array_equal(a, b)
 
 
@@ -38,25 +45,31 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.fixture
-def two(tmp_path):
-    """Checkpoints of steps 1 and 2."""
-    checkpoints = Checkpoints(tmp_path, RUN)
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    checkpoints = Checkpoints(tmp_path_factory.mktemp("written"), RUN)
     for step in (1, 2):
         checkpoints.save(model_after(step), step, [{"epoch": epoch + 1} for epoch in range(step)])
-    return checkpoints
+    return checkpoints.folder
+
+
+@pytest.fixture
+def two(written, tmp_path):
+    """Checkpoints of steps 1 and 2."""
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
+    return Checkpoints(tmp_path, RUN)
 
 
 def test_nothing_to_restore_is_step_0(tmp_path):
     model = model_after(1)
     assert Checkpoints(tmp_path / "none", RUN).restore(model) == (0, [])
-    assert_equal(model, model_after(1))
+    assert_trained(model, 1)
 
 
 def test_restored_model_is_the_newest_with_its_optimizer(two):
     model = model_after(0)
     assert two.restore(model) == (2, [{"epoch": 1}, {"epoch": 2}])
-    assert_equal(model, model_after(2))
+    assert_trained(model, 2)
     assert int(model.optimizer.iterations) == 2
 
 
@@ -147,7 +160,7 @@ def test_broken_newest_is_named_and_the_one_before_used(two, capsys, breakage):
     BREAKAGES[breakage](newest)
     model = model_after(0)
     assert two.restore(model) == (1, [{"epoch": 1}])
-    assert_equal(model, model_after(1))
+    assert_trained(model, 1)
     assert str(newest) in capsys.readouterr().err
 
 
@@ -157,7 +170,7 @@ def test_all_broken_is_step_0_of_the_untouched_model(two, capsys, breakage):
         BREAKAGES[breakage](folder)
     model = model_after(0)
     assert two.restore(model) == (0, [])
-    assert_equal(model, model_after(0))
+    assert_trained(model, 0)
     assert capsys.readouterr().err.count("cannot be read") == 2
 
 
@@ -179,7 +192,7 @@ def test_a_load_that_fails_half_way_leaves_nothing_of_itself(two, monkeypatch, c
     step, history = two.restore(model)
     assert loaded == ["step-00000002", "step-00000001"]
     assert (step, history) == ((1, [{"epoch": 1}]) if failures == 1 else (0, []))
-    assert_equal(model, model_after(step))
+    assert_trained(model, step)
     assert capsys.readouterr().err.count("Input/output error") == failures
 
 
@@ -197,7 +210,7 @@ def test_other_run_is_refused_with_the_differences(two, run, difference):
         Checkpoints(two.folder, run).restore(model)
     assert str(two.folder.parent) in str(caught.value)
     assert "--fresh" in str(caught.value) and "--output" in str(caught.value)
-    assert_equal(model, model_after(0))
+    assert_trained(model, 0)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +228,7 @@ def test_other_architecture_is_refused_with_the_differences(two, hidden, differe
     with pytest.raises(OtherRun, match="cannot resume with other architecture: " + difference) as caught:
         two.restore(model)
     assert "--fresh" in str(caught.value)
-    assert_equal(model, model_after(0, hidden))
+    assert_trained(model, 0, hidden)
 
 
 def test_metrics_stand_as_they_did(two):

@@ -17,6 +17,8 @@ import keras
 import numpy as np
 import pytest
 
+from zoo import data
+
 RECIPES = pathlib.Path(__file__).parents[2] / "recipes"
 # Dense layers, so that little of a run is anything but its start and its checkpoints.
 SMALL = """
@@ -42,7 +44,8 @@ ENVIRONMENT = {**os.environ, "TF_DETERMINISTIC_OPS": "1", "TF_CPP_MIN_LOG_LEVEL"
 
 
 def start(output, recipe, *flags):
-    command = [sys.executable, recipe, "--sample", "--no-export", "--output", output, *flags]
+    data_flags = () if "--shards" in flags else ("--sample",)
+    command = [sys.executable, recipe, *data_flags, "--no-export", "--output", output, *flags]
     with open(f"{output}.log", "a") as log:
         return subprocess.Popen(command, env=ENVIRONMENT, stdout=log, stderr=log)
 
@@ -121,6 +124,22 @@ def test_run_stopped_within_an_epoch_ends_as_if_it_had_not_been(small, undisturb
     assert f"resuming at step {step} of 600" in pathlib.Path(f"{output}.log").read_text()
     assert_same(output, undisturbed)
     assert not leftovers(output)
+
+
+@pytest.mark.slow
+def test_run_on_shards_killed_within_an_epoch_ends_as_if_it_had_not_been(small, tmp_path):
+    data.write_shards(data.load("mnist", sample=True).train, tmp_path / "a-{0..3}.tar")
+    flags = (*SHORT, "--shards", f"{tmp_path}/a-{{0..3}}.tar", "--shuffle-buffer", "500")
+    whole, output = tmp_path / "whole", tmp_path / "run"
+    run(whole, small, *flags)
+    process = start(output, small, *flags)
+    wait_for(lambda: any((output / "checkpoints").glob("step-*")), process)
+    assert stop(process, signal.SIGKILL) == -signal.SIGKILL
+    step = max(int(path.name.removeprefix("step-")) for path in (output / "checkpoints").glob("step-*"))
+    assert 0 < step < 600 and step != 300
+    run(output, small, *flags)
+    assert f"resuming at step {step} of 600" in pathlib.Path(f"{output}.log").read_text()
+    assert_same(output, whole)
 
 
 @pytest.mark.slow

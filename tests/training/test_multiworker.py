@@ -13,12 +13,15 @@ import keras
 import numpy as np
 import pytest
 
+from zoo import data
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 
 def command(output, strategy, *flags):
     recipe = ROOT / "recipes" / "mnist_vqvae.py"
-    return [sys.executable, recipe, "--sample", "--no-export", "--strategy", strategy, "--output", output, *flags]
+    data_flags = () if "--shards" in flags else ("--sample",)
+    return [sys.executable, recipe, *data_flags, "--no-export", "--strategy", strategy, "--output", output, *flags]
 
 
 def printed(logs):
@@ -88,6 +91,29 @@ def test_signal_to_one_worker_stops_all_with_a_checkpoint(start_workers, tmp_pat
     finish(start_workers(command(output, "multiworker", *flags), logs), logs)
     assert f"resuming at step {step} of" in logs[0].read_text()
     assert_same(output, whole, prior=False)
+
+
+@pytest.mark.slow
+def test_workers_on_shards_resume_together(start_workers, tmp_path):
+    """Each reads shards of its own; the chief counts the records for both."""
+    paths = data.write_shards(data.load("mnist", sample=True).train.take(slice(930)), tmp_path / "a-{0..3}.tfrecord")
+    for path in paths:
+        pathlib.Path(f"{path}.index.json").unlink()
+    flags = ("--shards", f"{tmp_path}/a-{{0..3}}.tfrecord", "--epochs", "4", "--prior", "none", "--batch-size", "64")
+    whole, output = tmp_path / "whole", tmp_path / "job"
+    logs = [tmp_path / "chief.log", tmp_path / "worker.log"]
+    finish(start_workers(command(whole, "multiworker", *flags), logs), logs)
+    assert printed(logs).count("counting the records") == 1
+    processes = start_workers(command(output, "multiworker", *flags), logs)
+    while printed(logs).count("epoch   1/4") < 2:
+        assert processes[0].poll() is None, printed(logs)
+        time.sleep(0.1)
+    processes[1].send_signal(signal.SIGTERM)
+    assert [process.wait() for process in processes] == [143, 143], printed(logs)
+    finish(start_workers(command(output, "multiworker", *flags), logs), logs)
+    assert_same(output, whole, prior=False)
+    (process,) = start_workers(command(output, "none", *flags), logs[:1])
+    assert process.wait() == 1 and "workers was '2' and is '1'" in logs[0].read_text()
 
 
 @pytest.mark.slow

@@ -136,7 +136,7 @@ def test_without_averages_nothing_happens():
     assert all_equal(model.get_weights(), weights)
 
 
-@pytest.mark.parametrize("clip", [0.01, 1e6])
+@pytest.mark.parametrize("clip", [0.01, pytest.param(1e6, marks=pytest.mark.slow)])
 def test_clipped_replicas_end_with_the_weights_of_one(clip):
     alone = model_with(optimizer.make(0.05, 100, gradient_clip=clip))
     with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():

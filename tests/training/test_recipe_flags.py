@@ -142,8 +142,28 @@ def test_sample_where_there_is_none(recipe_module, tmp_path, error_of, name):
     assert "--sample" in error and "only mnist, fashion_mnist, cifar10 have a bundled sample" in error
 
 
-def test_folder_of_pictures_is_required(recipe_module, tmp_path, error_of):
-    assert "--images" in error_of(recipe_module("image_folder_vqvae").main, "--output", tmp_path)
+@pytest.mark.parametrize("argv, received", [([], "neither"), (["--images", "x", "--shards", "y"], "both")])
+def test_folder_of_pictures_or_shards_are_required(recipe_module, tmp_path, error_of, argv, received):
+    error = error_of(recipe_module("image_folder_vqvae").main, "--output", tmp_path, *argv)
+    assert f"Expected `--images` or `--shards`. Received: {received}" in error
+
+
+@pytest.mark.parametrize(
+    "argv, said",
+    [
+        (["--shards", "x", "--sample"], "--sample` to be left out, as --shards names the data"),
+        (["--shards", "x", "--data-dir", "y"], "--data-dir` to be left out, as --shards names the data"),
+        (["--shards", "x", "--shuffle-buffer", "0"], "--shuffle-buffer` to be an integer >= 1"),
+        (["--shuffle-buffer", "5"], "--shuffle-buffer` to be left out, as it is for --shards"),
+    ],
+)
+def test_flags_that_shards_exclude_or_require(tiny, tmp_path, error_of, argv, said):
+    assert said in error_of(training.Main(tiny()), "--output", tmp_path, *argv)
+
+
+def test_recipe_of_made_images_takes_no_shards(recipe_module, tmp_path, error_of):
+    error = error_of(recipe_module("sprites_factor_vae").main, "--output", tmp_path, "--shards", "x")
+    assert "unrecognized arguments: --shards x" in error
 
 
 @pytest.mark.parametrize("below", ["", "runs"])
@@ -214,6 +234,17 @@ def test_image_size_changes_the_shape(recipe_module, tmp_path):
     assert recipe.shape(parse(recipe, ["--output", str(tmp_path), "--image-size", "32"]).own) == (32, 32, 3)
 
 
+@pytest.mark.parametrize(
+    "argv, shape, noted",
+    [((), (64, 64, 3), "64"), (("32",), (32, 32, 3), "32"), (("48", "64"), (48, 64, 3), "[48, 64]")],
+)
+def test_image_size_is_a_side_or_height_and_width(recipe_module, tmp_path, argv, shape, noted):
+    recipe, size = recipe_module("image_folder_vqvae").main.recipe, ["--image-size", *argv] if argv else []
+    flags = parse(recipe, ["--images", "a", "--output", str(tmp_path), *size])
+    assert recipe.shape(flags.own) == shape and flags.records.settings["image_size"] == noted
+    assert recipe.build(flags.own, recipe.shape(flags.own), 0).image_shape == shape
+
+
 def test_flags_are_fixed_once_they_are_parsed(recipe_module, tmp_path):
     flags = parse(recipe_module("cifar10_vqvae").main.recipe, ["--output", str(tmp_path)])
     for part, name in ((flags, "seed"), (flags.prior, "kind"), (flags.own, "filters")):
@@ -263,6 +294,7 @@ def test_records_hold_every_flag(recipe_module, tmp_path):
     free = {
         "data_dir": None, "epochs": None, "strategy": "auto", "parts": None, "output": str(tmp_path), "fresh": "False",
         "checkpoint_seconds": "9.0", "no_cache": "False", "no_export": "False", "labels": "[3, 7]",
+            "shards": None, "shuffle_buffer": None,
     }  # fmt: skip
     settings = {name: value for name, value in records.settings.items() if name != "ema"}
     assert records.all == settings | free

@@ -84,6 +84,19 @@ def report(command: str, written: Sequence[os.PathLike] | os.PathLike, **more: o
     print(json.dumps({"command": command, "output": [str(path) for path in paths], **more}))
 
 
+def places(names: Sequence[str]) -> list[pathlib.PurePosixPath]:
+    """Relative paths for PNGs; ValueError for names that lead out of a folder."""
+    places = []
+    for name in names:
+        path = pathlib.PurePosixPath(str(name).replace("\\", "/"))
+        if path.is_absolute() or not path.name or ".." in path.parts or ":" in name:
+            raise ValueError(f"Expected names of pictures within a folder. Received: {name!r}")
+        places.append(path.with_suffix(".png"))
+    if len(set(places)) < len(places):  # a.png and a.jpg
+        places = [place.with_name(pathlib.PurePosixPath(name).name + ".png") for place, name in zip(places, names)]
+    return places
+
+
 def _require_place(path, received, name="--output"):
     """Raises ValueError unless `path` can be made in the nearest folder above it that exists."""
     above = next(parent for parent in path.absolute().parents if parent.exists() or parent.is_symlink())

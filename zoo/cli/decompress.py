@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f"Expected --output to be a folder for {number} images of their own sizes")
     if not is_folder and path.suffix != ".npy" and number != 1:
         raise ValueError(f"Expected --output to be a folder or a .npy file, for {number} images")
-    places = _places(about.get("names") or [f"{each:06}" for each in range(number)]) if is_folder else []
+    places = _output.places(about.get("names") or [f"{each:06}" for each in range(number)]) if is_folder else []
     model = _models.load(args.model)
     with _progress.Progress() as progress:
         images = codec.decompress(model, written, progress.of("decompressing"))
@@ -90,16 +90,3 @@ def _save(image, path):
 
     image = image if image.dtype == "uint8" else pictures.pixels(image)
     Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(path)
-
-
-def _places(names):
-    """Relative paths for PNGs; ValueError for names that lead out of a folder."""
-    places = []
-    for name in names:
-        path = pathlib.PurePosixPath(str(name).replace("\\", "/"))
-        if path.is_absolute() or not path.name or ".." in path.parts or ":" in name:
-            raise ValueError(f"Expected names of pictures within a folder. Received: {name!r}")
-        places.append(path.with_suffix(".png"))
-    if len(set(places)) < len(places):  # a.png and a.jpg
-        places = [place.with_name(pathlib.PurePosixPath(name).name + ".png") for place, name in zip(places, names)]
-    return places

@@ -4,7 +4,10 @@ python -m zoo reconstruct mnist_cvae --data mnist --sample --output reconstructi
 python -m zoo reconstruct mnist_cvae --data pictures/ --data-labels 3 --output reconstructions/
 python -m zoo reconstruct mnist_cvae --data mnist --sample --relabel 0 1 2 3 --output other_digits.png
 
-With --relabel a conditional model decodes each image with other labels, in the style of the image.
+python -m zoo reconstruct cifar10_vqvae --data photo.jpg --tiles --output photo.png
+
+With --tiles a VQ-VAE of convolutions reconstructs pictures in their own sizes, which are otherwise cropped and resized
+to the model's. With --relabel a conditional model decodes each image with other labels, in the style of the image.
 """
 
 import argparse
@@ -21,6 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser, f"a picture of the first images (--limit, by default {SHOWN}); or a new folder for a PNG of each"
     )
     parser.add_argument("--relabel", nargs="+", metavar="LABEL", help="decode with each of these classes instead")
+    parser.add_argument(
+        "--tiles", nargs="?", type=int, const=512, metavar="SIDE",
+        help="reconstruct pictures of any size whole, by tiles of SIDE pixels (default: 512); docs/large_pictures.md",
+    )  # fmt: skip
     parser.add_argument("--columns", type=int, default=16, metavar="N", help="images in a row (default: 16)")
     parser.add_argument("--scale", type=int, default=2, metavar="N", help="the side of a pixel (default: 2)")
 
@@ -33,6 +40,9 @@ def run(args: argparse.Namespace) -> None:
     checks.positive_int("--scale", args.scale)
     if args.relabel and is_folder:
         checks.fail("--output", "a picture, as --relabel is given", args.output)
+    if args.tiles is not None:
+        _write_whole(args, path, is_folder)
+        return
     model = _models.load(args.model)
     new_labels = None
     if args.relabel:
@@ -68,6 +78,36 @@ def _write_reconstructions(args, model, data, path, is_folder):
         ]
         applications.save_image(path, applications.grid(np.stack(rows)), args.scale)
     _output.report("reconstruct", path, num=len(x), data=data.description, mse=mse)
+
+
+def _write_whole(args, path, is_folder):
+    """Writes each picture's reconstruction in the picture's own size."""
+    from zoo.runtime import checks, files
+
+    checks.positive_int("--tiles", args.tiles)
+    given = _data.pictures(args)
+    if given is None or args.relabel:
+        raise ValueError("Expected --tiles with pictures as --data, and without --relabel. Received: other arguments")
+    model = _models.load(args.model)
+    import numpy as np
+
+    from zoo import applications
+    from zoo.cli import _files
+
+    images, names = _files.read_whole(given, model.image_shape[-1])
+    images, names = images[: args.limit], names[: args.limit]
+    if not is_folder and len(images) > 1:
+        checks.fail("--output", "a new folder, as there are several pictures", args.output)
+    errors = []
+    with files.replacing(path) as scratch:
+        for image, place in zip(images, _output.places(names)):
+            made = applications.reconstruct_tiled(model, image, args.tiles)
+            errors.append(float(np.mean([np.square(a - b / 255.0).mean() for a, b in zip(made, image)])))
+            target = scratch / place if is_folder else scratch
+            target.parent.mkdir(parents=True, exist_ok=True)
+            applications.save_image(target, made)
+    about = f"{len(images)} pictures" if len(images) > 1 else f"the picture {names[0]}"
+    _output.report("reconstruct", path, num=len(images), data=about, mse=float(np.mean(errors)))
 
 
 def _write_relabelled(args, model, data, new_labels, path):

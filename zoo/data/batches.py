@@ -4,15 +4,18 @@ Images are uint8 and become float32 in [0, 1] in the batch. The content of a bat
 number of the training step: a run that resumes in the middle of an epoch sees the batches that it would have seen.
 """
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
+from zoo.data.shards import ShardedImages, streaming
 from zoo.data.splits import Images
 from zoo.runtime import checks, disk
 
 
 def batches(
-    images: Images,
+    images: Images | ShardedImages,
     batch_size: int,
     *,
     seed: int = 0,
@@ -26,7 +29,7 @@ def batches(
     """A `tf.data.Dataset` of float32 images in [0, 1], with int32 labels where asked for.
 
     Args:
-        images: `Images`.
+        images: `Images`, or the `ShardedImages` of `load_shards`.
         batch_size: int >= 1; the last batch of an epoch may be smaller.
         seed: int, for the order and the binarisation.
         shuffle: bool, whether to shuffle the whole set anew for each epoch.
@@ -46,8 +49,13 @@ def batches(
     batch_size = checks.positive_int("batch_size", batch_size)
     if not len(images):
         raise ValueError("Expected `images` to hold at least one. Received: none")
-    if labels and images.labels is None:
+    labelled = images.labelled if isinstance(images, ShardedImages) else images.labels is not None
+    if labels and not labelled:
         raise ValueError("Expected labelled images, as labels=True. Received: images without labels")
+    if isinstance(images, ShardedImages):
+        how: dict[str, Any] = {"seed": seed, "shuffle": shuffle, "dynamic": dynamic, "labels": labels}
+        dataset = streaming.stream(images, batch_size, **how, first_step=first_step, epochs=epochs, context=context)
+        return _prefetched(dataset)
     pixels = _reader(images.images, tf.uint8)
     with tf.device("CPU"):
         classes = tf.constant(images.labels, tf.int32) if labels else None
@@ -131,6 +139,10 @@ def _by_step(batch, number, batch_size, seed, shuffle, first_step, epochs, conte
     end = np.iinfo(np.int64).max // local_replicas if epochs is None else epochs * per_epoch
     shares = tf.data.Dataset.range(first_step * local_replicas, end * local_replicas)
     dataset = shares.map(of_share, num_parallel_calls=2, deterministic=True)
+    return _prefetched(dataset)
+
+
+def _prefetched(dataset):
     options = tf.data.Options()
     # The elements here are shards already: a strategy must not split the range of their numbers.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF

@@ -1,6 +1,7 @@
 """Reads a picture file as RGB pixels: upright, without transparency, cropped and resized."""
 
 import functools
+import io
 import os
 import warnings
 
@@ -35,7 +36,9 @@ def usual_endings() -> str:
     return ", ".join(ending for ending in _USUAL if ending in endings())
 
 
-def read(path: PathLike, image_size: tuple[int, int], background: tuple[int, int, int]) -> tuple[np.ndarray, list[str]]:
+def read(
+    source: PathLike | bytes, image_size: tuple[int, int], background: tuple[int, int, int]
+) -> tuple[np.ndarray, list[str]]:
     """The pixels of a picture file.
 
     Reads the first of several frames or pages. Turns it upright by its EXIF orientation, puts it on `background` where
@@ -44,7 +47,7 @@ def read(path: PathLike, image_size: tuple[int, int], background: tuple[int, int
     picture that already has this size are unchanged.
 
     Args:
-        path: path of a file.
+        source: path of a file, or its content as bytes.
         image_size: (H, W), ints >= 1.
         background: (red, green, blue), ints from 0 to 255.
 
@@ -54,22 +57,31 @@ def read(path: PathLike, image_size: tuple[int, int], background: tuple[int, int
     Raises:
         Unreadable: if the file cannot be opened, is broken, or has pixels of unknown range.
     """
-    allowed = set(endings().values())
-    formats = [name for name in Image.ID if name in allowed]  # in the order in which Pillow tries them
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        try:
-            with Image.open(path, formats=formats) as image:
-                if image.format == "PNG":
-                    image.verify()  # checks the checksums, which decoding ignores, and leaves the image unusable
-            with Image.open(path, formats=formats) as image:
-                pixels = np.asarray(_resized(_on_background(_eight_bits(image), background), image_size))
-        except Unreadable:
-            raise
-        except Exception as error:  # broken files raise errors of many classes
-            raise Unreadable(_reason(path, error)) from error
+        pixels = decode(source, image_size, background)
     # Without DecompressionBombWarning, a subclass: large photographs are fine, and real bombs raise errors.
     return pixels, [str(warning.message) for warning in caught if warning.category in (UserWarning, RuntimeWarning)]
+
+
+def decode(source: PathLike | bytes, image_size: tuple[int, int], background: tuple[int, int, int]) -> np.ndarray:
+    """The pixels that `read` gives. Several threads may call it, as it leaves Pillow's warnings alone."""
+    allowed = set(endings().values())
+    formats = [name for name in Image.ID if name in allowed]  # in the order in which Pillow tries them
+    try:
+        with Image.open(_opened(source), formats=formats) as image:
+            if image.format == "PNG":
+                image.verify()  # checks the checksums, which decoding ignores, and leaves the image unusable
+        with Image.open(_opened(source), formats=formats) as image:
+            return np.asarray(_resized(_on_background(_eight_bits(image), background), image_size))
+    except Unreadable:
+        raise
+    except Exception as error:  # broken files raise errors of many classes
+        raise Unreadable(_reason(source, error)) from error
+
+
+def _opened(source):
+    return io.BytesIO(source) if isinstance(source, bytes) else source
 
 
 def _eight_bits(image):
@@ -142,8 +154,9 @@ def _resized(image, image_size):
     return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def _reason(path, error):
+def _reason(source, error):
     if isinstance(error, UnidentifiedImageError):
-        return "an empty file" if not os.path.getsize(path) else "no picture of a format that Pillow can read"
+        size = len(source) if isinstance(source, bytes) else os.path.getsize(source)
+        return "an empty file" if not size else "no picture of a format that Pillow can read"
     lines = (getattr(error, "strerror", None) or str(error)).splitlines()
     return lines[0] if lines else type(error).__name__

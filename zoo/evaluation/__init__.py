@@ -18,6 +18,7 @@ from zoo.evaluation.representation import linear_probe, nearest_neighbours
 from zoo.evaluation.rows import Examples
 from zoo.evaluation.samples import density_coverage, frechet_distance, precision_recall
 from zoo.evaluation.task import Part
+from zoo.evaluation.video import prediction_errors
 
 __all__ = [
     "FAULTS",
@@ -53,6 +54,7 @@ __all__ = [
     "nearest_neighbours",
     "nearest_training",
     "precision_recall",
+    "prediction_errors",
     "predictive_checks",
     "recommend",
     "reconstruction_error",

@@ -44,11 +44,11 @@ def check(
 ) -> list[Row]:
     """Runs every signature of an exported model and of the model itself on the same inputs, and prints a table.
 
-    The difference of an output is the largest |a − b| / max(1, |a|), and may be at most 1e-4; integers and texts must
-    be identical. Of the output of `sample_observed`, one value in a hundred may differ by more: rounding decides on
-    which side of a threshold a value lies that is sampled as 0 or 1, a level or a class. For a SavedModel and for ONNX
-    files each row is also run alone, as a row must not depend on its batch. A quantised file has no limit: the table
-    then shows the cost of quantisation.
+    The difference of an output is the largest |a − b| / max(1, |a|), and may be at most 1e-4, for data times the
+    `sensitivity` of the likelihood; integers and texts must be identical. Of the output of `sample_observed`, one value
+    in a hundred may differ by more: rounding decides on which side of a threshold a value lies that is sampled as 0 or
+    1, a level or a class. For a SavedModel and for ONNX files each row is also run alone, as a row must not depend on
+    its batch. A quantised file has no limit: the table then shows the cost of quantisation.
 
     Args:
         path: str or path, a version folder, a model's folder (its newest version), a `.tflite` file or a folder of ONNX
@@ -154,7 +154,7 @@ def _own_labels(source, number):
     """All classes in turn, or attributes between 0 and 1."""
     if source.num_classes is not None:
         return np.resize(np.arange(source.num_classes, dtype=np.int32), number)
-    return np.asarray(random.uniform(random.row_seeds(1, number), (source.num_attributes,)))
+    return np.asarray(random.uniform(random.row_seeds(1, number), source.label_spec[1]))
 
 
 def compare(
@@ -171,6 +171,7 @@ def compare(
             spared = _SPARED if signature.startswith(_SAMPLED) else 0.0
             largest = max(_largest(values, other[output], spared) for other in received)
             allowed = 0.0 if values.dtype.kind != "f" and tolerance < math.inf else tolerance
+            allowed *= getattr(reference, "sensitivity", {}).get(output, 1.0)
             row = Row(
                 signature=signature, output=output, rows=len(values), largest=largest, allowed=allowed,
                 passed=bool(largest <= allowed),

@@ -37,6 +37,7 @@ class Keras:
         more: Mapping[str, signatures.Signature] | None = None,
     ) -> None:
         self.signatures = {**signatures.of(model, observe=observe), **(more or {})}
+        self.sensitivity = {signatures.data_name(model): model.likelihood.sensitivity}
 
     @property
     def names(self) -> Collection[str]:

@@ -211,11 +211,11 @@ class BatchReader:
         return labels
 
     def _check_attributes(self, labels, num_rows):
-        shape, dtype = tuple(labels.shape), keras.backend.standardize_dtype(labels.dtype)
-        fits = len(shape) == 2 and shape[1] == self.num_attributes and inputs.same_size(num_rows, shape[0])
+        shape, dtype, expected = tuple(labels.shape), keras.backend.standardize_dtype(labels.dtype), self.label_spec[1]
+        fits = len(shape) > 0 and shape[1:] == expected and inputs.same_size(num_rows, shape[0])
         if not fits or "float" not in dtype:
             raise ValueError(
-                f"Expected `labels` to be float32 of shape [{num_rows}, {self.num_attributes}], the attributes. "
+                f"Expected `labels` to be float32 of shape {[num_rows, *expected]}, the attributes. "
                 f"Received: {dtype} of shape {list(shape)}"
             )
         return labels

@@ -1,6 +1,7 @@
 """Looks at the values of the first batch that `fit`, `evaluate` or `predict` receives."""
 
 import functools
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 
 import keras
@@ -34,6 +35,7 @@ class FirstBatch:
         self._arrays: list[tuple[str, Shape]] = []
         self._specs: object = None
         self._unseen = tf_compat.Flag()
+        self._explanations: list[Callable[..., np.bool_]] = []  # the functions that graphs call by weak references
 
     def reopen(self) -> None:
         """Makes the next batch the first."""
@@ -75,8 +77,10 @@ class FirstBatch:
                 self._failure = error
             return np.bool_(self._failure is None)
 
+        self._explanations.append(explain)
+
         def fail():
-            passed = tf.numpy_function(explain, arrays, tf.bool)
+            passed = tf.numpy_function(_without_keeping(explain), arrays, tf.bool)
             # Not an exception, as TensorFlow would print its traceback.
             stop = [tf.debugging.Assert(passed, ["the first batch was refused"])] if stops else []
             with tf.control_dependencies(stop):
@@ -132,6 +136,19 @@ class FirstBatch:
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure from cause
+
+
+def _without_keeping(function):
+    """Calls a function that others keep: TensorFlow would keep what it is given, and with it the model, for good."""
+    reference = weakref.ref(function)
+
+    def call(*arguments):
+        held = reference()
+        if held is None:
+            raise RuntimeError("Expected the model of this step to exist. Received: one that was deleted")
+        return held(*arguments)
+
+    return call
 
 
 def _of_first_replica(leaf):

@@ -1,6 +1,6 @@
-"""Layers that draw random numbers in training, and a distance of images.
+"""Layers that draw random numbers in training, log-mel spectrograms of sounds, and a distance of images.
 
-The former are seeded, saved with their state, and differ between replicas.
+The first are seeded, saved with their state, and differ between replicas.
 """
 
 import importlib
@@ -10,8 +10,9 @@ from zoo.layers.dropout import Dropout
 from zoo.layers.noise import Noise
 from zoo.layers.perceptual import PerceptualDistance
 from zoo.layers.sampling import Sampling
+from zoo.layers.sound import LogMel
 
-__all__ = ["Dropout", "Noise", "PerceptualDistance", "Sampling"]
+__all__ = ["Dropout", "LogMel", "Noise", "PerceptualDistance", "Sampling"]
 
 _MOVED = {
     "zoo.likelihoods": ("Bernoulli", "DiscretizedLogistic", "DiscretizedLogisticMixture", "Gaussian", "Likelihood"),

@@ -13,6 +13,8 @@ from zoo.likelihoods.discretized_logistic import DiscretizedLogistic, Discretize
 from zoo.likelihoods.gaussian import Gaussian
 from zoo.likelihoods.masked import Masked
 from zoo.likelihoods.mixed import Mixed
+from zoo.likelihoods.sound import MelSound
+from zoo.likelihoods.standardized import Standardized
 from zoo.runtime import checks
 
 __all__ = [
@@ -24,10 +26,12 @@ __all__ = [
     "GaussianColumns",
     "Likelihood",
     "Masked",
+    "MelSound",
     "Mixed",
     "NegativeBinomial",
     "Ordinal",
     "Poisson",
+    "Standardized",
     "get",
 ]
 

@@ -19,12 +19,15 @@ class Likelihood(layers.Layer):
     `eight_bit` says whether `log_prob` is the log of a probability over the 256 values of a pixel, as bits per dim
     require. `support` is the range of the data, (low, high), or None for the real line. `unbounded` says whether
     `params` range over all numbers: the decoder must then not end in a sigmoid or another bounded activation.
+    `sensitivity` is how many times more than other outputs the data of an export may differ from the model's: above 1
+    for means that an iteration finds, which amplifies rounding.
     """
 
     eight_bit = False
     support: tuple[float, float] | None = (0.0, 1.0)
     unbounded = True
     couples_channels = False
+    sensitivity = 1.0
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")

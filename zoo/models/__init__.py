@@ -4,6 +4,7 @@ from zoo.models.beta_tc_vae import BetaTCVAE
 from zoo.models.beta_vae import BetaVAE
 from zoo.models.cvae import CVAE
 from zoo.models.factor_vae import FactorVAE
+from zoo.models.future_vae import FutureVAE
 from zoo.models.hierarchical_vae import HierarchicalVAE
 from zoo.models.info_vae import InfoVAE
 from zoo.models.iwae import IWAE
@@ -17,6 +18,7 @@ __all__ = [
     "BetaVAE",
     "CVAE",
     "FactorVAE",
+    "FutureVAE",
     "HierarchicalVAE",
     "IWAE",
     "InfoVAE",

@@ -76,7 +76,7 @@ class NetworksVAE(HoldsApart, ObjectiveModel):
         Raises:
             ValueError: if the network cannot take the input; the message names the network and the input's shape.
         """
-        network = getattr(self, name)
+        network = self.network_for(name, x)
         try:
             output = network(x, training=training)
         except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
@@ -88,6 +88,10 @@ class NetworksVAE(HoldsApart, ObjectiveModel):
             ) from error
         self.note_added(network)
         return output
+
+    def network_for(self, name: str, x: Tensor) -> keras.layers.Layer:
+        """The network `name`, in the form that takes `x`."""
+        return getattr(self, name)
 
     @sub_batched
     def run_encoder(self, x: Tensor, training: bool = False) -> Any:

@@ -9,7 +9,8 @@ from keras import ops
 from zoo import likelihoods, quantizers
 from zoo.fitting import inputs
 from zoo.fitting.batched import batched
-from zoo.models._base import BaseVAE, Proposal
+from zoo.models._any_size import AnySizeVAE
+from zoo.models._base import Proposal
 from zoo.models._code_prior import HasCodePrior
 from zoo.models._prior import PriorSlot
 from zoo.priors import CodePrior
@@ -20,7 +21,7 @@ from zoo.runtime.types import ArrayLike, Batches, Config, Labels, Seeds, Tensor,
 
 
 @keras.saving.register_keras_serializable("zoo")
-class VQVAE(HasCodePrior, BaseVAE):
+class VQVAE(HasCodePrior, AnySizeVAE):
     """The vector-quantised VAE, whose latents are integer codes on a grid.
 
         loss = −log p(x|z_q) + ‖sg[z_e] − e‖² + β ‖z_e − sg[e]‖²
@@ -31,6 +32,10 @@ class VQVAE(HasCodePrior, BaseVAE):
     Sampling and log-probabilities need a prior over the codes. After the model's own training, fit one to the codes of
     the training images, and set `model.prior`. The prior is saved with the model. Only its own `fit` trains it: if you
     then train the VQ-VAE further, the prior no longer fits the codes.
+
+    `encode`, `decode` and `reconstruct` also take images of other sizes than the networks were built for, if both
+    networks consist of convolutions (`zoo.networks.any_size`) and their strides divide the size. `fit`, embeddings,
+    priors and exports keep to one size.
 
     Args:
         encoder: layer from images `[B,H,W,C]` to `[B,h,w,code_dim]`.
@@ -155,6 +160,7 @@ class VQVAE(HasCodePrior, BaseVAE):
     def embed(self, x: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:
         """The encoder's output before quantisation, flattened: float32 `[B, h·w·code_dim]`."""
         x, _ = self._inputs(x, labels)
+        self._require_own_size(x)
         z_e = self.features(x)
         return ops.reshape(z_e, (-1, math.prod(z_e.shape[1:])))
 

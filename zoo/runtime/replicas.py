@@ -40,6 +40,14 @@ def has_workers(strategy: tf.distribute.Strategy) -> bool:
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
+def num_workers(strategy: tf.distribute.Strategy) -> int:
+    """The number of worker processes, which TF_CONFIG names."""
+    if not has_workers(strategy):
+        return 1
+    jobs = strategy.cluster_resolver.cluster_spec().as_dict()
+    return max(1, sum(len(jobs.get(kind, ())) for kind in ("chief", "worker")))
+
+
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process writes files: exactly one of several workers does."""
     resolver = strategy.cluster_resolver

@@ -43,7 +43,8 @@ def _encode(encode_batch, dataset, size, disk_folder):
             codes = disk.empty((size, *part.shape[1:]), np.int32, disk_folder)
         codes[start : start + len(part)] = part
         start += len(part)
-    return codes
+    # Records of shards may have become unreadable since they were counted.
+    return codes if codes is None or start == size else disk.take(codes, slice(start))
 
 
 def unigram_nats_per_code(

@@ -11,7 +11,7 @@ import tensorflow as tf
 from zoo import callbacks, data, evaluation, networks
 from zoo.models import Sharpening
 from zoo.runtime import files, optimizers, replicas
-from zoo.training import codes, monitors, perceptual, pictures, stage
+from zoo.training import codes, monitors, perceptual, pictures, shards, stage
 from zoo.training.flags import RunFlags
 from zoo.training.recipe import Sharp
 
@@ -34,7 +34,7 @@ def train(
     recipe: Sharp,
     flags: RunFlags,
     model: keras.Model,
-    splits: data.Splits,
+    splits: data.Splits | data.StreamedSplits,
     batches: Callable[..., tf.data.Dataset],
 ) -> Figures:
     """Trains the model's decoder with `zoo.Sharpening`. Encoder, codebook and prior stay as they are.
@@ -46,7 +46,7 @@ def train(
         recipe: `Sharp`.
         flags: `RunFlags`.
         model: a trained model of the zoo, with its prior.
-        splits: `zoo.data.Splits`.
+        splits: `zoo.data.Splits` or `StreamedSplits`.
         batches: function of (images, context=None, **kwargs of `zoo.data.batches`) that gives a dataset.
 
     Returns:
@@ -60,7 +60,7 @@ def train(
     plan = stage.Plan.of(
         recipe, len(splits.train), flags.batch_size, flags.decoder.epochs, flags.steps_per_epoch, flags.sample
     )  # fmt: skip
-    plain = evaluation.reconstruction_error(model, batches(splits.test), data.pixel_variance(splits.train))
+    plain = evaluation.reconstruction_error(model, batches(splits.test), shards.pixel_variance(splits))
     sharpening = make(recipe, flags, model, plan)
     guard = callbacks.GoBack(*_watched(splits.validation, model.conditional))
     path = flags.output / "model.keras"

@@ -87,6 +87,12 @@ class RunFlags:
     data_dir: str | None = flag(
         None, "folder of TFDS datasets (default: TFDS_DATA_DIR, else the default of TFDS)", free=True
     )
+    shards: str | None = flag(
+        None, "train on TFRecord or WebDataset shards instead, such as 'train-{000..099}.tar'", free=True
+    )
+    shuffle_buffer: int | None = flag(
+        None, "images of --shards among which the next is drawn (default: 2048)", free=True
+    )
     epochs: int | None = flag(None, free=True)
     steps_per_epoch: int | None = flag(None, "default: one pass over the training images")
     batch_size: int = flag(128, "examples per step, over all replicas")
@@ -124,6 +130,13 @@ class RunFlags:
             checks.fail("--seed", "an integer >= 0 and < 2**32", self.seed)
         checks.number("--learning-rate", self.learning_rate, 0.0, open_low=True)
         checks.number("--checkpoint-seconds", self.checkpoint_seconds, 0.0, open_low=True)
+        if self.shuffle_buffer is not None:
+            checks.positive_int("--shuffle-buffer", self.shuffle_buffer)
+        for name, given in (("--sample", self.sample), ("--data-dir", self.data_dir)):
+            if self.shards is not None and given:
+                checks.fail(name, "left out, as --shards names the data", given)
+        if self.shards is None and self.shuffle_buffer is not None:
+            checks.fail("--shuffle-buffer", "left out, as it is for --shards", self.shuffle_buffer)
 
 
 def parser(recipe: Recipe) -> argparse.ArgumentParser:
@@ -140,6 +153,7 @@ def parse(recipe: Recipe, argv: Sequence[str] | None = None) -> RunFlags:
     made = parser(recipe)
     shared, of_prior, of_decoder, own = options.parse(made, _options(recipe), argv)
     try:
+        _require_one_source(recipe, _fields(shared), _fields(own))
         flags = RunFlags(
             **_fields(shared),
             prior=PriorFlags(**_fields(of_prior)) if recipe.prior else None,
@@ -153,6 +167,12 @@ def parse(recipe: Recipe, argv: Sequence[str] | None = None) -> RunFlags:
     except ValueError as error:
         made.error(str(error))
     return flags
+
+
+def _require_one_source(recipe, shared, own):
+    if recipe.source and (own[recipe.source] is None) == (shared["shards"] is None):
+        received = "neither" if own[recipe.source] is None else "both"
+        raise ValueError(f"Expected `{options.typed(recipe.source)}` or `--shards`. Received: {received}")
 
 
 def _fields(pairs):
@@ -172,6 +192,7 @@ def _options(recipe):
     """The options of a recipe: the shared ones, those of its further stages, and its own."""
     withheld = {"prior", "decoder", "own", "records"}
     withheld |= set() if recipe.dataset else {"sample", "data_dir"}
+    withheld |= set() if recipe.dataset or recipe.source else {"shards", "shuffle_buffer"}
     withheld |= set() if recipe.binarization else {"binarization"}
     shared = options.of(
         RunFlags,
@@ -185,7 +206,8 @@ def _options(recipe):
     )
     of_prior = _prior_options(recipe.prior) if recipe.prior else []
     of_decoder = _decoder_options(recipe.sharp) if recipe.sharp else []
-    return shared, of_prior, of_decoder, options.of(recipe.flags)
+    replaceable = {recipe.source: {"default": None}} if recipe.source else {}
+    return shared, of_prior, of_decoder, options.of(recipe.flags, **replaceable)
 
 
 def _prior_options(prior):

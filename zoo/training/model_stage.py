@@ -18,7 +18,7 @@ def train(
     recipe: Recipe,
     flags: RunFlags,
     model: keras.Model,
-    splits: data.Splits,
+    splits: data.Splits | data.StreamedSplits,
     batches: Callable[..., tf.data.Dataset],
 ) -> History:
     """Compiles and trains a model, and returns its history.
@@ -27,7 +27,7 @@ def train(
         recipe: `Recipe`.
         flags: `RunFlags`.
         model: a model of the zoo, not compiled.
-        splits: `zoo.data.Splits`.
+        splits: `zoo.data.Splits` or `StreamedSplits`.
         batches: function of (images, context=None, **kwargs of `zoo.data.batches`) that gives a dataset.
     """
     plan = stage.Plan.of(

@@ -24,7 +24,8 @@ def flag(
 
     `latent_dim: int = flag(32, "dimensions of z")` is the option `--latent-dim`. The field's type is int, float, str,
     `pathlib.Path`, or bool for an option without a value; `X | None` where the default is None; `tuple[X, ...]` for
-    one or more values. A subclass changes a default with `latent_dim: int = 64` and keeps the rest.
+    one or more values; `X | tuple[X, ...]` for one value, which stays an X, or several. A subclass changes a default
+    with `latent_dim: int = 64` and keeps the rest.
 
     Args:
         default: the value if the option is not given. Without a default the option is required.
@@ -51,6 +52,7 @@ class Option:
     type: Callable
     several: bool
     default: object
+    single: bool = False
     help: str = ""
     choices: Sequence[object] | None = None
     sample: object = None
@@ -72,7 +74,9 @@ class Option:
         parser.add_argument(typed(self.name), **settings)
 
     def of_field(self, value: object) -> object:
-        """Converts a value from argparse to the one for the field: a list becomes a tuple."""
+        """Converts a value from argparse to the one for the field: a list becomes a tuple, or its one value."""
+        if self.single and isinstance(value, list) and len(value) == 1:
+            return value[0]
         return tuple(value) if self.several and isinstance(value, list) else value
 
     def _full_help(self):
@@ -96,10 +100,10 @@ def of(cls: type, leave_out: Collection[str] = (), **changes: dict[str, Any]) ->
     found = []
     for field in dataclasses.fields(cls):
         if field.name not in leave_out:
-            kind, several = _kind(hints[field.name])
+            kind, several, single = _kind(hints[field.name])
             settings = {"default": field.default, **_metadata(cls, field), **changes.get(field.name, {})}
             name = settings.pop("name", None) or field.name
-            found.append(Option(field=field.name, name=name, type=kind, several=several, **settings))
+            found.append(Option(field=field.name, name=name, type=kind, several=several, single=single, **settings))
     return found
 
 
@@ -131,13 +135,13 @@ def _plain(value):
 
 
 def _kind(annotation):
-    """The type of a single value, and whether there may be several."""
+    """The type of a single value, whether there may be several, and whether a single one is no tuple."""
     inner = [argument for argument in typing.get_args(annotation) if argument not in (type(None), ...)]
     if typing.get_origin(annotation) in (types.UnionType, typing.Union):
-        return _kind(inner[0])
+        return (*_kind(inner[-1])[:2], len(inner) > 1)
     if typing.get_origin(annotation) is tuple:
-        return inner[0], True
-    return annotation, False
+        return inner[0], True, False
+    return annotation, False, False
 
 
 def _metadata(cls, field):

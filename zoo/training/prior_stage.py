@@ -28,7 +28,7 @@ def train(
     recipe: Prior,
     flags: RunFlags,
     model: keras.Model,
-    splits: data.Splits,
+    splits: data.Splits | data.StreamedSplits,
     batches: Callable[..., tf.data.Dataset],
 ) -> Figures:
     """Fits a prior to the codes of the training images, and attaches it to the model.
@@ -37,7 +37,7 @@ def train(
         recipe: `Prior`.
         flags: `RunFlags`.
         model: a trained `zoo.VQVAE`.
-        splits: `zoo.data.Splits`.
+        splits: `zoo.data.Splits` or `StreamedSplits`. The codes of the latter are kept on disk.
         batches: function of (images, context=None, **kwargs of `zoo.data.batches`) that gives a dataset.
 
     Returns:
@@ -50,7 +50,7 @@ def train(
         raise ValueError("Expected the flags of a recipe with a prior. Received: flags.prior=None")
     kind, batch_size, seed = flags.prior.kind, flags.prior.batch_size, flags.seed
     images = [getattr(splits, part) for part in _PARTS]
-    disk_folder = flags.output if flags.no_cache else None
+    disk_folder = flags.output if flags.no_cache or flags.shards else None
     grids = dict(zip(_PARTS, codes.encode(model, map(batches, images), map(len, images), disk_folder)))
     plan = stage.Plan.of(
         recipe, len(splits.train), batch_size, flags.prior.epochs, flags.steps_per_epoch, flags.sample

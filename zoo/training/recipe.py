@@ -134,6 +134,8 @@ class Recipe(Regime):
             instance of this class as "own flags".
         load: function of (own flags, image shape, disk folder) that gives `zoo.data.Splits`, in that folder if it is
             not None. None loads `dataset`.
+        source: str, the own flag that names the data of `load`, a field without a default. `--shards` may then take its
+            place. None: the data of `load` has no such flag.
         training_data: function of the own flags that describes the data of `load` in words, for `card.json`.
         prior: a `Prior` for a second stage, or None.
         sharp: a `Sharp` for a last stage, or None.
@@ -152,6 +154,7 @@ class Recipe(Regime):
     dataset: str | None = None
     flags: type = NoFlags
     load: Callable[..., data.Splits] | None = None
+    source: str | None = None
     training_data: Callable[..., str] = _nothing
     prior: Prior | None = None
     sharp: Sharp | None = None

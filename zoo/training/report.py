@@ -20,7 +20,7 @@ def finish(
     recipe: Recipe,
     flags: RunFlags,
     model: keras.Model,
-    splits: data.Splits,
+    splits: data.Splits | data.StreamedSplits,
     history: History,
     parameters: int,
     test: Mapping[str, float],
@@ -32,7 +32,7 @@ def finish(
         recipe: `Recipe`.
         flags: `RunFlags`.
         model: the trained model.
-        splits: `zoo.data.Splits`.
+        splits: `zoo.data.Splits` or `StreamedSplits`.
         history: list of dicts, the history of the first stage.
         parameters: int, the number of trained parameters of the first stage.
         test: dict of figures of the test split.
@@ -43,6 +43,7 @@ def finish(
         "recipe": recipe.name,
         "flags": flags.records.all,
         noun: {name: len(getattr(splits, name)) for name in ("train", "validation", "test")},
+        **({"skipped_records": len(splits.train.skipped)} if isinstance(splits, data.StreamedSplits) else {}),
         "parameters": parameters,
         **stage.summary(history),
         **about_stages,
@@ -60,7 +61,7 @@ def finish(
             "name": recipe.name,
             "description": recipe.description.splitlines()[0],
             "training_data": _training_data(recipe, flags),
-            "datasets": [recipe.dataset] if recipe.dataset else [],
+            "datasets": [recipe.dataset] if recipe.dataset and not flags.shards else [],
             "binarization": flags.binarization,
         }
         card.export_all(flags.output / "export", model, splits.test, about, flags.seed, metrics, recipe.examples)
@@ -71,6 +72,8 @@ def finish(
 
 def _training_data(recipe, flags):
     """A description of the training images."""
+    if flags.shards:
+        return f"the images in the shards {flags.shards}, without those held out for validation and testing"
     if flags.sample and recipe.dataset:
         return f"the sample of {recipe.dataset} that ships with vae-zoo"
     if recipe.dataset:

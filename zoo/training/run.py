@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from zoo import data, evaluation
 from zoo.runtime import checks, cores, disk, files, replicas
-from zoo.training import decoder_stage, devices, model_stage, monitors, prior_stage, report, stage
+from zoo.training import decoder_stage, devices, model_stage, monitors, prior_stage, report, shards, stage
 from zoo.training.checkpoints import NotWritten, OtherRun
 from zoo.training.flags import RunFlags, UsageError, parse, parser
 from zoo.training.recipe import ImageShape, Recipe
@@ -104,6 +104,9 @@ def errors_as_statuses(recipe: Recipe, strategy_name: str) -> Iterator[None]:
         print(f"{recipe.name}: {error}. Make room and run the same command again to resume.", file=sys.stderr)
         raise SystemExit(1) from error
     except tf.errors.OpError as error:
+        if said := shards.data_error(error):
+            print(f"{recipe.name}: {said}", file=sys.stderr)
+            raise SystemExit(1) from error
         if strategy_name != "multiworker":
             raise
         print(f"{error.message}\n{recipe.name}: another worker was lost; start all again to resume", file=sys.stderr)
@@ -139,7 +142,11 @@ def _run(recipe, flags, strategy, batch_sizes):
             model = build_model(recipe, flags.own, image_shape, flags.seed)
         if chief:
             files.sweep(flags.output)
-        splits = load_splits(recipe, flags, image_shape)
+        splits: data.Splits | data.StreamedSplits
+        if flags.shards:
+            splits, flags = shards.load(flags, image_shape, model, strategy)
+        else:
+            splits = load_splits(recipe, flags, image_shape)
         sizes = (len(splits.train), len(splits.validation), len(splits.test))
         devices.require_whole_shares(batch_sizes, strategy.num_replicas_in_sync, sizes)
         noun = "images" if recipe.examples is None else recipe.examples.noun
@@ -199,4 +206,4 @@ def _figures(recipe, flags, model, splits, batches):
     """Figures of the test split beyond those of the objective."""
     if recipe.examples is not None:
         return recipe.examples.finish(flags.own, model, splits, flags.output, flags.seed)
-    return evaluation.reconstruction_error(model, batches(splits.test), data.pixel_variance(splits.train))
+    return evaluation.reconstruction_error(model, batches(splits.test), shards.pixel_variance(splits))

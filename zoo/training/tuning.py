@@ -163,7 +163,10 @@ def _flags(recipe, argv, grid, output, beta, latents):
     values = {"latent_dim": latents, "epochs": grid.epochs, "output": output}
     if "beta" in _own_fields(recipe):
         values["beta"] = beta
-    return parse(recipe, [*argv, *(word for name, value in values.items() for word in (typed(name), str(value)))])
+    flags = parse(recipe, [*argv, *(word for name, value in values.items() for word in (typed(name), str(value)))])
+    if flags.shards:
+        checks.fail("--shards", "left out of a tune, which takes a part of the images into memory", flags.shards)
+    return flags
 
 
 def _require_same_settings(folder, flags, grid):

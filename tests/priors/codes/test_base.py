@@ -202,3 +202,19 @@ def test_a_conditional_prior_asks_for_labels_that_fit(kind):
             call([0, 1, 2, 3, 0, 0])
         with pytest.raises(ValueError, match=r"Expected `labels` to be int32 of shape \[6\]"):
             call([0, 1])
+
+
+def test_given_rows_stay_and_the_others_continue_them(kind):
+    prior = entries.make(kind)
+    whole = prior.sample(6, seed=3).numpy()
+    # With the same seeds, what follows a sample's own first row is the rest of that sample.
+    np.testing.assert_array_equal(prior.sample(6, seed=3, given=whole[:, :1]), whole)
+    rows = (whole[:, :1] + 1) % 4
+    other = prior.sample(6, seed=3, given=rows).numpy()
+    np.testing.assert_array_equal(other[:, :1], rows)
+    assert (other[:, 1] != whole[:, 1]).any()
+    for wrong in (rows[:, :, :2], np.zeros((6, 3, 3), np.int32)):
+        with pytest.raises(ValueError, match=r"Expected `given` to be int32 \[B, r, 3\], at most 2 rows"):
+            prior.sample(6, seed=3, given=wrong)
+    with pytest.raises(ValueError, match="Expected `given` to be from 0 to 3"):
+        prior.sample(6, seed=3, given=rows + 4)

@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-pytestmark = pytest.mark.parametrize("kind", entries.KINDS)
+import zoo
+
+every_kind = pytest.mark.parametrize("kind", entries.KINDS)
+# They train by the same steps, which their base class makes.
+one_kind = pytest.mark.parametrize(
+    "kind", [pytest.param(zoo.priors.Transformer, marks=pytest.mark.slow), zoo.priors.PixelCNN]
+)
 
 
+@every_kind
 def test_fit_reaches_the_entropy_of_a_known_source(kind):
     keras.utils.set_random_seed(0)
     prior = kind(4, entries.GRID, entries.CLASSES, **entries.OPTIONS[kind])
@@ -40,6 +47,7 @@ def fit(prior, number=32, epochs=2):
     return prior.fit(data, epochs=epochs, shuffle=False, verbose=0).history
 
 
+@one_kind
 def test_two_replicas_end_with_the_weights_of_one(kind):
     alone = trained(kind, entries.CLASSES, number=27)  # a last batch of three
     with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
@@ -50,6 +58,7 @@ def test_two_replicas_end_with_the_weights_of_one(kind):
         np.testing.assert_allclose(one.numpy(), two.numpy(), rtol=1e-3, atol=1e-5, err_msg=one.path)
 
 
+@every_kind
 def test_every_argument_survives_saving_and_training_goes_on_as_if_it_had_never_stopped(kind, tmp_path):
     prior = trained(kind, entries.CLASSES, dropout=0.2, seed=7, name="other")
     prior.save(tmp_path / "prior.keras")
@@ -68,6 +77,7 @@ def test_every_argument_survives_saving_and_training_goes_on_as_if_it_had_never_
         np.testing.assert_allclose(before, after, rtol=1e-5, atol=1e-6)
 
 
+@every_kind
 def test_dropout_acts_in_training_alone_and_repeats_with_the_seed(kind):
     codes = entries.codes()
     one, two = (entries.make(kind, dropout=0.5, seed=3) for _ in range(2))
@@ -78,7 +88,15 @@ def test_dropout_acts_in_training_alone_and_repeats_with_the_seed(kind):
     assert np.abs(drawn - one.logits(codes)).max() > 1e-3
 
 
-@pytest.mark.parametrize("policy", ("mixed_bfloat16", "mixed_float16"))
+@pytest.mark.parametrize(
+    "kind, policy",
+    [
+        (zoo.priors.Transformer, "mixed_bfloat16"),
+        (zoo.priors.PixelCNN, "mixed_float16"),
+        pytest.param(zoo.priors.Transformer, "mixed_float16", marks=pytest.mark.slow),
+        pytest.param(zoo.priors.PixelCNN, "mixed_bfloat16", marks=pytest.mark.slow),
+    ],
+)
 def test_mixed_precision_trains_and_samples_with_logits_in_float32(kind, policy):
     prior = entries.make(kind, dtype=policy)
     prior.compile(keras.optimizers.Adam(1e-2))
@@ -91,11 +109,13 @@ def test_mixed_precision_trains_and_samples_with_logits_in_float32(kind, policy)
     np.testing.assert_allclose(step, prior.logits(codes)[:, 0, 0], atol=0.05)
 
 
+@every_kind
 def test_predict_gives_logits(kind):
     prior, codes = entries.make(kind), entries.codes()
     np.testing.assert_allclose(prior.predict(codes, verbose=0), prior.logits(codes), atol=1e-5)
 
 
+@every_kind
 def test_the_gradient_of_a_vector_is_dense_however_often_its_code_occurs(kind):
     # Keras's Adam would square what each occurrence adds by itself, so that its step depends on how they are split.
     prior = entries.make(kind)

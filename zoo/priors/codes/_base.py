@@ -149,6 +149,7 @@ class CodePrior(ObjectiveModel):
         top_k: int | None = None,
         labels: Labels = None,
         batch_size: int | None = None,
+        given: ArrayLike | None = None,
     ) -> Tensor:
         """Samples codes from the prior, one place after the other.
 
@@ -162,6 +163,8 @@ class CodePrior(ObjectiveModel):
                 last of them; or None, for all.
             labels: int32 `[num_samples]`, for a conditional prior.
             batch_size: int >= 1, rows at once; None for a number that suits their size.
+            given: int32 `[num_samples,r,w]`, the first r <= h rows of the grid, which the samples continue: they are
+                samples of p(c | first rows). A prior samples in the order of rows.
 
         Returns:
             int32 `[num_samples,h,w]`. A row depends on its own seed, and label, alone.
@@ -170,7 +173,8 @@ class CodePrior(ObjectiveModel):
             ValueError: for an argument of another kind, shape or range.
         """
         self.check_top_k(top_k)
-        return self.draw(*self._rows(num_samples, seed, temperature), labels, top_k=top_k, batch_size=batch_size)
+        rows = self._rows(num_samples, seed, temperature)
+        return self.draw(*rows, labels, top_k=top_k, batch_size=batch_size, given=given)
 
     @batched
     def draw(
@@ -180,6 +184,7 @@ class CodePrior(ObjectiveModel):
         labels: Labels = None,
         top_k: int | None = None,
         batch_size: int | None = None,
+        given: ArrayLike | None = None,
     ) -> Tensor:
         """Samples codes within a graph, by a loop that is not unrolled and converts to TFLite's operators.
 
@@ -189,7 +194,7 @@ class CodePrior(ObjectiveModel):
         Args:
             seeds: int32 `[B]`.
             temperature: float32 `[B]`, not below 0.
-            labels, top_k: as in `sample`.
+            labels, top_k, given: as in `sample`.
 
         Returns:
             int32 `[B,h,w]`.
@@ -199,6 +204,7 @@ class CodePrior(ObjectiveModel):
         labels = self._cast_labels(self._check_labels(labels, seeds.shape[0]))
         batch_size = ops.shape(seeds)[0]
         places = tf.range(self.length)
+        first, known = self._known(given, batch_size)
         # For all places at once, outside the loop: on a device the number of its operators sets its time.
         seeds = random.fold_in(seeds, places[:, None])  # [T,B]
 
@@ -210,6 +216,8 @@ class CodePrior(ObjectiveModel):
                 least = tf.math.top_k(logits, top_k).values[:, -1:]
                 noisy = tf.where(logits < least, noisy.dtype.min, noisy)
             chosen = tflite.argmax(noisy, axis=-1)
+            if first:
+                chosen = tf.where(place < first, tf.gather(known, place, axis=1), chosen)
             return place + 1, tf.where(tf.equal(places, place), chosen[:, None], codes), cache
 
         codes = tf.zeros((batch_size, self.length), tf.int32)
@@ -221,12 +229,30 @@ class CodePrior(ObjectiveModel):
         )
         return ops.reshape(codes, (-1, *self.grid_shape))
 
+    def _known(self, given, batch_size):
+        """The number of places that `given` fills, and its codes at all places, int32 `[B,T]`."""
+        if given is None:
+            return 0, None
+        rows, width = given.shape[1:]
+        rest = tf.zeros((batch_size, (self.grid_shape[0] - rows) * width), tf.int32)
+        known = tf.concat([tf.reshape(tf.cast(given, tf.int32), (-1, rows * width)), rest], 1)
+        return rows * width, known
+
     def check_top_k(self, top_k: int | None) -> None:
         """Raises ValueError unless `top_k` is None or an integer from 1 to K."""
         if top_k is not None and checks.positive_int("top_k", top_k) > self.num_codes:
             checks.fail("top_k", f"at most num_codes={self.num_codes}", top_k)
 
     # Inputs.
+
+    def _row_argument(self, name, value, num_rows=None):
+        if name != "given" or value is None:
+            return super()._row_argument(name, value, num_rows)
+        given, (height, width) = inputs.array("given", value), self.grid_shape
+        inputs.require_integers("given", given)
+        if len(given.shape) != 3 or given.shape[2] != width or not 1 <= given.shape[1] <= height:
+            checks.fail("given", f"int32 [B, r, {width}], at most {height} rows", f"shape {tuple(given.shape)}")
+        return given
 
     @property
     def example_shape(self) -> tuple[int, ...]:
@@ -252,8 +278,8 @@ class CodePrior(ObjectiveModel):
         return [*self._values_of("codes", batch.x), *super()._values(batch, judged)]
 
     def _values_of(self, name, value):
-        if name == "codes":
-            return [inputs.Values("codes", value, 0, self.num_codes - 1)]
+        if name in ("codes", "given") and value is not None:
+            return [inputs.Values(name, value, 0, self.num_codes - 1)]
         return super()._values_of(name, value)
 
     def get_config(self) -> Config:

@@ -1,0 +1,82 @@
+"""Series: reading, gaps and uneven times, windows, and parts along time."""
+
+import re
+
+import numpy as np
+import pytest
+
+from zoo import data
+
+CSV = """time,flow,state,fault,pressure
+2026-01-01 00:00:00,1,on,0,10
+2026-01-01 00:01:00,2,on,0,20
+2026-01-01 00:02:00,3,off,1,30
+"""
+
+
+def test_a_csv_becomes_channels_times_and_labels(tmp_path):
+    path = tmp_path / "pump.csv"
+    path.write_text(CSV)
+    series = data.Series.from_csv(path, "time", label="fault")
+    assert series.names == ("flow", "pressure") and len(series) == 3
+    np.testing.assert_array_equal(series.values, [[1, 10], [2, 20], [3, 30]])
+    assert series.labels.tolist() == [0, 0, 1]
+    assert series.times[1] == np.datetime64("2026-01-01T00:01:00")
+    assert data.Series.from_csv(path, "time", ["pressure"]).values.tolist() == [[10], [20], [30]]
+
+
+@pytest.mark.parametrize(
+    "change, arguments, message",
+    [
+        (("00:01:00", "00:03:00"), {}, "Expected `times` to rise.* 2026-01-01T00:02:00.* in row 2 after"),
+        (("00:01:00", "00:00:00"), {}, "Expected `times` to rise.* in row 1 after"),
+        (("00:02:00", "00:09:00"), {"tolerance": 0.2}, "Expected `times` at even steps.* in rows 0 and 1"),
+        ((",20", ","), {}, "Expected `values` to be complete.* none of 'pressure' in row 1"),
+        (("00:01:00", "noon"), {}, "Expected times to be numbers, or dates.* '2026-01-01 noon' in row 1"),
+        ((",2,", ",two,"), {"channels": ["flow"]}, "Expected the column 'flow' of .* to hold numbers"),
+    ],
+)
+def test_places_that_are_wrong_are_named(tmp_path, change, arguments, message):
+    path = tmp_path / "pump.csv"
+    path.write_text(CSV.replace(*change))
+    with pytest.raises(data.DataError, match=message):
+        data.Series.from_csv(path, "time", label="fault", **arguments)
+
+
+def test_windows_do_not_reach_across_gaps_and_missing_values():
+    values = np.arange(12.0)
+    values[9] = np.nan
+    times = [0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 16]
+    series = data.Series(values, times, gaps="cut")
+    assert series.segments == [slice(0, 5), slice(5, 9), slice(10, 12)]
+    windows, starts = series.windows(length=3, stride=2)
+    assert starts.tolist() == [0, 2, 5, 6] and windows.dtype == np.float32
+    assert windows[:, :, 0].tolist() == [[0, 1, 2], [2, 3, 4], [5, 6, 7], [6, 7, 8]]
+    scores = series.per_step(np.array([[1.0, 1, 1], [2, 4, 4], [8, 8, 8], [10, 12, 12]]), starts)
+    expected = [1, 1, 1.5, 4, 4, 8, 9, 10, 12, np.nan, np.nan, np.nan]
+    np.testing.assert_array_equal(scores, expected)
+
+
+def test_parts_follow_each_other_without_overlap():
+    series = data.Series(np.arange(10.0), labels=np.arange(10) > 7)
+    parts = series.split(0.1, 0.2)
+    assert [part.values[:, 0].tolist() for part in parts] == [[0, 1, 2, 3, 4, 5, 6], [7], [8, 9]]
+    assert parts[2].labels.tolist() == [1, 1]
+    means, deviations = data.Series([[1.0, 5], [3, 5]]).statistics()
+    assert means.tolist() == [2, 5] and deviations.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: data.Series(np.zeros((2, 2, 2))), "Expected `values` to be an array [N,C] of one step or more"),
+        (lambda: data.Series([1.0, 2.0], names=["a", "b"]), "Expected `names` to be 1 names"),
+        (lambda: data.Series([1.0, 2.0], [0.0]), "Expected `times` to be an array of shape [2]"),
+        (lambda: data.Series([1.0, 2.0]).starts(3), "Expected `length` to be at most 2, the longest piece"),
+        (lambda: data.Series([1.0, 2.0]).split(0.6, 0.5), "Expected `shares` to be parts that leave a step"),
+        (lambda: data.Series([1.0], gaps="fill"), "Expected `gaps` to be one of 'refuse', 'cut'"),
+    ],
+)
+def test_wrong_arguments_are_refused(call, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        call()

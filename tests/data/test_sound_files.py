@@ -1,0 +1,107 @@
+"""Sounds: WAV files, rates, labels, splits, and the synthesiser."""
+
+import wave
+
+import numpy as np
+import pytest
+
+from zoo import data
+
+
+def write(path, levels, dtype, channels=1, rate=8000):
+    path.parent.mkdir(exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(np.dtype(dtype).itemsize)
+        file.setframerate(rate)
+        file.writeframes(np.asarray(levels, dtype).tobytes())
+
+
+def test_wav_files_of_every_width_are_read(tmp_path):
+    write(tmp_path / "a.wav", [128, 255, 0], np.uint8)
+    np.testing.assert_allclose(data.read_wav(tmp_path / "a.wav"), [0, 127 / 128, -1])
+    write(tmp_path / "b.wav", [[2**14, 0], [-(2**15), -(2**15)]], "<i2", channels=2)
+    np.testing.assert_allclose(data.read_wav(tmp_path / "b.wav"), [0.25, -1])
+    write(tmp_path / "c.wav", [2**30], "<i4")
+    np.testing.assert_allclose(data.read_wav(tmp_path / "c.wav"), [0.5])
+    with wave.open(str(tmp_path / "d.wav"), "wb") as file:
+        file.setparams((1, 3, 8000, 1, "NONE", ""))
+        file.writeframes(bytes([0, 0, 0xC0]))
+    np.testing.assert_allclose(data.read_wav(tmp_path / "d.wav"), [-0.5])
+
+
+def test_a_written_file_is_read_again(tmp_path):
+    sound = np.float32([0, 0.5, -1, 2])
+    data.write_wav(tmp_path / "a.wav", sound, 16000)
+    np.testing.assert_allclose(data.read_wav(tmp_path / "a.wav"), [0, 0.5, -1, 1], atol=1e-4)
+
+
+def test_resampling_keeps_a_sine_and_drops_what_the_lower_rate_cannot_hold():
+    fast, slow = np.arange(800) / 8000, np.arange(400) / 4000
+    sine = np.sin(2 * np.pi * 500 * fast)
+    np.testing.assert_allclose(data.resample(sine, 8000, 4000), np.sin(2 * np.pi * 500 * slow), atol=1e-9)
+    high = np.sin(2 * np.pi * 3000 * fast)
+    np.testing.assert_allclose(data.resample(sine + high, 8000, 4000), np.sin(2 * np.pi * 500 * slow), atol=1e-9)
+
+
+def test_a_folder_becomes_sounds_of_one_length(tmp_path):
+    write(tmp_path / "3_ann_0.wav", [2**13] * 5, "<i2")
+    write(tmp_path / "1_bob_7.wav", [-(2**14)] * 2, "<i2")
+    write(tmp_path / "dog" / "x.wav", [0] * 2, "<i2")
+    sounds = data.load_sounds(tmp_path, samples=4, peak=0.5)
+    assert sounds.names == ("1_bob_7", "3_ann_0", "x") and sounds.classes == ("1", "3", "dog")
+    assert sounds.labels.tolist() == [0, 1, 2] and sounds.cropped == 1
+    np.testing.assert_allclose(sounds.waveforms, [[-0.5, -0.5, 0, 0], [0.5] * 4, [0] * 4])
+
+
+def test_a_folder_without_sounds_and_another_file_are_named(tmp_path):
+    with pytest.raises(data.DataError, match="to be a folder with WAV files. Received: none"):
+        data.load_sounds(tmp_path)
+    (tmp_path / "a.wav").write_text("no sound")
+    with pytest.raises(data.DataError, match="Expected .*a.wav to be a WAV file of PCM"):
+        data.load_sounds(tmp_path)
+
+
+def test_recordings_of_digits_are_split_by_their_numbers_and_others_by_chance():
+    names = [f"{digit}_ann_{number}" for digit in (1, 2) for number in range(12)]
+    sounds = data.Sounds(np.zeros((24, 8), np.float32), 8000, names=tuple(names))
+    train, validation, test = sounds.split()
+    assert test.names == tuple(f"{d}_ann_{n}" for d in (1, 2) for n in range(5))
+    assert validation.names == tuple(f"{d}_ann_{n}" for d in (1, 2) for n in range(5, 10))
+    assert len(train) == 4
+    for name in ("sound{}", "1_ann_{}"):
+        few = data.Sounds(np.zeros((10, 8), np.float32), 8000, names=tuple(map(name.format, range(10))))
+        assert [len(part) for part in few.split()] == [8, 1, 1]
+    other = data.Sounds(np.zeros((30, 8), np.float32), 8000, names=tuple(map(str, range(30))))
+    parts = other.split()
+    assert [len(part) for part in parts] == [24, 3, 3] and len({name for part in parts for name in part.names}) == 30
+
+
+def test_made_digits_depend_on_the_seed_and_differ_by_digit_and_voice():
+    sounds = data.made_digits(20, seed=1, samples=4096)
+    assert sounds.waveforms.shape == (20, 4096) and sounds.labels.tolist() == [*range(10)] * 2
+    assert sounds.names[13] == "3_voice1_0"
+    np.testing.assert_array_equal(data.made_digits(12, seed=1, samples=4096).waveforms, sounds.waveforms[:12])
+    assert np.abs(sounds.waveforms).max() <= 0.9 + 1e-6
+    assert not np.array_equal(data.made_digits(1, seed=2, samples=4096).waveforms, sounds.waveforms[:1])
+
+
+def test_spoken_digits_are_the_rows_of_tfds_in_the_order_of_their_names(monkeypatch):
+    rows = [
+        {"audio": np.int64([2**14, 0]), "audio/filename": b"7_ann_1.wav", "label": 7},
+        {"audio": np.int64([-(2**13)]), "audio/filename": b"0_bob_2.wav", "label": 0},
+    ]
+
+    class Builder:
+        def as_dataset(self, split, shuffle_files):
+            assert split == "train"
+            return self
+
+        def as_numpy_iterator(self):
+            return iter(rows)
+
+    monkeypatch.setattr("zoo.data.sounds.prepared", lambda name, folder: {"spoken_digit": Builder()}[name])
+    sounds = data.load_spoken_digits(samples=3, peak=None)
+    assert sounds.names == ("0_bob_2", "7_ann_1") and sounds.rate == 8000
+    np.testing.assert_array_equal(sounds.waveforms, [[-0.25, 0, 0], [0.5, 0, 0]])
+    assert [sounds.classes[label] for label in sounds.labels] == ["0", "7"]

@@ -1,0 +1,170 @@
+"""Series: a VAE of windows, and anomaly scores for each step."""
+
+from collections.abc import Sequence
+from typing import Self
+
+import keras
+import numpy as np
+from keras import layers
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from zoo import data, networks
+from zoo.applications import _scores
+from zoo.applications._examples import require_unconditional
+from zoo.applications.anomaly import AnomalyDetector, Score, conformal_threshold
+from zoo.likelihoods import Gaussian, Likelihood, Standardized
+from zoo.models import VAE
+from zoo.priors import LatentPrior
+from zoo.runtime import checks
+from zoo.runtime.types import ArrayLike
+
+
+def series_vae(
+    series: data.Series,
+    length: int,
+    latent_dim: int = 8,
+    filters: Sequence[int] = (32, 64),
+    stride: int = 2,
+    dense: int = 128,
+    likelihood: Likelihood | None = None,
+    prior: LatentPrior | None = None,
+    seed: int | None = None,
+) -> VAE:
+    """An untrained VAE of windows `[B,T,C]`, in the units of the series.
+
+    The encoder standardises its input by the mean and the deviation of each channel of `series`, and the likelihood is
+    `zoo.likelihoods.Standardized` by the same: both are saved and exported with the model.
+
+    Args:
+        series: the training part of a series.
+        length: int >= 1, T, divisible by stride ** len(filters).
+        latent_dim, filters, stride, dense: as in `zoo.networks.conv1d_encoder`; the decoder is its mirror image.
+        likelihood: of the standardised values; None for `zoo.likelihoods.Gaussian("optimal", range=None)`.
+        prior, seed: as in `zoo.VAE`.
+
+    Example:
+        >>> series = zoo.data.Series(np.sin(0.3 * np.arange(400.0)))
+        >>> vae = zoo.applications.series_vae(series, length=16, latent_dim=2, seed=0)
+        >>> vae.compile("adam")
+        >>> vae.fit(series.windows(16)[0], epochs=10, verbose=0)
+        >>> vae.sample(3, seed=7).shape
+        TensorShape([3, 16, 1])
+    """
+    means, deviations = (each.tolist() for each in series.statistics())
+    channels = len(means)
+    judge = Standardized(likelihood or Gaussian("optimal", range=None), means, deviations, series.names)
+    inner = networks.conv1d_encoder((length, channels), latent_dim, filters, stride, dense)
+    inputs = keras.Input((length, channels))
+    scaled = layers.Normalization(axis=-1, mean=means, variance=np.square(deviations).tolist())(inputs)
+    decoder = networks.conv1d_decoder(
+        (length, judge.params_size(channels)), latent_dim, tuple(filters)[::-1], stride, dense
+    )
+    return VAE(keras.Model(inputs, inner(scaled), name="encoder"), decoder, judge, seed=seed, prior=prior)
+
+
+class SeriesDetector(OutlierMixin, BaseEstimator):
+    """Finds anomalous steps of a series by a trained model of its windows, as scikit-learn's outlier detectors do.
+
+    The score of a step is the mean over all windows that contain it. For "reconstruction" a window scores each of its
+    steps by the squared error of the reconstruction, each channel's over its mean on the series of `fit`. With another
+    score of `AnomalyDetector`, a window gives all its steps the score that the window has as an example.
+
+    The threshold is the quantile of the scores of a normal series that lets `false_positive_rate` of its steps through.
+    Neighbouring steps share windows, so the rate of new steps holds on average, if the series goes on as before, but
+    without the guarantee that split conformal prediction gives for independent examples.
+
+    Args:
+        model: a trained model of windows `[B,T,C]`, not conditional. `fit` does not train it.
+        score: "reconstruction", or another score of `AnomalyDetector` for data that are no images.
+        false_positive_rate: float > 0 and < 1.
+        stride: int >= 1, steps between two windows.
+        num_samples, seed: as in `AnomalyDetector`.
+
+    Attributes:
+        offset_: float, the negative threshold: `decision_function` is `score_samples` − `offset_`.
+        errors_: float64 `[C]`, the mean squared error of each channel on the series of `fit`.
+
+    Example:
+        >>> series = zoo.data.Series(np.sin(0.3 * np.arange(400.0)))
+        >>> train, normal, rest = series.split(0.3, 0.3)
+        >>> vae = zoo.applications.series_vae(train, length=16, latent_dim=2, seed=0)
+        >>> detector = zoo.applications.SeriesDetector(vae, false_positive_rate=0.1).fit(normal)
+        >>> detector.predict(rest).shape
+        (120,)
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        score: Score = "reconstruction",
+        false_positive_rate: float = 0.01,
+        stride: int = 1,
+        num_samples: int = 4,
+        seed: int = 0,
+    ) -> None:
+        self.model = model
+        self.score = score
+        self.false_positive_rate = false_positive_rate
+        self.stride = stride
+        self.num_samples = num_samples
+        self.seed = seed
+
+    def fit(self, x: data.Series | ArrayLike, y: object = None) -> Self:
+        """Sets the threshold.
+
+        Args:
+            x: a normal series that the model was not trained on: `zoo.data.Series`, or float `[N,C]` at even steps.
+
+        Raises:
+            ValueError: for arguments out of range, a model of other data, or too short a series.
+        """
+        rate = checks.number("false_positive_rate", self.false_positive_rate, 0.0, 1.0, open_low=True, open_high=True)
+        require_unconditional(self.model, "a SeriesDetector")
+        shape = self.model.image_shape
+        if len(shape) != 2:
+            checks.fail("model", "one of windows [B,T,C]", f"one of examples {shape}")
+        series = self._series(x)
+        windows = series.windows(shape[0], self.stride)[0]
+        if self.score == "reconstruction":
+            errors = _scores.squared_error(self.model, windows).mean(axis=(0, 1))
+            self.errors_ = np.maximum(errors, np.finfo(np.float32).tiny)
+        else:
+            judge = AnomalyDetector(self.model, self.score, 0.5, num_samples=self.num_samples, seed=self.seed)
+            self.detector_ = judge.fit(windows)
+        self.n_features_in_ = shape[1]
+        scores = self._anomaly(series)
+        self.offset_ = -conformal_threshold(scores[~np.isnan(scores)], rate)
+        return self
+
+    def score_samples(self, x: data.Series | ArrayLike) -> np.ndarray:
+        """The negative anomaly score of each step: float64 `[N]`, the higher the more normal.
+
+        NaN for the steps of pieces that are shorter than a window.
+        """
+        check_is_fitted(self, "offset_")
+        return -self._anomaly(self._series(x))
+
+    def decision_function(self, x: data.Series | ArrayLike) -> np.ndarray:
+        """`score_samples` minus the threshold: below 0 for anomalies, float64 `[N]`."""
+        return self.score_samples(x) - self.offset_
+
+    def predict(self, x: data.Series | ArrayLike) -> np.ndarray:
+        """1 for normal steps, and for those without a score, and −1 for anomalies: int64 `[N]`."""
+        return np.where(self.decision_function(x) < 0.0, -1, 1)
+
+    def _series(self, x):
+        series = x if isinstance(x, data.Series) else data.Series(x)
+        channels = self.model.image_shape[-1]
+        if series.values.shape[1] != channels:
+            checks.fail("x", f"a series of {channels} channels", f"{series.values.shape[1]} channels")
+        return series
+
+    def _anomaly(self, series):
+        length = self.model.image_shape[0]
+        windows, starts = series.windows(length, self.stride)
+        if self.score == "reconstruction":
+            scores = (_scores.squared_error(self.model, windows) / self.errors_).mean(axis=2)
+        else:
+            scores = np.repeat(-self.detector_.score_samples(windows)[:, None], length, axis=1)
+        return series.per_step(scores, starts)
