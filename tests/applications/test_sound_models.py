@@ -37,6 +37,7 @@ def test_codes_are_a_grid_of_time_and_levels(codes, sounds):
     assert bits_per_second(codes, 8000) == 32 * 3 * 8000 / 1024
 
 
+@pytest.mark.slow
 def test_the_tflite_file_takes_and_gives_waveforms(codes, sounds, tmp_path):
     codes.export(tmp_path / "sounds.tflite")  # checks every signature
     run = runtimes.LiteRT(tmp_path / "sounds.tflite").run

@@ -14,6 +14,7 @@ def script():
     return scripts.load("spoken_digit_vqvae")
 
 
+@pytest.mark.slow
 def test_a_run_on_a_folder_writes_sounds_and_figures(script, tmp_path):
     made = data.made_digits(40, samples=1024)
     (tmp_path / "wav").mkdir()

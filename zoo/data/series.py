@@ -11,7 +11,7 @@ from zoo.data.tables import MISSING, Table
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, PathLike
 
-GAPS = ("refuse", "cut")
+GAPS: tuple[Literal["refuse", "cut"], ...] = ("refuse", "cut")
 
 
 class Series:
@@ -56,8 +56,7 @@ class Series:
         self.times = np.arange(length) if times is None else np.asarray(times)
         self.names = tuple(map(str, range(channels) if names is None else names))
         self.labels = None if labels is None else (np.asarray(labels, np.float64) > 0).astype(np.int32)
-        self.gaps: Literal["refuse", "cut"] = gaps
-        checks.one_of("gaps", gaps, GAPS)
+        self.gaps: Literal["refuse", "cut"] = checks.one_of("gaps", gaps, GAPS)
         self.tolerance = checks.number("tolerance", tolerance, 0.0, 1.0, open_high=True)
         if len(self.names) != channels:
             checks.fail("names", f"{channels} names, one for each channel", self.names)
@@ -125,7 +124,7 @@ class Series:
             received = f"{self.times[row]} in row {row} after {self.times[row - 1]}, and {len(unsorted) - 1} more"
             raise ValueError(f"Expected `times` to rise from row to row, counted from 0. Received: {received}")
         usual = np.median(steps.astype(np.float64)) if len(steps) else 1.0
-        uneven = np.abs(steps.astype(np.float64) - usual) > self.tolerance * usual
+        uneven = np.asarray(np.abs(steps.astype(np.float64) - usual) > self.tolerance * usual)
         missing = np.asarray(np.isnan(self.values).any(axis=1))
         if self.gaps == "refuse" and missing.any():
             row = int(np.argmax(missing))

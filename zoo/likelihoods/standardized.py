@@ -67,10 +67,11 @@ class Standardized(Likelihood):
         return self.likelihood.params_size(channels)
 
     def log_prob(self, x: Tensor, params: Tensor, training: bool = False) -> Tensor:
-        values = (x - np.asarray(self.means, "float32")) / np.asarray(self.deviations, "float32")
+        values = (x - np.array(self.means, np.float32)) / np.array(self.deviations, np.float32)
         places = ops.cast(math.prod(ops.shape(x)[1:-1]), "float32")
-        change = places * float(np.log(self.deviations).sum())
-        return self.likelihood.log_prob(values, params, training=training) - change
+        return self.likelihood.log_prob(values, params, training=training) - places * float(
+            np.log(self.deviations).sum()
+        )
 
     def mean(self, params: Tensor) -> Tensor:
         return self._raw(self.likelihood.mean(params))
@@ -79,7 +80,7 @@ class Standardized(Likelihood):
         return self._raw(self.likelihood.sample(params, seeds))
 
     def _raw(self, values):
-        return values * np.asarray(self.deviations, "float32") + np.asarray(self.means, "float32")
+        return values * np.array(self.deviations, np.float32) + np.array(self.means, np.float32)
 
     def get_config(self) -> Config:
         return {
