@@ -24,6 +24,8 @@ from zoo import networks
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # Their examples have colour images, and `model` is a VQ-VAE.
 ABOUT_CODES = ("zoo.models.vq_vae", "zoo.priors.codes")
+# Their examples have clips, and `model` predicts frames.
+ABOUT_CLIPS = ("zoo.models.future_vae", "zoo.applications.video", "zoo.evaluation.video", "zoo.priors.latents.cond")
 
 
 def modules():
@@ -56,6 +58,15 @@ def a_vq_vae():
     return {"encoder": encoder, "decoder": decoder, "model": model}
 
 
+def a_future_vae():
+    """A model of 6 frames of 32×32 given 4, and clips of 10."""
+    past = networks.clip_features((4, 32, 32, 1), features=2, filters=4, blocks=0)
+    encoder = networks.clip_encoder((10, 32, 32, 1), latent_dim=2, filters=(4,), dense=4)
+    decoder = networks.clip_decoder((8, 8, 4), (6, 32, 32, 1), filters=4, blocks=0)
+    clips = np.random.default_rng(0).integers(0, 2, (8, 10, 32, 32, 1)).astype(np.float32)
+    return {"model": zoo.FutureVAE(encoder, decoder, past, seed=0), "clips": clips}
+
+
 def namespace(module):
     """What an example finds: `zoo`, `np`, `keras`, `tf`, `images`, `labels`, `encoder`, `decoder`, `model`."""
     draw = np.random.default_rng(0)
@@ -69,6 +80,7 @@ def namespace(module):
         "images": (grey_levels / 255).astype(np.float32),
         "labels": draw.integers(0, 10, 32).astype(np.int32),
         **(a_vq_vae() if codes else a_vae()),
+        **(a_future_vae() if module.startswith(ABOUT_CLIPS) else {}),
     }
 
 

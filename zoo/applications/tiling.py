@@ -30,8 +30,10 @@ def reconstruct_tiled(model: keras.Model, image: np.ndarray, tile: int = 512) ->
         ValueError: for a model whose networks take images of one size, or an image of another kind.
 
     Example:
-        >>> zoo.applications.reconstruct_tiled(model, photo).shape  # of a model that was trained at 64×64
-        (3024, 4032, 3)
+        >>> model = zoo.from_preset("cifar10_vqvae")  # trained at 32×32
+        >>> photo = np.zeros((50, 70, 3), np.uint8)
+        >>> zoo.applications.reconstruct_tiled(model, photo).shape
+        (50, 70, 3)
     """
     _require(model)
     image = _checked(model, image)

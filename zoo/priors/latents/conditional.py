@@ -40,7 +40,8 @@ class ConditionalGaussian(LearnedPrior):
     Example:
         >>> network = zoo.networks.clip_encoder((4, 32, 32, 1), latent_dim=16)
         >>> prior = zoo.priors.ConditionalGaussian(network)
-        >>> model = zoo.FutureVAE(encoder, decoder, past, prior=prior)
+        >>> prior.sample(2, seed=0, labels=clips[:2, :4]).shape
+        TensorShape([2, 16])
     """
 
     def __init__(self, network: keras.Model, seed: int | None = None, **kwargs: Any) -> None:
