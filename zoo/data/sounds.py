@@ -98,7 +98,16 @@ def load_spoken_digits(data_dir: PathLike | None = None, samples: int = 8192, pe
     Raises:
         DataError: if the dataset is not available.
     """
-    rows = list(prepared("spoken_digit", data_dir).as_dataset(split="train", shuffle_files=False).as_numpy_iterator())
+    try:
+        builder = prepared("spoken_digit", data_dir)
+    except DataError as error:
+        if "pydub" not in str(error):
+            raise
+        raise DataError(
+            "Expected the package pydub, which TFDS prepares spoken_digit with. Received: none. Install it with: "
+            "pip install 'vae-zoo[sound]', or read a folder of the recordings with --wav or load_sounds"
+        ) from error
+    rows = list(builder.as_dataset(split="train", shuffle_files=False).as_numpy_iterator())
     names = [row["audio/filename"].decode().removesuffix(".wav") for row in rows]
     order = np.argsort(names)
     waveforms = [rows[i]["audio"].astype(np.float32) / 2**15 for i in order]
