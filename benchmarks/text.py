@@ -132,7 +132,7 @@ def plot(results, path):
     axis.barh(names, distortion, label="−log p(x|z)")
     axis.barh(names, rate, left=distortion, label="KL")
     axis.set(xlabel="−ELBO, nats per sentence; of the language model −log p(x)")
-    axis.legend(loc="lower right")
+    figure.legend(loc="outside upper right", ncols=2)
     figure.savefig(path, dpi=100)
 
 

@@ -2,8 +2,11 @@
 
     python recipes/cifar10_vqvae.py
     python recipes/cifar10_vqvae.py --prior pixelcnn
+    python recipes/cifar10_vqvae.py --decoder sharp
 
-The second command reuses the trained VQ-VAE of the first, and fits another prior to its codes.
+The second command reuses the trained VQ-VAE of the first, and fits another prior to its codes. The third reuses VQ-VAE
+and prior, and trains the decoder further for sharp images, in 6 minutes of CPU time: on the test split a Fréchet
+distance of reconstructions of 23 to 26 instead of 74, and 0.25 dB less PSNR, over five seeds (docs/sharp.md).
 
 Hardware: two CPU cores, 1.9 GB of memory. Time: 50 to 70 minutes of CPU time, and 30 to 40 more for the transformer;
 69 and 29 minutes of wall time on a shared machine.

@@ -16,7 +16,8 @@ take and give tokens, and `text.json` in it is the vocabulary.
 
 --sample takes short sentences of the docstrings of Python's standard library and of NumPy, and a small model.
 
-Hardware: two CPU cores. Time of --sample: TODO
+Hardware: two CPU cores. Time of --sample: 2.7 minutes of CPU time, 111 seconds of them training. Seed 0: ELBO −55.9
+nats per test line, of it a KL of 3.5 nats; it has learned how a sentence begins, and no more.
 """
 
 import dataclasses
