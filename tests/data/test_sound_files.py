@@ -105,3 +105,12 @@ def test_spoken_digits_are_the_rows_of_tfds_in_the_order_of_their_names(monkeypa
     assert sounds.names == ("0_bob_2", "7_ann_1") and sounds.rate == 8000
     np.testing.assert_array_equal(sounds.waveforms, [[-0.25, 0, 0], [0.5, 0, 0]])
     assert [sounds.classes[label] for label in sounds.labels] == ["0", "7"]
+
+
+def test_the_package_that_tfds_needs_is_named(monkeypatch):
+    def fails(name, folder):
+        raise data.DataError("No module named 'pydub'")
+
+    monkeypatch.setattr("zoo.data.sounds.prepared", fails)
+    with pytest.raises(data.DataError, match=r"pip install 'vae-zoo\[sound\]'"):
+        data.load_spoken_digits()
