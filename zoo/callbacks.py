@@ -232,7 +232,9 @@ class GoBack(keras.callbacks.Callback):
         Diverged: in training.
 
     Example:
-        >>> stage.fit(images, epochs=2, callbacks=[zoo.callbacks.GoBack(held_out)])
+        >>> stage = zoo.Sharpening(model, critic_steps=0)
+        >>> stage.compile(keras.optimizers.Adam(3e-4))
+        >>> stage.fit(images[8:], epochs=2, callbacks=[zoo.callbacks.GoBack(images[:8])])
     """
 
     def __init__(

@@ -31,7 +31,7 @@ class PerceptualDistance(layers.Layer):
         ValueError: for a network that does not return features `[B,h,w,F]`.
 
     Example:
-        >>> distance = zoo.training.perceptual.load("cifar10_vgg")
+        >>> distance = zoo.training.perceptual.load("cifar10_vgg", channels=1)
         >>> distance(images, model.reconstruct(images)).shape
         TensorShape([32])
     """

@@ -66,7 +66,7 @@ class Sharpening(HasCritic, HoldsApart):
             `zoo.VAE`, `zoo.BetaVAE`, `zoo.CVAE` and `zoo.VQVAE`.
 
     Example:
-        >>> stage = zoo.Sharpening(model, zoo.training.perceptual.load("cifar10_vgg"))
+        >>> stage = zoo.Sharpening(model, zoo.training.perceptual.load("cifar10_vgg", channels=1), critic_steps=0)
         >>> stage.compile(keras.optimizers.Adam(3e-4))
         >>> stage.fit(images, batch_size=32, epochs=2, callbacks=[zoo.callbacks.GoBack(images[:256])])
         >>> model.reconstruct(images)
