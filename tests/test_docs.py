@@ -47,10 +47,15 @@ def parser():
 
 @pytest.fixture
 def few_images(monkeypatch):
-    """`data.load` gives 60 test images, for speed."""
-    whole = data.load("mnist", sample=True)
-    part = data.Images(whole.test.images[:60], whole.test.labels[:60])
-    monkeypatch.setattr(data, "load", lambda name, sample: dataclasses.replace(whole, test=part))
+    """`data.load` gives 60 test images, for speed; those of digits for all grey images."""
+    load = data.load
+
+    def few(name, sample):
+        whole = load("cifar10" if name == "cifar10" else "mnist", sample=sample)
+        part = data.Images(whole.test.images[:60], whole.test.labels[:60])
+        return dataclasses.replace(whole, test=part)
+
+    monkeypatch.setattr(data, "load", few)
 
 
 @pytest.mark.parametrize("page", PAGES)
