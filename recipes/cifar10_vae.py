@@ -6,7 +6,9 @@
 A learned prior makes the samples of a flat VAE better and costs nothing else: N(0, I) is no good description of the
 latents that the decoder was trained on.
 
-Hardware: two CPU cores, 1.3 GB of memory. Figures of both commands are in docs/sharp.md.
+Hardware: two CPU cores, 1.3 GB of memory. Time: 13 minutes of CPU time for either command.
+Test split, seed 0: ELBO 2,987 nats with N(0, I) and 3,098 with the flow (densities); Fréchet distance of 10,000 samples
+in the features of `cifar10_classifier` 520 and 391 (docs/sharp.md).
 """
 
 import dataclasses
