@@ -20,6 +20,7 @@ from zoo import callbacks, data, likelihoods, networks, priors
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,10 +157,12 @@ def vq(num_codes=32, likelihood=None, training=None, prior=False, name="mnist", 
 
 
 def out_of_range():
-    """The first batch, which `fit` checks, lies in [0, 1]; the others are scaled to [-1, 1]."""
+    """The first batch, which `fit` checks of a dataset, lies in [0, 1]; the others are scaled to [-1, 1]."""
     x, validation, *labels = pictures("mnist")
+    model, *_ = vae(pictures("mnist"), training={"epochs": 0, "warmup": 0})
     x = np.concatenate([x[:64], 2.0 * x[64:] - 1.0])
-    return vae((x, 2.0 * validation - 1.0, *labels), training={"epochs": 3, "shuffle": False})
+    model.fit(tf.data.Dataset.from_tensor_slices(x).batch(64), epochs=3, verbose=0)
+    return (model, x, 2.0 * validation - 1.0, *labels)
 
 
 def not_divided():
@@ -181,14 +184,14 @@ CASES = {
     "beta_30": Case("kl_weight_high", lambda: vae(MNIST(), make=zoo.BetaVAE, beta=30.0)),
     "beta_0.03": Case("kl_weight_low", lambda: vae(MNIST(), make=zoo.BetaVAE, beta=0.03)),
     "autoencoder": Case("kl_weight_low", lambda: vae(FASHION(), make=zoo.BetaVAE, beta=0.0, likelihood=OPTIMAL())),
-    "many_codes": Case("unused_codes", lambda: vq(512, codebook="gradient", initialization="uniform", spread=3.0)),
+    "many_codes": Case("unused_codes", lambda: vq(512, codebook="gradient", initialization="uniform", spread=6.0)),
     "no_revival": Case("unused_codes", lambda: vq(512, revival=0.0)),
     "scale_1": Case("decoder_variance", lambda: vae(MNIST(), likelihood=likelihoods.Gaussian(1.0))),
     "scale_0.01": Case("decoder_variance", lambda: vae(FASHION(), likelihood=likelihoods.Gaussian(0.01))),
     "overfitted": Case("overfitting", lambda: vae(few(MNIST(), 150), hidden=(256, 256), training={"epochs": 300})),
     "signed": Case("data_range", out_of_range),
     "not_divided": Case("data_range", not_divided),
-    "latents_24": Case("too_many_latents", lambda: vae(shapes(), 24, likelihood=OPTIMAL(), training=LONG)),
+    "latents_40": Case("too_many_latents", lambda: vae(MNIST(), 40, training=LONG)),
     "latents_16": Case("too_many_latents", lambda: vae(table(), 16, likelihood=REAL(), training=LONG)),
     # Healthy models.
     "vae": Case("", lambda: vae(MNIST())),
