@@ -120,11 +120,11 @@ def main():
         return pictures(splits, flags)
     judge = Judge(zoo.from_preset("cifar10_vqvae"), splits, flags)
     about = {"split": flags.split, "images": len(judge.images), "samples": flags.samples, "machine": machine.line()}
-    _add(flags.results, {"decoder": "plain", **about, **judge(zoo.from_preset("cifar10_vqvae"))})
+    _add(flags.results, {"kind": "plain", **about, **judge(zoo.from_preset("cifar10_vqvae"))})
     for seed in flags.seeds:
         figures = run_seed(recipe, judge, splits, seed, flags)
         settings = {**dataclasses.asdict(recipe.sharp), "flags": flags.recipe_flags}
-        _add(flags.results, {"decoder": "sharp", "seed": seed, **about, **settings, **figures})
+        _add(flags.results, {"kind": "sharp", "seed": seed, **about, **settings, **figures})
 
 
 def cost(recipe, splits, flags):
@@ -179,7 +179,6 @@ def pictures(splits, flags):
 
 
 def _add(path, row):
-    row = {**row, "kind": row["decoder"] if isinstance(row["decoder"], str) else "sharp"}
     print(json.dumps(row), flush=True)
     with path.open("a") as file:
         file.write(json.dumps(row) + "\n")

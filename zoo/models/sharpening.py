@@ -166,7 +166,7 @@ class Sharpening(HasCritic, HoldsApart):
         return replicas.share_of_mean(loss)
 
     def _transform(self):
-        """Five random numbers in [0, 1), the same on every replica."""
+        """Four random numbers in [0, 1) for `_transformed`, the same on every replica."""
         return tf.random.stateless_uniform([4], seed=[0, self.noise.row_seeds(1)[0]])
 
     # The model that is trained.
@@ -215,11 +215,10 @@ def _transformed(images, numbers):
     """T(images); the images themselves without `numbers`."""
     if numbers is None:
         return images
-    height, width = images.shape[1:3]
-    most = tf.constant([height // _SHIFT, width // _SHIFT])
-    margin = [[0, 0], *[[size, size] for size in (height // _SHIFT, width // _SHIFT)], [0, 0]]
-    start = tf.cast(numbers[:2] * tf.cast(2 * most + 1, tf.float32), tf.int32)
-    shifted = tf.slice(tf.pad(images, margin), tf.concat([[0], start, [0]], 0), tf.shape(images))
+    most = [size // _SHIFT for size in images.shape[1:3]]
+    start = tf.cast(numbers[:2] * tf.constant([2.0 * shift + 1.0 for shift in most]), tf.int32)
+    padded = tf.pad(images, [[0, 0], *([shift, shift] for shift in most), [0, 0]])
+    shifted = tf.slice(padded, tf.concat([[0], start, [0]], 0), tf.shape(images))
     mirrored = tf.cond(numbers[2] < 0.5, lambda: tf.reverse(shifted, [2]), lambda: shifted)
     return tf.ensure_shape(mirrored, images.shape) + _BRIGHTNESS * (2.0 * numbers[3] - 1.0)
 
