@@ -24,6 +24,7 @@ import zoo
 
 # isort: split
 from zoo import applications, evaluation, networks
+from zoo.training.clips import DRAWS, fit, floats
 
 import keras
 import machine
@@ -49,8 +50,8 @@ def unconditional(flags, script, clips, decoder_of_cvae):
     of_grid.set_weights(decoder_of_cvae.get_weights())
     encoder = networks.clip_encoder((ahead, side, side, 1), flags.latent_dim, (32, flags.filters), dense=128)
     model = zoo.VAE(encoder, keras.Model(z, of_grid(spread)), seed=flags.seed)
-    train, validation = (script.floats(part)[:, flags.past :] for part in (clips.train, clips.validation))
-    script.fit(model, flags, train, None, (validation,))
+    train, validation = (floats(part)[:, flags.past :] for part in (clips.train, clips.validation))
+    fit(model, flags, flags.epochs, train, validation=(validation,))
     return model
 
 
@@ -80,21 +81,19 @@ def main(argv=None):
     given = ["--sample"] * own.sample + (["--data-dir", own.data_dir] if own.data_dir else [])
     flags, clips = script.parse([*given, "--epochs", str(own.epochs)])
     keras.utils.set_random_seed(flags.seed)
-    test = script.floats(clips.test)
+    test = floats(clips.test)
     past, truth = test[:, : flags.past], test[:, flags.past :]
     rows = [row("copy of the last frame", np.repeat(past[:, None, -1:], truth.shape[1], axis=2), truth, past[:, -1])]
     began = time.process_time()
     model = unconditional(flags, script, clips, keras.models.load_model(own.cvae).decoder)
     spent = time.process_time() - began
-    samples = np.asarray(model.sample(len(test) * script.DRAWS, seed=flags.seed))
-    rows.append(
-        row("unconditional VAE", samples.reshape(len(test), script.DRAWS, *truth.shape[1:]), truth, past[:, -1])
-    )
+    samples = np.asarray(model.sample(len(test) * DRAWS, seed=flags.seed))
+    rows.append(row("unconditional VAE", samples.reshape(len(test), DRAWS, *truth.shape[1:]), truth, past[:, -1]))
     for name, path in (("CVAE", own.cvae), ("VQ-VAE, prior", own.vqvae)):
         if not path.exists():
             print(f"{name}: left out, as there is no {path}")
             continue
-        predicted = applications.futures(keras.models.load_model(path), past, script.DRAWS, seed=flags.seed)
+        predicted = applications.futures(keras.models.load_model(path), past, DRAWS, seed=flags.seed)
         rows.append(row(name, predicted, truth, past[:, -1]))
     table = ["| | one draw | mean of 10 draws | best of 10 | mean of draws, by frame |", "|---|---|---|---|---|", *rows]
     print(machine.line(), f"unconditional VAE: {spent:.0f} seconds of CPU time", *table, sep="\n")

@@ -27,10 +27,9 @@ import zoo
 import keras
 import numpy as np
 
-from zoo import applications, data, evaluation, networks
+from zoo import data, networks
 from zoo.runtime import checks, files
-
-SHOWN, DRAWS = 6, 10
+from zoo.training.clips import fit, floats, load, report
 
 
 def build(flags):
@@ -45,43 +44,11 @@ def build(flags):
     return zoo.FutureVAE(encoder, decoder, features, prior=zoo.priors.ConditionalGaussian(prior), seed=flags.seed)
 
 
-def load(flags):
-    """`zoo.data.Clips`."""
-    return data.load_moving_digits(
-        flags.clips, flags.test_clips, flags.test_clips, flags.data_dir, flags.sample, flags.seed,
-        size=flags.size, frames=flags.frames, number=flags.digits,
-    )  # fmt: skip
-
-
-def floats(clips):
-    return clips.astype(np.float32) / np.float32(255.0)
-
-
-def fit(model, flags, x, y=None, validation=None):
-    """Trains by Adam, whose rate rises for 50 steps and then falls to 0 as a cosine."""
-    steps = flags.epochs * -(-flags.clips // flags.batch_size)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - 50), warmup_target=flags.learning_rate, warmup_steps=min(50, steps)
-    )
-    model.compile(keras.optimizers.Adam(rate))
-    model.fit(x, y, batch_size=flags.batch_size, epochs=flags.epochs, validation_data=validation, verbose=2)
-
-
 def train(flags, clips):
     model, past = build(flags), flags.past
     train, validation = floats(clips.train), floats(clips.validation)
-    fit(model, flags, train[:, past:], train[:, :past], (validation[:, past:], validation[:, :past]))
+    fit(model, flags, flags.epochs, train[:, past:], train[:, :past], (validation[:, past:], validation[:, :past]))
     return model
-
-
-def report(flags, model, test):
-    """Writes the picture, and returns the figures of the test clips."""
-    past = test[:, : flags.past]
-    found = applications.futures(model, past, DRAWS, seed=flags.seed)
-    errors = evaluation.prediction_errors(found, test[:, flags.past :], past[:, -1])
-    frames = applications.side_by_side(test[:SHOWN], *found[:SHOWN, :3].swapaxes(0, 1), past=flags.past)
-    applications.save_animation(flags.output / "futures.gif", frames, frames_per_second=4, scale=3)
-    return {f"squared_error_{name}": [float(step) for step in values] for name, values in errors.items()}
 
 
 def parse(argv):

@@ -30,11 +30,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo import applications, data, evaluation, networks
+from zoo import applications, data, networks
 from zoo.export.signatures import Signature
 from zoo.runtime import checks, files
+from zoo.training.clips import fit, floats, load, report
 
-SHOWN, DRAWS, CHUNK, DOWNSAMPLES = 6, 10, 2, 3
+CHUNK, DOWNSAMPLES = 2, 3
 
 
 def build(flags):
@@ -49,28 +50,6 @@ def build(flags):
     return model, prior
 
 
-def load(flags):
-    """`zoo.data.Clips`."""
-    return data.load_moving_digits(
-        flags.clips, flags.test_clips, flags.test_clips, flags.data_dir, flags.sample, flags.seed,
-        size=flags.size, frames=flags.frames, number=flags.digits,
-    )  # fmt: skip
-
-
-def floats(clips):
-    return clips.astype(np.float32) / np.float32(255.0)
-
-
-def fit(model, flags, epochs, x, validation):
-    """Trains by Adam, whose rate rises for 50 steps and then falls to 0 as a cosine."""
-    steps = epochs * -(-len(x) // flags.batch_size)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - 50), warmup_target=flags.learning_rate, warmup_steps=min(50, steps)
-    )
-    model.compile(keras.optimizers.Adam(rate))
-    model.fit(x, batch_size=flags.batch_size, epochs=epochs, validation_data=(validation,), verbose=2)
-
-
 def train(flags, clips):
     model, prior = build(flags)
     train, validation = floats(clips.train), floats(clips.validation)
@@ -78,23 +57,17 @@ def train(flags, clips):
     white = train.mean()
     bias = model.decoder.trainable_weights[-1]
     bias.assign(np.full(bias.shape, np.log(white / (1.0 - white))))
-    fit(model, flags, flags.epochs, train, validation)
-    fit(prior, flags, flags.prior_epochs, *(np.asarray(model.encode(part)) for part in (train, validation)))
+    fit(model, flags, flags.epochs, train, validation=(validation,))
+    codes, others = (np.asarray(model.encode(part)) for part in (train, validation))
+    fit(prior, flags, flags.prior_epochs, codes, validation=(others,))
     model.prior = prior
     return model
 
 
-def report(flags, model, test):
-    """Writes the pictures, and returns the figures of the test clips."""
-    past = test[:, : flags.past]
-    found = applications.futures(model, past, DRAWS, seed=flags.seed)
-    errors = evaluation.prediction_errors(found, test[:, flags.past :], past[:, -1])
-    frames = applications.side_by_side(test[:SHOWN], *found[:SHOWN, :3].swapaxes(0, 1), past=flags.past)
-    applications.save_animation(flags.output / "futures.gif", frames, frames_per_second=4, scale=3)
+def show_samples(flags, model):
     samples = np.asarray(model.sample(16, seed=flags.seed)).swapaxes(0, 1)
     grids = np.stack([applications.grid(step, fill=0.3) for step in samples])
     applications.save_animation(flags.output / "samples.gif", grids, frames_per_second=4, scale=3)
-    return {f"squared_error_{name}": [float(step) for step in values] for name, values in errors.items()}
 
 
 def export(flags, model):
@@ -165,6 +138,7 @@ def main(argv=None):
     metrics["test"] = {name: float(value) for name, value in model.evaluate(test, verbose=0, return_dict=True).items()}
     metrics["test"]["elbo"] = float(np.mean(model.log_prob(test)))
     metrics |= report(flags, model, test)
+    show_samples(flags, model)
     files.save_model(model, flags.output / "model.keras")
     files.write_json(flags.output / "metrics.json", metrics)
     if not flags.no_export:
