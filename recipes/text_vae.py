@@ -128,7 +128,7 @@ main = training.script(
         "sentences of the docstrings of Python and NumPy" if flags.sample else f"the lines of {flags.text}"
     ),
     examples=training.Examples(
-        noun="lines", batches=data.code_batches, finish=finish, exporter=lambda model: TextModel(model).export
+        noun="lines", batches=data.code_batches, finish=finish, exporter=lambda flags, model: TextModel(model).export
     ),
     callbacks=callbacks,
     epochs=30,

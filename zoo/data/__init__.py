@@ -1,6 +1,6 @@
 """Images by dataset name, from a folder, from shards or as arrays, and batches; clips, tables, series, sound, text."""
 
-from zoo.data.batches import batches, code_batches, steps_per_epoch
+from zoo.data.batches import batches, code_batches, example_batches, steps_per_epoch
 from zoo.data.docstrings import STANDARD_LIBRARY, docstring_sentences
 from zoo.data.errors import DataError
 from zoo.data.factors import FactorImages, load_factors
@@ -41,6 +41,7 @@ __all__ = [
     "code_batches",
     "cut",
     "docstring_sentences",
+    "example_batches",
     "image_shape",
     "load",
     "load_factors",

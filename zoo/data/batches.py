@@ -4,7 +4,8 @@ Images are uint8 and become float32 in [0, 1] in the batch. The content of a bat
 number of the training step: a run that resumes in the middle of an epoch sees the batches that it would have seen.
 """
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +13,8 @@ import tensorflow as tf
 from zoo.data.shards import ShardedImages, streaming
 from zoo.data.splits import Images
 from zoo.runtime import checks, disk
+
+Uniform: TypeAlias = Callable[[Sequence[int]], tf.Tensor]
 
 
 def batches(
@@ -60,17 +63,56 @@ def batches(
     with tf.device("CPU"):
         classes = tf.constant(images.labels, tf.int32) if labels else None
 
-    def batch(rows, step, places, size):
+    def batch(rows, uniform):
         x = tf.cast(pixels(rows), tf.float32) / 255.0
         if dynamic:
-            key = tf.stack([tf.cast(seed, tf.int64), step])
-            # Drawn for the whole batch, as the result must not depend on how the batch is sharded.
-            draws = tf.random.stateless_uniform(tf.concat([[size], tf.shape(x)[1:]], axis=0), seed=key)
-            x = tf.cast(draws[places[0] : places[1]] < x, tf.float32)
+            x = tf.cast(uniform(images.images.shape[1:]) < x, tf.float32)
         x = tf.ensure_shape(x, (None, *images.images.shape[1:]))
         return (x, tf.gather(classes, rows)) if labels else x
 
     return _by_step(batch, len(images), batch_size, seed, shuffle, first_step, epochs, context)
+
+
+def example_batches(
+    examples: np.ndarray | disk.DiskArray,
+    batch_size: int,
+    *,
+    change: Callable[[tf.Tensor, Uniform], Any] | None = None,
+    seed: int = 0,
+    shuffle: bool = False,
+    first_step: int = 0,
+    epochs: int | None = 1,
+    context: tf.distribute.InputContext | None = None,
+) -> tf.data.Dataset:
+    """A `tf.data.Dataset` of examples of any kind, such as waveforms, windows or clips.
+
+    Args:
+        examples: array `[N,…]`, in memory or a `zoo.runtime.disk.DiskArray`.
+        change: function of (examples `[B,…]`, `uniform`) that gives the content of the batch, a tensor or a pair of
+            tensors, in a graph; None for the examples as they are. `uniform(shape)` gives random numbers in [0, 1),
+            float32 `[B, *shape]`. They depend only on the seed and on the number of the training step, so a run that
+            resumes sees those that it would have seen.
+        batch_size, seed, shuffle, first_step, epochs, context: as in `batches`.
+
+    Returns:
+        dataset of `[B,…]` in the dtype of the examples, or of what `change` gives.
+
+    Raises:
+        ValueError: for arguments out of range.
+
+    Example:
+        >>> halves = zoo.data.example_batches(clips, 32, change=lambda x, uniform: (x[:, 4:], x[:, :4]))
+    """
+    batch_size = checks.positive_int("batch_size", batch_size)
+    if not len(examples):
+        raise ValueError("Expected `examples` to hold at least one. Received: none")
+    table = _reader(examples, examples.dtype)
+
+    def batch(rows, uniform):
+        x = tf.ensure_shape(table(rows), (None, *examples.shape[1:]))
+        return x if change is None else change(x, uniform)
+
+    return _by_step(batch, len(examples), batch_size, seed, shuffle, first_step, epochs, context)
 
 
 def code_batches(
@@ -100,7 +142,7 @@ def code_batches(
         raise ValueError("Expected `codes` to hold at least those of one image. Received: none")
     table = _reader(codes, tf.int32)
 
-    def batch(rows, *_):
+    def batch(rows, _):
         return tf.ensure_shape(table(rows), (None, *codes.shape[1:]))
 
     return _by_step(batch, len(codes), batch_size, seed, shuffle, first_step, epochs, context)
@@ -117,10 +159,10 @@ def _reader(array, dtype):
 
 
 def _by_step(batch, number, batch_size, seed, shuffle, first_step, epochs, context):
-    """The dataset of `batch(rows, step, places, size)` for all steps.
+    """The dataset of `batch(rows, uniform)` for all steps.
 
-    `rows` are the row numbers, below `number`, of a step's batch or of a replica's shard of it. The shard goes from
-    places[0] to places[1] of the `size` rows of the whole batch.
+    `rows` are the row numbers, below `number`, of a step's batch or of a replica's shard of it. `uniform(shape)` gives
+    random numbers in [0, 1) for these rows, `[B, *shape]`.
     """
     per_epoch = steps_per_epoch(number, batch_size)
     replicas, first_replica, local_replicas = _replicas(context)
@@ -134,7 +176,14 @@ def _by_step(batch, number, batch_size, seed, shuffle, first_step, epochs, conte
         if shuffle:
             key = tf.stack([tf.cast(seed, tf.int64), epoch])
             rows = tf.random.experimental.index_shuffle(rows, seed=key, max_index=number - 1)
-        return batch(rows[places[0] : places[1]], step, places, tf.cast(size, tf.int32))
+
+        def uniform(shape):
+            key = tf.stack([tf.cast(seed, tf.int64), step])
+            # Drawn for the whole batch, as the result must not depend on how the batch is sharded.
+            draws = tf.random.stateless_uniform([tf.cast(size, tf.int32), *shape], seed=key)
+            return draws[places[0] : places[1]]
+
+        return batch(rows[places[0] : places[1]], uniform)
 
     end = np.iinfo(np.int64).max // local_replicas if epochs is None else epochs * per_epoch
     shares = tf.data.Dataset.range(first_step * local_replicas, end * local_replicas)

@@ -26,6 +26,7 @@ def export_all(
     seed: int,
     metrics: Mapping[str, object],
     examples: Examples | None = None,
+    own_flags: object = None,
 ) -> None:
     """Writes the SavedModel, `model.tflite`, `model_int8.tflite` and the other files of a preset to a folder.
 
@@ -41,13 +42,15 @@ def export_all(
         seed: int, the seed of the run.
         metrics: dict, the content of `metrics.json`.
         examples: `Examples`, for data that are not images.
+        own_flags: the recipe's own flags, for `examples`.
     """
     export, labels = model.export, None
     if examples is None:
         images = test_images.images[:_MEASURED_ON].astype(np.float32) / 255.0
         labels = test_images.labels if model.conditional else None
     else:
-        images, export = examples.some(test_images, _MEASURED_ON), examples.exporter(model)
+        images, export = examples.some(test_images, _MEASURED_ON), examples.exporter(own_flags, model)
+        images, labels = images if isinstance(images, tuple) else (images, None)
     if labels is not None:
         labels = labels[:_MEASURED_ON]
     about = {**about, "author": "VAE zoo", "license": "Apache-2.0"}

@@ -94,7 +94,7 @@ class RunFlags:
         None, "images of --shards among which the next is drawn (default: 2048)", free=True
     )
     epochs: int | None = flag(None, free=True)
-    steps_per_epoch: int | None = flag(None, "default: one pass over the training images")
+    steps_per_epoch: int | None = flag(None)
     batch_size: int = flag(128, "examples per step, over all replicas")
     learning_rate: float = flag(1e-3, "initial learning rate")
     seed: int = flag(0, "seed of weights, order and noise")
@@ -199,6 +199,7 @@ def _options(recipe):
         withheld,
         sample={} if recipe.dataset in data.SAMPLES else {"help": argparse.SUPPRESS},
         epochs={"help": _epochs(recipe)},
+        steps_per_epoch={"help": _steps_per_epoch(recipe)},
         batch_size={"default": recipe.batch_size},
         learning_rate={"default": recipe.learning_rate},
         output={"default": pathlib.Path("runs", recipe.name)},
@@ -224,6 +225,12 @@ def _decoder_options(sharp):
     names = ("learning_rate", "critic_learning_rate", "perceptual_weight", "adversarial_weight")
     defaults = {name: {"default": getattr(sharp, name)} for name in names}
     return options.of(DecoderFlags, epochs={"help": _epochs(sharp)}, **defaults)
+
+
+def _steps_per_epoch(recipe):
+    noun = "images" if recipe.examples is None else recipe.examples.noun
+    least = f", and at least {recipe.epoch_steps}" if recipe.epoch_steps else ""
+    return f"default: one pass over the training {noun}{least}"
 
 
 def _epochs(regime):

@@ -31,7 +31,7 @@ def train(
     splits: data.Splits | data.StreamedSplits,
     batches: Callable[..., tf.data.Dataset],
 ) -> Figures:
-    """Fits a prior to the codes of the training images, and attaches it to the model.
+    """Fits a prior to the codes of the training examples, and attaches it to the model.
 
     Args:
         recipe: `Prior`.
@@ -53,12 +53,13 @@ def train(
     disk_folder = flags.output if flags.no_cache or flags.shards else None
     grids = dict(zip(_PARTS, codes.encode(model, map(batches, images), map(len, images), disk_folder)))
     plan = stage.Plan.of(
-        recipe, len(splits.train), batch_size, flags.prior.epochs, flags.steps_per_epoch, flags.sample
+        recipe, len(splits.train), batch_size, flags.prior.epochs, flags.steps_per_epoch, flags.on_sample
     )  # fmt: skip
     height, width = grids["train"].shape[1:]
     keras.utils.set_random_seed(seed)  # the initial weights must not depend on the first stage
     with model.distribute_strategy.scope():
-        prior = recipe.build(kind, model.quantizer.num_codes, (height, width), seed, flags.sample)
+        settings = recipe.settings(flags.own)
+        prior = recipe.build(kind, model.quantizer.num_codes, (height, width), seed, flags.on_sample, **settings)
         stage.compile_model(prior, recipe, flags.prior.learning_rate, plan)
     code_batches = functools.partial(_code_batches, grids, batch_size, seed)
     path = flags.output / "model.keras"
@@ -88,7 +89,7 @@ def train(
         return Figures(test)
     pictures.plot_curves(history, second.folder, ["nats_per_code"], "nats per code")
     test["unigram_nats_per_code"] = codes.unigram_nats_per_code(grids["train"], grids["test"], prior.num_codes)
-    test |= _bound(model, batches(splits.test), splits.test.images.shape[1:])
+    test |= _bound(model, batches(splits.test))
     return Figures(
         test,
         {"prior": {"kind": kind, "parameters": stage.count_parameters(prior), **stage.summary(history)}},
@@ -105,9 +106,9 @@ def _settings(kind, batch_size, learning_rate, ema):
     return {name: options.text(value) for name, value in values.items()}
 
 
-def _bound(model, batches, image_shape):
-    """The ELBO of the test images under model and prior, in nats, and in bits per dim for 8-bit values."""
+def _bound(model, batches):
+    """The ELBO of the test examples under model and prior, in nats, and in bits per dim for 8-bit values."""
     elbo = evaluation.log_prob(model, batches)["log_prob"]
     if not model.likelihood.eight_bit:
         return {"elbo": elbo}
-    return {"elbo": elbo, "bits_per_dim": distributions.bits_per_dim(elbo, image_shape)}
+    return {"elbo": elbo, "bits_per_dim": distributions.bits_per_dim(elbo, model.image_shape)}

@@ -2,8 +2,8 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -23,6 +23,10 @@ def _nothing(*_):
     return ()
 
 
+def _no_entries(*_):
+    return {}
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Regime:
     """How a model is trained.
@@ -31,6 +35,8 @@ class Regime:
         epochs, batch_size, learning_rate: the defaults of the flags.
         sample_epochs: the default of `--epochs` under `--sample`.
         minimum_steps: int, the least number of steps by default: the number of epochs is raised for a small dataset.
+        epoch_steps: int, the least number of steps of an epoch by default: an epoch of a small dataset is several
+            passes over it. Each epoch ends with a validation and a checkpoint.
         warmup_steps: int >= 0, in which the learning rate rises from 0; a tenth of the run at most.
         gradient_clip: float > 0, the largest norm of the gradient of all weights together, or None.
         skip_threshold: float > 0, the norm of the gradient above which a step is skipped, or None
@@ -47,6 +53,7 @@ class Regime:
     batch_size: int = 128
     learning_rate: float = 1e-3
     minimum_steps: int = 0
+    epoch_steps: int = 0
     warmup_steps: int = 0
     gradient_clip: float | None = None
     skip_threshold: float | None = None
@@ -63,12 +70,14 @@ class Prior(Regime):
         build: function of (kind, number of codes, grid shape (h, w), seed, sample) that gives the prior, not compiled.
             `kind` is one of `kinds`; `sample` is a bool, whether the run is on the small bundled sample.
         kinds: strs, the choices of `--prior` besides "none"; the first is the default. Each kind is trained in a
-            folder of its own, on the same trained model.
+            folder of its own, on the same trained model. A model without codes gets no prior.
+        settings: function of the recipe's own flags that gives a dict of further arguments of `build`, such as a width.
         epochs, …: as in `Regime`; the flags begin with `--prior`.
     """
 
     build: Callable[..., keras.Model]
     kinds: tuple[str, ...] = ("transformer", "pixelcnn")
+    settings: Callable[..., Mapping[str, object]] = _no_entries
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,10 +101,6 @@ class Sharp(Regime):
     filters: int = 32
 
 
-def _no_figures(*_):
-    return {}
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Examples:
     """How a run treats data that are not images. A part is a split, such as an array; its length counts examples.
@@ -105,16 +110,17 @@ class Examples:
         batches: function of (part, batch size, and the arguments `seed`, `shuffle`, `first_step`, `epochs` and
             `context` of `zoo.data.batches`) that gives a dataset.
         finish: function of (own flags, model, `zoo.data.Splits`, folder, seed) that writes plots and texts to the
-            folder of the run, and returns a dict of further figures of the test split.
-        some: function of (part, number) that gives as many examples as an array, to check the exports with.
-        exporter: function of a model that gives the function which exports it, as `model.export`.
+            folder of the run, and returns a dict of further figures of the test split; a figure is a number or a list.
+        some: function of (part, number) that gives as many examples as an array, to check the exports with; or a pair
+            of arrays, examples and their labels, for a conditional model.
+        exporter: function of (own flags, model) that gives the function which exports the model, as `model.export`.
     """
 
     noun: str
     batches: Callable[..., tf.data.Dataset]
-    finish: Callable[..., dict[str, float]] = _no_figures
-    some: Callable[..., np.ndarray] = lambda part, number: np.asarray(part[:number])
-    exporter: Callable[[keras.Model], Callable[..., pathlib.Path]] = lambda model: model.export
+    finish: Callable[..., Mapping[str, float | Sequence[float]]] = _no_entries
+    some: Callable[..., np.ndarray | tuple[np.ndarray, np.ndarray]] = lambda part, number: np.asarray(part[:number])
+    exporter: Callable[[Any, keras.Model], Callable[..., pathlib.Path]] = lambda _, model: model.export
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -23,7 +23,7 @@ def finish(
     splits: data.Splits | data.StreamedSplits,
     history: History,
     parameters: int,
-    test: Mapping[str, float],
+    test: Mapping[str, float | Sequence[float]],
     about_stages: Mapping[str, object],
 ) -> dict[str, Any]:
     """Writes `metrics.json`, plots and exports of a trained model, and returns the content of `metrics.json`.
@@ -35,7 +35,7 @@ def finish(
         splits: `zoo.data.Splits` or `StreamedSplits`.
         history: list of dicts, the history of the first stage.
         parameters: int, the number of trained parameters of the first stage.
-        test: dict of figures of the test split.
+        test: dict of figures of the test split, each a number or a list.
         about_stages: dict of the entries of `metrics.json` about further stages, `prior` and `decoder`.
     """
     noun = "images" if recipe.examples is None else recipe.examples.noun
@@ -47,7 +47,7 @@ def finish(
         "parameters": parameters,
         **stage.summary(history),
         **about_stages,
-        "test": {name: float(value) for name, value in test.items()},
+        "test": {name: _figure(value) for name, value in test.items()},
         "versions": {"python": platform.python_version(), "tensorflow": tf.__version__, "keras": keras.__version__},
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, {len(tf.config.list_logical_devices('GPU'))} GPUs",
     }
@@ -64,10 +64,19 @@ def finish(
             "datasets": [recipe.dataset] if recipe.dataset and not flags.shards else [],
             "binarization": flags.binarization,
         }
-        card.export_all(flags.output / "export", model, splits.test, about, flags.seed, metrics, recipe.examples)
-    print("test: " + "  ".join(f"{name} {value:.4g}" for name, value in metrics["test"].items()))
+        folder = flags.output / "export"
+        card.export_all(folder, model, splits.test, about, flags.seed, metrics, recipe.examples, flags.own)
+    print("test: " + "  ".join(f"{name} {_shown(value)}" for name, value in metrics["test"].items()))
     print(f"trained in {monitors.duration(history[-1]['seconds'])}; everything is in {flags.output}")
     return metrics
+
+
+def _figure(value):
+    return [float(each) for each in value] if isinstance(value, Sequence) else float(value)
+
+
+def _shown(figure):
+    return " ".join(f"{each:.4g}" for each in (figure if isinstance(figure, list) else [figure]))
 
 
 def _training_data(recipe, flags):

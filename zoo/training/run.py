@@ -137,7 +137,7 @@ def _run(recipe, flags, strategy, batch_sizes):
     chief = replicas.is_chief(strategy)
     keras.utils.set_random_seed(flags.seed)
     with precision(flags.mixed_precision):
-        image_shape = recipe.shape(flags.own)
+        image_shape = _with_usage_errors(recipe.shape, flags.own)
         with strategy.scope():
             model = build_model(recipe, flags.own, image_shape, flags.seed)
         if chief:
@@ -156,7 +156,7 @@ def _run(recipe, flags, strategy, batch_sizes):
         history = model_stage.train(recipe, flags, model, splits, batches)
         parameters = stage.count_parameters(model)
         of_prior = prior_stage.Figures()
-        if recipe.prior and flags.prior.kind != "none":
+        if recipe.prior and flags.prior.kind != "none" and model.num_codes is not None:
             of_prior = prior_stage.train(recipe.prior, flags, model, splits, batches)
         of_decoder = decoder_stage.Figures()
         if recipe.sharp and flags.decoder.kind == "sharp":
@@ -175,8 +175,12 @@ def _run(recipe, flags, strategy, batch_sizes):
 
 def build_model(recipe: Recipe, own_flags: object, image_shape: ImageShape, seed: int) -> keras.Model:
     """The model of a recipe, not compiled; raises `UsageError` for flags that it refuses."""
+    return _with_usage_errors(recipe.build, own_flags, image_shape, seed)
+
+
+def _with_usage_errors(function, *arguments):
     try:
-        return recipe.build(own_flags, image_shape, seed)
+        return function(*arguments)
     except ValueError as error:
         raise UsageError(str(error)) from error
 

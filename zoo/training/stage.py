@@ -43,7 +43,7 @@ class Plan:
         sample: bool = False,
     ) -> "Plan":
         """The plan of a `Regime` for `number` examples; `epochs` and `steps_per_epoch` override it if not None."""
-        steps = steps_per_epoch or data.steps_per_epoch(number, batch_size)
+        steps = steps_per_epoch or max(data.steps_per_epoch(number, batch_size), regime.epoch_steps)
         if epochs is None:
             epochs = max(regime.sample_epochs if sample else regime.epochs, -(-regime.minimum_steps // steps))
         return cls(epochs, steps, regime.steps_per_execution)
