@@ -24,13 +24,15 @@ import zoo
 
 # isort: split
 from zoo import applications, evaluation, networks
-from zoo.training.clips import DRAWS, fit, floats
+from zoo.training import flags as flags_of_runs
+from zoo.training.clips import DRAWS, floats, load
 
 import keras
 import machine
 import numpy as np
 
 RECIPE = pathlib.Path(__file__).parents[1] / "recipes" / "moving_mnist_cvae.py"
+BATCH_SIZE, SEED = 32, 0
 
 
 def recipe():
@@ -40,7 +42,7 @@ def recipe():
     return module
 
 
-def unconditional(flags, script, clips, decoder_of_cvae):
+def unconditional(flags, epochs, clips, decoder_of_cvae):
     """A VAE of the future frames alone."""
     ahead, side = flags.frames - flags.past, flags.size
     grid = decoder_of_cvae.input_shape[1:]
@@ -49,9 +51,14 @@ def unconditional(flags, script, clips, decoder_of_cvae):
     of_grid = networks.clip_decoder(grid, (ahead, side, side, 1), flags.filters, blocks=2)
     of_grid.set_weights(decoder_of_cvae.get_weights())
     encoder = networks.clip_encoder((ahead, side, side, 1), flags.latent_dim, (32, flags.filters), dense=128)
-    model = zoo.VAE(encoder, keras.Model(z, of_grid(spread)), seed=flags.seed)
+    model = zoo.VAE(encoder, keras.Model(z, of_grid(spread)), seed=SEED)
     train, validation = (floats(part)[:, flags.past :] for part in (clips.train, clips.validation))
-    fit(model, flags, flags.epochs, train, validation=(validation,))
+    steps = epochs * -(-len(train) // BATCH_SIZE)
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - 50), warmup_target=2e-3, warmup_steps=min(50, steps)
+    )
+    model.compile(keras.optimizers.Adam(rate))
+    model.fit(train, batch_size=BATCH_SIZE, epochs=epochs, validation_data=(validation,), verbose=2)
     return model
 
 
@@ -79,21 +86,22 @@ def main(argv=None):
     own = parser.parse_args(argv)
     script = recipe()
     given = ["--sample"] * own.sample + (["--data-dir", own.data_dir] if own.data_dir else [])
-    flags, clips = script.parse([*given, "--epochs", str(own.epochs)])
-    keras.utils.set_random_seed(flags.seed)
+    flags = flags_of_runs.parse(script.main.recipe, given).own
+    clips = load(flags)
+    keras.utils.set_random_seed(SEED)
     test = floats(clips.test)
     past, truth = test[:, : flags.past], test[:, flags.past :]
     rows = [row("copy of the last frame", np.repeat(past[:, None, -1:], truth.shape[1], axis=2), truth, past[:, -1])]
     began = time.process_time()
-    model = unconditional(flags, script, clips, keras.models.load_model(own.cvae).decoder)
+    model = unconditional(flags, own.epochs, clips, keras.models.load_model(own.cvae).decoder)
     spent = time.process_time() - began
-    samples = np.asarray(model.sample(len(test) * DRAWS, seed=flags.seed))
+    samples = np.asarray(model.sample(len(test) * DRAWS, seed=SEED))
     rows.append(row("unconditional VAE", samples.reshape(len(test), DRAWS, *truth.shape[1:]), truth, past[:, -1]))
     for name, path in (("CVAE", own.cvae), ("VQ-VAE, prior", own.vqvae)):
         if not path.exists():
             print(f"{name}: left out, as there is no {path}")
             continue
-        predicted = applications.futures(keras.models.load_model(path), past, DRAWS, seed=flags.seed)
+        predicted = applications.futures(keras.models.load_model(path), past, DRAWS, seed=SEED)
         rows.append(row(name, predicted, truth, past[:, -1]))
     table = ["| | one draw | mean of 10 draws | best of 10 | mean of draws, by frame |", "|---|---|---|---|---|", *rows]
     print(machine.line(), f"unconditional VAE: {spent:.0f} seconds of CPU time", *table, sep="\n")

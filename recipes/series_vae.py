@@ -5,13 +5,13 @@
     python recipes/series_vae.py --sample
 
 The first part of the series trains (leave faults out of it if you can), the next tenth validates and sets the
-threshold, and the last --test of it is scored. Training stops when the ELBO of the validation windows does not rise.
-Times must rise at even steps; --gaps cut lets a series have gaps and missing values. Written to --output:
+threshold, and the last --test of it is scored. Times must rise at even steps; --gaps cut lets a series have gaps and
+missing values. The model and its exports take windows [B,T,C] in the units of FILE. Written to --output, besides what
+all recipes write:
 
-- `model.keras`, and `export/`, a SavedModel, both of which take windows [B,T,C] in the units of FILE;
 - `scores.csv`, the anomaly score of each step of the last part, and 1 where it is beyond the threshold;
 - `samples.csv`, windows that the model makes from --seed;
-- `metrics.json`, with the point-wise AUROC if --label names the known anomalies, and `series.png`.
+- `series.png`, and `metrics.json`, with the point-wise AUROC if --label names the known anomalies.
 
 --sample makes a series of three channels of a machine, 6,000 steps, with six faults of different kinds in its last
 part.
@@ -19,19 +19,15 @@ part.
 Hardware: two CPU cores. Time of --sample: 39 seconds of CPU time. Seed 0: an AUROC of 0.984.
 """
 
-import argparse
+import dataclasses
+import functools
 import pathlib
-import time
 
-import zoo  # noqa: F401  (before TensorFlow, which reads the settings that zoo makes)
-
-# isort: split
-import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from zoo import applications, data
-from zoo.runtime import checks, files
+from zoo import applications, data, training
+from zoo.runtime import checks
 
 SAMPLE_FAULTS = ("spike", "stuck", "noise", "phase", "drift", "apart")  # in this order, in the last part
 
@@ -61,26 +57,54 @@ def machine(length=6000, seed=0):
     return data.Series(values, names=("load", "temperature", "vibration"), labels=labels)
 
 
-def load(flags):
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    csv: pathlib.Path | None = training.flag(None, "a CSV file with names in its first line")
+    sample: bool = training.flag(False, "a made series of a machine")
+    time: str | None = training.flag(None, "the column of times; default: rows at even steps")
+    channels: tuple[str, ...] | None = training.flag(None, "columns to take; default: all others of numbers")
+    label: str | None = training.flag(None, "the column that is 1 where an anomaly is known")
+    delimiter: str = training.flag(",", "between the cells; 'tab' for tabs")
+    gaps: str = training.flag("refuse", "gaps in time are refused, or cut it", choices=("refuse", "cut"))
+    tolerance: float = training.flag(0.5, "of a step of time")
+    test: float = training.flag(0.3, "share of the series that is scored")
+    length: int = training.flag(32, "steps of a window")
+    stride: int = training.flag(1, "steps between windows")
+    rate: float = training.flag(0.01, "false-positive rate", free=True)
+    windows: int = training.flag(20, "windows of samples.csv", free=True)
+    latent_dim: int = training.flag(8, "dimensions of z")
+    filters: tuple[int, ...] = training.flag((32, 64), "of the convolutions")
+
+    def __post_init__(self):
+        if self.sample == (self.csv is not None):
+            checks.fail("--csv", "a file, or left out with --sample", None if self.csv is None else str(self.csv))
+        checks.positive_int("--windows", self.windows)
+        checks.number("--test", self.test, 0.0, 0.9, open_low=True, open_high=True)
+        checks.number("--rate", self.rate, 0.0, 1.0, open_low=True, open_high=True)
+
+
+@functools.lru_cache(1)
+def parts(flags):
+    """The training part of the series, the next tenth, and the last part, which is scored."""
     if flags.sample:
-        return machine()
-    delimiter = {"tab": "\t"}.get(flags.delimiter, flags.delimiter)
-    return data.Series.from_csv(
-        flags.csv, flags.time, flags.channels, flags.label, flags.gaps, flags.tolerance, delimiter
-    )
+        series = machine()
+    else:
+        delimiter = {"tab": "\t"}.get(flags.delimiter, flags.delimiter)
+        series = data.Series.from_csv(
+            flags.csv, flags.time, flags.channels, flags.label, flags.gaps, flags.tolerance, delimiter
+        )
+    found = series.split(0.1, flags.test)
+    for part in found:
+        part.starts(flags.length, flags.stride)  # raises ValueError for a part that is too short
+    return found
 
 
-def train(flags, series, validation):
-    model = applications.series_vae(series, flags.length, flags.latent_dim, tuple(flags.filters), seed=flags.seed)
-    windows = series.windows(flags.length, flags.stride)[0]
-    judges = validation.windows(flags.length, flags.stride)[0]
-    model.compile(keras.optimizers.Adam(flags.learning_rate), steps_per_execution=10)
-    stop = keras.callbacks.EarlyStopping("val_elbo", 0.0, flags.patience, mode="max", restore_best_weights=True)
-    model.fit(
-        windows, validation_data=(judges,), epochs=flags.epochs, batch_size=flags.batch_size, callbacks=[stop],
-        verbose=0,
-    )  # fmt: skip
-    return model, len(windows)
+def load(flags, shape, disk_folder):
+    return data.Splits(*(part.windows(flags.length, flags.stride)[0] for part in parts(flags)))
+
+
+def build(flags, shape, seed):
+    return applications.series_vae(parts(flags)[0], flags.length, flags.latent_dim, flags.filters, seed=seed)
 
 
 def plot(series, scores, detector, path):
@@ -100,83 +124,49 @@ def plot(series, scores, detector, path):
     figure.savefig(path, dpi=80)
 
 
-def write(flags, series, scores, detector, model):
+def write(series, scores, detector, windows, folder):
+    """Writes the scores of the last part, and windows that the model has made."""
     threshold = -detector.offset_
     table = {"time": series.times.astype(str), "score": scores, "anomalous": (scores > threshold).astype(float)}
     if series.labels is not None:
         table["label"] = series.labels
-    data.Table(table).to_csv(flags.output / "scores.csv")
-    windows = np.asarray(model.sample(flags.windows, flags.seed, observe=True))
+    data.Table(table).to_csv(folder / "scores.csv")
     number, steps = np.indices(windows.shape[:2])
     columns = {name: windows[..., i].ravel() for i, name in enumerate(series.names)}
-    data.Table({"window": number.ravel(), "step": steps.ravel(), **columns}).to_csv(flags.output / "samples.csv")
-    model.save(flags.output / "model.keras")
-    plot(series, scores, detector, flags.output / "series.png")
-    if not flags.no_export:
-        model.export(flags.output / "export")
+    data.Table({"window": number.ravel(), "step": steps.ravel(), **columns}).to_csv(folder / "samples.csv")
+    plot(series, scores, detector, folder / "series.png")
 
 
-def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--csv", type=pathlib.Path, help="a CSV file with names in its first line")
-    source.add_argument("--sample", action="store_true", help="a made series of a machine")
-    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("runs/series_vae"))
-    parser.add_argument("--time", help="the column of times; default: rows at even steps")
-    parser.add_argument("--channels", nargs="+", help="columns to take; default: all others of numbers")
-    parser.add_argument("--label", help="the column that is 1 where an anomaly is known")
-    parser.add_argument("--delimiter", default=",", help="between the cells; 'tab' for tabs")
-    parser.add_argument("--gaps", choices=("refuse", "cut"), default="refuse", help="default: %(default)s")
-    parser.add_argument("--tolerance", type=float, default=0.5, help="of a step of time; default: %(default)s")
-    parser.add_argument("--test", type=float, default=0.3, help="share of the series that is scored")
-    parser.add_argument("--length", type=int, default=32, help="steps of a window; default: %(default)s")
-    parser.add_argument("--stride", type=int, default=1, help="steps between windows; default: %(default)s")
-    parser.add_argument("--rate", type=float, default=0.01, help="false-positive rate; default: %(default)s")
-    parser.add_argument("--windows", type=int, default=20, help="windows of samples.csv; default: %(default)s")
-    parser.add_argument("--latent-dim", type=int, default=8, help="dimensions of z; default: %(default)s")
-    parser.add_argument("--filters", type=int, nargs="+", default=[32, 64], help="of the convolutions")
-    parser.add_argument("--epochs", type=int, default=60, help="at most; default: %(default)s")
-    parser.add_argument("--patience", type=int, default=10)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--seed", type=int, default=0, help="of weights, order, noise and samples")
-    parser.add_argument("--no-export", action="store_true", help="leave out the SavedModel")
-    flags = parser.parse_args(argv)
-    try:
-        checks.positive_int("--windows", flags.windows)
-        checks.number("--test", flags.test, 0.0, 0.9, open_low=True, open_high=True)
-        files.require_writable("--output", flags.output)
-        parts = load(flags).split(0.1, flags.test)
-        for part in parts:
-            part.starts(flags.length, flags.stride)
-        return flags, parts
-    except (ValueError, data.DataError) as error:
-        parser.error(str(error))
-
-
-def main(argv=None):
-    flags, (first, validation, last) = parse(argv)
-    keras.utils.set_random_seed(flags.seed)
-    flags.output.mkdir(parents=True, exist_ok=True)
-    began = time.perf_counter()
-    model, number = train(flags, first, validation)
-    metrics = {"seconds": round(time.perf_counter() - began, 1), "windows": number}
-    metrics["validation_elbo"] = float(
-        model.evaluate(validation.windows(flags.length)[0], verbose=0, return_dict=True)["elbo"]
-    )
-    detector = applications.SeriesDetector(model, false_positive_rate=flags.rate, seed=flags.seed).fit(validation)
+def finish(flags, model, splits, folder, seed):
+    """Scores the last part; the figures are of its steps, but for the ELBO of the validation windows."""
+    _, validation, last = parts(flags)
+    of_windows = model.evaluate(validation.windows(flags.length)[0], verbose=0, return_dict=True)
+    detector = applications.SeriesDetector(model, false_positive_rate=flags.rate, seed=seed).fit(validation)
     scores = -detector.score_samples(last)
     known = ~np.isnan(scores)
-    metrics["anomalous"] = float((scores[known] > -detector.offset_).mean())
+    figures = {
+        "validation_elbo": float(of_windows["elbo"]),
+        "anomalous": float((scores[known] > -detector.offset_).mean()),
+    }
     if last.labels is not None and 0 < last.labels[known].sum() < known.sum():
         from sklearn.metrics import roc_auc_score
 
-        metrics["auroc"] = float(roc_auc_score(last.labels[known], scores[known]))
-    write(flags, last, scores, detector, model)
-    files.write_json(flags.output / "metrics.json", metrics)
-    print("  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
-    return metrics
+        figures["auroc"] = float(roc_auc_score(last.labels[known], scores[known]))
+    write(last, scores, detector, np.asarray(model.sample(flags.windows, seed, observe=True)), folder)
+    return figures
 
 
-if __name__ == "__main__":
-    main()
+main = training.script(
+    __name__,
+    __file__,
+    __doc__,
+    image_shape=lambda flags: (flags.length, len(parts(flags)[0].names)),
+    build=build,
+    flags=Flags,
+    load=load,
+    training_data=lambda flags: "a made series of a machine" if flags.sample else f"the series in {flags.csv}",
+    examples=training.Examples(noun="windows", batches=data.example_batches, finish=finish),
+    epochs=30,
+    minimum_steps=1000,
+    batch_size=64,
+)

@@ -6,14 +6,14 @@
     python recipes/spoken_digit_vqvae.py --sample
 
 The first takes `spoken_digit` of TensorFlow Datasets; --wav takes the WAV files of a folder, such as a copy of the
-recordings of the Free Spoken Digit Dataset. Codes take 500 bits a second. Training keeps the weights
-of the best ELBO, or loss, on validation sounds. Written to --output:
+recordings of the Free Spoken Digit Dataset. Codes take 500 bits a second. After the VQ-VAE a transformer learns its
+codes, for samples; the VAE needs none. Written to --output, besides what all recipes write:
 
 - `originals.wav` and `reconstructions.wav`, test sounds after each other, and `samples.wav`, sounds from --seed;
-- `model.keras`, and `export/`, a SavedModel: waveforms [B,S] in, waveforms or codes out;
+- `sounds.png`, spectrograms of the first two;
 - `metrics.json`: the log-spectral distance between test sounds and their reconstructions, bits a second, and the
   accuracy of a classifier of spectrograms, trained on originals, on original and on reconstructed test sounds; both
-  also for what Griffin-Lim makes of the true spectrograms; and `sounds.png`.
+  also for what Griffin-Lim makes of the true spectrograms.
 
 --sample takes digits of a synthesiser of a few lines (`zoo.data.made_digits`).
 
@@ -21,30 +21,70 @@ Hardware: two CPU cores. Time of the first: 173 seconds of CPU time in training.
 log-spectral distance of 4.0 dB at 500 bits a second, and an accuracy of 0.970 on reconstructions, 0.980 on originals.
 """
 
-import argparse
+import dataclasses
+import functools
 import pathlib
-import time
 
-import zoo  # noqa: F401  (before TensorFlow, which reads the settings that zoo makes)
+import zoo
+from zoo import applications, data, training
+from zoo.runtime import checks
+from zoo.spectra import Mel
 
 # isort: split
-import keras
 import numpy as np
 from matplotlib.figure import Figure
-
-from zoo import applications, data, priors
-from zoo.runtime import checks, files
-from zoo.spectra import Mel
 
 _HEARD = 6  # sounds in a WAV file
 
 
-def load(flags):
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    wav: pathlib.Path | None = training.flag(None, "a folder with WAV files")
+    sample: bool = training.flag(False, "made digits")
+    data_dir: pathlib.Path | None = training.flag(None, "the folder of TensorFlow Datasets", free=True)
+    model: str = training.flag("vqvae", "kind of the model", choices=("vqvae", "vae"))
+    rate: int = training.flag(8000, "samples a second, with --wav")
+    samples: int = training.flag(8192, "of each sound")
+    codes: int = training.flag(256, "codes of a level")
+    depth: int = training.flag(4, "levels of residual quantisation")
+    latent_dim: int = training.flag(32, "of --model vae")
+    filters: int = training.flag(128, "of the VQ-VAE's networks")
+    judge: str = training.flag("test", "sounds of the figures", choices=("validation", "test"), free=True)
+
+    def __post_init__(self):
+        if self.sample and self.wav is not None:
+            checks.fail("--wav", "left out with --sample", str(self.wav))
+        checks.multiple("--samples", self.samples, 64 * 8)
+
+
+@functools.lru_cache(1)
+def parts(flags):
+    """The training, validation and test sounds."""
     if flags.sample:
-        return data.made_digits(600)
-    if flags.wav is not None:
-        return data.load_sounds(flags.wav, flags.rate, flags.samples)
-    return data.load_spoken_digits(flags.data_dir, flags.samples)
+        found = data.made_digits(600, samples=flags.samples)
+    elif flags.wav is not None:
+        found = data.load_sounds(flags.wav, flags.rate, flags.samples)
+    else:
+        found = data.load_spoken_digits(flags.data_dir, flags.samples)
+    if found.cropped:
+        print(f"{found.cropped} sounds are longer than {flags.samples} samples and lose their end")
+    return found.split()
+
+
+def load(flags, shape, disk_folder):
+    return data.Splits(*parts(flags))
+
+
+def build(flags, shape, seed):
+    sounds = parts(flags)[0]
+    mel = Mel(sounds.rate)
+    if flags.model == "vae":
+        return applications.sound_vae(sounds, mel, flags.latent_dim, seed=seed)
+    return applications.sound_vqvae(sounds, mel, flags.codes, flags.depth, filters=flags.filters, seed=seed)
+
+
+def build_prior(kind, num_codes, grid_shape, seed, sample):
+    return zoo.priors.Transformer(num_codes, grid_shape, width=64, depth=2, dropout=0.1, seed=seed)
 
 
 def features(waveforms, mel):
@@ -68,33 +108,6 @@ def accuracies(train, test, several, mel):
     return {f"accuracy_{name}": judge.score(features(each, mel), test.labels) for name, each in several.items()}
 
 
-def train(flags, sounds, validation):
-    mel = Mel(sounds.rate)
-    if flags.model == "vae":
-        model = applications.sound_vae(sounds, mel, flags.latent_dim, seed=flags.seed)
-    else:
-        model = applications.sound_vqvae(sounds, mel, flags.codes, flags.depth, filters=flags.filters, seed=flags.seed)
-    steps = max(1, len(sounds) // flags.batch_size)
-    rate = keras.optimizers.schedules.CosineDecay(flags.learning_rate, steps * flags.epochs)
-    model.compile(keras.optimizers.Adam(rate), steps_per_execution=max(n for n in range(1, 11) if steps % n == 0))
-    watched, mode = ("val_elbo", "max") if flags.model == "vae" else ("val_loss", "min")
-    stop = keras.callbacks.EarlyStopping(watched, 0.0, flags.epochs, mode=mode, restore_best_weights=True)
-    model.fit(
-        sounds.waveforms[: steps * flags.batch_size], epochs=flags.epochs, batch_size=flags.batch_size,
-        validation_data=(validation.waveforms,), callbacks=[stop], verbose=2 if flags.verbose else 0,
-    )  # fmt: skip
-    return model, mel
-
-
-def fit_prior(flags, model, sounds):
-    """Attaches a transformer over the codes of the training sounds, from which the model samples."""
-    codes = model.encode(sounds.waveforms)
-    prior = priors.Transformer(model.num_codes, tuple(codes.shape[1:]), width=64, depth=2, dropout=0.1, seed=flags.seed)
-    prior.compile(keras.optimizers.Adam(2e-3))
-    prior.fit(codes, epochs=flags.prior_epochs, batch_size=32, verbose=0)
-    model.prior = prior
-
-
 def plot(originals, reconstructions, mel, path):
     """Spectrograms of test sounds, and of their reconstructions below."""
     number = min(_HEARD, len(originals))
@@ -116,70 +129,21 @@ def one_of_each(sounds):
     return np.array([*firsts, *(i for i in range(len(sounds)) if i not in firsts)])[:_HEARD]
 
 
-def write(flags, model, test, reconstructions, mel):
+def write(test, reconstructions, model, mel, folder, seed):
+    """Writes WAV files and spectrograms of some sounds."""
     shown = one_of_each(test)
     several = {"originals": test.waveforms[shown], "reconstructions": reconstructions[shown]}
     if model.can_sample:
-        several["samples"] = np.asarray(model.sample(_HEARD, seed=flags.seed))
+        several["samples"] = np.asarray(model.sample(_HEARD, seed=seed))
     for name, sounds in several.items():
-        data.write_wav(flags.output / f"{name}.wav", sounds.ravel(), test.rate)
-    plot(several["originals"], several["reconstructions"], mel, flags.output / "sounds.png")
-    model.save(flags.output / "model.keras")
-    if not flags.no_export:
-        model.export(flags.output / "export")
+        data.write_wav(folder / f"{name}.wav", sounds.ravel(), test.rate)
+    plot(several["originals"], several["reconstructions"], mel, folder / "sounds.png")
 
 
-def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("--wav", type=pathlib.Path, help="a folder with WAV files")
-    source.add_argument("--sample", action="store_true", help="made digits")
-    parser.add_argument("--data-dir", type=pathlib.Path, help="the folder of TensorFlow Datasets")
-    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("runs/spoken_digit_vqvae"))
-    parser.add_argument("--model", choices=("vqvae", "vae"), default="vqvae", help="default: %(default)s")
-    parser.add_argument("--rate", type=int, default=8000, help="samples a second, with --wav; default: %(default)s")
-    parser.add_argument("--samples", type=int, default=8192, help="of each sound; default: %(default)s")
-    parser.add_argument("--codes", type=int, default=256, help="codes of a level; default: %(default)s")
-    parser.add_argument("--depth", type=int, default=4, help="levels of residual quantisation; default: %(default)s")
-    parser.add_argument("--latent-dim", type=int, default=32, help="of --model vae; default: %(default)s")
-    parser.add_argument("--filters", type=int, default=128, help="of the VQ-VAE's networks; default: %(default)s")
-    parser.add_argument("--epochs", type=int, help="default: 30; 10 for --sample")
-    parser.add_argument("--prior-epochs", type=int, help="of the prior over codes; default: 10; 3 for --sample")
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--seed", type=int, default=0, help="of weights, order, noise and samples")
-    parser.add_argument(
-        "--judge", choices=("validation", "test"), default="test", help="sounds of the figures; default: %(default)s"
-    )
-    parser.add_argument("--verbose", action="store_true", help="print a line for each epoch")
-    parser.add_argument("--no-export", action="store_true", help="leave out the SavedModel")
-    flags = parser.parse_args(argv)
-    flags.epochs = flags.epochs or (10 if flags.sample else 30)
-    if flags.prior_epochs is None:
-        flags.prior_epochs = 3 if flags.sample else 10
-    try:
-        checks.multiple("--samples", flags.samples, 64 * 8)
-        files.require_writable("--output", flags.output)
-        sounds = load(flags)
-        if len(sounds) < flags.batch_size * 2:
-            checks.fail("--wav", f"a folder with at least {flags.batch_size * 2} WAV files", f"{len(sounds)} files")
-        return flags, sounds
-    except (ValueError, data.DataError) as error:
-        parser.error(str(error))
-
-
-def main(argv=None):
-    flags, sounds = parse(argv)
-    keras.utils.set_random_seed(flags.seed)
-    flags.output.mkdir(parents=True, exist_ok=True)
-    first, validation, test = sounds.split()
-    began, cpu = time.perf_counter(), time.process_time()
-    model, mel = train(flags, first, validation)
-    if flags.model == "vqvae" and flags.prior_epochs:
-        fit_prior(flags, model, first)
-    metrics = {"seconds": round(time.perf_counter() - began, 1), "cpu_seconds": round(time.process_time() - cpu, 1)}
-    metrics |= {"sounds": len(first), "cropped": sounds.cropped}
-    judged = validation if flags.judge == "validation" else test
+def finish(flags, model, splits, folder, seed):
+    """Writes sounds, and measures the judged ones."""
+    judged = splits.validation if flags.judge == "validation" else splits.test
+    mel, figures = Mel(judged.rate), {}
     reconstructions = np.asarray(model.reconstruct(judged.waveforms))
     # What Griffin-Lim alone makes of the true spectrograms, for comparison.
     phases = np.concatenate(
@@ -188,16 +152,45 @@ def main(argv=None):
     several = {"originals": judged.waveforms, "griffin_lim": phases, "reconstructions": reconstructions}
     for name in ("griffin_lim", "reconstructions"):
         distance = applications.log_spectral_distance(judged.waveforms, several[name], mel)
-        metrics[f"log_spectral_distance_{name}"] = float(distance.mean())
+        figures[f"log_spectral_distance_{name}"] = float(distance.mean())
     if flags.model == "vqvae":
-        metrics["bits_per_second"] = applications.bits_per_second(model, sounds.rate)
-    if sounds.labels is not None and len(sounds.classes) > 1:
-        metrics |= accuracies(first, judged, several, mel)
-    write(flags, model, judged, reconstructions, mel)
-    files.write_json(flags.output / "metrics.json", metrics)
-    print("  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
-    return metrics
+        figures["bits_per_second"] = applications.bits_per_second(model, judged.rate)
+    if judged.labels is not None and len(judged.classes) > 1:
+        figures |= accuracies(splits.train, judged, several, mel)
+    write(judged, reconstructions, model, mel, folder, seed)
+    return figures
 
 
-if __name__ == "__main__":
-    main()
+main = training.script(
+    __name__,
+    __file__,
+    __doc__,
+    image_shape=lambda flags: (flags.samples,),
+    build=build,
+    flags=Flags,
+    load=load,
+    training_data=lambda flags: (
+        "digits of a synthesiser"
+        if flags.sample
+        else "spoken_digit of TensorFlow Datasets"
+        if flags.wav is None
+        else f"the sounds in {flags.wav}"
+    ),
+    examples=training.Examples(
+        noun="sounds",
+        batches=lambda part, batch_size, **how: data.example_batches(part.waveforms, batch_size, **how),
+        finish=finish,
+        some=lambda part, number: part.waveforms[:number],
+    ),
+    prior=training.Prior(
+        build=build_prior,
+        kinds=("transformer",),
+        epochs=10,
+        sample_epochs=3,
+        batch_size=32,
+        learning_rate=2e-3,
+    ),
+    epochs=30,
+    sample_epochs=10,
+    batch_size=32,
+)

@@ -6,14 +6,13 @@
 
 The kinds of the columns (continuous, integer, ordinal, categorical) are inferred and printed; --kinds changes them.
 Cells that are empty, NA, NaN or "?" are missing: the encoder sees which, and the likelihood leaves them out. A tenth of
-the rows validates, and training stops when their ELBO does not rise; another tenth tests. Written to --output:
+the rows validates, and another tenth tests. `zoo.applications.TableModel.load` reads `model.keras`, and the SavedModel
+takes and gives columns by name. Written to --output, besides what all recipes write:
 
-- `model.keras`, which `zoo.applications.TableModel.load` reads, and `export/`, a SavedModel that takes and gives
-  columns by name;
 - `synthetic.csv`, --rows synthetic rows by --seed; `given.csv`, as many with the columns of --given;
 - `scores.csv`, −log p of each row of FILE, nats: the highest are the most unusual; `imputed.csv`, FILE with its missing
   cells filled in;
-- `metrics.json` and `table.png`.
+- `table.png`.
 
 --sample takes the wines of scikit-learn, 178 rows of 13 numbers and a class, and hides a twentieth of their cells.
 
@@ -21,21 +20,16 @@ Hardware: two CPU cores. Time of --sample: 28 seconds of CPU time. Seed 0: −lo
 hidden cells, the squared error over the column's variance is 0.66, and no cultivar is wrong.
 """
 
-import argparse
 import dataclasses
+import functools
 import pathlib
-import time
 
-import zoo  # noqa: F401  (before TensorFlow, which reads the settings that zoo makes)
-
-# isort: split
-import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from zoo import data
+from zoo import data, training
 from zoo.applications import TableModel
-from zoo.runtime import checks, files
+from zoo.runtime import checks
 
 _MOST_PAIRS = 4  # columns that the picture shows
 
@@ -64,14 +58,6 @@ def wines():
         nothing = "" if values.dtype.kind == "U" else np.nan
         hidden[name] = np.where(draw.uniform(size=len(values)) < 0.05, nothing, values)
     return truth, data.Table(hidden)
-
-
-def load(flags):
-    truth, table = wines() if flags.sample else (None, data.Table.from_csv(flags.csv))
-    tenth = max(1, len(table) // 10)
-    rest, test = table.cut(tenth)
-    train, validation = rest.cut(tenth)
-    return Rows(table, train, validation, test, truth)
 
 
 def pairs(texts, flag):
@@ -126,81 +112,114 @@ def plot(rows, synthetic, scores, given, path):
     figure.savefig(path, dpi=80)
 
 
-def train(flags, rows):
-    schema = data.Schema.of(rows.train, pairs(flags.kinds, "--kinds"))
+def typed(schema, given):
+    """Values from the command line as those of their columns."""
+    text = {column.name: column.text for column in schema.columns}
+    for name in given:
+        checks.one_of("--given", name, list(text))
+    return {name: value if text[name] else float(value) for name, value in given.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    csv: pathlib.Path | None = training.flag(None, "a CSV file with names in its first line")
+    sample: bool = training.flag(False, "the wines of scikit-learn")
+    kinds: tuple[str, ...] | None = training.flag(None, "NAME=KIND: kinds of columns")
+    given: tuple[str, ...] | None = training.flag(
+        None, "NAME=VALUE: columns of given.csv", sample=("cultivar=first",), free=True
+    )
+    rows: int = training.flag(1000, "synthetic rows", free=True)
+    latent_dim: int = training.flag(8, "dimensions of z")
+    hidden: tuple[int, ...] = training.flag((128, 128), "units of the layers")
+    hide: float = training.flag(0.1, "share of cells hidden from the encoder in training")
+
+    def __post_init__(self):
+        if self.sample == (self.csv is not None):
+            checks.fail("--csv", "a file, or left out with --sample", None if self.csv is None else str(self.csv))
+        pairs(self.kinds or (), "--kinds"), pairs(self.given or (), "--given")
+        checks.positive_int("--rows", self.rows)
+        checks.number("--hide", self.hide, 0.0, 1.0, open_high=True)
+
+
+@functools.lru_cache(1)
+def table(flags):
+    """The rows, and the schema of those that train."""
+    truth, found = wines() if flags.sample else (None, data.Table.from_csv(flags.csv))
+    tenth = max(1, len(found) // 10)
+    rest, test = found.cut(tenth)
+    train, validation = rest.cut(tenth)
+    return Rows(found, train, validation, test, truth), data.Schema.of(train, pairs(flags.kinds or (), "--kinds"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Features beside their mask, float32 `[N, 2·size]`, and the share of cells to hide from the encoder."""
+
+    features: np.ndarray
+    schema: data.Schema
+    hide: float
+
+    def __len__(self):
+        return len(self.features)
+
+
+def load(flags, shape, disk_folder):
+    rows, schema = table(flags)
+    parts = ((rows.train, flags.hide), (rows.validation, 0.0), (rows.test, 0.0))
+    return data.Splits(*(Part(np.hstack(schema.encode(part)), schema, hide) for part, hide in parts))
+
+
+def batches(part, batch_size, **how):
+    def hidden(x, uniform):
+        return part.schema.hide(x, uniform([len(part.schema.places)]), part.hide), x
+
+    return data.example_batches(part.features, batch_size, change=hidden if part.hide else None, **how)
+
+
+def build(flags, shape, seed):
+    _, schema = table(flags)
+    typed(schema, pairs(flags.given or (), "--given"))  # raises ValueError for a name that is no column
     for column in schema.columns:
         print(f"{column.name}: {column.kind}, {column.size} features")
-    rows_model = TableModel.build(schema, flags.latent_dim, tuple(flags.hidden), masked=True, seed=flags.seed)
-    rows_model.fit(
-        rows.train, rows.validation, flags.epochs, flags.batch_size, flags.learning_rate, patience=20, hide=flags.hide,
-        seed=flags.seed,
-    )  # fmt: skip
-    return rows_model
+    return TableModel.build(schema, flags.latent_dim, flags.hidden, masked=True, seed=seed).model
 
 
-def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--csv", type=pathlib.Path, help="a CSV file with names in its first line")
-    source.add_argument("--sample", action="store_true", help="the wines of scikit-learn")
-    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("runs/table_vae"))
-    parser.add_argument("--kinds", nargs="*", default=[], metavar="NAME=KIND", help="kinds of columns")
-    parser.add_argument("--given", nargs="*", metavar="NAME=VALUE", help="columns of given.csv")
-    parser.add_argument("--rows", type=int, default=1000, help="synthetic rows; default: %(default)s")
-    parser.add_argument("--latent-dim", type=int, default=8, help="dimensions of z; default: %(default)s")
-    parser.add_argument("--hidden", type=int, nargs="+", default=[128, 128], help="units of the layers")
-    parser.add_argument("--hide", type=float, default=0.1, help="share of cells hidden from the encoder in training")
-    parser.add_argument("--epochs", type=int, default=1000, help="at most; default: %(default)s")
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--seed", type=int, default=0, help="of weights, order, noise and synthetic rows")
-    parser.add_argument("--no-export", action="store_true", help="leave out the SavedModel")
-    flags = parser.parse_args(argv)
-    if flags.given is None:
-        flags.given = ["cultivar=first"] if flags.sample else []
-    try:
-        pairs(flags.kinds, "--kinds"), pairs(flags.given, "--given")
-        checks.positive_int("--rows", flags.rows)
-        files.require_writable("--output", flags.output)
-        return flags, load(flags)
-    except (ValueError, data.DataError) as error:
-        parser.error(str(error))
+def finish(flags, model, splits, folder, seed):
+    """Writes tables and the picture; the figures of the test rows, and of what the model makes."""
+    (rows, schema), table_model = table(flags), TableModel(model)
+    given = typed(schema, pairs(flags.given or (), "--given"))
+    written = {"synthetic": table_model.sample(flags.rows, seed), "imputed": table_model.impute(rows.all, seed=seed)}
+    if given:
+        written["given"] = table_model.sample(flags.rows, seed, given=given)
+    for name, found in written.items():
+        found.to_csv(folder / f"{name}.csv")
+    scores = table_model.score(rows.all)
+    data.Table({"row": np.arange(len(scores)), "nats": scores}).to_csv(folder / "scores.csv")
+    plot(rows, written["synthetic"], scores, written.get("given"), folder / "table.png")
+    figures = {"test_nats": float(table_model.score(rows.test).mean())}
+    for name, found in (("synthetic", written["synthetic"]), ("test", rows.test)):
+        figures[f"distance_to_training_{name}"] = float(np.median(table_model.nearest(found, rows.train)))
+    return figures | (imputation_error(rows, written["imputed"]) if flags.sample else {})
 
 
-def typed(model, given):
-    """Values from the command line as those of their columns."""
-    text = {column.name: column.text for column in model.schema.columns}
-    return {name: value if text.get(name, True) else float(value) for name, value in given.items()}
-
-
-def main(argv=None):
-    flags, rows = parse(argv)
-    keras.utils.set_random_seed(flags.seed)
-    flags.output.mkdir(parents=True, exist_ok=True)
-    began = time.perf_counter()
-    model = train(flags, rows)
-    metrics = {"seconds": round(time.perf_counter() - began, 1), "rows": len(rows.train)}
-    synthetic = model.sample(flags.rows, flags.seed)
-    given = (
-        model.sample(flags.rows, flags.seed, given=typed(model, pairs(flags.given, "--given"))) if flags.given else None
-    )
-    scores, imputed = model.score(rows.all), model.impute(rows.all, seed=flags.seed)
-    metrics["test_nats"] = float(model.score(rows.test).mean())
-    for name, table in (("synthetic", synthetic), ("test", rows.test)):
-        metrics[f"distance_to_training_{name}"] = float(np.median(model.nearest(table, rows.train)))
-    metrics |= imputation_error(rows, imputed) if flags.sample else {}
-    for name, table in (("synthetic", synthetic), ("given", given), ("imputed", imputed)):
-        if table is not None:
-            table.to_csv(flags.output / f"{name}.csv")
-    data.Table({"row": np.arange(len(scores)), "nats": scores}).to_csv(flags.output / "scores.csv")
-    model.save(flags.output / "model.keras")
-    plot(rows, synthetic, scores, given, flags.output / "table.png")
-    files.write_json(flags.output / "metrics.json", metrics)
-    if not flags.no_export:
-        model.export(flags.output / "export")
-    print("  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
-    return metrics
-
-
-if __name__ == "__main__":
-    main()
+main = training.script(
+    __name__,
+    __file__,
+    __doc__,
+    image_shape=lambda flags: (2 * table(flags)[1].size,),
+    build=build,
+    flags=Flags,
+    load=load,
+    training_data=lambda flags: "the wines of scikit-learn" if flags.sample else f"the rows of {flags.csv}",
+    examples=training.Examples(
+        noun="rows",
+        batches=batches,
+        finish=finish,
+        some=lambda part, number: part.features[:number],
+        exporter=lambda flags, model: TableModel(model).export,
+    ),
+    epochs=30,
+    epoch_steps=50,
+    batch_size=64,
+    learning_rate=2e-3,
+)

@@ -104,16 +104,7 @@ def recipe(name):
 
 # As in "python recipes/mnist_vae.py --epochs 10   # a comment", or between backticks in the table of results.
 COMMANDS = re.findall(r"(?:python |`)recipes/(\w+)\.py([^\n`#&]*)", README)
-# Scripts with flags of their own.
-OWN = {
-    "classifier",
-    "moving_mnist_cvae",
-    "moving_mnist_vqvae",
-    "series_vae",
-    "spoken_digit_vqvae",
-    "table_vae",
-    "text_vae",
-}
+OWN = {"classifier"}  # a script with flags of its own
 COMMANDS = sorted({(name, flags.strip()) for name, flags in COMMANDS if name not in OWN})
 
 

@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import resuming
 import scripts
 
 from zoo import data
 
-SMALL = ("--epochs", "2", "--filters", "4", "--latent-dim", "2", "--length", "8", "--windows", "3", "--no-export")
+SIZES = ("--filters", "4", "--latent-dim", "2", "--length", "8", "--windows", "3", "--parts", "1")
+SMALL = ("--epochs", "2", "--no-export", *SIZES)
 
 
 @pytest.fixture(scope="module")
@@ -16,19 +18,28 @@ def script():
     return scripts.load("series_vae")
 
 
-def test_a_run_on_a_csv_writes_scores_samples_and_the_model(script, tmp_path):
+@pytest.fixture
+def pump(tmp_path):
     lines = [f"{60 * i},{np.sin(0.5 * i):.4f},{int(i == 180)}" for i in range(200)]
     (tmp_path / "pump.csv").write_text("\n".join(["t,flow,broken", *lines]))
-    flags = ("--csv", str(tmp_path / "pump.csv"), "--time", "t", "--label", "broken", "--rate", "0.1")
-    metrics = script.main([*flags, "--output", str(tmp_path / "run"), *SMALL])
+    return ("--csv", str(tmp_path / "pump.csv"), "--time", "t", "--label", "broken")
+
+
+def test_a_run_on_a_csv_writes_scores_samples_and_the_model(script, pump, tmp_path):
+    metrics = script.main([*pump, "--rate", "0.1", "--output", str(tmp_path / "run"), *SMALL])
     scores = data.Table.from_csv(tmp_path / "run" / "scores.csv")
     assert scores["time"].tolist() == [60 * i for i in range(140, 200)]
-    assert scores["anomalous"].mean() == metrics["anomalous"] and scores["label"].sum() == 1
+    assert scores["anomalous"].mean() == metrics["test"]["anomalous"] and scores["label"].sum() == 1
     samples = data.Table.from_csv(tmp_path / "run" / "samples.csv")
     assert len(samples) == 3 * 8 and samples.names == ("window", "step", "flow")
-    assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == metrics and 0 <= metrics["auroc"] <= 1
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == metrics
+    assert 0 <= metrics["test"]["auroc"] <= 1 and sum(metrics["windows"].values()) == 113 + 13 + 53
     assert (tmp_path / "run" / "series.png").stat().st_size > 1000
     assert (tmp_path / "run" / "model.keras").exists()
+
+
+def test_a_run_stopped_within_an_epoch_ends_as_if_it_had_not_been(script, pump, tmp_path, capsys):
+    resuming.assert_resumes(script.main.recipe, [*pump, *SIZES, "--batch-size", "16"], tmp_path, capsys)
 
 
 def test_the_made_series_has_its_faults_in_the_last_part(script):
@@ -40,7 +51,7 @@ def test_the_made_series_has_its_faults_in_the_last_part(script):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--csv", "none.csv"], "Expected none.csv to be a CSV file"),
+        ([], "Expected `--csv` to be a file, or left out with --sample"),
         (["--sample", "--length", "5000"], "Expected `length` to be at most"),
         (["--sample", "--test", "1"], "Expected `--test` to be a finite number > 0"),
     ],
@@ -50,3 +61,9 @@ def test_wrong_flags_end_the_script_with_status_2(script, flags, message, capsys
     with pytest.raises(SystemExit) as error:
         script.main(flags)
     assert error.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_ends_it_with_status_1(script, capsys, tmp_path):
+    with pytest.raises(SystemExit) as error:
+        script.main(["--csv", "none.csv", "--output", str(tmp_path)])
+    assert error.value.code == 1 and "Expected none.csv to be a CSV file" in capsys.readouterr().err

@@ -13,13 +13,26 @@ import zoo
 from zoo import training
 from zoo.training.flags import parse
 
-SCRIPTS = sorted((pathlib.Path(__file__).parents[2] / "recipes").glob("*.py"))
-# Have flags of their own: see the tests of their names.
-OWN = (
-    *("classifier", "moving_mnist_cvae", "moving_mnist_vqvae", "series_vae", "spoken_digit_vqvae", "table_vae"),
-    "text_vae",
-)
-SCRIPTS = [script for script in SCRIPTS if script.stem not in OWN]
+FOLDER = pathlib.Path(__file__).parents[2] / "recipes"
+SCRIPTS = sorted(FOLDER.glob("*.py"))
+# Of data that are no images: see also the tests of their names.
+EXAMPLES = {
+    "moving_mnist_cvae": {
+        "epochs": 20, "sample_epochs": 7, "batch_size": 32, "learning_rate": 2e-3, "warmup_steps": 50,
+    },
+    "moving_mnist_vqvae": {"epochs": 10, "sample_epochs": 3, "batch_size": 32, "warmup_steps": 50},
+    "series_vae": {"batch_size": 64, "minimum_steps": 1000},
+    "spoken_digit_vqvae": {"sample_epochs": 10, "batch_size": 32},
+    "table_vae": {"batch_size": 64, "learning_rate": 2e-3, "epoch_steps": 50},
+    "text_vae": {
+        "sample_epochs": 24, "batch_size": 64, "learning_rate": 2e-3, "warmup_steps": 100, "gradient_clip": 1.0,
+    },
+}  # fmt: skip
+PRIORS_OF_EXAMPLES = {
+    "moving_mnist_vqvae": {"epochs": 20, "sample_epochs": 3, "batch_size": 32, "warmup_steps": 50},
+    "spoken_digit_vqvae": {"epochs": 10, "sample_epochs": 3, "batch_size": 32, "learning_rate": 2e-3},
+}
+SCRIPTS = [script for script in SCRIPTS if script.stem not in ("classifier", *EXAMPLES)]
 # Of a `Regime`, unless a recipe, or its prior, says otherwise.
 USUAL = {
     "epochs": 30,
@@ -27,6 +40,7 @@ USUAL = {
     "batch_size": 128,
     "learning_rate": 1e-3,
     "minimum_steps": 0,
+    "epoch_steps": 0,
     "warmup_steps": 0,
     "gradient_clip": None,
     "skip_threshold": None,
@@ -201,6 +215,15 @@ def test_regime_and_data(name):
     assert (recipe.dataset, recipe.shape(flags.own), recipe.binarization) == DATA[name]
     assert (flags.batch_size, flags.learning_rate) == (recipe.batch_size, recipe.learning_rate)
     assert flags.seed == 0 and flags.mixed_precision == "none" and flags.steps_per_epoch is None
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_regime_of_data_that_are_no_images(name):
+    recipe = load(FOLDER / f"{name}.py")
+    assert {key: getattr(recipe, key) for key in USUAL} == USUAL | EXAMPLES[name]
+    assert (recipe.prior is not None) == (name in PRIORS_OF_EXAMPLES)
+    if recipe.prior:
+        assert {key: getattr(recipe.prior, key) for key in USUAL} == USUAL | PRIORS_OF_EXAMPLES[name]
 
 
 @pytest.mark.parametrize("name", PRIORS)

@@ -4,12 +4,14 @@ import json
 
 import numpy as np
 import pytest
+import resuming
 import scripts
 
 from zoo import data
 from zoo.applications import TableModel
 
-SMALL = ("--epochs", "20", "--hidden", "8", "--latent-dim", "2", "--rows", "30", "--no-export")
+SIZES = ("--hidden", "8", "--latent-dim", "2", "--rows", "30", "--parts", "1")
+SMALL = ("--epochs", "1", "--no-export", *SIZES)
 
 
 @pytest.fixture(scope="module")
@@ -17,13 +19,23 @@ def script():
     return scripts.load("table_vae")
 
 
-def test_a_run_on_a_csv_writes_rows_scores_and_the_model(script, tmp_path):
-    draw, path = np.random.default_rng(0), tmp_path / "people.csv"
-    age, city = draw.integers(20, 60, 60), draw.choice(["Bern", "Ulm"], 60)
+@pytest.fixture
+def city():
+    return np.random.default_rng(0).choice(["Bern", "Ulm"], 60)
+
+
+@pytest.fixture
+def path(city, tmp_path):
+    age = np.random.default_rng(1).integers(20, 60, 60)
     lines = [f"{a},{'' if i % 9 == 0 else c},{i}" for i, (a, c) in enumerate(zip(age, city))]
-    path.write_text("\n".join(["age,city,id", *lines]))
+    (tmp_path / "people.csv").write_text("\n".join(["age,city,id", *lines]))
+    return tmp_path / "people.csv"
+
+
+def test_a_run_on_a_csv_writes_rows_scores_and_the_model(script, path, city, tmp_path):
     flags = ("--csv", str(path), "--kinds", "id=ignore", "--given", "city=Ulm", "--output", str(tmp_path / "run"))
     metrics = script.main([*flags, *SMALL])
+    assert metrics["steps"] == 50  # in an epoch of several passes
     names = ("synthetic", "given", "imputed")
     written = {name: data.Table.from_csv(tmp_path / "run" / f"{name}.csv") for name in names}
     assert {len(written[name]) for name in ("synthetic", "given")} == {30}
@@ -38,6 +50,11 @@ def test_a_run_on_a_csv_writes_rows_scores_and_the_model(script, tmp_path):
     assert again["city"].tolist() == written["synthetic"]["city"].tolist()
     assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == metrics
     assert (tmp_path / "run" / "table.png").stat().st_size > 1000
+
+
+def test_a_run_stopped_within_an_epoch_ends_as_if_it_had_not_been(script, path, tmp_path, capsys):
+    flags = ["--csv", str(path), "--kinds", "id=ignore", *SIZES, "--batch-size", "16"]
+    resuming.assert_resumes(script.main.recipe, flags, tmp_path, capsys)
 
 
 def test_the_sample_hides_cells_and_measures_them(script):
@@ -55,10 +72,10 @@ def test_the_sample_hides_cells_and_measures_them(script):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--csv", "none.csv"], "Expected none.csv to be a CSV file"),
         (["--sample", "--given", "cultivar"], "Expected `--given` to be NAME=VALUE"),
         (["--sample", "--rows", "0"], "Expected `--rows` to be an integer >= 1"),
-        ([], "--csv --sample is required"),
+        (["--sample", "--given", "colour=red"], "Expected `--given` to be one of"),
+        ([], "Expected `--csv` to be a file, or left out with --sample"),
     ],
 )
 def test_wrong_flags_end_the_script_with_status_2(script, flags, message, capsys, tmp_path, monkeypatch):
@@ -66,3 +83,9 @@ def test_wrong_flags_end_the_script_with_status_2(script, flags, message, capsys
     with pytest.raises(SystemExit) as error:
         script.main(flags)
     assert error.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_ends_it_with_status_1(script, capsys, tmp_path):
+    with pytest.raises(SystemExit) as error:
+        script.main(["--csv", "none.csv", "--output", str(tmp_path)])
+    assert error.value.code == 1 and "Expected none.csv to be a CSV file" in capsys.readouterr().err

@@ -156,18 +156,11 @@ class TableModel:
 
     def _hidden(self, hide, seed):
         generator = tf.random.Generator.from_seed(seed)
-        groups = tf.constant(np.repeat(np.arange(len(self.schema.places)), self._sizes()), tf.int32)
 
         def batch(x):
-            values, mask = tf.split(x, 2, axis=1)
-            kept = generator.uniform((tf.shape(x)[0], len(self.schema.places))) >= hide
-            mask_of_encoder = mask * tf.gather(tf.cast(kept, tf.float32), groups, axis=1)
-            return tf.concat([values * mask_of_encoder, mask_of_encoder], axis=1), x
+            return self.schema.hide(x, generator.uniform((tf.shape(x)[0], len(self.schema.places))), hide), x
 
         return batch
-
-    def _sizes(self):
-        return [place.stop - place.start for place in self.schema.places.values()]
 
     def sample(
         self,

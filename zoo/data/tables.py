@@ -227,6 +227,22 @@ class Schema:
         """As `decode`, to tensors by column name in the order of the table."""
         return {column.name: column.decode(x[:, self.places[column.name]]) for column in self.columns}
 
+    def hide(self, rows: tf.Tensor, draws: tf.Tensor, share: float) -> tf.Tensor:
+        """Rows without some of their cells, for the training of a model that fills in missing ones.
+
+        Args:
+            rows: float32 `[B, 2·size]`, features and, behind them, which are known, as `encode` gives them.
+            draws: float `[B,C]` in [0, 1), one for each column.
+            share: float in [0, 1): cells whose draw is below it count as missing.
+
+        Returns:
+            float32 `[B, 2·size]`.
+        """
+        values, mask = tf.split(rows, 2, axis=1)
+        sizes = [place.stop - place.start for place in self.places.values()]
+        seen = mask * tf.repeat(tf.cast(draws >= share, tf.float32), sizes, axis=1)
+        return tf.concat([values * seen, seen], axis=1)
+
     def get_config(self) -> dict[str, Any]:
         """What JSON can hold of the schema; `from_config` is the inverse."""
         return {"columns": [column.get_config() for column in self.columns]}
