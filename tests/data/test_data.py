@@ -374,6 +374,34 @@ def test_code_batches_are_checked():
         data.code_batches(grids(0), 2)
 
 
+# Examples of any kind.
+
+
+def marked(x, uniform):
+    """Each example beside its draws."""
+    return x, uniform([2, 3])
+
+
+@pytest.mark.parametrize("first_step", [1, 4])
+def test_examples_and_what_is_drawn_for_them_are_the_same_from_any_step_on(first_step):
+    examples = np.arange(22, dtype=np.int16).reshape(11, 2)
+    whole = list(data.example_batches(examples, 4, change=marked, shuffle=True, epochs=2, seed=5))
+    assert [x.shape for x, _ in whole] == [(4, 2), (4, 2), (3, 2)] * 2 and whole[0][0].dtype == tf.int16
+    assert sorted(x[0] for batch, _ in whole[:3] for x in batch.numpy()) == list(range(0, 22, 2))
+    draws = np.concatenate([draws for _, draws in whole])
+    assert draws.shape == (22, 2, 3) and draws.min() >= 0.0 and draws.max() < 1.0
+    assert len(np.unique(draws)) == draws.size  # none is drawn twice
+    rest = data.example_batches(examples, 4, change=marked, shuffle=True, epochs=2, seed=5, first_step=first_step)
+    for batch, other in zip(whole[first_step:], rest, strict=True):
+        for one, two in zip(batch, other):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_example_batches_are_checked():
+    with pytest.raises(ValueError, match="Expected `examples` to hold at least one. Received: none"):
+        data.example_batches(np.zeros((0, 2), np.float32), 2)
+
+
 # Datasets by their TFDS name.
 
 

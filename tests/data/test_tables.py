@@ -171,6 +171,20 @@ def test_unknown_categories_and_levels_count_as_missing(table):
     assert schema.columns[1].categories == ("Bern",)  # the most frequent one
 
 
+def test_a_schema_hides_whole_cells_by_their_draws(table):
+    schema = data.Schema.of(table)
+    rows, columns = np.hstack(schema.encode(table)), len(schema.places)
+    draws = np.full((len(rows), columns), 0.5, np.float32)
+    draws[0, -1] = 0.2  # the last column is the categorical one, of several features
+    last = list(schema.places.values())[-1]
+    assert last.stop - last.start > 1
+    hidden = schema.hide(tf.constant(rows), tf.constant(draws), 0.3).numpy()
+    expected = rows.copy()
+    expected[0, last] = expected[0, slice(last.start + schema.size, last.stop + schema.size)] = 0.0
+    np.testing.assert_array_equal(hidden, expected)
+    assert not np.array_equal(hidden, rows)
+
+
 def test_a_schema_survives_json(table):
     schema = data.Schema.of(table, kinds={"age": "continuous", "city": "ignore"})
     assert [column.name for column in schema.columns] == ["age", "size", "grade", "score"]

@@ -101,7 +101,9 @@ def example_batches(
         ValueError: for arguments out of range.
 
     Example:
-        >>> halves = zoo.data.example_batches(clips, 32, change=lambda x, uniform: (x[:, 4:], x[:, :4]))
+        >>> noisy = zoo.data.example_batches(images, 32, change=lambda x, uniform: (x + uniform(x.shape[1:]), x))
+        >>> [part.shape for part in next(iter(noisy))]
+        [TensorShape([32, 28, 28, 1]), TensorShape([32, 28, 28, 1])]
     """
     batch_size = checks.positive_int("batch_size", batch_size)
     if not len(examples):

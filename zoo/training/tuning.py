@@ -69,8 +69,8 @@ class Tuned:
 
 
 def is_tunable(recipe: Recipe) -> bool:
-    """Whether the recipe has the flag `--latent-dim`, without which there is nothing to tune."""
-    return "latent_dim" in _own_fields(recipe)
+    """Whether the recipe is one of images with the flag `--latent-dim`, without which there is nothing to tune."""
+    return recipe.examples is None and "latent_dim" in _own_fields(recipe)
 
 
 def tune(recipe: Recipe, argv: Sequence[str], grid: Grid, folder: pathlib.Path, fresh: bool = False) -> Tuned:
