@@ -16,8 +16,8 @@ takes and gives columns by name. Written to --output, besides what all recipes w
 
 --sample takes the wines of scikit-learn, 178 rows of 13 numbers and a class, and hides a twentieth of their cells.
 
-Hardware: two CPU cores. Time of --sample: 28 seconds of CPU time. Seed 0: −log p of the test rows 16.1 nats; of the
-hidden cells, the squared error over the column's variance is 0.66, and no cultivar is wrong.
+Hardware: two CPU cores. Time of --sample: 39 seconds of CPU time, 9 of them training. Seed 0: −log p of the test rows
+16.1 nats; of the hidden cells, the squared error over the column's variance is 0.65, and no cultivar is wrong.
 """
 
 import dataclasses

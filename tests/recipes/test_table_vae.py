@@ -52,6 +52,7 @@ def test_a_run_on_a_csv_writes_rows_scores_and_the_model(script, path, city, tmp
     assert (tmp_path / "run" / "table.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_a_run_stopped_within_an_epoch_ends_as_if_it_had_not_been(script, path, tmp_path, capsys):
     flags = ["--csv", str(path), "--kinds", "id=ignore", *SIZES, "--batch-size", "16"]
     resuming.assert_resumes(script.main.recipe, flags, tmp_path, capsys)
