@@ -105,6 +105,10 @@ def recipe(name):
 # As in "python recipes/mnist_vae.py --epochs 10   # a comment", or between backticks in the table of results.
 COMMANDS = re.findall(r"(?:python |`)recipes/(\w+)\.py([^\n`#&]*)", README)
 OWN = {"classifier"}  # a script with flags of its own
+# The data of recipes that have no default, for commands that leave them out.
+REQUIRED = {"image_folder_vqvae": ("--images", "DIR")} | dict.fromkeys(
+    ("series_vae", "table_vae", "text_vae"), ("--sample",)
+)
 COMMANDS = sorted({(name, flags.strip()) for name, flags in COMMANDS if name not in OWN})
 
 
@@ -116,7 +120,7 @@ def test_commands_are_found():
 @pytest.mark.parametrize("name, flags", COMMANDS, ids=lambda value: value or "alone")
 def test_command_is_one_that_the_recipe_takes(name, flags, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    required = ["--images", "DIR"] if name == "image_folder_vqvae" and "--images" not in flags else []
+    required = () if flags else REQUIRED.get(name, ())
     recorded = flags_of_runs.parse(recipe(name), [*shlex.split(flags), *required]).records.all
     for flag in re.findall(r"--([\w-]+)", flags):
         assert recorded[flag.replace("-", "_")] is not None
