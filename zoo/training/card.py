@@ -49,8 +49,8 @@ def export_all(
         images = test_images.images[:_MEASURED_ON].astype(np.float32) / 255.0
         labels = test_images.labels if model.conditional else None
     else:
-        images, export = examples.some(test_images, _MEASURED_ON), examples.exporter(own_flags, model)
-        images, labels = images if isinstance(images, tuple) else (images, None)
+        some, export = examples.some(test_images, _MEASURED_ON), examples.exporter(own_flags, model)
+        images, labels = some if isinstance(some, tuple) else (some, None)
     if labels is not None:
         labels = labels[:_MEASURED_ON]
     about = {**about, "author": "VAE zoo", "license": "Apache-2.0"}
