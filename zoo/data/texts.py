@@ -33,11 +33,11 @@ class Text:
     """
 
     def __init__(self, lines: Iterable[str], numbers: Iterable[int] | None = None) -> None:
-        lines = _lines(lines)
-        pairs = zip(range(1, len(lines) + 1) if numbers is None else numbers, lines, strict=True)
+        found = _lines(lines)
+        pairs = zip(range(1, len(found) + 1) if numbers is None else numbers, found, strict=True)
         kept = [(number, line.strip()) for number, line in pairs if line.strip()]
         if not kept:
-            checks.fail("lines", "one or more that are not empty", f"{len(lines)} lines")
+            checks.fail("lines", "one or more that are not empty", f"{len(found)} lines")
         self.numbers, self.lines = (tuple(each) for each in zip(*kept))
 
     @classmethod
