@@ -16,8 +16,8 @@ The SavedModel has one more signature, `continue`: it takes `x`, clips of which 
 
 --sample makes the clips from the small set of digits that ships with the package.
 
-Hardware: two CPU cores. Time of --sample: 2.7 minutes of CPU time, too short for good futures. Seed 0, test clips:
-−ELBO 706 nats; squared error of the mean of ten draws 22 in the first frame and 26 in the sixth, of a copy 38 and 50.
+Hardware: two CPU cores. Time of --sample: 3.0 minutes of CPU time, too short for good futures. Seed 0, test clips:
+−ELBO 694 nats; squared error of the mean of ten draws 22 in the first frame and 26 in the sixth, of a copy 38 and 50.
 """
 
 import dataclasses
