@@ -36,9 +36,9 @@ _MOST_PAIRS = 4  # columns that the picture shows
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """The rows of a run: all, and the three parts; `truth` has the cells that `--sample` hid."""
+    """The rows of a run: the whole table, and its three parts; `truth` has the cells that `--sample` hid."""
 
-    all: data.Table
+    whole: data.Table
     train: data.Table
     validation: data.Table
     test: data.Table
@@ -75,7 +75,7 @@ def imputation_error(rows, imputed):
     """Of the hidden cells: squared error over the column's variance, and the share of wrong classes."""
     squared, wrong = [], []
     for name in imputed:
-        hidden = rows.all.missing(name)
+        hidden = rows.whole.missing(name)
         if not hidden.any():
             continue
         truth, found = rows.truth[name], imputed[name]
@@ -91,19 +91,19 @@ def imputation_error(rows, imputed):
 
 def plot(rows, synthetic, scores, given, path):
     """Histograms of the first columns, real and synthetic; two columns against each other; and the scores."""
-    numbers = [name for name in synthetic if rows.all[name].dtype.kind == "f"]
+    numbers = [name for name in synthetic if rows.whole[name].dtype.kind == "f"]
     names = numbers[: _MOST_PAIRS - 1] + numbers[_MOST_PAIRS - 1 :][-1:]
     figure = Figure(figsize=(12, 6), layout="constrained")
     axes = figure.subplots(2, _MOST_PAIRS, squeeze=False)
     for axis, name in zip(axes[0], names):
-        bins = np.histogram_bin_edges(rows.all[name][~rows.all.missing(name)], 20)
-        axis.hist(rows.all[name], bins, density=True, alpha=0.5, label="real")
+        bins = np.histogram_bin_edges(rows.whole[name][~rows.whole.missing(name)], 20)
+        axis.hist(rows.whole[name], bins, density=True, alpha=0.5, label="real")
         axis.hist(synthetic[name], bins, density=True, alpha=0.5, label="synthetic")
         axis.set_title(name)
     axes[0, 0].legend()
     if len(names) > 1:
         first, second = names[0], names[-1]
-        several = {"real": rows.all, "synthetic": synthetic, **({"synthetic, given": given} if given else {})}
+        several = {"real": rows.whole, "synthetic": synthetic, **({"synthetic, given": given} if given else {})}
         for axis, (title, table) in zip(axes[1], several.items()):
             axis.scatter(table[first], table[second], s=6)
             axis.set(title=title, xlabel=first, ylabel=second, xlim=axes[1, 0].get_xlim(), ylim=axes[1, 0].get_ylim())
@@ -188,12 +188,12 @@ def finish(flags, model, splits, folder, seed):
     """Writes tables and the picture; the figures of the test rows, and of what the model makes."""
     (rows, schema), table_model = table(flags), TableModel(model)
     given = typed(schema, pairs(flags.given or (), "--given"))
-    written = {"synthetic": table_model.sample(flags.rows, seed), "imputed": table_model.impute(rows.all, seed=seed)}
+    written = {"synthetic": table_model.sample(flags.rows, seed), "imputed": table_model.impute(rows.whole, seed=seed)}
     if given:
         written["given"] = table_model.sample(flags.rows, seed, given=given)
     for name, found in written.items():
         found.to_csv(folder / f"{name}.csv")
-    scores = table_model.score(rows.all)
+    scores = table_model.score(rows.whole)
     data.Table({"row": np.arange(len(scores)), "nats": scores}).to_csv(folder / "scores.csv")
     plot(rows, written["synthetic"], scores, written.get("given"), folder / "table.png")
     figures = {"test_nats": float(table_model.score(rows.test).mean())}
