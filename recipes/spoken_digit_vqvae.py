@@ -19,7 +19,8 @@ codes, for samples; the VAE needs none. Written to --output, besides what all re
 
 Hardware: two CPU cores. Time of the first: 173 seconds of CPU time in training. Seed 0, on the 300 test recordings: a
 log-spectral distance of 4.0 dB at 500 bits a second, and an accuracy of 0.970 on reconstructions, 0.980 on originals;
-they were measured with the weights of the best epoch, where a run now keeps the last. Time of --sample: TODO.
+they were measured with the weights of the best epoch, where a run now keeps the last. Time of --sample: 1.4 minutes of
+CPU time, too short for good sounds: a distance of 5.3 dB and an accuracy of 0.82 on 60 test sounds.
 """
 
 import dataclasses
