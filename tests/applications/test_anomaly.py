@@ -10,7 +10,7 @@ import pytest
 from sklearn import base, pipeline, preprocessing
 
 import zoo
-from zoo.applications import AnomalyDetector, _scores, anomaly
+from zoo.applications import AnomalyDetector, _comparisons, _scores, anomaly
 
 NORMAL = linear.draw(400)
 FAR = NORMAL[:50] + 6.0 * np.array([1, -1, 1, 1], np.float32)
@@ -89,10 +89,10 @@ def test_reconstruction_is_the_squared_error_and_the_heat_map_its_parts(images_m
 
 def test_the_distance_in_latent_space_is_of_mahalanobis_or_of_neighbours():
     e = np.random.default_rng(0).normal(size=(5000, 2)) * [1.0, 3.0]
-    distance = _scores.LatentDistance(e, None)([[2.0, 0.0], [0.0, 6.0]])
+    distance = _comparisons.LatentDistance(e, None)([[2.0, 0.0], [0.0, 6.0]])
     np.testing.assert_allclose(distance, [2.0, 2.0], rtol=0.05)
     square = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [9.0, 9.0]])
-    np.testing.assert_allclose(_scores.LatentDistance(square, 3)([[0.0, 0.0]]), [2 / 3])
+    np.testing.assert_allclose(_comparisons.LatentDistance(square, 3)([[0.0, 0.0]]), [2 / 3])
 
 
 def test_the_compressed_size_grows_with_detail_and_is_that_of_the_image_alone():
@@ -114,7 +114,7 @@ def test_scores_that_compress_or_compare_take_away_what_they_should(images_model
     np.testing.assert_allclose(scores("error_per_nat"), np.log(scores("reconstruction")) - np.log(nats), rtol=1e-6)
     np.testing.assert_allclose(scores("background", background=images_model), np.zeros(30), atol=1e-3)
     states = np.random.default_rng(0).normal(size=(2000, 2)) * [1.0, 5.0]
-    density = anomaly.StateDensity(states, 1, seed=0)
+    density = _comparisons.Density(states, 1, seed=0)
     low, high = density([[0.0, 0.0], [2.0, 0.0]])
     assert abs(high - low - 2.0) < 0.2  # ½ · 2², in standard deviations
     assert len(scores("density_of_states", num_components=2)) == 30

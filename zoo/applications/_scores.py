@@ -9,6 +9,7 @@ from keras import ops
 
 from zoo import random
 from zoo.runtime import checks
+from zoo.runtime.types import Tensor
 
 _PNG_FRAME = 57  # bytes of a PNG that hold no image: signature, header, end, and the frame of the data
 
@@ -22,21 +23,28 @@ def elbo_terms(model: keras.Model, x: np.ndarray, num_samples: int, seed: int) -
     if key not in model.functions:
 
         def terms(x, seeds):
-            def step(k, sums):
-                proposal = model.propose(x, random.fold_in(seeds, k))
-                return sums[0] - model.judge(x, proposal.params), sums[1] + proposal.kl
-
-            zero = ops.zeros_like(ops.cast(seeds, "float32"))
-            return ops.fori_loop(0, num_samples, step, (zero, zero))
+            return sampled_terms(model, x, seeds, num_samples)
 
         specs = [tf.TensorSpec((None, *x.shape[1:])), tf.TensorSpec((None,), tf.int32)]
         model.functions[key] = tf.function(terms, autograph=False, input_signature=specs).get_concrete_function()
     results = [model.functions[key](tf.constant(batch), same_seeds(seed, len(batch))) for batch in _batches(x)]
-    reconstruction, kl = (np.concatenate(each).astype(np.float64) / num_samples for each in zip(*results))
+    reconstruction, kl = (np.concatenate(each).astype(np.float64) for each in zip(*results))
     return reconstruction, kl
 
 
-def same_seeds(seed: int, number: int) -> tf.Tensor:
+def sampled_terms(model: keras.Model, x: Tensor, seeds: Tensor, num_samples: int) -> tuple[Tensor, Tensor]:
+    """The terms of `elbo_terms` of tensors, with a seed for each row: float32 `[N]` each."""
+
+    def step(k, sums):
+        proposal = model.propose(x, random.fold_in(seeds, k))
+        return sums[0] - model.judge(x, proposal.params), sums[1] + proposal.kl
+
+    zero = ops.zeros_like(ops.cast(seeds, "float32"))
+    reconstruction, kl = ops.fori_loop(0, num_samples, step, (zero, zero))
+    return reconstruction / num_samples, kl / num_samples
+
+
+def same_seeds(seed: int, number: int | Tensor) -> Tensor:
     """One seed for all rows: int32 `[number]`."""
     return tf.fill((number,), random.fold_in(seed, 0))
 
@@ -72,30 +80,3 @@ def compressed_nats(x: np.ndarray) -> np.ndarray:
         Image.fromarray(levels[..., 0] if levels.shape[-1] == 1 else levels).save(file, "png", optimize=True)
         sizes.append(len(file.getvalue()) - _PNG_FRAME)
     return np.array(sizes) * 8.0 * np.log(2.0)
-
-
-class LatentDistance:
-    """The distance of an embedding from those of normal examples.
-
-    Args:
-        embeddings: float `[N,E]`, of normal examples.
-        neighbors: int >= 1: the mean distance to that many nearest neighbours. None: the Mahalanobis distance, with the
-            covariance of Ledoit & Wolf 2004.
-    """
-
-    def __init__(self, embeddings: np.ndarray, neighbors: int | None) -> None:
-        from sklearn import covariance
-        from sklearn import neighbors as nearest
-
-        if neighbors is None:
-            self.estimator = covariance.LedoitWolf().fit(embeddings)
-        else:
-            if neighbors > len(embeddings):
-                checks.fail("num_neighbors", f"at most the {len(embeddings)} examples to compare with", neighbors)
-            self.estimator = nearest.NearestNeighbors(n_neighbors=neighbors).fit(embeddings)
-
-    def __call__(self, embeddings: np.ndarray) -> np.ndarray:
-        """Distances, float64 `[N]`."""
-        if hasattr(self.estimator, "mahalanobis"):
-            return np.sqrt(self.estimator.mahalanobis(embeddings))
-        return self.estimator.kneighbors(embeddings)[0].mean(axis=1)
