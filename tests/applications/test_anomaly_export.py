@@ -20,6 +20,12 @@ def model():
     return linear.vae()
 
 
+@pytest.fixture(scope="module")
+def images():
+    networks = zoo.networks
+    return zoo.VAE(networks.mlp_encoder((8, 8, 1), 2, ()), networks.mlp_decoder((8, 8, 1), 2, ()), seed=0)
+
+
 @pytest.mark.parametrize(
     ("score", "settings"),
     [
@@ -56,9 +62,13 @@ def test_an_export_scores_and_judges_as_the_detector_does(model, tmp_path, name,
     assert {("anomaly", "score"), ("anomaly", "is_anomaly"), ("reconstruct", "x")} <= checked
 
 
-def test_scores_of_compressed_images_are_refused_with_those_that_can_be_exported(tmp_path):
-    networks = zoo.networks
-    images = zoo.VAE(networks.mlp_encoder((8, 8, 1), 2, ()), networks.mlp_decoder((8, 8, 1), 2, ()), seed=0)
+def test_the_graph_smooths_as_the_detector_does(images):
+    detector = AnomalyDetector(images, "reconstruction", false_positive_rate=0.2, smoothing=1.5).fit(IMAGES)
+    scores = _anomaly_signature.score_of(detector, tf.constant(IMAGES))
+    np.testing.assert_allclose(scores, -detector.score_samples(IMAGES), rtol=1e-4)
+
+
+def test_scores_of_compressed_images_are_refused_with_those_that_can_be_exported(images, tmp_path):
     detector = AnomalyDetector(images, false_positive_rate=0.2).fit(IMAGES)
     with pytest.raises(ValueError, match="that a graph can compute: 'background', .*Received: score='density_of"):
         detector.export(tmp_path / "images")

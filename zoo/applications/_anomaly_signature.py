@@ -57,7 +57,8 @@ def score_of(detector: "AnomalyDetector", x: Tensor) -> Tensor:
     seeds = _scores.same_seeds(detector.seed, ops.shape(x)[0])
     if kind == "latent":
         return detector.compared_.tensor(model.embed(x))
-    error = ops.sum(ops.reshape(ops.square(model.reconstruct(x) - x), (-1, detector.n_features_in_)), axis=1)
+    difference = _smoothed(model.reconstruct(x) - x, detector.smoothing)
+    error = ops.sum(ops.reshape(ops.square(difference), (-1, detector.n_features_in_)), axis=1)
     log_error = ops.expand_dims(ops.log(error + np.finfo(np.float32).tiny), 1)
     if kind == "reconstruction":
         return error
@@ -70,6 +71,14 @@ def score_of(detector: "AnomalyDetector", x: Tensor) -> Tensor:
     if kind == "density_of_states":
         return detector.compared_.tensor(ops.concatenate([ops.stack([reconstruction, kl], axis=1), log_error], axis=1))
     return kl if kind == "kl" else reconstruction + kl
+
+
+def _smoothed(difference, deviation):
+    if not deviation:
+        return difference
+    rows, columns = (each.astype(np.float32) for each in _scores.smoothing_matrices(difference.shape[1:], deviation))
+    planes = ops.transpose(difference, (0, 3, 1, 2))
+    return ops.transpose(ops.matmul(ops.matmul(rows, planes), columns.T), (0, 2, 3, 1))
 
 
 def _require_graph(detector):

@@ -1,6 +1,7 @@
 """The scores of anomaly detection: functions of a model and of examples, higher for anomalies."""
 
 import io
+import math
 
 import keras
 import numpy as np
@@ -58,9 +59,36 @@ def log_prob(model: keras.Model, x: np.ndarray, num_samples: int, seed: int) -> 
     return np.asarray(model.log_prob(x, num_samples, same_seeds(seed, len(x))), np.float64)
 
 
-def squared_error(model: keras.Model, x: np.ndarray) -> np.ndarray:
-    """(x − reconstruction)², of x's shape."""
-    return np.square(np.asarray(model.reconstruct(x), np.float64) - x)
+def squared_error(model: keras.Model, x: np.ndarray, smoothing: float = 0.0) -> np.ndarray:
+    """(x − reconstruction)², of x's shape; of images the difference is first smoothed by `smoothing_matrices`."""
+    difference = np.asarray(model.reconstruct(x), np.float64) - x
+    if smoothing:
+        rows, columns = smoothing_matrices(x.shape[1:], smoothing)
+        difference = np.einsum("ih,nhwc,jw->nijc", rows, difference, columns, optimize=True)
+    return np.square(difference)
+
+
+def smoothing_matrices(shape: tuple[int, ...], deviation: float) -> tuple[np.ndarray, np.ndarray]:
+    """The matrices R `[H,H]` and C `[W,W]` of a Gaussian filter, R x Cᵀ for an image x; mirrored at the edges.
+
+    Args:
+        shape: (H, W, channels) of the images.
+        deviation: float > 0, the filter's standard deviation, pixels.
+    """
+    if len(shape) != 3:
+        checks.fail("smoothing", "0 for data that is not an image", deviation)
+    rows, columns = (_filter(size, deviation) for size in shape[:2])
+    return rows, columns
+
+
+def _filter(size, deviation):
+    offsets = np.arange(-math.ceil(4 * deviation), math.ceil(4 * deviation) + 1)
+    weights = np.exp(-0.5 * np.square(offsets / deviation))
+    sources = (np.arange(size)[:, None] + offsets) % (2 * size)
+    mirrored = np.minimum(sources, 2 * size - 1 - sources)
+    matrix = np.zeros((size, size))
+    np.add.at(matrix, (np.arange(size)[:, None], mirrored), weights / weights.sum())
+    return matrix
 
 
 def is_image(x: np.ndarray) -> bool:
