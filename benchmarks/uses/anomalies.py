@@ -21,7 +21,7 @@ BY_CLASS = {
         "latent": {"score": "latent"},
     },
     "held_out": {
-        "latent_density": {"score": "latent_density"},
+        "latent_density, smoothed": {"score": "latent_density", "smoothing": SMOOTHING},
         "reconstruction": {"score": "reconstruction"},
         "latent": {"score": "latent"},
     },
@@ -48,28 +48,26 @@ def pca_error(train, components, smoothing=0.0):
     return error
 
 
-def simple(train, components):
+def simple(train):
     """Functions of images that give the scores of simple methods; the length of the PNG counts either way."""
     forest = ensemble.IsolationForest(random_state=0).fit(train.reshape(len(train), -1))
-    found = {f"PCA {each}": pca_error(train, each) for each in components}
-    if len(components) == 1:
-        found["PCA, smoothed"] = pca_error(train, components[0], SMOOTHING)
-    return found | {
+    return {f"PCA {each}": pca_error(train, each) for each in (16, 32, 64)} | {
         "isolation forest": lambda x: -forest.score_samples(x.reshape(len(x), -1)),
         "PNG length": _scores.compressed_nats,
     }
 
 
-def compare(model, train, reference, normal, anomalous, components=(16, 32, 64), scores=SCORES):
+def compare(model, reference, normal, anomalous, scores, others):
     """AUROC of each method: a dict. `reference` are normal images that the model was not trained on."""
     found = {}
     for method, settings in scores.items():
         # The figure needs no threshold, and few examples set one for this rate.
         detector = applications.AnomalyDetector(model, false_positive_rate=0.2, **settings).fit(reference)
         found[method] = auroc(*(-detector.score_samples(each) for each in (normal, anomalous)))
-    for name, function in simple(train, components).items():
+    for name, function in others.items():
         found[name] = auroc(function(normal), function(anomalous))
-    found["PNG length"] = max(found["PNG length"], 1.0 - found["PNG length"])
+    if "PNG length" in found:
+        found["PNG length"] = max(found["PNG length"], 1.0 - found["PNG length"])
     return found
 
 
@@ -97,7 +95,8 @@ def whole(flags, data, report):
         strange = models.as_floats(getattr(data(other), flags.split).images[: flags.images])
         if flags.split == "validation":
             reference, fresh = np.split(models.as_floats(held_out[: 2 * (len(held_out) // 2)]), 2)
-        for method, value in compare(model, models.as_floats(train), reference, fresh, strange).items():
+        others = simple(models.as_floats(train))
+        for method, value in compare(model, reference, fresh, strange, SCORES, others).items():
             report("anomaly", f"{normal} against {other}", method, "AUROC", value)
         detector = applications.AnomalyDetector(model, false_positive_rate=0.05).fit(models.as_floats(held_out))
         for number, part in enumerate(np.array_split(models.as_floats(evaluated.images), 5)):
@@ -121,8 +120,9 @@ def by_class(flags, data, report, held_out):
             cut = min(flags.class_images, int(0.9 * len(images)))
             model = class_model(flags, f"{name}_{'without' if held_out else 'only'}_{label}", images[:cut], held_out)
             normal, strange = evaluated.images[is_normal(evaluated)], evaluated.images[~is_normal(evaluated)]
-            arrays = map(models.as_floats, (images[:cut], images[cut : cut + 4000], normal, strange))
-            for method, value in compare(model, *arrays, components=(30,), scores=BY_CLASS[part]).items():
+            trained, *arrays = map(models.as_floats, (images[:cut], images[cut : cut + 4000], normal, strange))
+            others = {"PCA 30": pca_error(trained, 30), "PCA 30, smoothed": pca_error(trained, 30, SMOOTHING)}
+            for method, value in compare(model, *arrays, BY_CLASS[part], others).items():
                 values.setdefault(method, []).append(value)
             print(kind, name, label, {method: round(each[-1], 4) for method, each in values.items()}, flush=True)
         for method, each in values.items():
@@ -131,9 +131,11 @@ def by_class(flags, data, report, held_out):
 
 def class_model(flags, name, images, held_out):
     def make():
+        if held_out:
+            return models.vae("discretized_logistic", 16, 200, params=2, seed=flags.seed)
         return models.vae(likelihoods.Gaussian(0.25), 16, 200, seed=flags.seed)
 
-    epochs, batch_size = (6, 128) if held_out else (12, 64)
+    epochs, batch_size = (8, 128) if held_out else (12, 64)
     return models.kept(flags, name, make, models.plain(images, flags.seed), len(images), epochs, batch_size, 2e-3)
 
 
