@@ -23,7 +23,7 @@ def augmentations(load_benchmark):
 def test_the_rarest_class_is_anomalous_and_never_trained_on(benchmark):
     table = data.Table({"size": np.arange(20.0), "kind": np.array(["a"] * 9 + ["b"] * 4 + ["c"] * 7)})
     train, test, truth = benchmark.split(table, "kind", seed=0)
-    assert train.names == test.names == ["size"]
+    assert train.names == test.names == ("size",)
     assert set(test["size"][truth == 1]) == {9, 10, 11, 12}
     assert len(train) == 8 and sorted([*train["size"], *test["size"]]) == list(range(20))
     other, _, _ = benchmark.split(table, "kind", seed=1)
@@ -72,7 +72,7 @@ def test_images_are_shifted_and_rotated_about_their_middle(augmentations):
     x = np.random.default_rng(0).uniform(size=(1, 28, 28, 1)).astype(np.float32)
     np.testing.assert_allclose(augmentations.moved(x, Fixed(0.0, (0.0, 0.0))), x, atol=1e-6)
     shifted = augmentations.moved(x, Fixed(0.0, (1.0, 0.0)))
-    np.testing.assert_allclose(shifted[0, :-1], x[0, 1:], atol=1e-5)
+    np.testing.assert_allclose(shifted[0, 1:], x[0, :-1], atol=1e-5)
     turned = augmentations.moved(x, Fixed(90.0, (0.0, 0.0)))
     np.testing.assert_allclose(turned[0, 1:-1, 1:-1, 0], np.rot90(x[0, ..., 0], -1)[1:-1, 1:-1], atol=1e-4)
 
