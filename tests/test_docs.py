@@ -20,7 +20,7 @@ ROOT = pathlib.Path(zoo.__file__).parents[1]
 DOCS = ROOT / "docs"
 SHOWN = (  # a page for each use
     *("anomaly", "denoising", "exploration", "generation", "imputation", "interpolation", "representation"),
-    *("style_transfer", "series", "sound", "tables", "text"),
+    *("style_transfer", "series", "sound", "tables", "text", "augmentation"),
 )
 PAGES = ("index", "codec", "kl_weight", "large_pictures", "shards", "sharp", "video", *SHOWN)
 FILES = sorted([ROOT / "README.md", *DOCS.glob("*.md")])

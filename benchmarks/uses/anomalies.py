@@ -21,7 +21,7 @@ BY_CLASS = {
         "latent": {"score": "latent"},
     },
     "held_out": {
-        "latent_density, smoothed": {"score": "latent_density", "smoothing": SMOOTHING},
+        "latent_density, smoothed": {"score": "latent_density", "smoothing": SMOOTHING, "calibration": 0.1},
         "reconstruction": {"score": "reconstruction"},
         "latent": {"score": "latent"},
     },
@@ -120,7 +120,7 @@ def by_class(flags, data, report, held_out):
             cut = min(flags.class_images, int(0.9 * len(images)))
             model = class_model(flags, f"{name}_{'without' if held_out else 'only'}_{label}", images[:cut], held_out)
             normal, strange = evaluated.images[is_normal(evaluated)], evaluated.images[~is_normal(evaluated)]
-            trained, *arrays = map(models.as_floats, (images[:cut], images[cut : cut + 4000], normal, strange))
+            trained, *arrays = map(models.as_floats, (images[:cut], images[cut : cut + 10000], normal, strange))
             others = {"PCA 30": pca_error(trained, 30), "PCA 30, smoothed": pca_error(trained, 30, SMOOTHING)}
             for method, value in compare(model, *arrays, BY_CLASS[part], others).items():
                 values.setdefault(method, []).append(value)
@@ -135,7 +135,7 @@ def class_model(flags, name, images, held_out):
             return models.vae("discretized_logistic", 16, 200, params=2, seed=flags.seed)
         return models.vae(likelihoods.Gaussian(0.25), 16, 200, seed=flags.seed)
 
-    epochs, batch_size = (8, 128) if held_out else (12, 64)
+    epochs, batch_size = (5, 128) if held_out else (12, 64)
     return models.kept(flags, name, make, models.plain(images, flags.seed), len(images), epochs, batch_size, 2e-3)
 
 

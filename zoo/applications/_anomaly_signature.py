@@ -65,8 +65,10 @@ def score_of(detector: "AnomalyDetector", x: Tensor) -> Tensor:
     if kind == "latent_density":
         return detector.compared_.tensor(ops.concatenate([model.embed(x), log_error], axis=1))
     if kind in ("log_prob", "background"):
-        own = model.log_prob(x, detector.num_samples, seeds)
-        return -own if kind == "log_prob" else detector.background.log_prob(x, detector.num_samples, seeds) - own
+        own, other = model.log_prob(x, detector.num_samples, seeds), detector.background
+        if kind == "log_prob" or other is None:
+            return -own
+        return other.log_prob(x, detector.num_samples, seeds) - own
     reconstruction, kl = _scores.sampled_terms(model, x, seeds, detector.num_samples)
     if kind == "density_of_states":
         return detector.compared_.tensor(ops.concatenate([ops.stack([reconstruction, kl], axis=1), log_error], axis=1))

@@ -21,6 +21,7 @@ class LatentDistance:
     """
 
     def __init__(self, embeddings: np.ndarray, num_neighbors: int | None) -> None:
+        self.known = np.asarray(embeddings)
         if num_neighbors is None:
             self.estimator = covariance.LedoitWolf().fit(embeddings)
         else:
@@ -40,9 +41,8 @@ class LatentDistance:
             root = np.linalg.cholesky(self.estimator.precision_)
             centred = embeddings - _constant(self.estimator.location_)
             return ops.sqrt(ops.sum(ops.square(ops.matmul(centred, _constant(root))), axis=1))
-        known = self.estimator._fit_X
-        centre = known.mean(axis=0)
-        known, centred = _constant(known - centre), embeddings - _constant(centre)
+        centre = self.known.mean(axis=0)
+        known, centred = _constant(self.known - centre), embeddings - _constant(centre)
         squared = ops.sum(ops.square(centred), axis=1, keepdims=True) + np.square(known).sum(axis=1)
         squared = squared - 2.0 * ops.matmul(centred, known.T)
         _, nearest = ops.top_k(-squared, self.estimator.n_neighbors)
