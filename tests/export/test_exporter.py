@@ -187,7 +187,7 @@ def test_weights_that_are_not_finite(file, value, tmp_path):
 # TFLite files
 
 
-@pytest.mark.parametrize("before", (None, "old"))
+@pytest.mark.parametrize("before", (pytest.param(None, marks=pytest.mark.slow), "old"))
 def test_tflite_that_disagrees_is_not_put_in_place(before, tmp_path, monkeypatch):
     path = tmp_path / "m.tflite"
     if before:
@@ -250,7 +250,8 @@ def test_model_in_float32_is_exported_itself():
     assert runtimes.in_float32(model) is model
 
 
-@pytest.mark.parametrize("format", exports.FORMATS)
+# The copy in float32, which is what is exported, is made before there is a format.
+@pytest.mark.parametrize("format", (pytest.param("tf_saved_model", marks=pytest.mark.slow), "litert"))
 @pytest.mark.parametrize("name", ("own_networks", pytest.param("vq_vae_prior", marks=pytest.mark.slow)))
 def test_mixed_model_is_exported_in_float32(name, format, mixed, tmp_path):
     model = mixed[name]

@@ -31,6 +31,14 @@ WITHOUT_SAMPLE = [name for name, module in MODULES.items() if module.main.recipe
 SPLITS = {"dsprites": ["train"], "celeb_a": ["train", "validation", "test"], "svhn_cropped": ["train", "test", "extra"]}
 
 
+@pytest.fixture(params=["eager", pytest.param("graphs", marks=pytest.mark.slow)])
+def mode(request):
+    """Two steps take longer to trace than to run. `test_recipe_ships_both_formats_with_a_card` traces them."""
+    tf.config.run_functions_eagerly(request.param == "eager")
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 def check_run(output, metrics, steps):
     """What a run of a single epoch must leave, whatever the model."""
     assert json.loads((output / "metrics.json").read_text(), parse_constant=pytest.fail) == metrics
@@ -112,7 +120,7 @@ def test_help_shows_the_shared_flags(name, capsys):
         for name in WITH_SAMPLE
     ],
 )
-def test_recipe_runs_on_its_sample(name, tmp_path):
+def test_recipe_runs_on_its_sample(name, mode, tmp_path):
     metrics = MODULES[name].main(["--sample", *few_steps(name, 2), "--output", str(tmp_path)])
     model = check_run(tmp_path, metrics, steps=2)
     shape = MODULES[name].main.recipe.image_shape
@@ -151,7 +159,7 @@ def test_recipe_ships_both_formats_with_a_card(name, tmp_path):
     "quantizer, argv, num_codes, width",
     [("fsq", ["--levels", "5", "4", "3"], 60, 1), ("residual", ["--num-codes", "9", "--depth", "3"], 9, 3)],
 )
-def test_quantizer_of_a_vqvae(name, quantizer, argv, num_codes, width, tmp_path):
+def test_quantizer_of_a_vqvae(name, quantizer, argv, num_codes, width, mode, tmp_path):
     argv = ["--quantizer", quantizer, *argv, "--filters", "8", "--sample", *few_steps(name, 1)]
     metrics = MODULES[name].main([*argv, "--output", str(tmp_path)])
     model = check_run(tmp_path, metrics, steps=1)
@@ -179,7 +187,7 @@ def test_priors_of_a_recipe_are_of_one_size(name, kind, tmp_path):
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in LONGEST else name for name in WITHOUT_SAMPLE]
 )
-def test_recipe_runs_on_its_dataset(name, prepared, tmp_path):
+def test_recipe_runs_on_its_dataset(name, mode, prepared, tmp_path):
     dataset = MODULES[name].main.recipe.dataset
     folder = prepared(dataset, dict.fromkeys(SPLITS[dataset], 20))
     argv = [*few_steps(name, 1), "--batch-size", "4", "--output", str(tmp_path / "out")]

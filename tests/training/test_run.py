@@ -27,8 +27,16 @@ from zoo.training.flags import UsageError, parse
 ROOT = pathlib.Path(__file__).parents[2]
 
 
+@pytest.fixture(scope="module", autouse=True, params=["eager", pytest.param("graphs", marks=pytest.mark.slow)])
+def mode(request):
+    """Functions of so few steps take longer to trace than to run. Runs from a shell, and tests/recipes, trace them."""
+    tf.config.run_functions_eagerly(request.param == "eager")
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(scope="module")
-def finished(train, tmp_path_factory):
+def finished(mode, train, tmp_path_factory):
     """A run of 2 epochs of 6 steps that nothing disturbed: its folder, what `main` gave and what it printed."""
     output = tmp_path_factory.mktemp("finished")
     with contextlib.redirect_stdout(io.StringIO()) as printed:
@@ -314,7 +322,7 @@ def train_average(train):
 
 
 @pytest.fixture(scope="module")
-def averaged(train_average, tmp_path_factory):
+def averaged(mode, train_average, tmp_path_factory):
     """An undisturbed run with an average: its folder, and what `main` gave."""
     output = tmp_path_factory.mktemp("averaged")
     return output, train_average(output)
