@@ -72,6 +72,14 @@ def own_collectives():
     tf_compat.separate_collectives()
 
 
+@pytest.fixture(params=["eager", pytest.param("graphs", marks=pytest.mark.slow)])
+def mode(request):
+    """For tests that are not about graphs, as few steps take longer to trace than to run. The slow ones have graphs."""
+    tf.config.run_functions_eagerly(request.param == "eager")
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def kept_objects_are_not_looked_through_again():
     # Models and graphs that later modules use are millions of objects, and each full collection would pass over all.

@@ -364,7 +364,9 @@ def test_decode_is_the_mean_image_of_the_decoder_called_on_the_same_latents():
     np.testing.assert_allclose(model.decode(z), tf.sigmoid(model.decoder(z)), atol=1e-6)
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize(
+    "number", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_of_layers_left_out_decode_takes_the_prior_means(number):
     model = make()
     z = latents()[:number]
@@ -579,8 +581,10 @@ def set_raw_log_var(model, prior, posterior):
             bias.assign(values)
 
 
-@pytest.mark.parametrize("raw", [1e4, -1e4])
-@pytest.mark.parametrize("bound", [3.0, 14.0])
+@pytest.mark.parametrize(
+    ("raw", "bound"),
+    [(1e4, 3.0), (-1e4, 14.0), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((-1e4, 3.0), (1e4, 14.0)))],
+)
 def test_log_variances_of_prior_and_posterior_stay_within_the_bound(raw, bound):
     model = make() if bound == 14.0 else make(max_log_var=bound)
     assert model.max_log_var == bound  # 14 is the default

@@ -1,9 +1,13 @@
 """Every script in recipes/ keeps its promises; a new one is tested here without a line of its own."""
 
+import functools
 import hashlib
 import json
 import math
+import os
 import pathlib
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -29,14 +33,6 @@ WITH_SAMPLE = [name for name, module in MODULES.items() if module.main.recipe.da
 WITHOUT_SAMPLE = [name for name, module in MODULES.items() if module.main.recipe.dataset not in (None, *data.SAMPLES)]
 # What TFDS says that each of these datasets holds.
 SPLITS = {"dsprites": ["train"], "celeb_a": ["train", "validation", "test"], "svhn_cropped": ["train", "test", "extra"]}
-
-
-@pytest.fixture(params=["eager", pytest.param("graphs", marks=pytest.mark.slow)])
-def mode(request):
-    """Two steps take longer to trace than to run. `test_recipe_ships_both_formats_with_a_card` traces them."""
-    tf.config.run_functions_eagerly(request.param == "eager")
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 def check_run(output, metrics, steps):
@@ -129,13 +125,42 @@ def test_recipe_runs_on_its_sample(name, mode, tmp_path):
     assert np.asarray(model.reconstruct(x, labels)).shape == (2, *shape)
 
 
-@pytest.mark.parametrize(
+@pytest.fixture(scope="module")
+def run_in_a_shell(tmp_path_factory):
+    """Function of a recipe's name that runs it with its exports, once: the process that has ended, and its folder."""
+    inherited = {
+        name: value for name, value in os.environ.items() if name not in ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL")
+    }
+
+    @functools.cache
+    def run(name):
+        output = tmp_path_factory.mktemp(name)
+        flags = [flag for flag in few_steps(name, 2) if flag != "--no-export"]
+        command = [sys.executable, scripts.FOLDER / f"{name}.py", "--sample", *flags, "--output", output]
+        return subprocess.run(command, env=inherited, cwd=output, capture_output=True, text=True), output
+
+    return run
+
+
+every_shipped = pytest.mark.parametrize(
     "name", [name if name == "mnist_cvae" else pytest.param(name, marks=pytest.mark.slow) for name in WITH_SAMPLE]
 )
-def test_recipe_ships_both_formats_with_a_card(name, tmp_path):
-    flags = [flag for flag in few_steps(name, 2) if flag != "--no-export"]
-    metrics = MODULES[name].main(["--sample", *flags, "--output", str(tmp_path)])
-    folder = tmp_path / "export"
+
+
+@every_shipped
+def test_recipe_in_a_shell_says_nothing_on_stderr(name, run_in_a_shell):
+    done, _ = run_in_a_shell(name)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    if MODULES[name].main.recipe.dataset == "mnist":
+        assert done.stdout.splitlines()[0] == f"{name}: 3600 training, 400 validation and 800 test images"
+
+
+@every_shipped
+def test_recipe_ships_both_formats_with_a_card(name, run_in_a_shell):
+    _, output = run_in_a_shell(name)
+    metrics = json.loads((output / "metrics.json").read_text())
+    folder = output / "export"
     card = json.loads((folder / "card.json").read_text())
     assert card["test"] == metrics["test"] and card["name"] == name and card["seed"] == 0
     assert card["command"] == f"python recipes/{name}.py" and card["training_data"].startswith("the sample of ")
@@ -145,7 +170,7 @@ def test_recipe_ships_both_formats_with_a_card(name, tmp_path):
     for path, written in listed.items():
         content = (folder / path).read_bytes()
         assert written == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    model = keras.saving.load_model(tmp_path / "model.keras")
+    model = keras.saving.load_model(output / "model.keras")
     for one, other in zip(model.weights, zoo.from_preset(folder).weights, strict=True):
         if not one.path.endswith("draws"):  # the plots and the checks of the exports have drawn noise in between
             np.testing.assert_array_equal(np.asarray(one), np.asarray(other))

@@ -257,7 +257,7 @@ def test_plan_follows_flags_and_data(tiny, tmp_path, argv, minimum, epochs, step
 # Stopping and going on.
 
 
-@pytest.mark.parametrize("steps", [(2,), (8, 10)])
+@pytest.mark.parametrize("steps", [pytest.param((2,), marks=pytest.mark.slow), (8, 10)])
 def test_interrupted_run_goes_on_as_if_nothing_had_happened(finished, train, at, tmp_path, capsys, steps):
     for step in steps:
         assert exit_code(train, tmp_path, callbacks=at(step, interrupt)) == 130
@@ -275,7 +275,9 @@ def test_interrupted_run_goes_on_as_if_nothing_had_happened(finished, train, at,
         assert metrics["test"][name] == pytest.approx(value, rel=1e-5)
 
 
-@pytest.mark.parametrize("first, then", [(["--no-cache"], []), ([], ["--no-cache"])])
+@pytest.mark.parametrize(
+    "first, then", [(["--no-cache"], []), pytest.param([], ["--no-cache"], marks=pytest.mark.slow)]
+)
 def test_run_goes_on_with_and_without_a_cache(finished, train, at, tmp_path, capsys, pictures, first, then):
     assert exit_code(train, tmp_path, *first, callbacks=at(8, interrupt)) == 130
     metrics = train(tmp_path, *then)
@@ -549,16 +551,6 @@ def test_other_backends_are_refused_at_import(backend):
     )
 
 
-def test_recipe_in_a_shell_says_nothing_on_stderr(tmp_path):
-    command = [sys.executable, ROOT / "recipes" / "mnist_vae.py", "--sample", "--epochs", "1", "--steps-per-epoch", "2"]
-    done = subprocess.run(
-        [*command, "--output", tmp_path / "out"], env=environment(), cwd=tmp_path, capture_output=True, text=True
-    )  # fmt: skip
-    assert done.returncode == 0
-    assert done.stderr == ""
-    assert done.stdout.splitlines()[0] == "mnist_vae: 3600 training, 400 validation and 800 test images"
-
-
 def test_ctrl_c_in_a_shell_keeps_what_was_trained(tmp_path):
     command = [
         sys.executable,
@@ -582,7 +574,7 @@ def test_ctrl_c_in_a_shell_keeps_what_was_trained(tmp_path):
         process.kill()
     assert process.returncode == 130, error
     assert "stopped at step " in printed and "run the same command again" in printed
-    assert "Traceback" not in error
+    assert error == ""
     step = int(printed.split("stopped at step ")[1].split(" ")[0])
     assert step >= 5 and (tmp_path / "out" / "checkpoints" / f"step-{step:08d}").is_dir()
     model = keras.saving.load_model(tmp_path / "out" / "model.keras")

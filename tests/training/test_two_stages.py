@@ -309,6 +309,7 @@ def test_other_settings_of_the_prior_are_refused(finished, copy, train, capsys):
     assert train(copy, "--prior-batch-size", "50", in_model=At(None, no_step))["prior"]["steps"] == 8
 
 
+@pytest.mark.slow  # test_run.py has the model, and a prior starts over where its model has changed
 def test_fresh_starts_both_over(finished, copy, train, capsys):
     executions = collections.Counter()
     count = {stage: At(None, functools.partial(executions.update, [stage])) for stage in ("in_model", "in_prior")}

@@ -92,7 +92,7 @@ def test_dropout_acts_in_training_alone_and_repeats_with_the_seed(kind):
     "kind, policy",
     [
         (zoo.priors.Transformer, "mixed_bfloat16"),
-        (zoo.priors.PixelCNN, "mixed_float16"),
+        pytest.param(zoo.priors.PixelCNN, "mixed_float16", marks=pytest.mark.slow),
         pytest.param(zoo.priors.Transformer, "mixed_float16", marks=pytest.mark.slow),
         pytest.param(zoo.priors.PixelCNN, "mixed_bfloat16", marks=pytest.mark.slow),
     ],
