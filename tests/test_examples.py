@@ -109,7 +109,22 @@ def quick_fit(monkeypatch):
     monkeypatch.setattr(keras.Model, "fit", quick)
 
 
-@pytest.mark.parametrize("name", examples())
+# They take the longest, and other tests run what they show: README.md, a page of docs/, or the tests of their module.
+SLOW = (
+    "zoo.applications.imputation.impute_interval", "zoo.applications.imputation.impute_with_residuals",
+    "zoo.applications.series.series_vae", "zoo.applications.style_transfer.mix_levels",
+    "zoo.applications.style_transfer.vary_levels", "zoo.applications.tables.TableModel",
+    "zoo.applications.texts.TextModel", "zoo.codec._archive.compress", "zoo.evaluation.quality.sample_quality",
+    "zoo.export.exporter.export", "zoo.presets.saving.save_preset",
+)  # fmt: skip
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in examples()]
+
+
+def test_the_slow_examples_are_there():
+    assert {*SLOW} <= {*examples()}
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_an_example_runs_and_gives_what_it_shows(name, tmp_path, monkeypatch, quick_fit):
     monkeypatch.chdir(tmp_path)
     test = examples()[name]

@@ -158,7 +158,15 @@ def test_network_of_the_users_own_that_cannot_be_saved_is_exported_all_the_same(
 # The format that is meant
 
 
-@pytest.mark.parametrize("file, written", [("m.tflite", "m.tflite"), ("m", "m/1"), ("m.v2", "m.v2/1")])
+# Other tests here export to the first two without a format.
+@pytest.mark.parametrize(
+    "file, written",
+    [
+        pytest.param("m.tflite", "m.tflite", marks=pytest.mark.slow),
+        pytest.param("m", "m/1", marks=pytest.mark.slow),
+        ("m.v2", "m.v2/1"),
+    ],
+)
 def test_format_is_read_off_the_ending_of_the_path(file, written, tmp_path):
     path = exports.trained("vae").export(tmp_path / file)
     assert path == tmp_path / written
