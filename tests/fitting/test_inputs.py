@@ -220,11 +220,11 @@ def test_the_first_batch_is_looked_at_however_steps_are_run(how):
             np.testing.assert_array_equal(weight, other)
 
 
-# Keras makes a dataset of what a generator or a PyDataset gives, and a strategy sees no difference.
+# Keras spreads a dataset itself, and makes one of what a generator or a PyDataset gives.
 OF_PYTHON = [pytest.param(source, marks=pytest.mark.slow) for source in (generator, Batches)]
 
 
-@pytest.mark.parametrize("source", [dataset, spread, *OF_PYTHON])
+@pytest.mark.parametrize("source", [pytest.param(dataset, marks=pytest.mark.slow), spread, *OF_PYTHON])
 def test_the_first_batch_is_looked_at_under_a_strategy(source):
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():

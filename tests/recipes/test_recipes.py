@@ -222,7 +222,7 @@ def test_recipe_runs_on_its_dataset(name, mode, prepared, tmp_path):
     assert sum(metrics["images"].values()) == (20 if dataset == "dsprites" else 40)
 
 
-def test_image_folder_recipe_runs_on_five_pictures(tmp_path):
+def test_image_folder_recipe_runs_on_five_pictures(mode, tmp_path):
     pixels = np.random.default_rng(0)
     for number, size in enumerate([(40, 60), (90, 30), (64, 64), (33, 47), (120, 120)]):
         image = np.uint8(pixels.integers(0, 256, (*size, 3)))
