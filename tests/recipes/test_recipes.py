@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
 
@@ -19,6 +20,7 @@ import tensorflow_datasets as tfds
 import zoo
 from zoo import data, presets, training
 from zoo.training import options
+from zoo.training.card import command
 from zoo.training.flags import parse
 
 pytestmark = pytest.mark.usefixtures("few_samples")
@@ -125,6 +127,10 @@ def test_recipe_runs_on_its_sample(name, mode, tmp_path):
     assert np.asarray(model.reconstruct(x, labels)).shape == (2, *shape)
 
 
+def flags_of_exports(name, output):
+    return ["--sample", *(flag for flag in few_steps(name, 2) if flag != "--no-export"), "--output", str(output)]
+
+
 @pytest.fixture(scope="module")
 def run_in_a_shell(tmp_path_factory):
     """Function of a recipe's name that runs it with its exports, once: the process that has ended, and its folder."""
@@ -135,9 +141,8 @@ def run_in_a_shell(tmp_path_factory):
     @functools.cache
     def run(name):
         output = tmp_path_factory.mktemp(name)
-        flags = [flag for flag in few_steps(name, 2) if flag != "--no-export"]
-        command = [sys.executable, scripts.FOLDER / f"{name}.py", "--sample", *flags, "--output", output]
-        return subprocess.run(command, env=inherited, cwd=output, capture_output=True, text=True), output
+        words = [sys.executable, scripts.FOLDER / f"{name}.py", *flags_of_exports(name, output)]
+        return subprocess.run(words, env=inherited, cwd=output, capture_output=True, text=True), output
 
     return run
 
@@ -163,7 +168,9 @@ def test_recipe_ships_both_formats_with_a_card(name, run_in_a_shell):
     folder = output / "export"
     card = json.loads((folder / "card.json").read_text())
     assert card["test"] == metrics["test"] and card["name"] == name and card["seed"] == 0
-    assert card["command"] == f"python recipes/{name}.py" and card["training_data"].startswith("the sample of ")
+    assert card["command"] == shlex.join(["python", f"recipes/{name}.py", *flags_of_exports(name, output)])
+    assert command(name) == f"python recipes/{name}.py"  # where it was called from Python, as here
+    assert card["training_data"].startswith("the sample of ")
     assert card.get("binarization", "none") == metrics["flags"].get("binarization", "none")
     listed = presets.manifest.read(folder).files
     assert {"1/saved_model.pb", "model.tflite", "model_int8.tflite", "history.csv"} <= set(listed)

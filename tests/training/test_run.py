@@ -27,6 +27,11 @@ from zoo.training.flags import UsageError, parse
 ROOT = pathlib.Path(__file__).parents[2]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _samples(few_samples):
+    """In place of the one in conftest.py."""
+
+
 @pytest.fixture(scope="module", autouse=True, params=["eager", pytest.param("graphs", marks=pytest.mark.slow)])
 def mode(request):
     """Functions of so few steps take longer to trace than to run. Runs from a shell, and tests/recipes, trace them."""
@@ -135,7 +140,7 @@ def test_metrics_say_what_was_run(finished):
     _, metrics, _ = finished
     assert metrics["recipe"] == "tiny"
     assert (metrics["epochs"], metrics["steps"]) == (2, 12)
-    assert metrics["images"] == {"train": 3600, "validation": 400, "test": 800}
+    assert metrics["images"] == {"train": 800, "validation": 100, "test": 100}
     # Dense layers of 784→16→4 and 2→16→784, each with a bias.
     assert metrics["parameters"] == 784 * 16 + 16 + 16 * 4 + 4 + 2 * 16 + 16 + 16 * 784 + 784
     assert metrics["flags"]["seed"] == "0" and metrics["flags"]["binarization"] == "dynamic"
@@ -199,7 +204,7 @@ def test_pictures_show_something(finished, name, size):
 def test_run_says_what_it_does(finished):
     output, _, printed = finished
     lines = printed.splitlines()
-    assert lines[0] == "tiny: 3600 training, 400 validation and 800 test images"
+    assert lines[0] == "tiny: 800 training, 100 validation and 100 test images"
     assert lines[1].startswith("epoch   1/2  loss 5") and lines[2].startswith("epoch   2/2  loss 5")
     assert "(val " in lines[1] and "left" in lines[1]
     assert lines[3].startswith("test: ") and "elbo -" in lines[3]
