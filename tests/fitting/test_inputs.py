@@ -102,7 +102,7 @@ METHODS = {
 }
 CALLS = VERBS | METHODS
 # With each source and each verb at least once; the other pairs look at a few faults, and at all in the slow tests.
-THOROUGH = ("fit", "fit tf.data", "evaluate generator", "predict PyDataset", "train_on_batch", *METHODS)
+THOROUGH = ("fit tf.data", "evaluate generator", "predict PyDataset", "train_on_batch", "encode", "log_prob generator")
 ALL_FAULTS = [call if call in THOROUGH else pytest.param(call, marks=pytest.mark.slow) for call in CALLS]
 # What looks at labels is one function for data and labels: here a call of each kind sees all faults in labels.
 OF_EACH_KIND = ("fit tf.data", "predict PyDataset", "train_on_batch", "log_prob")

@@ -60,8 +60,9 @@ def few_steps(name, steps):
     return flags + (["--prior-epochs", "1"] if MODULES[name].main.recipe.prior else [])
 
 
-# `test_recipe_ships_both_formats_with_a_card` runs mnist_cvae, and `test_quantizer_of_a_vqvae` mnist_vqvae.
-RUN_ELSEWHERE = ("mnist_cvae", "mnist_vqvae")
+# `test_recipe_ships_both_formats_with_a_card` runs mnist_cvae, `test_quantizer_of_a_vqvae` mnist_vqvae, and
+# tests/training/test_run.py mnist_vae.
+RUN_ELSEWHERE = ("mnist_cvae", "mnist_vae", "mnist_vqvae")
 LONGEST = ("celeba_vae", "cifar10_hvae", "cifar10_vqvae", "mnist_hvae")
 
 
