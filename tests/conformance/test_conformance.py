@@ -132,8 +132,7 @@ def test_bits_per_dim_are_reported_for_8_bit_likelihoods_alone(name):
         assert figures["bits_per_dim"] == pytest.approx(-figures["elbo"] / (64 * math.log(2)), rel=1e-5)
 
 
-# A KL that is computed, one that is estimated, and the IWAE's own `log_prob`. tests/models/test_hierarchical_vae.py
-# holds the bound of the hierarchical VAE against quadrature.
+# The IWAE has its own `log_prob`. tests/models/test_hierarchical_vae.py holds the bound against quadrature.
 BOUNDS = conformance.params(BOUNDED, quick=("vae", "iwae"))
 
 
