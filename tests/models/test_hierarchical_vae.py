@@ -484,6 +484,7 @@ class OwnFeatures(keras.Model):
         return fine, self.idle(fine[:, ::2, ::2]), self.coarse(fine)
 
 
+@pytest.mark.usefixtures("mode")
 @pytest.mark.filterwarnings("ignore:Gradients do not exist:UserWarning")
 def test_an_encoder_of_the_users_own_trains_and_is_saved(tmp_path):
     model = make(encoder=OwnFeatures(), scales=(8, 2), per_scale=1)

@@ -245,7 +245,7 @@ def test_image_folder_recipe_runs_on_five_pictures(mode, tmp_path):
 
 
 def test_sprites_recipe_runs(tmp_path):
-    small = ["--image-size", "8", "--images", "300", "--hidden", "8", "--latent-dim", "3", "--batch-size", "16"]
+    small = ["--image-size", "8", "--images", "300", "--hidden", "8", "--latent-dim", "3", "--batch-size", "100"]
     argv = [*small, *few_steps("sprites_factor_vae", 2), "--output", str(tmp_path)]
     metrics = MODULES["sprites_factor_vae"].main(argv)
     assert metrics["images"] == {"train": 300, "validation": 5000, "test": 10000}
