@@ -63,7 +63,9 @@ def few_steps(name, steps):
 # `test_recipe_ships_both_formats_with_a_card` runs mnist_cvae, `test_quantizer_of_a_vqvae` mnist_vqvae, and
 # tests/training/test_run.py mnist_vae.
 RUN_ELSEWHERE = ("mnist_cvae", "mnist_vae", "mnist_vqvae")
-LONGEST = ("celeba_vae", "cifar10_hvae", "cifar10_vqvae", "mnist_hvae")
+LONGEST = (
+    "celeba_vae", "cifar10_hvae", "cifar10_vqvae", "dsprites_beta_vae", "fashion_mnist_beta_vae", "mnist_hvae",
+)  # fmt: skip
 
 
 def test_all_recipes_are_found():
