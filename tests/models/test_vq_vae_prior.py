@@ -97,6 +97,7 @@ def test_a_prior_can_be_attached_exchanged_and_taken_off_at_any_time(encoder):
         assert len(model.trainable_variables) + len(model.non_trainable_variables) == len(model.variables)
 
 
+@pytest.mark.usefixtures("mode")
 def test_training_the_model_leaves_the_prior_and_training_the_prior_leaves_the_model():
     model, images, _ = trained(run_eagerly=False)
     model.prior = prior = make_prior()
@@ -114,6 +115,7 @@ def test_training_the_model_leaves_the_prior_and_training_the_prior_leaves_the_m
         np.testing.assert_array_equal(old, new.numpy())
 
 
+@pytest.mark.usefixtures("mode")
 def test_both_go_on_after_loading_as_if_they_had_never_stopped(tmp_path):
     model, images, _ = trained(run_eagerly=False, prior=make_prior())
     model.prior.compile(keras.optimizers.Adam(1e-2))
