@@ -5,8 +5,8 @@
 
 The second has a sixth of the weights: it is the preset `fashion_mnist_beta_vae`.
 
-Hardware: two CPU cores. Time: 13 minutes on a shared machine, 22 minutes of CPU time for the second; with --sample under
-a minute. Test split, seed 0, β = 4: −ELBO 1817 nats, or 3.34 bits per dim; of the second 1864 and 3.43.
+Hardware: two CPU cores. Time: 13 minutes on a shared machine, 22 minutes of CPU time for the second; with --sample
+under a minute. Test split, seed 0, β = 4: −ELBO 1817 nats, or 3.34 bits per dim; of the second 1864 and 3.43.
 """
 
 import dataclasses

@@ -9,6 +9,7 @@ from PIL import Image
 
 import zoo
 from zoo import applications
+from zoo.export import runtimes
 from zoo.runtime import files
 
 RNG = np.random.default_rng(0)
@@ -51,6 +52,24 @@ def test_anomaly_writes_the_scores_of_the_detector_and_heat_maps(run, folder, tm
     maps = np.stack([np.asarray(Image.open(path)) for path in sorted((tmp_path / "maps").iterdir())])
     expected = detector.heat_map(strange)
     np.testing.assert_allclose(maps, 255 * expected / expected.max(), atol=0.51)
+
+
+def test_anomaly_exports_no_score_that_compresses_images(run, tmp_path):
+    status, _, message = run(*ANOMALY, "--output", "scores.csv", "--export", "detector.tflite")
+    assert status == 2 and not {*tmp_path.glob("scores.csv"), *tmp_path.glob("detector.tflite")}
+    assert "Expected `score` to be one that a graph can compute: 'background', 'elbo'" in message
+
+
+@pytest.mark.slow
+def test_anomaly_exports_its_detector(run, folder, tmp_path):
+    status, report, _ = run(
+        *(*ANOMALY, "--score", "reconstruction", "--smoothing", "0.7", "--output", "scores.csv"),
+        *("--export", "detector.tflite"),
+    )
+    assert status == 0 and report["output"] == ["scores.csv", "detector.tflite"]
+    detector = applications.AnomalyDetector(model_in(folder), "reconstruction", 0.05, smoothing=0.7).fit(X)
+    found = runtimes.LiteRT(tmp_path / "detector.tflite").run("anomaly", image=X[:1])
+    np.testing.assert_allclose(found["score"], -detector.score_samples(X[:1]), rtol=1e-4)
 
 
 @pytest.mark.parametrize(

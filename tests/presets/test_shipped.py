@@ -37,6 +37,7 @@ def test_the_presets_that_are_promised():
     assert {"mnist_vae", "mnist_cvae", "mnist_vqvae", "cifar10_vqvae", "sprites_tc_vae"} | {
         "mnist_hvae",
         "cifar10_hvae",
+        "fashion_mnist_beta_vae",
     } <= {*NAMES}
 
 
