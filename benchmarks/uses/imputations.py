@@ -1,4 +1,7 @@
-"""Imputation: a VAE that sees the mask beside neighbours, the conditional Gaussian and PCA."""
+"""Imputation: a VAEAC, and a VAE that sees the mask, beside neighbours, the conditional Gaussian and PCA."""
+
+import importlib.util
+import pathlib
 
 from zoo import applications, likelihoods
 
@@ -7,6 +10,7 @@ from sklearn import decomposition, neighbors
 from uses import models
 
 SIDE = 28
+RECIPE = pathlib.Path(__file__).parents[2] / "recipes" / "mnist_vaeac.py"
 
 
 def mask_of(kind, number, rng):
@@ -57,6 +61,27 @@ def masked_model(flags, name, images):
     if not flags.further:
         return first()
     return models.kept(flags, f"{name}_masked_further", first, batches, len(images), 8)
+
+
+def recipe():
+    spec = importlib.util.spec_from_file_location(RECIPE.stem, RECIPE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def vaeac(flags, name, images):
+    """The model of the recipe, trained on all images of a dataset; masks are the model's own."""
+    module = recipe()
+    regime = module.main.recipe
+
+    def make():
+        return module.build(module.Flags(), regime.image_shape, flags.seed)
+
+    batches = models.plain(images, flags.seed)
+    return models.kept(
+        flags, f"{name}_vaeac", make, batches, len(images), regime.epochs, regime.batch_size, regime.learning_rate
+    )
 
 
 class Simple:

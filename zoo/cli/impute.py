@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     missing.add_argument("--missing", metavar="PART", help="left, right, top, bottom, random:SHARE or box:R,C,H,W")
     missing.add_argument("--mask", metavar="FILE", help="a picture or .npy file, 0 where a value is missing")
     parser.add_argument("--num-draws", type=int, metavar="N", help="random fillings beside the mean")
-    parser.add_argument("--method", default="importance", help="importance, gibbs, metropolis or gradient")
+    parser.add_argument("--method", help="importance, gibbs, metropolis, gradient, or prior (of a VAEAC)")
     parser.add_argument("--steps", type=int, default=10, metavar="N", help="of the method (default: 10)")
     parser.add_argument("--num-samples", type=int, default=32, metavar="N", help="of an image (default: 32)")
     parser.add_argument("--scale", type=int, default=2, metavar="N", help="the side of a pixel (default: 2)")
