@@ -89,9 +89,7 @@ def _box(chosen, uniform, height, width):
     """Top, bottom, left and right of the missing box, float32 `[B,1]` each; an empty one for single pixels."""
     side, tall, wide, row, column, _ = uniform
     side = ops.floor(4.0 * side)
-    rows, columns = (
-        ops.floor(size * (0.25 + 0.35 * share) + 0.5) for size, share in ((height, tall), (width, wide))
-    )
+    rows, columns = (ops.floor(size * (0.25 + 0.35 * share) + 0.5) for size, share in ((height, tall), (width, wide)))
     top, left = ops.floor(row * (height - rows + 1.0)), ops.floor(column * (width - columns + 1.0))
 
     def ends(first, last, start, length, size):
