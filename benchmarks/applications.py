@@ -43,7 +43,7 @@ def parser():
     found.add_argument("--images", type=int, default=2000, help="to find anomalies in; default: %(default)s")
     found.add_argument("--impute-images", type=int, default=300, help="default: %(default)s")
     found.add_argument("--vaeac-images", type=int, default=1000, help="default: %(default)s")
-    found.add_argument("--interval-images", type=int, default=300, help="and as many to calibrate intervals with")
+    found.add_argument("--interval-images", type=int, default=150, help="and as many to calibrate intervals with")
     found.add_argument("--noise", action="store_true", help="intervals from draws of the VAEAC with noise")
     found.add_argument("--residual-images", type=int, default=4000, help="default: %(default)s")
     found.add_argument("--denoise-images", type=int, default=100, help="default: %(default)s")

@@ -195,7 +195,7 @@ def conditioned(flags, data, report):
             rows, rows_mask = x.reshape(len(x), -1), mask.reshape(len(x), -1)
             found = {key: fill(rows, rows_mask) for key, fill in simple.methods().items()}
             found |= {
-                "VAEAC, mean of 20 draws": applications.impute(model, x, mask, num_samples=20),
+                "VAEAC, mean of 32 draws": applications.impute(model, x, mask),
                 "VAEAC, one draw": applications.impute(model, x, mask, num_draws=1, noise=False)[0],
             }
             squared = {
@@ -208,9 +208,9 @@ def conditioned(flags, data, report):
                 report("vaeac", task, key, "MSE", value)
                 report("vaeac", task, key, "standard error", deviation)
             best = min((key for key in squared if "VAEAC" not in key), key=lambda key: squared[key].sum())
-            value, deviation = ratio(squared["VAEAC, mean of 20 draws"], squared[best])
-            report("vaeac", task, "VAEAC, mean of 20 draws", f"ratio to {best}", value)
-            report("vaeac", task, "VAEAC, mean of 20 draws", "standard error of the ratio", deviation)
+            value, deviation = ratio(squared["VAEAC, mean of 32 draws"], squared[best])
+            report("vaeac", task, "VAEAC, mean of 32 draws", f"ratio to {best}", value)
+            report("vaeac", task, "VAEAC, mean of 32 draws", "standard error of the ratio", deviation)
             part, its_mask = x[: flags.interval_images], mask[: flags.interval_images]
             ends = applications.impute_interval(model, part, its_mask, complete, noise=flags.noise)
             report("vaeac", task, "VAEAC, impute_interval", "coverage of 90 %", coverage(part, *ends, its_mask))

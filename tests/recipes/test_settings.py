@@ -55,7 +55,7 @@ RECIPES = {
         "steps_per_execution": 50,
     },
     "mnist_vaeac": {
-        "epochs": 9, "sample_epochs": 20, "batch_size": 64, "learning_rate": 2e-3, "warmup_steps": 50,
+        "epochs": 6, "sample_epochs": 20, "batch_size": 64, "learning_rate": 2e-3, "warmup_steps": 50,
     },
     "mnist_vqvae": {"epochs": 4, "sample_epochs": 20, "batch_size": 64},
     "sprites_factor_vae": {"epochs": 20, "batch_size": 64, "jit_compile": True, "steps_per_execution": 50},
@@ -140,7 +140,7 @@ MODELS = {
     ),
     "mnist_vae": ("IWAE", 1116864, "Bernoulli", {"latent_dim": 40, "num_samples": 5, "gradient": "dreg"}),
     "mnist_vaeac": (
-        "VAEAC", 660124, "Bernoulli",
+        "VAEAC", 660121, "Bernoulli",
         {
             "latent_dim": 32, "alpha": 1.0, "free_bits": 0.0,
             "masks.kinds": {"halves": 3.0, "pixels": 2.0, "blocks": 2.0, "all": 1.0},

@@ -96,9 +96,9 @@ class VAEAC(GivenVAE):
         self.alpha = checks.number("alpha", alpha, 0.0, 1.0, open_low=True)
         if masks is not None and not isinstance(masks, keras.layers.Layer):
             checks.fail("masks", "a keras layer from data to masks, or None", masks)
-        self.masks = RandomMasks(seed=None if self.seed is None else int(random.fold_in(self.seed, _MASKS)))
-        if masks is not None:
-            self.masks = masks
+        if masks is None:
+            masks = RandomMasks(seed=None if self.seed is None else int(random.fold_in(self.seed, _MASKS)))
+        self.masks = masks
         self.trackers.pop("bits_per_dim", None)  # the number of missing values differs
 
     # The objective.
