@@ -41,7 +41,7 @@ main = training.script(
     dataset="mnist",
     batch_size=64,
     epochs=6,
-    sample_epochs=20,
+    sample_epochs=15,
     warmup_steps=50,
     learning_rate=2e-3,
 )
