@@ -82,3 +82,17 @@ def test_wrong_settings_are_refused(arguments, message):
         Mel(**arguments)
     with pytest.raises(ValueError, match="Expected `samples` to be a multiple of 64"):
         MEL.frames(100)
+
+
+@pytest.mark.parametrize(
+    "sound, message",
+    [
+        (np.zeros(128, np.float32), r"float of shape \[B, N\]. Received: sound='float32 of shape \[128\]'"),
+        (np.zeros((1, 128), np.int16), "Received: sound='int16 of shape"),
+        (np.full((1, 128), 3.0, np.float32), r"finite values in \[-1, 1\]. Received: sound='values up to 3'"),
+        (np.full((1, 128), np.nan, np.float32), "Received: sound='values up to nan'"),
+    ],
+)
+def test_what_is_no_sound_is_refused(sound, message):
+    with pytest.raises(ValueError, match=message):
+        MEL.log_mel(sound)

@@ -9,48 +9,73 @@ if the table is out of date.
 
 import argparse
 import csv
+import itertools
 import pathlib
+import re
 import sys
 
 from zoo.evaluation.figures import Figure
 
 ROOT = pathlib.Path(__file__).parents[1]
 MARKS = ("<!-- results -->", "<!-- /results -->")
-# The figures of the table by the beginning of their names, with the names that the table shows.
-SHOWN = {
-    "log_prob": "log p(x), importance-weighted bound",
-    "elbo": "ELBO",
-    "bits_per_dim": "bits per dim, from the ELBO",
-    "mse_over_variance": "squared error over variance",
-    "codebook_usage": "share of the codes in use",
-    "code_cross_entropy": "cross entropy of the codes",
-    "mig": "MIG",
-    "factor_vae_score": "FactorVAE score",
-    "dci_disentanglement": "DCI disentanglement",
-    "frechet_distance": "Fréchet distance",
+# The columns of the table: the title, and the figures below it by name, "*" standing for the name of the judge.
+COLUMNS = {
+    "ELBO": ("elbo",),
+    "log p(x)": ("log_prob",),
+    "bits per dim": ("bits_per_dim",),
+    "squared error over variance": ("mse_over_variance",),
+    "Fréchet distance of samples; reconstructions; test images": (
+        "frechet_distance *", "frechet_distance of reconstructions *", "frechet_distance of test images *",
+    ),
+    "further": ("code_cross_entropy", "codebook_usage", "mig", "factor_vae_score", "dci_disentanglement"),
+}  # fmt: skip
+FURTHER = {
+    "code_cross_entropy": "cross entropy of the codes {}",
+    "codebook_usage": "share of the codes in use {}",
+    "mig": "MIG {}",
+    "factor_vae_score": "FactorVAE score {}",
+    "dci_disentanglement": "DCI disentanglement {}",
 }
+JUDGE = re.compile(r" \(.*\)$")
 
 
 def table(rows):
-    """The Markdown table of rows of the CSV."""
-    lines = ["| preset | figure | value | measured on | published for the same setting |", "|---|---|---|---|---|"]
-    for row in rows:
-        label = shown(row["name"])
-        if label is None:
-            continue
-        value = figure(row).amount()
-        measured_on = f"{int(row['num_examples']):,} {row['split']} examples" if row["num_examples"] else row["split"]
-        about = f", {row['about']}" if row["name"] == "log_prob" else ""
-        lines.append(f"| `{row['preset']}` | {label} | {value} | {measured_on}{about} | {row['published']} |")
+    """The Markdown table of rows of the CSV: a row for each preset."""
+    titles = ("preset", "test examples", *COLUMNS, "published for the same setting")
+    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
+    for preset, found in itertools.groupby(rows, key=lambda row: row["preset"]):
+        figures = {JUDGE.sub(" *", row["name"]): row for row in found}
+        columns = [
+            joined(figures, names, "–" if title.startswith("Fréchet") else "") for title, names in COLUMNS.items()
+        ]
+        examples = f"{int(figures['elbo']['num_examples']):,}" if "elbo" in figures else ""
+        lines.append("| " + " | ".join([f"`{preset}`", examples, *columns, published(figures)]) + " |")
     return "\n".join(lines)
 
 
-def shown(name):
-    """The text of the table for a figure; None for a figure that the table leaves out."""
-    if name in SHOWN:
-        return SHOWN[name]
-    base = name.partition(" ")[0]
-    return SHOWN[base] + name.removeprefix(base) if base == "frechet_distance" else None
+def joined(figures, names, missing):
+    """The figures of a column, with `missing` in the place of one that is not there while others are."""
+    if not any(name in figures for name in names):
+        return ""
+    cells = [cell(figures[name]) if name in figures else missing for name in names]
+    return "; ".join(text for text in cells if text)
+
+
+def cell(row):
+    """A figure as a text, with what the figure of another preset may differ in."""
+    text = FURTHER.get(row["name"], "{}").format(figure(row).amount())
+    return f"{text}, {row['about']}" if row["name"] == "log_prob" else text
+
+
+def published(figures):
+    """The published values of a preset's figures, with the column that each belongs to."""
+    titles = {name: title for title, names in COLUMNS.items() for name in names}
+    found = [
+        f"{FURTHER.get(name, titles[name]).removesuffix(' {}')}: {row['published']}"
+        for name, row in figures.items()
+        if row["published"] and name in titles
+    ]
+    return "; ".join(found)
 
 
 def figure(row):

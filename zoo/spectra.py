@@ -5,6 +5,7 @@ import functools
 import math
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -59,7 +60,7 @@ class Mel:
 
     def stft(self, sound: Tensor) -> tuple[Tensor, Tensor]:
         """Real and imaginary part of S: float `[B,N]` to float32 `[B, N/hop, fft/2 + 1]` each."""
-        sound = ops.cast(sound, "float32")
+        sound = ops.cast(_checked(sound), "float32")
         frames, ratio = self.frames(sound.shape[-1]), self.fft // self.hop
         ends = (self.fft - self.hop) // 2
         blocks = ops.reshape(ops.pad(sound, ((0, 0), (ends, ends))), (-1, frames + ratio - 1, self.hop))
@@ -119,6 +120,16 @@ class Mel:
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
         return dataclasses.asdict(self)
+
+
+def _checked(sound):
+    """Raises ValueError for a sound of another shape or type; the values of an array are checked too."""
+    dtype, shape = keras.backend.standardize_dtype(sound.dtype), tuple(sound.shape)
+    if len(shape) != 2 or not keras.backend.is_float_dtype(dtype):
+        checks.fail("sound", "float of shape [B, N]", f"{dtype} of shape {list(shape)}")
+    if isinstance(sound, np.ndarray) and not np.abs(sound).max(initial=0.0) <= 1.0:
+        checks.fail("sound", "finite values in [-1, 1]", f"values up to {np.abs(sound).max():g}")
+    return sound
 
 
 @functools.cache

@@ -1,9 +1,10 @@
 """Sixteen numbers an image: linear probe, neighbours, few labels and clusters, beside PCA and raw pixels."""
 
 import zoo
-from zoo import applications, likelihoods, priors
+from zoo import applications, likelihoods, networks, priors
 
 import numpy as np
+from scipy import ndimage
 from sklearn import cluster, decomposition, linear_model, metrics, neighbors, pipeline, preprocessing
 from uses import models
 
@@ -18,23 +19,27 @@ VARIANTS = {
 
 
 def distorted(batch, rng):
-    """(input, target): images shifted by up to two pixels, with noise and without a square, and images as they were."""
-    noisy = np.empty_like(batch)
-    for i, shift in enumerate(rng.integers(-2, 3, (len(batch), 2))):
-        noisy[i] = np.roll(batch[i], shift, (0, 1))
-        row, column = rng.integers(0, 28 - 8, 2)
-        noisy[i, row : row + 8, column : column + 8] = 0
-    noise = rng.normal(scale=0.2, size=batch.shape) * rng.uniform(size=(len(batch), 1, 1, 1))
-    return np.clip(noisy + noise, 0, 1).astype(np.float32), batch
+    """(input, target): images rotated, scaled, sheared and shifted a little, with noise, and images as they were."""
+    number, middle = len(batch), np.array([13.5, 13.5])
+    angles, shears = np.deg2rad(rng.uniform(-15, 15, number)), rng.uniform(-0.25, 0.25, number)
+    scales, shifts = rng.uniform(0.85, 1.15, (number, 2)), rng.uniform(-2.5, 2.5, (number, 2))
+    changed = np.empty_like(batch)
+    for i, image in enumerate(batch[..., 0]):
+        cosine, sine = np.cos(angles[i]), np.sin(angles[i])
+        matrix = np.array([[cosine, -sine], [sine, cosine]]) @ np.array([[1, shears[i]], [0, 1]]) @ np.diag(scales[i])
+        changed[i, ..., 0] = ndimage.affine_transform(image, matrix, middle - matrix @ (middle + shifts[i]), order=1)
+    noise = rng.normal(scale=0.2, size=batch.shape) * rng.uniform(size=(number, 1, 1, 1))
+    return np.clip(changed + noise, 0, 1).astype(np.float32), batch
 
 
-def model_of(flags, variant, images, epochs=6):
+def model_of(flags, variant, images, epochs=16):
     mixture, paired = VARIANTS[variant]
 
     def make():
-        model = models.vae(likelihoods.Gaussian(0.15), NUMBERS, 400, seed=flags.seed)
+        encoder = networks.conv_encoder(models.SHAPE, NUMBERS, filters=(32, 64), dense=256)
+        decoder = networks.mlp_decoder(models.SHAPE, NUMBERS, (400, 400), "gated")
         prior = priors.MixtureOfGaussians(NUMBERS, 30, seed=flags.seed) if mixture else None
-        return zoo.VAE(model.encoder, model.decoder, model.likelihood, seed=flags.seed, prior=prior)
+        return zoo.VAE(encoder, decoder, likelihoods.Gaussian(0.2), seed=flags.seed, prior=prior)
 
     batches = models.pairs(images, distorted, flags.seed) if paired else models.plain(images, flags.seed)
     return models.kept(flags, f"mnist_16_{variant}", make, batches, len(images), epochs, rate=2e-3)

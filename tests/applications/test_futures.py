@@ -55,3 +55,5 @@ def test_frames_side_by_side():
     np.testing.assert_array_equal(frames[1, 1:5, 1:5], truth[0, 1])
     np.testing.assert_array_equal(frames[1, 6:10, 6:10], 0.5 * truth[1, 1])
     np.testing.assert_array_equal(frames[4, 1:5, 6:10], 0.0)
+    with pytest.raises(ValueError, match=r"Expected `others` to be of shape \(2, 4, 4, 4, 1\)"):
+        applications.side_by_side(truth, other[:1], past=2)

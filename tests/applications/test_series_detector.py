@@ -91,6 +91,12 @@ def test_wrong_arguments_are_refused(model, series, change, message):
 def test_a_series_of_other_channels_and_a_model_of_images_are_refused(model, series):
     with pytest.raises(ValueError, match="Expected `x` to be a series of 2 channels"):
         SeriesDetector(model).fit(series.values[:, :1])
+    turned = data.Series(series.values[:, ::-1], names=series.names[::-1])
+    for detector in (SeriesDetector(model), SeriesDetector(model).fit(series)):
+        with pytest.raises(
+            ValueError, match=r"Expected `x` to be a series of the channels \('t', 'p'\), in this order"
+        ):
+            detector.score_samples(turned) if hasattr(detector, "offset_") else detector.fit(turned)
     images = zoo.VAE(zoo.networks.mlp_encoder((4, 4, 1), 2, ()), zoo.networks.mlp_decoder((4, 4, 1), 2, ()))
     with pytest.raises(ValueError, match=r"Expected `model` to be one of windows \[B,T,C\]"):
         SeriesDetector(images).fit(series)

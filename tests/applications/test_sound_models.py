@@ -75,6 +75,8 @@ def test_distances_are_in_decibels_of_the_frames_that_are_heard(sounds):
     np.testing.assert_array_equal(log_spectral_distance(x, x), 0.0)
     loud = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 1024)).astype(np.float32)
     np.testing.assert_allclose(log_spectral_distance(loud, loud / 2), 20 * np.log10(2), rtol=1e-3)
+    with pytest.raises(ValueError, match="Expected `others` to be of the shape of sounds"):
+        log_spectral_distance(loud, loud[:1])
 
 
 def test_sounds_of_another_rate_are_refused(sounds):

@@ -43,6 +43,14 @@ def test_places_that_are_wrong_are_named(tmp_path, change, arguments, message):
         data.Series.from_csv(path, "time", label="fault", **arguments)
 
 
+@pytest.mark.parametrize("argument, value", [("time", "when"), ("label", "broken"), ("channels", ["flow", "heat"])])
+def test_a_name_that_is_no_column_is_refused_by_its_argument(tmp_path, argument, value):
+    path = tmp_path / "pump.csv"
+    path.write_text(CSV)
+    with pytest.raises(ValueError, match=f"Expected `{argument}` to be one of the columns"):
+        data.Series.from_csv(path, **{"time": "time", argument: value})
+
+
 def test_windows_do_not_reach_across_gaps_and_missing_values():
     values = np.arange(12.0)
     values[9] = np.nan
@@ -71,6 +79,10 @@ def test_parts_follow_each_other_without_overlap():
     [
         (lambda: data.Series(np.zeros((2, 2, 2))), "Expected `values` to be an array [N,C] of one step or more"),
         (lambda: data.Series([1.0, 2.0], names=["a", "b"]), "Expected `names` to be 1 names"),
+        (lambda: data.Series([[1.0, 2.0]], names=["a", "a"]), "Expected `names` to be different ones"),
+        (lambda: data.Series(["1", "two"]), "Expected `values` to be an array of numbers"),
+        (lambda: data.Series([1.0, 2.0], labels=[0, 3]), "Expected `labels` to be 0 or 1 for each step. Received: "),
+        (lambda: data.Series([1.0, 2.0], labels=[0, np.nan]), "labels='1 other values, the first nan'"),
         (lambda: data.Series([1.0, 2.0], [0.0]), "Expected `times` to be an array of shape [2]"),
         (lambda: data.Series([1.0, 2.0]).starts(3), "Expected `length` to be at most 2, the longest piece"),
         (lambda: data.Series([1.0, 2.0]).split(0.6, 0.5), "Expected `shares` to be parts that leave a step"),

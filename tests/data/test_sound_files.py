@@ -31,9 +31,25 @@ def test_wav_files_of_every_width_are_read(tmp_path):
 
 
 def test_a_written_file_is_read_again(tmp_path):
-    sound = np.float32([0, 0.5, -1, 2])
+    sound = np.float32([0, 0.5, -1, 1])
     data.write_wav(tmp_path / "a.wav", sound, 16000)
-    np.testing.assert_allclose(data.read_wav(tmp_path / "a.wav"), [0, 0.5, -1, 1], atol=1e-4)
+    np.testing.assert_allclose(data.read_wav(tmp_path / "a.wav"), sound, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "waveform, rate, message",
+    [
+        (np.zeros((2, 3)), 8000, r"float of shape \[S\]. Received: waveform='float64 of shape \[2, 3\]'"),
+        (np.zeros(3, np.int16), 8000, "Received: waveform='int16 of shape"),
+        (np.float32([0, -2]), 8000, r"finite values in \[-1, 1\]. Received: waveform='values up to 2'"),
+        (np.float32([0, np.nan]), 8000, "Received: waveform='values up to nan'"),
+        (np.zeros(3), 0, "Expected `rate` to be an integer >= 1"),
+    ],
+)
+def test_what_is_no_sound_is_refused_and_nothing_is_written(tmp_path, waveform, rate, message):
+    with pytest.raises(ValueError, match=message):
+        data.write_wav(tmp_path / "a.wav", waveform, rate)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_resampling_keeps_a_sine_and_drops_what_the_lower_rate_cannot_hold():

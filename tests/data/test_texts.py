@@ -75,6 +75,22 @@ def test_lines_that_are_too_long_are_named():
         vocabulary.encode("line")
 
 
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: data.Text("line"), "Expected `lines` to be a list of lines"),
+        (lambda: data.Text(["line", 2]), "Expected `lines` to be a list of strs. Received: .*1 of 2 that are none"),
+        (lambda: data.Vocabulary(5).encode([b"line"]), "Expected `lines` to be a list of strs"),
+        (lambda: data.Vocabulary(5).decode([68, 2]), r"Expected `tokens` to be integers of shape \[N, T\]"),
+        (lambda: data.Vocabulary(5).decode([[68.0, 2.0]]), "Expected `tokens` to be integers"),
+        (lambda: data.Vocabulary(5).decode([[259, 2]]), "Expected `tokens` to be from 0 to 258. Received: .*2 to 259"),
+    ],
+)
+def test_what_are_no_lines_and_no_tokens_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
 def test_sub_words_are_frequent_sequences_and_give_any_line_back():
     pytest.importorskip("tokenizers")
     vocabulary = data.Vocabulary.learn(LINES, size=300, length=40)

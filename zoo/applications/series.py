@@ -52,8 +52,8 @@ def series_vae(
         TensorShape([3, 16, 1])
     """
     means, deviations = (each.tolist() for each in series.statistics())
-    channels = len(means)
-    judge = Standardized(likelihood or Gaussian("optimal", range=None), means, deviations, series.names)
+    channels, names = len(means), series.names if series.has_names else None
+    judge = Standardized(likelihood or Gaussian("optimal", range=None), means, deviations, names)
     inner = networks.conv1d_encoder((length, channels), latent_dim, filters, stride, dense)
     inputs = keras.Input((length, channels))
     scaled = layers.Normalization(axis=-1, mean=means, variance=np.square(deviations).tolist())(inputs)
@@ -84,6 +84,8 @@ class SeriesDetector(OutlierMixin, BaseEstimator):
     Attributes:
         offset_: float, the negative threshold: `decision_function` is `score_samples` − `offset_`.
         errors_: float64 `[C]`, the mean squared error of each channel on the series of `fit`.
+        names_: strs, the channels of the series of `fit`, or else of the model; None where neither has names. Another
+            `zoo.data.Series` must have the same.
 
     Example:
         >>> series = zoo.data.Series(np.sin(0.3 * np.arange(400.0)))
@@ -124,7 +126,9 @@ class SeriesDetector(OutlierMixin, BaseEstimator):
         shape = self.model.image_shape
         if len(shape) != 2:
             checks.fail("model", "one of windows [B,T,C]", f"one of examples {shape}")
+        self.names_ = getattr(self.model.likelihood, "names", None)  # those of `Standardized`
         series = self._series(x)
+        self.names_ = series.names if series.has_names else self.names_
         windows = series.windows(shape[0], self.stride)[0]
         if self.score == "reconstruction":
             errors = _scores.squared_error(self.model, windows).mean(axis=(0, 1))
@@ -158,6 +162,8 @@ class SeriesDetector(OutlierMixin, BaseEstimator):
         channels = self.model.image_shape[-1]
         if series.values.shape[1] != channels:
             checks.fail("x", f"a series of {channels} channels", f"{series.values.shape[1]} channels")
+        if series.has_names and self.names_ is not None and series.names != self.names_:
+            checks.fail("x", f"a series of the channels {self.names_}, in this order", series.names)
         return series
 
     def _anomaly(self, series):

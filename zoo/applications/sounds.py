@@ -109,6 +109,8 @@ def log_spectral_distance(sounds: np.ndarray, others: np.ndarray, mel: Mel | Non
         sounds, others: float `[N,S]`.
         mel: `zoo.spectra.Mel`; None as in `sound_vae`.
     """
+    if np.shape(sounds) != np.shape(others):
+        checks.fail("others", f"of the shape of sounds, {np.shape(sounds)}", np.shape(others))
     mel, found = mel or Mel(), []
     for i in range(0, len(sounds), _AT_ONCE):
         first, second = (np.asarray(mel.log_mel(each[i : i + _AT_ONCE]), np.float64) for each in (sounds, others))

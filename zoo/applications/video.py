@@ -90,8 +90,8 @@ def side_by_side(truth: np.ndarray, *others: np.ndarray, past: int = 0) -> np.nd
     checks.integer("past", past, 0)
     columns = [truth]
     for other in others:
+        if np.shape(other) != truth[:, past:].shape:
+            checks.fail("others", f"of shape {truth[:, past:].shape}, as the truth", np.shape(other))
         columns.append(np.concatenate([0.5 * truth[:, :past], np.asarray(other, np.float32)], axis=1))
-        if columns[-1].shape != truth.shape:
-            checks.fail("others", f"of {truth.shape[1] - past} frames like those of the truth", np.shape(other))
     clips = np.stack(columns, axis=1)
     return np.stack([grid(clips[:, :, step], fill=0.3) for step in range(truth.shape[1])])

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, metavar="S", help="an integer of 32 bits (default: a random one)")
     parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="of the prior (default: 1)")
     parser.add_argument("--labels", nargs="+", metavar="LABEL", help=f"{_labels.HELP} (default: all classes)")
-    parser.add_argument("--columns", type=int, metavar="N", help="images in a row (default: a square, or all labels)")
+    parser.add_argument("--columns", type=int, metavar="N", help="images in a row (default: about a square)")
     parser.add_argument("--scale", type=int, default=2, metavar="N", help="the side of a pixel (default: 2)")
     walk = parser.add_argument_group("an animated walk")
     walk.add_argument("--walk", type=int, metavar="N", help="write a .gif or .webp that passes N samples of the prior")
@@ -78,7 +78,8 @@ def _write_samples(args, model, seed, path, is_folder):
         written = applications.save_images(path, images)
         _output.report("sample", path, files=[each.name for each in written[:3]], **more)
         return
-    distinct = 0 if labels is None or labels.ndim > 1 else len(set(labels.tolist()))
-    columns = args.columns or (distinct if distinct > 1 else None)
+    distinct = 1 if labels is None or labels.ndim > 1 else len(set(labels.tolist()))
+    # Labels come in turn: with a multiple of their number each column has one of them.
+    columns = args.columns or (distinct * max(1, round(args.num**0.5 / distinct)) if distinct > 1 else None)
     applications.save_image(path, applications.grid(images, columns), args.scale)
     _output.report("sample", path, **more)

@@ -29,6 +29,9 @@ class Series:
         gaps: "refuse" or "cut".
         tolerance: float in [0, 1), the share of the median step by which a step may differ.
 
+    Attributes:
+        has_names: bool, whether `names` was given.
+
     Raises:
         ValueError: for arrays that do not fit, times that do not rise, and gaps that are refused.
 
@@ -48,21 +51,29 @@ class Series:
         gaps: Literal["refuse", "cut"] = "refuse",
         tolerance: float = 0.5,
     ) -> None:
-        array = np.asarray(values, np.float64)
+        array = _numbers("values", values)
         self.values = array[:, None] if array.ndim == 1 else array
         if self.values.ndim != 2 or not self.values.size:
             checks.fail("values", "an array [N,C] of one step or more", array.shape)
         length, channels = self.values.shape
         self.times = np.arange(length) if times is None else np.asarray(times)
+        self.has_names = names is not None
         self.names = tuple(map(str, range(channels) if names is None else names))
-        self.labels = None if labels is None else (np.asarray(labels, np.float64) > 0).astype(np.int32)
+        self.labels = None if labels is None else _numbers("labels", labels)
         self.gaps: Literal["refuse", "cut"] = checks.one_of("gaps", gaps, GAPS)
         self.tolerance = checks.number("tolerance", tolerance, 0.0, 1.0, open_high=True)
         if len(self.names) != channels:
             checks.fail("names", f"{channels} names, one for each channel", self.names)
+        if len(set(self.names)) != channels:
+            checks.fail("names", "different ones", self.names)
         for name, along in (("times", self.times), ("labels", self.labels)):
             if along is not None and along.shape != (length,):
                 checks.fail(name, f"an array of shape [{length}]", along.shape)
+        if self.labels is not None:
+            other = self.labels[(self.labels != 0) & (self.labels != 1)]
+            if len(other):
+                checks.fail("labels", "0 or 1 for each step", f"{len(other)} other values, the first {other[0]:g}")
+            self.labels = self.labels.astype(np.int32)
         self.segments = self._segments()
 
     @classmethod
@@ -91,6 +102,9 @@ class Series:
             ValueError: for a name that is no column.
         """
         table = Table.from_csv(path, MISSING, delimiter)
+        for argument, name in (("time", time), ("label", label), *(("channels", each) for each in channels or ())):
+            if name is not None and name not in table.columns:
+                checks.fail(argument, f"one of the columns {list(table)}", name)
         if channels is None:
             own = (time, label)
             channels = [name for name in table if name not in own and table[name].dtype.kind == "f"]
@@ -145,7 +159,8 @@ class Series:
     def take(self, part: slice) -> "Series":
         """The steps of a slice without a stride."""
         labels = None if self.labels is None else self.labels[part]
-        return Series(self.values[part], self.times[part], self.names, labels, self.gaps, self.tolerance)
+        names = self.names if self.has_names else None
+        return Series(self.values[part], self.times[part], names, labels, self.gaps, self.tolerance)
 
     def split(self, *shares: float) -> "tuple[Series, ...]":
         """Parts along time without overlap: `split(0.1, 0.2)` gives the first 70 %, the next 10 % and the last 20 %.
@@ -199,6 +214,13 @@ class Series:
         """The mean and the standard deviation of each channel, float64 `[C]` each; 1 for a constant channel."""
         deviations = np.nanstd(self.values, axis=0)
         return np.nanmean(self.values, axis=0), np.where(deviations > 1e-12, deviations, 1.0)
+
+
+def _numbers(name, values):
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        checks.fail(name, "an array of numbers", str(error))
 
 
 def _times(cells):

@@ -10,7 +10,7 @@ import numpy as np
 from zoo.data.errors import DataError
 from zoo.data.sources import prepared
 from zoo.data.splits import _SPLIT_SEED
-from zoo.runtime import checks
+from zoo.runtime import checks, files
 from zoo.runtime.types import PathLike
 
 _DIGIT = re.compile(r"(\d)_(\w+)_(\d+)")  # names of the recordings of spoken digits: digit, speaker, number
@@ -126,7 +126,8 @@ def read_wav(path: PathLike, rate: int | None = None) -> np.ndarray:
             width, channels, own = file.getsampwidth(), file.getnchannels(), file.getframerate()
             content = file.readframes(file.getnframes())
     except (OSError, EOFError, wave.Error) as error:
-        raise DataError(f"Expected {path} to be a WAV file of PCM. Received: {error}") from error
+        received = str(error) or "a file that is too short"
+        raise DataError(f"Expected {path} to be a WAV file of PCM. Received: {received}") from error
     raw = np.frombuffer(content, np.uint8).reshape(-1, width)
     if width == 1:  # the only width without a sign
         numbers = raw[:, 0].astype(np.float64) - 128.0
@@ -139,12 +140,22 @@ def read_wav(path: PathLike, rate: int | None = None) -> np.ndarray:
 
 
 def write_wav(path: PathLike, waveform: np.ndarray, rate: int) -> None:
-    """Writes a sound, float `[S]` in [−1, 1], as a WAV file of 16 bits."""
-    levels = np.round(np.clip(np.asarray(waveform, np.float64), -1.0, 1.0) * (2**15 - 1)).astype("<i2")
-    with wave.open(str(path), "wb") as file:
+    """Writes a sound, float `[S]` in [−1, 1], as a WAV file of 16 bits.
+
+    Raises:
+        ValueError: for another shape or type, values outside of [−1, 1], NaN, or a rate below 1.
+    """
+    waveform, rate = np.asarray(waveform), checks.positive_int("rate", rate)
+    if waveform.ndim != 1 or waveform.dtype.kind != "f":
+        checks.fail("waveform", "float of shape [S]", f"{waveform.dtype} of shape {list(waveform.shape)}")
+    largest = np.abs(waveform).max(initial=0.0)
+    if not largest <= 1.0:
+        checks.fail("waveform", "finite values in [-1, 1]", f"values up to {largest:g}")
+    levels = np.round(waveform.astype(np.float64) * (2**15 - 1)).astype("<i2")
+    with files.replacing(path) as scratch, wave.open(str(scratch), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(checks.positive_int("rate", rate))
+        file.setframerate(rate)
         file.writeframes(levels.tobytes())
 
 

@@ -11,7 +11,7 @@ from zoo.data import columns as kinds
 from zoo.data.columns import Column, Value
 from zoo.data.errors import DataError
 from zoo.data.splits import _SPLIT_SEED
-from zoo.runtime import checks
+from zoo.runtime import checks, files
 from zoo.runtime.types import PathLike
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")
@@ -56,8 +56,8 @@ class Table:
         """
         try:
             with open(path, newline="", encoding="utf-8-sig") as file:
-                names, *rows = csv.reader(file, delimiter=delimiter)
-        except (OSError, ValueError, csv.Error) as error:  # a ValueError for an empty file, and for another encoding
+                names, *rows = [*csv.reader(file, delimiter=delimiter)] or [[]]
+        except (OSError, ValueError, csv.Error) as error:  # a ValueError for another encoding
             raise DataError(f"Expected {path} to be a CSV file in UTF-8. Received: {error}") from error
         rows = [row for row in rows if row]
         names = [name.strip() for name in names]
@@ -71,7 +71,7 @@ class Table:
 
     def to_csv(self, path: PathLike) -> None:
         """Writes a CSV file that `from_csv` reads; missing cells are empty."""
-        with open(path, "w", newline="", encoding="utf-8") as file:
+        with files.replacing(path) as scratch, open(scratch, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(self.names)
             writer.writerows(zip(*([_cell(value) for value in column.tolist()] for column in self.columns.values())))

@@ -33,11 +33,11 @@ class Text:
     """
 
     def __init__(self, lines: Iterable[str], numbers: Iterable[int] | None = None) -> None:
-        lines = list(lines)
-        pairs = zip(range(1, len(lines) + 1) if numbers is None else numbers, lines, strict=True)
+        found = _lines(lines)
+        pairs = zip(range(1, len(found) + 1) if numbers is None else numbers, found, strict=True)
         kept = [(number, line.strip()) for number, line in pairs if line.strip()]
         if not kept:
-            checks.fail("lines", "one or more that are not empty", f"{len(lines)} lines")
+            checks.fail("lines", "one or more that are not empty", f"{len(found)} lines")
         self.numbers, self.lines = (tuple(each) for each in zip(*kept))
 
     @classmethod
@@ -158,9 +158,10 @@ class Vocabulary:
 
     def tokens(self, lines: Sequence[str]) -> list[list[int]]:
         """The tokens of each line, without an end."""
+        lines = _lines(lines)
         if self._tokenizer is None:
             return [[SPECIAL + byte for byte in line.encode()] for line in lines]
-        return [[SPECIAL + token for token in each.ids] for each in self._tokenizer.encode_batch(list(lines))]
+        return [[SPECIAL + token for token in each.ids] for each in self._tokenizer.encode_batch(lines)]
 
     def encode(self, lines: Sequence[str]) -> np.ndarray:
         """Lines to int32 `[N,T]`.
@@ -168,8 +169,7 @@ class Vocabulary:
         Raises:
             ValueError: for lines of more than T − 1 tokens, and for a single str.
         """
-        if isinstance(lines, str):
-            checks.fail("lines", "a list of lines", lines)
+        lines = _lines(lines)
         tokens = self.tokens(lines)
         long = [place for place, each in enumerate(tokens) if len(each) >= self.length]
         if long:
@@ -183,9 +183,17 @@ class Vocabulary:
         return encoded
 
     def decode(self, tokens: ArrayLike) -> list[str]:
-        """Tokens, integers `[N,T]`, to lines: each up to its first end. Bytes that are no UTF-8 become U+FFFD."""
-        lines = []
-        for row in np.asarray(tokens).tolist():
+        """Tokens, integers `[N,T]`, to lines: each up to its first end. Bytes that are no UTF-8 become U+FFFD.
+
+        Raises:
+            ValueError: for an array of another kind, and for tokens that the vocabulary does not have.
+        """
+        array, lines = np.asarray(tokens), []
+        if array.ndim != 2 or array.dtype.kind not in "iu":
+            checks.fail("tokens", "integers of shape [N, T]", f"{array.dtype} of shape {list(array.shape)}")
+        if array.size and not 0 <= array.min() <= array.max() < self.size:
+            checks.fail("tokens", f"from 0 to {self.size - 1}", f"{array.min()} to {array.max()}")
+        for row in array.tolist():
             row = row[: row.index(END)] if END in row else row
             own = [token - SPECIAL for token in row if token >= SPECIAL]
             lines.append(
@@ -200,6 +208,17 @@ class Vocabulary:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Vocabulary":
         return cls(**config)
+
+
+def _lines(lines):
+    """A list of strs; ValueError for one str, and for other things among the lines."""
+    if isinstance(lines, str):
+        checks.fail("lines", "a list of lines", lines)
+    lines = list(lines)
+    others = [line for line in lines if not isinstance(line, str)]
+    if others:
+        checks.fail("lines", "a list of strs", f"{len(others)} of {len(lines)} that are none, first {others[0]!r}")
+    return lines
 
 
 def _tokenizers() -> Any:

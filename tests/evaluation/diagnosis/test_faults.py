@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from zoo.evaluation import FAULTS, CodeTerms, LatentLayer, LatentTerms
-from zoo.evaluation.data_range import DataRange
-from zoo.evaluation.faults import judge
-from zoo.evaluation.symptoms import Fit, Gap, Symptoms
+from zoo.evaluation.diagnosis.data_range import DataRange
+from zoo.evaluation.diagnosis.faults import judge
+from zoo.evaluation.diagnosis.symptoms import Fit, Gap, Symptoms
 
 
 def layer(active, inactive, kl=2.0, name="z"):

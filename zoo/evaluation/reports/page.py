@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from zoo.evaluation.figures import Figure
 
 if TYPE_CHECKING:
-    from zoo.evaluation.gallery import Picture
+    from zoo.evaluation.reports.gallery import Picture
 
 _TITLES = {
     "likelihood": ("Likelihood", "How probable the images are under the model. More nats, and fewer bits, are better."),

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from zoo.evaluation.data_range import is_out_of_range, is_scaled_twice
-from zoo.evaluation.findings import Finding
-from zoo.evaluation.symptoms import Symptoms
+from zoo.evaluation.diagnosis.data_range import is_out_of_range, is_scaled_twice
+from zoo.evaluation.diagnosis.findings import Finding
+from zoo.evaluation.diagnosis.symptoms import Symptoms
 
 _HIGH_WEIGHT = 2.5  # nats of distortion paid for a nat of KL
 _LOW_WEIGHT = 0.3

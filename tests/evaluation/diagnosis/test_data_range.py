@@ -5,7 +5,7 @@ import pytest
 
 import zoo
 from zoo.evaluation import Examples
-from zoo.evaluation.data_range import data_range, is_out_of_range, is_scaled_twice
+from zoo.evaluation.diagnosis.data_range import data_range, is_out_of_range, is_scaled_twice
 
 GRID = (np.arange(32) * 8 / 255).astype("float32").reshape(2, 4, 4, 1)
 ENCODER = zoo.networks.mlp_encoder((4, 4, 1), 2, hidden=())

@@ -8,8 +8,8 @@ import numpy as np
 
 from zoo.evaluation.code_terms import code_terms
 from zoo.evaluation.latent_terms import latent_terms
+from zoo.evaluation.reports.task import Task
 from zoo.evaluation.rows import Examples, as_float
-from zoo.evaluation.task import Task
 
 _COLUMNS = 10
 _GAP = 2  # pixels between images, once they are enlarged

@@ -11,14 +11,14 @@ import numpy as np
 import tensorflow as tf
 
 import zoo
-from zoo.evaluation import gallery, measures, page
 from zoo.evaluation.disentanglement import FactorData
 from zoo.evaluation.features import Features
 from zoo.evaluation.figures import Figure
-from zoo.evaluation.gallery import Picture
-from zoo.evaluation.measures import Measured
+from zoo.evaluation.reports import gallery, measures, page
+from zoo.evaluation.reports.gallery import Picture
+from zoo.evaluation.reports.measures import Measured
+from zoo.evaluation.reports.task import Part, Task
 from zoo.evaluation.rows import Told
-from zoo.evaluation.task import Part, Task
 from zoo.runtime import checks
 
 METRICS = ("likelihood", "reconstruction", "samples", "representation", "criticism", "disentanglement")

@@ -5,7 +5,7 @@ import pytest
 
 import zoo
 from zoo.evaluation import Examples, latent_terms
-from zoo.evaluation.symptoms import adjusted_gap, implied_kl_weight, linear_share, measure, settings_of
+from zoo.evaluation.diagnosis.symptoms import adjusted_gap, implied_kl_weight, linear_share, measure, settings_of
 
 X = np.random.default_rng(0).uniform(size=(256, 4, 4, 1)).astype("float32")
 DIRECTIONS = np.linalg.qr(np.random.default_rng(1).normal(size=(16, 2)))[0].astype("float32")

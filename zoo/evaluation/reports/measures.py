@@ -14,9 +14,9 @@ from zoo.evaluation.figures import Figure
 from zoo.evaluation.likelihood import likelihood_figures
 from zoo.evaluation.quality import sample_quality
 from zoo.evaluation.reconstruction import similarity
+from zoo.evaluation.reports.task import Task
 from zoo.evaluation.representation import linear_probe, nearest_neighbours
 from zoo.evaluation.rows import Examples, as_float, evenly_spaced, standard_error
-from zoo.evaluation.task import Task
 
 # Figures, and the reason for each figure or group that is left out.
 Measured: TypeAlias = tuple[list[Figure], dict[str, str]]

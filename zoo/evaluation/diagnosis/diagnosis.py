@@ -2,10 +2,10 @@
 
 import keras
 
-from zoo.evaluation.faults import judge
-from zoo.evaluation.findings import Finding
+from zoo.evaluation.diagnosis.faults import judge
+from zoo.evaluation.diagnosis.findings import Finding
+from zoo.evaluation.diagnosis.symptoms import measure
 from zoo.evaluation.rows import Examples
-from zoo.evaluation.symptoms import measure
 from zoo.runtime.types import ArrayLike, Labels
 
 

@@ -13,8 +13,9 @@ from PIL import Image
 
 import zoo
 from zoo import data, networks
-from zoo.evaluation import METRICS, Figure, Part, Report, evaluate, measures
+from zoo.evaluation import METRICS, Figure, Part, Report, evaluate
 from zoo.evaluation.features import Features
+from zoo.evaluation.reports import measures
 
 SHAPE = (12, 12, 1)  # SSIM needs 11 pixels, MS-SSIM 22
 

@@ -7,7 +7,7 @@ import pytest
 
 import zoo
 from zoo.evaluation import Examples
-from zoo.evaluation.decoder_scale import gaussian_scale, scale_misfit
+from zoo.evaluation.diagnosis.decoder_scale import gaussian_scale, scale_misfit
 
 PROJECTION, LOG_VAR = np.zeros((16, 1), "float32"), np.full(1, -10.0, "float32")
 

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from zoo.evaluation.code_terms import CodeTerms, code_terms
-from zoo.evaluation.data_range import DataRange, data_range, is_out_of_range
-from zoo.evaluation.decoder_scale import gaussian_scale, scale_misfit
+from zoo.evaluation.diagnosis.data_range import DataRange, data_range, is_out_of_range
+from zoo.evaluation.diagnosis.decoder_scale import gaussian_scale, scale_misfit
 from zoo.evaluation.latent_terms import LatentTerms, latent_terms, no_shift, shifted_terms
 from zoo.evaluation.rows import Examples
 from zoo.models import HierarchicalVAE
