@@ -321,10 +321,20 @@ VARIANTS = (
 # tests/quantizers and tests/likelihoods.
 REPEATED = ("beta_vae", "cvae_flow", "hierarchical_vae_mixture", "vq_vae_gradient")
 
+# One of each way to encode, decode and sample; the others share these methods.
+CORE = ("vae", "cvae", "hierarchical_vae", "vq_vae", "vq_vae_prior")
+# All others take a step without a graph, and their objectives and priors have tests in tests/models and tests/priors.
+TRAINED = (*CORE, "capacity", "iwae")
+
 
 def of_each_class(names):
-    """Names as parameters of a test that every class must pass: those `REPEATED` are for the slow tests."""
+    """Names as parameters of a quick test that every class must pass: those `REPEATED` are for the slow tests."""
     return params(names, quick={*names} - {*REPEATED})
+
+
+def core(names):
+    """Names as parameters of a test of a trained model: those not in `CORE` are for the slow tests."""
+    return params(names, quick={*names} & {*CORE})
 
 
 def params(names, quick=None):

@@ -18,6 +18,9 @@ A `zoo.VAEAC` has one more, `impute`: `image`, `mask` f32 of the same shape (1 o
 
 An export with `observe=True` has one more, `sample_observed`: the inputs of `sample`, and `image`, sampled from p(x|z)
 with its noise at the same z. The outputs of `sample` are means.
+
+`zoo.applications.AnomalyDetector.export` adds `anomaly`, which takes `image` and gives `score` f32 `[B]` and
+`is_anomaly` i32 `[B]`, 0 or 1.
 """
 
 import dataclasses
@@ -43,6 +46,14 @@ class Signature:
 
     call: Callable[..., Tensors]
     inputs: dict[str, tf.TensorSpec]
+
+    def of_batch(self, batch_size: int | None) -> "Signature":
+        """The signature for batches of that size; of any, for None."""
+        inputs = {
+            name: tf.TensorSpec((batch_size, *spec.shape[1:]), spec.dtype, spec.name)
+            for name, spec in self.inputs.items()
+        }
+        return Signature(self.call, inputs)
 
     def trace(self) -> tf.types.experimental.ConcreteFunction:
         """The `tf.function` of the inputs, traced."""
