@@ -20,7 +20,8 @@ from uses import anomalies, augmentations, denoisings, imputations, pictures, re
 
 PARTS = {
     "anomaly": anomalies.whole,
-    "imputation": imputations.run,
+    "imputation": imputations.whole,
+    "vaeac": imputations.conditioned,
     "representation": representations.run,
     "one_class": anomalies.one_class,
     "denoising": denoisings.run,
@@ -42,6 +43,9 @@ def parser():
     found.add_argument("--simple-images", type=int, default=20000, help="of simple methods and probes")
     found.add_argument("--images", type=int, default=2000, help="to find anomalies in; default: %(default)s")
     found.add_argument("--impute-images", type=int, default=300, help="default: %(default)s")
+    found.add_argument("--vaeac-images", type=int, default=1000, help="default: %(default)s")
+    found.add_argument("--interval-images", type=int, default=150, help="and as many to calibrate intervals with")
+    found.add_argument("--noise", action="store_true", help="intervals from draws of the VAEAC with noise")
     found.add_argument("--residual-images", type=int, default=4000, help="default: %(default)s")
     found.add_argument("--denoise-images", type=int, default=100, help="default: %(default)s")
     found.add_argument(

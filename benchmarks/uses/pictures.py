@@ -30,6 +30,17 @@ def imputation(flags, data):
     return [np.where(mask > 0, x, 0.5), applications.impute(model, x, mask, **settings), *draws, x]
 
 
+def vaeac(flags, data):
+    rows = []
+    for name in flags.datasets:
+        x = test_images(data, name)
+        model = imputations.vaeac(flags, name)
+        mask = np.concatenate([imputations.mask_of(kind, 2, np.random.default_rng(0)) for kind in imputations.KINDS])
+        draws = applications.impute(model, x, mask, num_draws=3, noise=False)
+        rows += [np.where(mask > 0, x, 0.5), applications.impute(model, x, mask), *draws, x]
+    return rows
+
+
 def denoising(flags, data):
     x = test_images(data, "mnist")
     model = denoisings.pair_model(flags, "mnist", data("mnist").train.images)
@@ -59,7 +70,7 @@ def augmentation(flags, data):
 def draw(flags, data, folder):
     """Writes each picture as `folder`/NAME.png."""
     folder.mkdir(parents=True, exist_ok=True)
-    for picture in (anomaly, imputation, denoising, representation, augmentation):
+    for picture in (anomaly, imputation, vaeac, denoising, representation, augmentation):
         if picture.__name__ in flags.only:
             rows = np.stack(picture(flags, data))
             applications.save_image(folder / f"{picture.__name__}.png", applications.grid(rows), 2)

@@ -23,6 +23,10 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     encoder, decoder = zoo.networks.mlp_encoder((8, 8, 1), 2, ()), zoo.networks.mlp_decoder((8, 8, 1), 2, ())
     files.save_model(zoo.VAE(encoder, decoder), folder / "vae.keras")
+    given, decoder = ((8, 8, 2), zoo.networks.mlp_decoder((8, 8, 1), 128 + 2, ()))
+    prior = zoo.priors.ConditionalGaussian(zoo.networks.mlp_encoder(given, 2, ()))
+    vaeac = zoo.VAEAC(zoo.networks.mlp_encoder(given, 2, ()), decoder, prior=prior)
+    files.save_model(vaeac, folder / "vaeac.keras")
     np.save(folder / "images.npy", IMAGES)
     np.save(folder / "strange.npy", 255 - IMAGES[:5])
     Image.fromarray(np.eye(8, dtype=np.uint8) * 255).save(folder / "mask.png")
@@ -93,6 +97,20 @@ def test_impute_fills_in_a_part(run, folder, tmp_path, part, missing):
     assert report["mse"] == pytest.approx(np.mean((filled - X[:6])[missing] ** 2), rel=1e-5)
 
 
+def test_impute_takes_a_vaeac(run, folder, tmp_path):
+    words = ("--missing", "right", "--output", "a.npy", "--num-draws", "2", "--limit", "3", "--seed", "4")
+    words += ("--no-noise",)
+    status, report, _ = run("impute", "@vaeac.keras", "--data", "@images.npy", "--num-samples", "5", *words)
+    mask = np.ones((8, 8, 1))
+    mask[:, 4:] = 0
+    model = keras.models.load_model(folder / "vaeac.keras", compile=False)
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "a.npy"), applications.impute(model, X[:3], mask, 2, noise=False, seed=4)
+    )
+    mean = applications.impute(model, X[:3], mask, num_samples=5, seed=4)
+    assert status == 0 and report["mse"] == pytest.approx(np.mean((mean - X[:3])[:, :, 4:] ** 2), rel=1e-5)
+
+
 def test_impute_takes_a_mask_and_writes_draws_and_pictures(run, tmp_path):
     words = ("impute", "@vae.keras", "--data", "@images.npy", "--mask", "@mask.png", "--limit", "3")
     words += ("--steps", "1", "--num-samples", "2", "--num-draws", "2")
@@ -135,6 +153,7 @@ IMPUTE = ("impute", "@vae.keras", "--data", "@images.npy", "--output", "a.npy")
         ((*IMPUTE, "--missing", "random:2"), "Expected --missing to be left, right, top, bottom"),
         ((*IMPUTE, "--mask", "@text.png"), "Expected --mask to be a picture or a .npy file"),
         ((*IMPUTE, "--mask", "@images.npy", "--method", "mean"), "Expected `method` to be one of"),
+        ((*IMPUTE, "--missing", "left", "--method", "prior"), "Expected `method` to be not 'prior' with a VAE"),
         (("denoise", "@vae.keras", "--data", "@images.npy", "--output", "a.png", "--add", "snow:1"), "`kind`"),
         (("denoise", "@vae.keras", "--data", "@images.npy", "--output", "a.png", "--add", "blur"), "KIND:LEVEL"),
     ],
