@@ -16,15 +16,17 @@ import pathlib
 from zoo import data as datasets
 
 import machine
-from uses import anomalies, denoisings, imputations, pictures, representations
+from uses import anomalies, augmentations, denoisings, imputations, pictures, representations
 
 PARTS = {
     "anomaly": anomalies.whole,
-    "imputation": imputations.run,
+    "imputation": imputations.whole,
+    "vaeac": imputations.conditioned,
     "representation": representations.run,
     "one_class": anomalies.one_class,
     "denoising": denoisings.run,
     "held_out": anomalies.held_out,
+    "augmentation": augmentations.run,
 }
 
 
@@ -37,12 +39,19 @@ def parser():
     found.add_argument("--models", type=pathlib.Path, default=pathlib.Path("applications_models"), help="a folder")
     found.add_argument("--split", choices=("validation", "test"), default="test", help="default: %(default)s")
     found.add_argument("--train-images", type=int, default=20000, help="of the detectors; default: %(default)s")
-    found.add_argument("--class-images", type=int, default=6000, help="of one class, or of nine; default: %(default)s")
+    found.add_argument("--class-images", type=int, default=20000, help="of one class, or of nine; default: %(default)s")
     found.add_argument("--simple-images", type=int, default=20000, help="of simple methods and probes")
     found.add_argument("--images", type=int, default=2000, help="to find anomalies in; default: %(default)s")
     found.add_argument("--impute-images", type=int, default=300, help="default: %(default)s")
+    found.add_argument("--vaeac-images", type=int, default=1000, help="default: %(default)s")
+    found.add_argument("--interval-images", type=int, default=150, help="and as many to calibrate intervals with")
+    found.add_argument("--noise", action="store_true", help="intervals from draws of the VAEAC with noise")
     found.add_argument("--residual-images", type=int, default=4000, help="default: %(default)s")
     found.add_argument("--denoise-images", type=int, default=100, help="default: %(default)s")
+    found.add_argument(
+        "--sizes", type=lambda text: list(map(int, text.split(","))), default=augmentations.SIZES,
+        help="labelled images of a class for augmentation",
+    )  # fmt: skip
     found.add_argument("--variants", type=lambda text: text.split(","), default=list(representations.VARIANTS))
     found.add_argument("--no-pixels", dest="pixels", action="store_false", help="leave out the probes of raw pixels")
     found.add_argument("--further", action="store_true", help="train the models of imputation for twice as long")

@@ -1,9 +1,12 @@
 """β-VAE on Fashion-MNIST with 8-bit grey levels. A larger β gives fewer, more separate factors.
 
     python recipes/fashion_mnist_beta_vae.py
+    python recipes/fashion_mnist_beta_vae.py --filters 32 32 --dense 64
 
-Hardware: two CPU cores. Time: 13 minutes on a shared machine; with --sample under a minute.
-Test split, seed 0, β = 4: −ELBO 1817 nats, or 3.34 bits per dim.
+The second has a sixth of the weights: it is the preset `fashion_mnist_beta_vae`.
+
+Hardware: two CPU cores. Time: 13 minutes on a shared machine, 22 minutes of CPU time for the second; with --sample
+under a minute. Test split, seed 0, β = 4: −ELBO 1817 nats, or 3.34 bits per dim; of the second 1864 and 3.43.
 """
 
 import dataclasses
@@ -16,13 +19,16 @@ from zoo import callbacks, networks, training
 class Flags:
     beta: float = training.flag(4.0, "weight of the KL")
     latent_dim: int = training.flag(16, "dimensions of z")
+    filters: tuple[int, ...] = training.flag((32, 64), "channels of the encoder after each halving of the image")
+    dense: int = training.flag(256, "units of the dense layer between the convolutions and z")
 
 
 def build(flags, image_shape, seed):
-    encoder = networks.conv_encoder(image_shape, flags.latent_dim, filters=(32, 64), blocks=1)
+    settings = {"blocks": 1, "dense": flags.dense}
+    encoder = networks.conv_encoder(image_shape, flags.latent_dim, flags.filters, **settings)
     likelihood = zoo.likelihoods.DiscretizedLogistic()
     size = likelihood.params_size(image_shape[-1])
-    decoder = networks.conv_decoder((*image_shape[:2], size), flags.latent_dim, filters=(64, 32), blocks=1)
+    decoder = networks.conv_decoder((*image_shape[:2], size), flags.latent_dim, flags.filters[::-1], **settings)
     return zoo.BetaVAE(encoder, decoder, likelihood, beta=flags.beta, seed=seed)
 
 

@@ -35,8 +35,9 @@ tf.config.threading.set_intra_op_parallelism_threads(1)  # two processes of test
 TOGETHER = ("tests/export",)
 # What takes longest: begun last, it would keep one process busy while the other has nothing left.
 LONGEST = (
-    "export", "test_conformance", "test_examples", "test_two_stages", "test_recipes", "test_readme", "test_workers",
-    "test_run", "test_kill", "test_inputs", "test_fit", "test_checkpoints", "test_factor_vae", "test_hierarchical_vae",
+    "export", "test_conformance", "test_two_stages", "test_run", "test_recipes", "test_examples", "test_docs",
+    "test_inputs", "test_model", "test_hierarchical_vae", "test_kill", "test_readme", "test_factor_vae",
+    "test_compatibility", "test_vq_vae_prior", "test_in_models", "test_workers", "test_fit", "test_base",
 )  # fmt: skip
 
 
@@ -70,6 +71,14 @@ def fixed_seed():
 @pytest.fixture(autouse=True)
 def own_collectives():
     tf_compat.separate_collectives()
+
+
+@pytest.fixture(params=["eager", pytest.param("graphs", marks=pytest.mark.slow)])
+def mode(request):
+    """For tests that are not about graphs, as few steps take longer to trace than to run. The slow ones have graphs."""
+    tf.config.run_functions_eagerly(request.param == "eager")
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -20,7 +20,7 @@ ROOT = pathlib.Path(zoo.__file__).parents[1]
 DOCS = ROOT / "docs"
 SHOWN = (  # a page for each use
     *("anomaly", "denoising", "exploration", "generation", "imputation", "interpolation", "representation"),
-    *("style_transfer", "series", "sound", "tables", "text"),
+    *("style_transfer", "series", "sound", "tables", "text", "augmentation"),
 )
 PAGES = ("index", "codec", "kl_weight", "large_pictures", "shards", "sharp", "video", *SHOWN)
 FILES = sorted([ROOT / "README.md", *DOCS.glob("*.md")])
@@ -58,7 +58,13 @@ def few_images(monkeypatch):
     monkeypatch.setattr(data, "load", few)
 
 
-@pytest.mark.parametrize("page", PAGES)
+# Docstrings show the same functions, and tests/test_examples.py runs them.
+SLOW = ("denoising", "exploration", "kl_weight", "large_pictures", "sound", "video")
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=pytest.mark.slow) if page in SLOW else page for page in PAGES]
+)
 def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch, few_images):
     monkeypatch.chdir(tmp_path)
     namespace = {}

@@ -12,6 +12,7 @@ import importlib
 import inspect
 import pathlib
 import pkgutil
+import re
 
 import keras
 import numpy as np
@@ -67,11 +68,15 @@ def a_future_vae():
     return {"model": zoo.FutureVAE(encoder, decoder, past, seed=0), "clips": clips}
 
 
-def namespace(module):
-    """What an example finds: `zoo`, `np`, `keras`, `tf`, `images`, `labels`, `encoder`, `decoder`, `model`."""
+def namespace(module, source):
+    """What an example finds: `zoo`, `np`, `keras`, `tf`, `images`, `labels`, `encoder`, `decoder`, `model`.
+
+    The last three are made for a source that names one of them.
+    """
     draw = np.random.default_rng(0)
     codes = module.startswith(ABOUT_CODES)
     grey_levels = draw.integers(0, 256, (32, 32, 32, 3) if codes else (32, 28, 28, 1))
+    named = re.search(r"\b(encoder|decoder|model)\b", source)
     return {
         "zoo": zoo,
         "np": np,
@@ -79,7 +84,7 @@ def namespace(module):
         "tf": tf,
         "images": (grey_levels / 255).astype(np.float32),
         "labels": draw.integers(0, 10, 32).astype(np.int32),
-        **(a_vq_vae() if codes else a_vae()),
+        **((a_vq_vae() if codes else a_vae()) if named else {}),
         **(a_future_vae() if module.startswith(ABOUT_CLIPS) else {}),
     }
 
@@ -104,11 +109,27 @@ def quick_fit(monkeypatch):
     monkeypatch.setattr(keras.Model, "fit", quick)
 
 
-@pytest.mark.parametrize("name", examples())
+# They take the longest, and other tests run what they show: README.md, a page of docs/, or the tests of their module.
+SLOW = (
+    "zoo.applications.imputation.impute_interval", "zoo.applications.imputation.impute_with_residuals",
+    "zoo.applications.series.series_vae", "zoo.applications.style_transfer.mix_levels",
+    "zoo.applications.style_transfer.vary_levels", "zoo.applications.tables.TableModel",
+    "zoo.applications.texts.TextModel", "zoo.codec._archive.compress", "zoo.evaluation.quality.sample_quality",
+    "zoo.export.exporter.export", "zoo.presets.saving.save_preset",
+)  # fmt: skip
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in examples()]
+
+
+def test_the_slow_examples_are_there():
+    assert {*SLOW} <= {*examples()}
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_an_example_runs_and_gives_what_it_shows(name, tmp_path, monkeypatch, quick_fit):
     monkeypatch.chdir(tmp_path)
     test = examples()[name]
-    test.globs = namespace(test.globs["__name__"])
+    source = "".join(example.source for example in test.examples)
+    test.globs = namespace(test.globs["__name__"], source)
     log = []
     failed, _ = doctest.DocTestRunner(Checker(), verbose=False, optionflags=FLAGS).run(test, out=log.append)
     assert not failed, "".join(log)

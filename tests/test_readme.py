@@ -21,6 +21,10 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 # The only changes that are made to the blocks, for speed. Each must be found, or it is out of date.
 FASTER = {
     "splits.train.images / 255.0, batch_size=64, epochs=5": "splits.train.images[:64] / 255.0, batch_size=64, epochs=1",
+    "conv_encoder((28, 28, 1), latent_dim=16)": "conv_encoder((28, 28, 1), latent_dim=16, filters=(8, 8), dense=16)",
+    "conv_decoder((28, 28, 1), latent_dim=16)": "conv_decoder((28, 28, 1), latent_dim=16, filters=(8, 8), dense=16)",
+    "couplings=4, hidden=64": "couplings=2, hidden=8",
+    "grid_shape=(8, 8))": "grid_shape=(8, 8), width=16, depth=1)",
     "batch_size=64, epochs=20": "batch_size=64, epochs=1",
     "num_samples=100": "num_samples=3",
 }

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         CVAE,
         IWAE,
         VAE,
+        VAEAC,
         VQVAE,
         BetaTCVAE,
         BetaVAE,
@@ -51,7 +52,7 @@ _MODULES = (
 _OBJECTS = {
     "zoo.models": (
         *("BetaTCVAE", "BetaVAE", "CVAE", "FactorVAE", "FutureVAE", "HierarchicalVAE", "IWAE", "InfoVAE"),
-        *("Sharpening", "TextVAE", "VAE", "VQVAE"),
+        *("Sharpening", "TextVAE", "VAE", "VAEAC", "VQVAE"),
     ),
     "zoo.presets": ("from_preset", "list_presets", "save_preset"),
     "zoo.runtime": ("cores", "optimizers"),
@@ -83,6 +84,7 @@ if not startup.runs_command_line():
 
 __all__ = [
     "VAE",
+    "VAEAC",
     "BetaTCVAE",
     "BetaVAE",
     "CVAE",

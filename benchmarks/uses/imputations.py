@@ -1,12 +1,19 @@
-"""Imputation: a VAE that sees the mask beside neighbours, the conditional Gaussian and PCA."""
+"""Imputation: a VAEAC, and a VAE that sees the mask, beside neighbours, the conditional Gaussian and PCA."""
+
+import dataclasses
+import importlib.util
+import pathlib
 
 from zoo import applications, likelihoods
+from zoo.training import run
 
+import keras
 import numpy as np
 from sklearn import decomposition, neighbors
 from uses import models
 
 SIDE = 28
+RECIPE = pathlib.Path(__file__).parents[2] / "recipes" / "mnist_vaeac.py"
 
 
 def mask_of(kind, number, rng):
@@ -57,6 +64,20 @@ def masked_model(flags, name, images):
     if not flags.further:
         return first()
     return models.kept(flags, f"{name}_masked_further", first, batches, len(images), 8)
+
+
+def vaeac(flags, name):
+    """The model of the recipe, trained by it on a dataset; an interrupted training resumes."""
+    folder = flags.models / f"{name}_vaeac"
+    if not (folder / "model.keras").exists():
+        spec = importlib.util.spec_from_file_location(RECIPE.stem, RECIPE)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        recipe = dataclasses.replace(module.main.recipe, name=folder.name, dataset=name)
+        data = ["--sample"] if flags.sample else ["--data-dir", flags.data_dir] if flags.data_dir else []
+        regime = ["--epochs", str(max(1, round(recipe.epochs * flags.epochs))), "--seed", str(flags.seed)]
+        run.main(recipe, [*data, *regime, "--output", str(folder), "--no-export"])
+    return keras.models.load_model(folder / "model.keras", compile=False)
 
 
 class Simple:
@@ -118,7 +139,12 @@ def coverage(x, low, high, mask):
     return float(np.sum((low <= x) * (x <= high) * (1 - mask)) / np.sum(1 - mask))
 
 
-def run(flags, data, report):
+def width(low, high, mask):
+    """The mean length of the intervals of the missing values."""
+    return float(np.sum((high - low) * (1 - mask)) / np.sum(1 - mask))
+
+
+def whole(flags, data, report):
     for name in flags.datasets:
         splits = data(name)
         model = masked_model(flags, name, splits.train.images)
@@ -148,3 +174,44 @@ def run(flags, data, report):
             report("imputation", task, "VAE, quantiles of draws", "coverage of 90 %", raw)
             ends = applications.impute_interval(model, part, its_mask, complete, **settings)
             report("imputation", task, "VAE, impute_interval", "coverage of 90 %", coverage(part, *ends, its_mask))
+
+
+def ratio(errors, others):
+    """The ratio of two sums over images, and its standard error: the images are the same."""
+    value = errors.sum() / others.sum()
+    return float(value), float(np.std(errors - value * others) / np.sqrt(len(errors)) / others.mean())
+
+
+def conditioned(flags, data, report):
+    """A VAEAC beside the simple methods, with standard errors over images."""
+    for name in flags.datasets:
+        splits = data(name)
+        model = vaeac(flags, name)
+        simple = Simple(models.as_floats(splits.train.images[: flags.simple_images]))
+        complete = models.as_floats(splits.validation.images[-flags.interval_images :])
+        x = models.as_floats(getattr(splits, flags.split).images[: flags.vaeac_images])
+        for kind in KINDS:
+            task, mask = f"{name}, {kind}", mask_of(kind, len(x), np.random.default_rng(7))
+            rows, rows_mask = x.reshape(len(x), -1), mask.reshape(len(x), -1)
+            found = {key: fill(rows, rows_mask) for key, fill in simple.methods().items()}
+            found |= {
+                "VAEAC, mean of 32 draws": applications.impute(model, x, mask),
+                "VAEAC, one draw": applications.impute(model, x, mask, num_draws=1, noise=False)[0],
+            }
+            squared = {
+                key: np.sum(np.square(filled.reshape(rows.shape) - rows) * (1 - rows_mask), axis=1)
+                for key, filled in found.items()
+            }
+            missing = np.sum(1 - rows_mask, axis=1)
+            for key, each in squared.items():
+                value, deviation = ratio(each, missing)
+                report("vaeac", task, key, "MSE", value)
+                report("vaeac", task, key, "standard error", deviation)
+            best = min((key for key in squared if "VAEAC" not in key), key=lambda key: squared[key].sum())
+            value, deviation = ratio(squared["VAEAC, mean of 32 draws"], squared[best])
+            report("vaeac", task, "VAEAC, mean of 32 draws", f"ratio to {best}", value)
+            report("vaeac", task, "VAEAC, mean of 32 draws", "standard error of the ratio", deviation)
+            part, its_mask = x[: flags.interval_images], mask[: flags.interval_images]
+            ends = applications.impute_interval(model, part, its_mask, complete, noise=flags.noise)
+            report("vaeac", task, "VAEAC, impute_interval", "coverage of 90 %", coverage(part, *ends, its_mask))
+            report("vaeac", task, "VAEAC, impute_interval", "width", width(*ends, its_mask))

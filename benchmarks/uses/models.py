@@ -41,7 +41,7 @@ def kept(flags, name, make, batches, number, epochs, batch_size=128, rate=1e-3):
     batch_size = min(batch_size, number)
     steps = epochs * (number // batch_size)
     first = next(batches(batch_size))
-    specs = keras.tree.map_structure(lambda each: tf.TensorSpec(each.shape), first)
+    specs = keras.tree.map_structure(lambda each: tf.TensorSpec(each.shape, each.dtype), first)
     dataset = tf.data.Dataset.from_generator(lambda: batches(batch_size), output_signature=specs).prefetch(20)
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps)), steps_per_execution=10)
     began, cpu = time.perf_counter(), time.process_time()

@@ -3,7 +3,7 @@
 from zoo import applications
 
 import numpy as np
-from uses import anomalies, denoisings, imputations, models, representations
+from uses import anomalies, augmentations, denoisings, imputations, models, representations
 
 COLUMNS = 12
 
@@ -30,6 +30,17 @@ def imputation(flags, data):
     return [np.where(mask > 0, x, 0.5), applications.impute(model, x, mask, **settings), *draws, x]
 
 
+def vaeac(flags, data):
+    rows = []
+    for name in flags.datasets:
+        x = test_images(data, name)
+        model = imputations.vaeac(flags, name)
+        mask = np.concatenate([imputations.mask_of(kind, 2, np.random.default_rng(0)) for kind in imputations.KINDS])
+        draws = applications.impute(model, x, mask, num_draws=3, noise=False)
+        rows += [np.where(mask > 0, x, 0.5), applications.impute(model, x, mask), *draws, x]
+    return rows
+
+
 def denoising(flags, data):
     x = test_images(data, "mnist")
     model = denoisings.pair_model(flags, "mnist", data("mnist").train.images)
@@ -47,10 +58,19 @@ def representation(flags, data):
     return [np.asarray(model.decode_embedding(found["centers"]))]
 
 
+def augmentation(flags, data):
+    x, labels = augmentations.few(data("mnist").train, 10, 0)
+    model = augmentations.cvae_of(flags, x, labels, 10, 0)
+    one = slice(None, None, 10)  # of each class
+    samples, _ = applications.sample_labelled(model, 1, seed=0)
+    jittered, _ = applications.jitter(model, x, labels, seed=0)
+    return [x[one], samples, jittered[one], augmentations.moved(x[one], np.random.default_rng(0))]
+
+
 def draw(flags, data, folder):
     """Writes each picture as `folder`/NAME.png."""
     folder.mkdir(parents=True, exist_ok=True)
-    for picture in (anomaly, imputation, denoising, representation):
+    for picture in (anomaly, imputation, vaeac, denoising, representation, augmentation):
         if picture.__name__ in flags.only:
             rows = np.stack(picture(flags, data))
             applications.save_image(folder / f"{picture.__name__}.png", applications.grid(rows), 2)

@@ -7,10 +7,11 @@ import keras
 import linear
 import numpy as np
 import pytest
+from scipy import ndimage
 from sklearn import base, pipeline, preprocessing
 
 import zoo
-from zoo.applications import AnomalyDetector, _scores, anomaly
+from zoo.applications import AnomalyDetector, _comparisons, _scores, anomaly
 
 NORMAL = linear.draw(400)
 FAR = NORMAL[:50] + 6.0 * np.array([1, -1, 1, 1], np.float32)
@@ -87,12 +88,20 @@ def test_reconstruction_is_the_squared_error_and_the_heat_map_its_parts(images_m
     np.testing.assert_allclose(detector.heat_map(IMAGES.reshape(30, 64)), squared[..., 0], atol=1e-6)
 
 
+def test_smoothing_is_a_gaussian_filter_of_the_difference(images_model):
+    detector = AnomalyDetector(images_model, "reconstruction", false_positive_rate=0.2, smoothing=1.0).fit(IMAGES)
+    difference = images_model.reconstruct(IMAGES).numpy() - IMAGES
+    expected = np.square(ndimage.gaussian_filter(difference, (0, 1, 1, 0)))  # mirrored at the edges
+    np.testing.assert_allclose(detector.heat_map(IMAGES), expected[..., 0], rtol=1e-3, atol=1e-7)
+    np.testing.assert_allclose(detector.score_samples(IMAGES), -expected.sum(axis=(1, 2, 3)), rtol=1e-4)
+
+
 def test_the_distance_in_latent_space_is_of_mahalanobis_or_of_neighbours():
     e = np.random.default_rng(0).normal(size=(5000, 2)) * [1.0, 3.0]
-    distance = _scores.LatentDistance(e, None)([[2.0, 0.0], [0.0, 6.0]])
+    distance = _comparisons.LatentDistance(e, None)([[2.0, 0.0], [0.0, 6.0]])
     np.testing.assert_allclose(distance, [2.0, 2.0], rtol=0.05)
     square = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [9.0, 9.0]])
-    np.testing.assert_allclose(_scores.LatentDistance(square, 3)([[0.0, 0.0]]), [2 / 3])
+    np.testing.assert_allclose(_comparisons.LatentDistance(square, 3)([[0.0, 0.0]]), [2 / 3])
 
 
 def test_the_compressed_size_grows_with_detail_and_is_that_of_the_image_alone():
@@ -114,7 +123,7 @@ def test_scores_that_compress_or_compare_take_away_what_they_should(images_model
     np.testing.assert_allclose(scores("error_per_nat"), np.log(scores("reconstruction")) - np.log(nats), rtol=1e-6)
     np.testing.assert_allclose(scores("background", background=images_model), np.zeros(30), atol=1e-3)
     states = np.random.default_rng(0).normal(size=(2000, 2)) * [1.0, 5.0]
-    density = anomaly.StateDensity(states, 1, seed=0)
+    density = _comparisons.Density(states, 1, seed=0)
     low, high = density([[0.0, 0.0], [2.0, 0.0]])
     assert abs(high - low - 2.0) < 0.2  # ½ · 2², in standard deviations
     assert len(scores("density_of_states", num_components=2)) == 30
@@ -159,6 +168,7 @@ def test_fit_predict_and_a_hierarchical_model_work():
         ({"false_positive_rate": 0.0}, "Expected `false_positive_rate` to be a finite number > 0 and < 1"),
         ({"score": "background"}, "Expected `background` to be a model of the zoo"),
         ({"score": "latent", "num_neighbors": 400}, "Expected `num_neighbors` to be at most the 200 examples"),
+        ({"score": "reconstruction", "smoothing": 1.0}, "Expected `smoothing` to be 0 for data that is not an image"),
         ({"score": "latent", "calibration": 1.0}, "Expected `calibration` to be a finite number > 0 and < 1"),
     ],
 )

@@ -22,6 +22,7 @@ def test_the_table_has_medians_and_ranges(benchmark):
     assert row.endswith("| 7.0 (7.0 to 7.0) | 10 |")
 
 
+@pytest.mark.slow  # test_priors.py has a benchmark whose results are kept
 def test_runs_are_kept_and_not_made_again(benchmark, tmp_path, capsys, monkeypatch):
     path = tmp_path / "runs.jsonl"
     arguments = ["--results", str(path), *SMALL, "--contenders", "beta:5"]

@@ -40,6 +40,7 @@ def test_the_table_has_the_best_by_hand_and_the_distance_to_it(benchmark):
     assert found == ["| mnist-mlp | -101.0 ± 0.5 | -100.0 | 1 of 2 | -1.00 | -1.00% | -120.0 |"]
 
 
+@pytest.mark.slow  # test_priors.py has a benchmark whose results are kept
 def test_runs_are_kept_and_not_made_again(benchmark, tmp_path, monkeypatch):
     monkeypatch.setitem(benchmark.BY_HAND, "gaussian", [0.5, 2.0])
     path = tmp_path / "runs.jsonl"

@@ -9,6 +9,7 @@ from PIL import Image
 
 import zoo
 from zoo import applications
+from zoo.export import runtimes
 from zoo.runtime import files
 
 RNG = np.random.default_rng(0)
@@ -22,6 +23,10 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     encoder, decoder = zoo.networks.mlp_encoder((8, 8, 1), 2, ()), zoo.networks.mlp_decoder((8, 8, 1), 2, ())
     files.save_model(zoo.VAE(encoder, decoder), folder / "vae.keras")
+    given, decoder = ((8, 8, 2), zoo.networks.mlp_decoder((8, 8, 1), 128 + 2, ()))
+    prior = zoo.priors.ConditionalGaussian(zoo.networks.mlp_encoder(given, 2, ()))
+    vaeac = zoo.VAEAC(zoo.networks.mlp_encoder(given, 2, ()), decoder, prior=prior)
+    files.save_model(vaeac, folder / "vaeac.keras")
     np.save(folder / "images.npy", IMAGES)
     np.save(folder / "strange.npy", 255 - IMAGES[:5])
     Image.fromarray(np.eye(8, dtype=np.uint8) * 255).save(folder / "mask.png")
@@ -53,6 +58,24 @@ def test_anomaly_writes_the_scores_of_the_detector_and_heat_maps(run, folder, tm
     np.testing.assert_allclose(maps, 255 * expected / expected.max(), atol=0.51)
 
 
+def test_anomaly_exports_no_score_that_compresses_images(run, tmp_path):
+    status, _, message = run(*ANOMALY, "--output", "scores.csv", "--export", "detector.tflite")
+    assert status == 2 and not {*tmp_path.glob("scores.csv"), *tmp_path.glob("detector.tflite")}
+    assert "Expected `score` to be one that a graph can compute: 'background', 'elbo'" in message
+
+
+@pytest.mark.slow
+def test_anomaly_exports_its_detector(run, folder, tmp_path):
+    status, report, _ = run(
+        *(*ANOMALY, "--score", "reconstruction", "--smoothing", "0.7", "--output", "scores.csv"),
+        *("--export", "detector.tflite"),
+    )
+    assert status == 0 and report["output"] == ["scores.csv", "detector.tflite"]
+    detector = applications.AnomalyDetector(model_in(folder), "reconstruction", 0.05, smoothing=0.7).fit(X)
+    found = runtimes.LiteRT(tmp_path / "detector.tflite").run("anomaly", image=X[:1])
+    np.testing.assert_allclose(found["score"], -detector.score_samples(X[:1]), rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("part", "missing"),
     [
@@ -72,6 +95,20 @@ def test_impute_fills_in_a_part(run, folder, tmp_path, part, missing):
     np.testing.assert_array_equal(filled, applications.impute(model_in(folder), X[:6], mask, steps=1, num_samples=2))
     assert status == 0 and report["num"] == 6 and report["missing"] == pytest.approx(1 - mask.mean())
     assert report["mse"] == pytest.approx(np.mean((filled - X[:6])[missing] ** 2), rel=1e-5)
+
+
+def test_impute_takes_a_vaeac(run, folder, tmp_path):
+    words = ("--missing", "right", "--output", "a.npy", "--num-draws", "2", "--limit", "3", "--seed", "4")
+    words += ("--no-noise",)
+    status, report, _ = run("impute", "@vaeac.keras", "--data", "@images.npy", "--num-samples", "5", *words)
+    mask = np.ones((8, 8, 1))
+    mask[:, 4:] = 0
+    model = keras.models.load_model(folder / "vaeac.keras", compile=False)
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "a.npy"), applications.impute(model, X[:3], mask, 2, noise=False, seed=4)
+    )
+    mean = applications.impute(model, X[:3], mask, num_samples=5, seed=4)
+    assert status == 0 and report["mse"] == pytest.approx(np.mean((mean - X[:3])[:, :, 4:] ** 2), rel=1e-5)
 
 
 def test_impute_takes_a_mask_and_writes_draws_and_pictures(run, tmp_path):
@@ -116,6 +153,7 @@ IMPUTE = ("impute", "@vae.keras", "--data", "@images.npy", "--output", "a.npy")
         ((*IMPUTE, "--missing", "random:2"), "Expected --missing to be left, right, top, bottom"),
         ((*IMPUTE, "--mask", "@text.png"), "Expected --mask to be a picture or a .npy file"),
         ((*IMPUTE, "--mask", "@images.npy", "--method", "mean"), "Expected `method` to be one of"),
+        ((*IMPUTE, "--missing", "left", "--method", "prior"), "Expected `method` to be not 'prior' with a VAE"),
         (("denoise", "@vae.keras", "--data", "@images.npy", "--output", "a.png", "--add", "snow:1"), "`kind`"),
         (("denoise", "@vae.keras", "--data", "@images.npy", "--output", "a.png", "--add", "blur"), "KIND:LEVEL"),
     ],

@@ -19,6 +19,10 @@ def name_of(path):
     return str(path.relative_to(make.HERE))
 
 
+# Each has a class, a likelihood or a quantizer that another file has too, and a SavedModel of the mixture is loaded.
+REPEATED = ("beta_vae", "hierarchical_vae_mixture", "vq_vae_gradient")
+QUICK = [pytest.param(path, marks=pytest.mark.slow) if path.stem in REPEATED else path for path in FILES]
+
 # TensorFlow's, on tf.data, which is to stay as it is.
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
 
@@ -71,7 +75,7 @@ def test_files_of_a_version_are_small():
         assert sum(path.stat().st_size for path in version.rglob("*") if path.is_file()) < 3 * 2**20
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
+@pytest.mark.parametrize("path", QUICK, ids=name_of)
 def test_model_loads_and_gives_what_it_gave(path):
     inputs, wanted = recorded(path.with_suffix(".npz"))
     model = load(path)

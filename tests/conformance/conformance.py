@@ -130,6 +130,15 @@ def _factor_vae():
     return zoo.FactorVAE(**_mlp(), gamma=2.0, critic=critic, free_bits=0.125, seed=3)
 
 
+def _vaeac():
+    given = (*SHAPE[:2], 2)
+    encoder, prior = (networks.mlp_encoder(given, LATENTS, hidden=(16,)) for _ in range(2))
+    decoder = networks.unet_decoder(SHAPE, LATENTS, filters=(4,), blocks=0, bottom_blocks=0, features=3)
+    prior = zoo.priors.ConditionalGaussian(prior)
+    masks = zoo.layers.RandomMasks({"halves": 1.0, "all": 1.0}, seed=5)
+    return zoo.VAEAC(encoder, decoder, zoo.likelihoods.Gaussian(0.3), prior, 0.75, masks, free_bits=0.125, seed=3)
+
+
 def _quantizer(**kwargs):
     return zoo.quantizers.VectorQuantizer(12, 6, decay=0.9, gradient="rotation", revival=0.1, seed=3, **kwargs)
 
@@ -290,6 +299,9 @@ ENTRIES = {
     "factor_vae": Entry(
         _factor_vae, {"gamma": 2.0, "free_bits": 0.125, "seed": 3, "critic.input_shape": (None, LATENTS)}
     ),
+    "vaeac": Entry(
+        _vaeac, {"alpha": 0.75, "masks.kinds": {"halves": 1.0, "all": 1.0}, "masks.seed": 5, "likelihood.scale": 0.3}
+    ),
     "rows": Entry(
         _rows,
         {"free_bits": 0.125, "seed": 3, "likelihood.channels": (24, 16, 24), "likelihood.columns": {"kept": [1, 2]}},
@@ -301,7 +313,7 @@ ENTRIES = {
 # Each is another entry but for one part: what takes long is done with them in the slow tests.
 VARIANTS = (
     "vae_mixture", "cvae_flow", "hierarchical_vae_mixture", "vq_vae_gradient", "vq_vae_fsq", "vq_vae_residual",
-    "iwae", "beta_tc_vae", "info_vae", "factor_vae", "rows",
+    "iwae", "beta_tc_vae", "info_vae", "factor_vae", "rows", "vaeac",
 )  # fmt: skip
 
 
@@ -309,10 +321,20 @@ VARIANTS = (
 # tests/quantizers and tests/likelihoods.
 REPEATED = ("beta_vae", "cvae_flow", "hierarchical_vae_mixture", "vq_vae_gradient")
 
+# One of each way to encode, decode and sample; the others share these methods.
+CORE = ("vae", "cvae", "hierarchical_vae", "vq_vae", "vq_vae_prior")
+# All others take a step without a graph, and their objectives and priors have tests in tests/models and tests/priors.
+TRAINED = (*CORE, "capacity", "iwae")
+
 
 def of_each_class(names):
-    """Names as parameters of a test that every class must pass: those `REPEATED` are for the slow tests."""
+    """Names as parameters of a quick test that every class must pass: those `REPEATED` are for the slow tests."""
     return params(names, quick={*names} - {*REPEATED})
+
+
+def core(names):
+    """Names as parameters of a test of a trained model: those not in `CORE` are for the slow tests."""
+    return params(names, quick={*names} & {*CORE})
 
 
 def params(names, quick=None):

@@ -158,7 +158,15 @@ def test_network_of_the_users_own_that_cannot_be_saved_is_exported_all_the_same(
 # The format that is meant
 
 
-@pytest.mark.parametrize("file, written", [("m.tflite", "m.tflite"), ("m", "m/1"), ("m.v2", "m.v2/1")])
+# Other tests here export to the first two without a format.
+@pytest.mark.parametrize(
+    "file, written",
+    [
+        pytest.param("m.tflite", "m.tflite", marks=pytest.mark.slow),
+        pytest.param("m", "m/1", marks=pytest.mark.slow),
+        ("m.v2", "m.v2/1"),
+    ],
+)
 def test_format_is_read_off_the_ending_of_the_path(file, written, tmp_path):
     path = exports.trained("vae").export(tmp_path / file)
     assert path == tmp_path / written
@@ -187,7 +195,7 @@ def test_weights_that_are_not_finite(file, value, tmp_path):
 # TFLite files
 
 
-@pytest.mark.parametrize("before", (None, "old"))
+@pytest.mark.parametrize("before", (pytest.param(None, marks=pytest.mark.slow), "old"))
 def test_tflite_that_disagrees_is_not_put_in_place(before, tmp_path, monkeypatch):
     path = tmp_path / "m.tflite"
     if before:
@@ -250,7 +258,8 @@ def test_model_in_float32_is_exported_itself():
     assert runtimes.in_float32(model) is model
 
 
-@pytest.mark.parametrize("format", exports.FORMATS)
+# The copy in float32, which is what is exported, is made before there is a format.
+@pytest.mark.parametrize("format", (pytest.param("tf_saved_model", marks=pytest.mark.slow), "litert"))
 @pytest.mark.parametrize("name", ("own_networks", pytest.param("vq_vae_prior", marks=pytest.mark.slow)))
 def test_mixed_model_is_exported_in_float32(name, format, mixed, tmp_path):
     model = mixed[name]

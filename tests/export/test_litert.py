@@ -108,7 +108,9 @@ def test_before_training_biases_are_zero(tmp_path):
     check_decode(model, model.export(tmp_path / "model.tflite", format="litert"))
 
 
-@pytest.mark.parametrize("quantization, tolerance", [(None, 1e-4), ("float16", 1e-3)])
+@pytest.mark.parametrize(
+    "quantization, tolerance", [(None, 1e-4), pytest.param("float16", 1e-3, marks=pytest.mark.slow)]
+)
 def test_equal_biases_of_transposed_convolutions(quantization, tolerance, raw, tmp_path):
     keras.utils.set_random_seed(0)
     convolution = layers.Conv2DTranspose(64, 3, 2, "same", use_bias=False)

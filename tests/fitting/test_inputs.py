@@ -102,8 +102,11 @@ METHODS = {
 }
 CALLS = VERBS | METHODS
 # With each source and each verb at least once; the other pairs look at a few faults, and at all in the slow tests.
-THOROUGH = ("fit", "fit tf.data", "evaluate generator", "predict PyDataset", "train_on_batch", *METHODS)
+THOROUGH = ("fit tf.data", "evaluate generator", "predict PyDataset", "train_on_batch", "encode", "log_prob generator")
 ALL_FAULTS = [call if call in THOROUGH else pytest.param(call, marks=pytest.mark.slow) for call in CALLS]
+# What looks at labels is one function for data and labels: here a call of each kind sees all faults in labels.
+OF_EACH_KIND = ("fit tf.data", "predict PyDataset", "train_on_batch", "log_prob")
+ALL_FAULTS_IN_LABELS = [call if call in OF_EACH_KIND else pytest.param(call, marks=pytest.mark.slow) for call in CALLS]
 OTHERS = [call for call in CALLS if call not in THOROUGH]
 
 
@@ -180,7 +183,7 @@ LABEL_FAULTS = {
 }
 
 
-@pytest.mark.parametrize("call", ALL_FAULTS)
+@pytest.mark.parametrize("call", ALL_FAULTS_IN_LABELS)
 def test_a_fault_in_the_labels_is_named(call):
     for fault, (labels, message) in LABEL_FAULTS.items():
         with pytest.raises(ValueError, match=message):
@@ -217,11 +220,11 @@ def test_the_first_batch_is_looked_at_however_steps_are_run(how):
             np.testing.assert_array_equal(weight, other)
 
 
-# Keras makes a dataset of what a generator or a PyDataset gives, and a strategy sees no difference.
+# Keras spreads a dataset itself, and makes one of what a generator or a PyDataset gives.
 OF_PYTHON = [pytest.param(source, marks=pytest.mark.slow) for source in (generator, Batches)]
 
 
-@pytest.mark.parametrize("source", [dataset, spread, *OF_PYTHON])
+@pytest.mark.parametrize("source", [pytest.param(dataset, marks=pytest.mark.slow), spread, *OF_PYTHON])
 def test_the_first_batch_is_looked_at_under_a_strategy(source):
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():

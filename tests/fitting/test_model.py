@@ -49,6 +49,7 @@ def test_a_trained_model_is_let_go():
 # Weights of examples.
 
 
+@pytest.mark.usefixtures("mode")
 def test_sample_weights_weigh_the_loss_by_the_batch_and_the_other_figures_by_themselves():
     model = make(cls=zoo.BetaVAE, beta=3.0)
     terms = {name: value.numpy() for name, value in model.compute_terms(tf.constant(X)).items()}
@@ -59,6 +60,7 @@ def test_sample_weights_weigh_the_loss_by_the_batch_and_the_other_figures_by_the
         assert figures[name] == pytest.approx(np.average(terms[name], weights=WEIGHTS), rel=1e-5)
 
 
+@pytest.mark.usefixtures("mode")
 def test_an_example_of_weight_zero_counts_nowhere():
     model = make()
     half = np.repeat([1.0, 0.0], 15).astype("float32")
@@ -101,6 +103,7 @@ def test_weights_count_alike_on_two_replicas():
         assert figures[1][1][name] == pytest.approx(values, rel=1e-5), name
 
 
+@pytest.mark.usefixtures("mode")
 def test_weights_of_classes_are_those_of_their_examples():
     labels = (np.arange(30) % 4).astype("int32")
     of_classes = {0: 2.0, 1: 0.5, 3: 0.0}
@@ -135,6 +138,7 @@ def test_weights_that_mean_nothing_are_refused_by_name():
             call(X, class_weight={0: 1.0})
 
 
+@pytest.mark.usefixtures("mode")
 def test_validation_data_may_have_weights():
     model = make()
     history = model.fit(X, validation_data=(X, None, WEIGHTS), verbose=0).history
@@ -159,6 +163,7 @@ def denoising():
     return noisy, {"vae": make(), "vq_vae": quantized, "hierarchical_vae": hierarchical}
 
 
+@pytest.mark.usefixtures("mode")
 def test_the_likelihood_judges_the_target_that_is_given():
     noisy, models = denoising()
     for name, model in models.items():
@@ -188,6 +193,7 @@ def test_a_model_that_learns_to_take_noise_away_does_so():
     assert np.mean((model.predict(noisy, verbose=0) - clean) ** 2) < 0.1 * np.mean((noisy - clean) ** 2)
 
 
+@pytest.mark.usefixtures("mode")
 def test_that_noisy_input_is_fine_survives_saving(tmp_path):
     noisy = X + 1.0
     model = make()
@@ -227,6 +233,7 @@ def test_a_target_that_was_refused_leaves_the_range_of_the_input_as_it_was():
             call(255 * X)
 
 
+@pytest.mark.usefixtures("mode")
 def test_a_conditional_model_has_labels_and_a_target():
     model = make(cls=zoo.CVAE, conditions=4, num_classes=4)
     labels = (np.arange(30) % 4).astype("int32")
@@ -256,6 +263,7 @@ def test_metrics_compare_the_data_with_their_reconstructions(strategy):
     assert len(model.evaluate(X, verbose=0)) == len(figures)
 
 
+@pytest.mark.usefixtures("mode")
 def test_metrics_compare_with_the_target_where_there_is_one():
     model = make()
     model.compile("sgd", metrics=["mse"])
@@ -306,18 +314,20 @@ def trained(how, parts=1, strategy=None):
     return model.get_weights(), history["loss"], figures["loss"]
 
 
+# The last batch has 14 examples, which four parts do not share alike.
+@pytest.mark.parametrize("parts", [pytest.param(2, marks=pytest.mark.slow), 4])
 @pytest.mark.parametrize("how", ["sum", "mean", "activity", "kernel"])
-def test_what_layers_add_to_the_loss_counts_once_whatever_the_parts(how):
+def test_what_layers_add_to_the_loss_counts_once_whatever_the_parts(how, parts):
     weights, history, loss = trained(how)
     assert abs(loss - trained("none")[2]) > 1e-3
-    for parts in (2, 4):
-        other_weights, other_history, other_loss = trained(how, parts)
-        for one, other in zip(weights, other_weights, strict=True):
-            np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
-        assert other_history == pytest.approx(history, rel=1e-6) and other_loss == pytest.approx(loss, rel=1e-6)
+    other_weights, other_history, other_loss = trained(how, parts)
+    for one, other in zip(weights, other_weights, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
+    assert other_history == pytest.approx(history, rel=1e-6) and other_loss == pytest.approx(loss, rel=1e-6)
 
 
-@pytest.mark.parametrize("how", ["mean", "activity", "kernel"])  # a sum is no mean over examples: see README
+# A sum is no mean over examples: see README. A mean in a layer is added as an activity's penalty is.
+@pytest.mark.parametrize("how", [pytest.param("mean", marks=pytest.mark.slow), "activity", "kernel"])
 def test_what_layers_add_to_the_loss_counts_once_whatever_the_replicas(how):
     weights, history, loss = trained(how)
     other_weights, other_history, other_loss = trained(how, 1, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))

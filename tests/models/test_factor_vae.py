@@ -109,6 +109,7 @@ def test_each_optimizer_moves_its_own_weights_alone():
     assert all(equal(others(after), others(last))) and not any(equal(critic_after, critic_last)[:1])
 
 
+@pytest.mark.usefixtures("mode")
 def test_a_step_is_one_of_both_losses():
     """By plain gradient descent: the model's on the critic as it was, then the critic's on the same z."""
     model, by_itself = (by_hand.fix_noise(make()) for _ in range(2))
@@ -199,6 +200,7 @@ def test_a_run_goes_on_to_the_bit_from_a_checkpoint(tmp_path):
     assert_equal_to_the_bit(model, other)
 
 
+@pytest.mark.usefixtures("mode")
 def test_a_checkpoint_that_cannot_be_read_leaves_both_optimizers_as_they_were(tmp_path, monkeypatch, capsys):
     model, other = make(), make()
     train(model)
@@ -259,6 +261,7 @@ class OwnCritic(keras.Model):
         return {**super().get_config(), "units": self.units}
 
 
+@pytest.mark.usefixtures("mode")
 def test_a_critic_of_the_users_own_trains_and_is_saved(tmp_path):
     model = zoo.FactorVAE(*by_hand.networks(), critic=OwnCritic(7), seed=3)
     before = model.critic.get_weights()
@@ -282,6 +285,7 @@ class OwnEncoder(keras.Model):
         return self.out(keras.layers.Flatten()(x))
 
 
+@pytest.mark.usefixtures("mode")
 def test_an_encoder_that_is_built_by_its_first_call_needs_a_critic():
     _, decoder = by_hand.networks()
     with pytest.raises(ValueError, match=r"Expected `critic` to be a layer from \[B,D\] to \[B,1\], as the encoder"):

@@ -1,5 +1,6 @@
 """The hierarchical VAE: its bound by hand and by quadrature, what it pays for its KLs, the steps it leaves out."""
 
+import functools
 import math
 import re
 
@@ -28,6 +29,10 @@ def make(shaken=0.2, shape=SHAPE, scales=(8, 4, 2), per_scale=(1, 2, 1), latent_
     return model
 
 
+# For all tests that leave a model as it is.
+shared = functools.cache(make)
+
+
 def images(number=4, shape=SHAPE):
     return np.random.default_rng(0).uniform(size=(number, *shape)).round().astype("float32")
 
@@ -45,7 +50,7 @@ def rows(*seeds):
 
 
 def test_a_kl_for_each_layer_is_reported_top_first_and_they_sum_to_the_kl():
-    model = make()
+    model = shared()
     names = [f"kl_{name}" for name in LAYERS]
     terms = model.compute_terms(images())
     assert list(terms) == ["loss", "reconstruction", "kl", "elbo", *names]
@@ -55,7 +60,7 @@ def test_a_kl_for_each_layer_is_reported_top_first_and_they_sum_to_the_kl():
 
 
 def test_each_kl_and_the_elbo_are_what_many_draws_average_to():
-    model = make()
+    model = shared()
     number = 3000
     x = np.repeat(images(1), number, axis=0)
     terms = model.compute_terms(x)
@@ -359,14 +364,16 @@ def priors(model, z):
 
 
 def test_decode_is_the_mean_image_of_the_decoder_called_on_the_same_latents():
-    model = make()
+    model = shared()
     z = latents()
     np.testing.assert_allclose(model.decode(z), tf.sigmoid(model.decoder(z)), atol=1e-6)
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize(
+    "number", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_of_layers_left_out_decode_takes_the_prior_means(number):
-    model = make()
+    model = shared()
     z = latents()[:number]
     while len(z) < len(LAYERS):
         filled = [*z, *latents()[len(z) :]]
@@ -376,7 +383,7 @@ def test_of_layers_left_out_decode_takes_the_prior_means(number):
 
 
 def test_given_latents_are_those_of_the_top_layers_and_the_others_are_drawn_below_them():
-    model = make()
+    model = shared()
     seeds, ones = rows(7, -8, 9), tf.ones(3)
     image, drawn = model.generate(seeds, ones)
     assert [z.shape for z in drawn] == [(3, *shape) for shape in LAYERS.values()]
@@ -397,7 +404,7 @@ def test_given_latents_are_those_of_the_top_layers_and_the_others_are_drawn_belo
 
 
 def test_each_layer_has_noise_of_its_own():
-    model = make()
+    model = shared()
     _, z = model.generate(rows(*range(500)), tf.ones(500))
     noise = [(z - mean) / tf.exp(0.5 * log_var) for z, (mean, log_var) in zip(z, priors(model, z))]
     flat = np.concatenate([np.reshape(values, (500, -1)) for values in noise], axis=1)
@@ -406,7 +413,7 @@ def test_each_layer_has_noise_of_its_own():
 
 
 def test_each_row_has_its_own_temperature():
-    model = make()
+    model = shared()
     seeds = rows(4, 4, 4, 5)
     image, z = model.generate(seeds, tf.constant([0.0, 0.5, 1.0, 0.0]))
     for row, temperature in enumerate((0.0, 0.5, 1.0, 0.0)):
@@ -433,7 +440,7 @@ BAD_LATENTS = {
 
 @pytest.mark.parametrize("case", BAD_LATENTS)
 def test_latents_that_do_not_fit_the_layers_are_refused(case):
-    model = make()
+    model = shared()
     wrong, message = BAD_LATENTS[case]
     with pytest.raises(ValueError, match="Expected `z` to be " + message.format("z")):
         model.decode(wrong)
@@ -442,7 +449,7 @@ def test_latents_that_do_not_fit_the_layers_are_refused(case):
 
 
 def test_other_bad_latents_are_refused():
-    model = make()
+    model = shared()
     whole = [np.zeros((3, 1, 1, 2), "int32")]
     with pytest.raises(ValueError, match="Expected `z` to be a list of latents, that of the top layer first"):
         model.decode([])
@@ -477,6 +484,7 @@ class OwnFeatures(keras.Model):
         return fine, self.idle(fine[:, ::2, ::2]), self.coarse(fine)
 
 
+@pytest.mark.usefixtures("mode")
 @pytest.mark.filterwarnings("ignore:Gradients do not exist:UserWarning")
 def test_an_encoder_of_the_users_own_trains_and_is_saved(tmp_path):
     model = make(encoder=OwnFeatures(), scales=(8, 2), per_scale=1)
@@ -540,7 +548,7 @@ def test_a_decoder_of_another_kind_is_refused():
 
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
 def test_the_same_images_in_tflite_by_builtin_operators_alone():
-    model = make()
+    model = shared()
     module = tf.Module()
     module.state = [variable.value for variable in model.variables]
     specs = {"seeds": tf.TensorSpec([1], tf.int32), "temperature": tf.TensorSpec([1])}
@@ -579,8 +587,10 @@ def set_raw_log_var(model, prior, posterior):
             bias.assign(values)
 
 
-@pytest.mark.parametrize("raw", [1e4, -1e4])
-@pytest.mark.parametrize("bound", [3.0, 14.0])
+@pytest.mark.parametrize(
+    ("raw", "bound"),
+    [(1e4, 3.0), (-1e4, 14.0), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((-1e4, 3.0), (1e4, 14.0)))],
+)
 def test_log_variances_of_prior_and_posterior_stay_within_the_bound(raw, bound):
     model = make() if bound == 14.0 else make(max_log_var=bound)
     assert model.max_log_var == bound  # 14 is the default

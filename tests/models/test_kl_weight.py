@@ -91,7 +91,7 @@ def test_a_hierarchical_model_takes_it_without_kl_balancing():
         hierarchical(kl_balancing=True)
 
 
-@pytest.mark.parametrize("cls", [zoo.VAE, zoo.IWAE])
+@pytest.mark.parametrize("cls", [pytest.param(zoo.VAE, marks=pytest.mark.slow), zoo.IWAE])
 def test_a_run_that_was_saved_and_loaded_goes_on_to_the_bit(cls, tmp_path):
     def compiled():
         keras.utils.set_random_seed(0)

@@ -47,10 +47,11 @@ def make_prior(grid_shape=(2, 2), num_codes=CODES, **kwargs):
     return prior
 
 
-def trained(**kwargs):
+def trained(run_eagerly=True, **kwargs):
+    """After a few steps, which take longer to trace than to run."""
     model = make_model(**kwargs)
     # Its weight decay would move all weights that it knows of.
-    model.compile(keras.optimizers.AdamW(1e-2, weight_decay=0.1))
+    model.compile(keras.optimizers.AdamW(1e-2, weight_decay=0.1), run_eagerly=run_eagerly)
     images, labels = conformance.images()
     model.fit(images, batch_size=8, verbose=0)
     return model, images, labels
@@ -96,8 +97,9 @@ def test_a_prior_can_be_attached_exchanged_and_taken_off_at_any_time(encoder):
         assert len(model.trainable_variables) + len(model.non_trainable_variables) == len(model.variables)
 
 
+@pytest.mark.usefixtures("mode")
 def test_training_the_model_leaves_the_prior_and_training_the_prior_leaves_the_model():
-    model, images, _ = trained()
+    model, images, _ = trained(run_eagerly=False)
     model.prior = prior = make_prior()
     before = prior.get_weights()
     model.fit(images, batch_size=8, verbose=0)  # compiled before it was attached
@@ -113,8 +115,9 @@ def test_training_the_model_leaves_the_prior_and_training_the_prior_leaves_the_m
         np.testing.assert_array_equal(old, new.numpy())
 
 
+@pytest.mark.usefixtures("mode")
 def test_both_go_on_after_loading_as_if_they_had_never_stopped(tmp_path):
-    model, images, _ = trained(prior=make_prior())
+    model, images, _ = trained(run_eagerly=False, prior=make_prior())
     model.prior.compile(keras.optimizers.Adam(1e-2))
     model.prior.fit(model.encode(images), verbose=0)
     model.save(tmp_path / "model.keras")

@@ -226,8 +226,14 @@ def test_one_seed_gives_the_same_codebooks(seed):
         np.testing.assert_array_equal(weight, expected)
 
 
-@pytest.mark.parametrize("codebook", ["ema", "gradient"])
-@pytest.mark.parametrize("revival", [0.0, 0.9])
+@pytest.mark.parametrize(
+    ("codebook", "revival"),
+    [
+        ("ema", 0.9),
+        ("gradient", 0.0),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in (("ema", 0.0), ("gradient", 0.9))),
+    ],
+)
 def test_two_replicas_move_the_codebooks_as_one_replica_does_on_the_whole_batch(codebook, revival):
     def make():
         return ResidualQuantizer(6, 3, 3, codebook, decay=0.7, revival=revival, seed=0)

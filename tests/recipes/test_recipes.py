@@ -1,9 +1,14 @@
 """Every script in recipes/ keeps its promises; a new one is tested here without a line of its own."""
 
+import functools
 import hashlib
 import json
 import math
+import os
 import pathlib
+import shlex
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -15,6 +20,7 @@ import tensorflow_datasets as tfds
 import zoo
 from zoo import data, presets, training
 from zoo.training import options
+from zoo.training.card import command
 from zoo.training.flags import parse
 
 pytestmark = pytest.mark.usefixtures("few_samples")
@@ -54,9 +60,12 @@ def few_steps(name, steps):
     return flags + (["--prior-epochs", "1"] if MODULES[name].main.recipe.prior else [])
 
 
-# `test_recipe_ships_both_formats_with_a_card` runs mnist_cvae, and `test_quantizer_of_a_vqvae` mnist_vqvae.
-RUN_ELSEWHERE = ("mnist_cvae", "mnist_vqvae")
-LONGEST = ("celeba_vae", "cifar10_hvae", "cifar10_vqvae", "mnist_hvae")
+# `test_recipe_ships_both_formats_with_a_card` runs mnist_cvae, `test_quantizer_of_a_vqvae` mnist_vqvae, and
+# tests/training/test_run.py mnist_vae.
+RUN_ELSEWHERE = ("mnist_cvae", "mnist_vae", "mnist_vqvae")
+LONGEST = (
+    "celeba_vae", "cifar10_hvae", "cifar10_vqvae", "dsprites_beta_vae", "fashion_mnist_beta_vae", "mnist_hvae",
+)  # fmt: skip
 
 
 def test_all_recipes_are_found():
@@ -112,7 +121,7 @@ def test_help_shows_the_shared_flags(name, capsys):
         for name in WITH_SAMPLE
     ],
 )
-def test_recipe_runs_on_its_sample(name, tmp_path):
+def test_recipe_runs_on_its_sample(name, mode, tmp_path):
     metrics = MODULES[name].main(["--sample", *few_steps(name, 2), "--output", str(tmp_path)])
     model = check_run(tmp_path, metrics, steps=2)
     shape = MODULES[name].main.recipe.image_shape
@@ -121,23 +130,57 @@ def test_recipe_runs_on_its_sample(name, tmp_path):
     assert np.asarray(model.reconstruct(x, labels)).shape == (2, *shape)
 
 
-@pytest.mark.parametrize(
+def flags_of_exports(name, output):
+    return ["--sample", *(flag for flag in few_steps(name, 2) if flag != "--no-export"), "--output", str(output)]
+
+
+@pytest.fixture(scope="module")
+def run_in_a_shell(tmp_path_factory):
+    """Function of a recipe's name that runs it with its exports, once: the process that has ended, and its folder."""
+    inherited = {
+        name: value for name, value in os.environ.items() if name not in ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL")
+    }
+
+    @functools.cache
+    def run(name):
+        output = tmp_path_factory.mktemp(name)
+        words = [sys.executable, scripts.FOLDER / f"{name}.py", *flags_of_exports(name, output)]
+        return subprocess.run(words, env=inherited, cwd=output, capture_output=True, text=True), output
+
+    return run
+
+
+every_shipped = pytest.mark.parametrize(
     "name", [name if name == "mnist_cvae" else pytest.param(name, marks=pytest.mark.slow) for name in WITH_SAMPLE]
 )
-def test_recipe_ships_both_formats_with_a_card(name, tmp_path):
-    flags = [flag for flag in few_steps(name, 2) if flag != "--no-export"]
-    metrics = MODULES[name].main(["--sample", *flags, "--output", str(tmp_path)])
-    folder = tmp_path / "export"
+
+
+@every_shipped
+def test_recipe_in_a_shell_says_nothing_on_stderr(name, run_in_a_shell):
+    done, _ = run_in_a_shell(name)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    if MODULES[name].main.recipe.dataset == "mnist":
+        assert done.stdout.splitlines()[0] == f"{name}: 3600 training, 400 validation and 800 test images"
+
+
+@every_shipped
+def test_recipe_ships_both_formats_with_a_card(name, run_in_a_shell):
+    _, output = run_in_a_shell(name)
+    metrics = json.loads((output / "metrics.json").read_text())
+    folder = output / "export"
     card = json.loads((folder / "card.json").read_text())
     assert card["test"] == metrics["test"] and card["name"] == name and card["seed"] == 0
-    assert card["command"] == f"python recipes/{name}.py" and card["training_data"].startswith("the sample of ")
+    assert card["command"] == shlex.join(["python", f"recipes/{name}.py", *flags_of_exports(name, output)])
+    assert command(name) == f"python recipes/{name}.py"  # where it was called from Python, as here
+    assert card["training_data"].startswith("the sample of ")
     assert card.get("binarization", "none") == metrics["flags"].get("binarization", "none")
     listed = presets.manifest.read(folder).files
     assert {"1/saved_model.pb", "model.tflite", "model_int8.tflite", "history.csv"} <= set(listed)
     for path, written in listed.items():
         content = (folder / path).read_bytes()
         assert written == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    model = keras.saving.load_model(tmp_path / "model.keras")
+    model = keras.saving.load_model(output / "model.keras")
     for one, other in zip(model.weights, zoo.from_preset(folder).weights, strict=True):
         if not one.path.endswith("draws"):  # the plots and the checks of the exports have drawn noise in between
             np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
@@ -151,7 +194,7 @@ def test_recipe_ships_both_formats_with_a_card(name, tmp_path):
     "quantizer, argv, num_codes, width",
     [("fsq", ["--levels", "5", "4", "3"], 60, 1), ("residual", ["--num-codes", "9", "--depth", "3"], 9, 3)],
 )
-def test_quantizer_of_a_vqvae(name, quantizer, argv, num_codes, width, tmp_path):
+def test_quantizer_of_a_vqvae(name, quantizer, argv, num_codes, width, mode, tmp_path):
     argv = ["--quantizer", quantizer, *argv, "--filters", "8", "--sample", *few_steps(name, 1)]
     metrics = MODULES[name].main([*argv, "--output", str(tmp_path)])
     model = check_run(tmp_path, metrics, steps=1)
@@ -179,7 +222,7 @@ def test_priors_of_a_recipe_are_of_one_size(name, kind, tmp_path):
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in LONGEST else name for name in WITHOUT_SAMPLE]
 )
-def test_recipe_runs_on_its_dataset(name, prepared, tmp_path):
+def test_recipe_runs_on_its_dataset(name, mode, prepared, tmp_path):
     dataset = MODULES[name].main.recipe.dataset
     folder = prepared(dataset, dict.fromkeys(SPLITS[dataset], 20))
     argv = [*few_steps(name, 1), "--batch-size", "4", "--output", str(tmp_path / "out")]
@@ -189,7 +232,7 @@ def test_recipe_runs_on_its_dataset(name, prepared, tmp_path):
     assert sum(metrics["images"].values()) == (20 if dataset == "dsprites" else 40)
 
 
-def test_image_folder_recipe_runs_on_five_pictures(tmp_path):
+def test_image_folder_recipe_runs_on_five_pictures(mode, tmp_path):
     pixels = np.random.default_rng(0)
     for number, size in enumerate([(40, 60), (90, 30), (64, 64), (33, 47), (120, 120)]):
         image = np.uint8(pixels.integers(0, 256, (*size, 3)))
@@ -204,7 +247,7 @@ def test_image_folder_recipe_runs_on_five_pictures(tmp_path):
 
 
 def test_sprites_recipe_runs(tmp_path):
-    small = ["--image-size", "8", "--images", "300", "--hidden", "8", "--latent-dim", "3", "--batch-size", "16"]
+    small = ["--image-size", "8", "--images", "300", "--hidden", "8", "--latent-dim", "3", "--batch-size", "100"]
     argv = [*small, *few_steps("sprites_factor_vae", 2), "--output", str(tmp_path)]
     metrics = MODULES["sprites_factor_vae"].main(argv)
     assert metrics["images"] == {"train": 300, "validation": 5000, "test": 10000}

@@ -68,6 +68,9 @@ RECIPES = {
         "epochs": 200, "sample_epochs": 25, "batch_size": 128, "warmup_steps": 500, "ema": 0.999,
         "steps_per_execution": 50,
     },
+    "mnist_vaeac": {
+        "epochs": 6, "sample_epochs": 15, "batch_size": 64, "learning_rate": 2e-3, "warmup_steps": 50,
+    },
     "mnist_vqvae": {"epochs": 4, "sample_epochs": 20, "batch_size": 64},
     "sprites_factor_vae": {"epochs": 20, "batch_size": 64, "jit_compile": True, "steps_per_execution": 50},
     "svhn_vae": {"batch_size": 64},
@@ -91,6 +94,7 @@ DATA = {
     "mnist_cvae": ("mnist", (28, 28, 1), "dynamic"),
     "mnist_hvae": ("mnist", (28, 28, 1), "dynamic"),
     "mnist_vae": ("mnist", (28, 28, 1), "dynamic"),
+    "mnist_vaeac": ("mnist", (28, 28, 1), None),
     "mnist_vqvae": ("mnist", (28, 28, 1), None),
     "sprites_factor_vae": (None, (32, 32, 1), None),
     "svhn_vae": ("svhn_cropped", (32, 32, 3), None),
@@ -149,6 +153,13 @@ MODELS = {
         },
     ),
     "mnist_vae": ("IWAE", 1116864, "Bernoulli", {"latent_dim": 40, "num_samples": 5, "gradient": "dreg"}),
+    "mnist_vaeac": (
+        "VAEAC", 660121, "Bernoulli",
+        {
+            "latent_dim": 32, "alpha": 1.0, "free_bits": 0.0,
+            "masks.kinds": {"halves": 3.0, "pixels": 2.0, "blocks": 2.0, "all": 1.0},
+        },
+    ),
     "mnist_vqvae": (
         "VQVAE", 79057, "Gaussian",
         {

@@ -27,8 +27,21 @@ from zoo.training.flags import UsageError, parse
 ROOT = pathlib.Path(__file__).parents[2]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _samples(few_samples):
+    """In place of the one in conftest.py."""
+
+
+@pytest.fixture(scope="module", autouse=True, params=["eager", pytest.param("graphs", marks=pytest.mark.slow)])
+def mode(request):
+    """Functions of so few steps take longer to trace than to run. Runs from a shell, and tests/recipes, trace them."""
+    tf.config.run_functions_eagerly(request.param == "eager")
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(scope="module")
-def finished(train, tmp_path_factory):
+def finished(mode, train, tmp_path_factory):
     """A run of 2 epochs of 6 steps that nothing disturbed: its folder, what `main` gave and what it printed."""
     output = tmp_path_factory.mktemp("finished")
     with contextlib.redirect_stdout(io.StringIO()) as printed:
@@ -127,7 +140,7 @@ def test_metrics_say_what_was_run(finished):
     _, metrics, _ = finished
     assert metrics["recipe"] == "tiny"
     assert (metrics["epochs"], metrics["steps"]) == (2, 12)
-    assert metrics["images"] == {"train": 3600, "validation": 400, "test": 800}
+    assert metrics["images"] == {"train": 800, "validation": 100, "test": 100}
     # Dense layers of 784→16→4 and 2→16→784, each with a bias.
     assert metrics["parameters"] == 784 * 16 + 16 + 16 * 4 + 4 + 2 * 16 + 16 + 16 * 784 + 784
     assert metrics["flags"]["seed"] == "0" and metrics["flags"]["binarization"] == "dynamic"
@@ -191,7 +204,7 @@ def test_pictures_show_something(finished, name, size):
 def test_run_says_what_it_does(finished):
     output, _, printed = finished
     lines = printed.splitlines()
-    assert lines[0] == "tiny: 3600 training, 400 validation and 800 test images"
+    assert lines[0] == "tiny: 800 training, 100 validation and 100 test images"
     assert lines[1].startswith("epoch   1/2  loss 5") and lines[2].startswith("epoch   2/2  loss 5")
     assert "(val " in lines[1] and "left" in lines[1]
     assert lines[3].startswith("test: ") and "elbo -" in lines[3]
@@ -249,7 +262,7 @@ def test_plan_follows_flags_and_data(tiny, tmp_path, argv, minimum, epochs, step
 # Stopping and going on.
 
 
-@pytest.mark.parametrize("steps", [(2,), (8, 10)])
+@pytest.mark.parametrize("steps", [pytest.param((2,), marks=pytest.mark.slow), (8, 10)])
 def test_interrupted_run_goes_on_as_if_nothing_had_happened(finished, train, at, tmp_path, capsys, steps):
     for step in steps:
         assert exit_code(train, tmp_path, callbacks=at(step, interrupt)) == 130
@@ -267,7 +280,9 @@ def test_interrupted_run_goes_on_as_if_nothing_had_happened(finished, train, at,
         assert metrics["test"][name] == pytest.approx(value, rel=1e-5)
 
 
-@pytest.mark.parametrize("first, then", [(["--no-cache"], []), ([], ["--no-cache"])])
+@pytest.mark.parametrize(
+    "first, then", [(["--no-cache"], []), pytest.param([], ["--no-cache"], marks=pytest.mark.slow)]
+)
 def test_run_goes_on_with_and_without_a_cache(finished, train, at, tmp_path, capsys, pictures, first, then):
     assert exit_code(train, tmp_path, *first, callbacks=at(8, interrupt)) == 130
     metrics = train(tmp_path, *then)
@@ -314,7 +329,7 @@ def train_average(train):
 
 
 @pytest.fixture(scope="module")
-def averaged(train_average, tmp_path_factory):
+def averaged(mode, train_average, tmp_path_factory):
     """An undisturbed run with an average: its folder, and what `main` gave."""
     output = tmp_path_factory.mktemp("averaged")
     return output, train_average(output)
@@ -541,16 +556,6 @@ def test_other_backends_are_refused_at_import(backend):
     )
 
 
-def test_recipe_in_a_shell_says_nothing_on_stderr(tmp_path):
-    command = [sys.executable, ROOT / "recipes" / "mnist_vae.py", "--sample", "--epochs", "1", "--steps-per-epoch", "2"]
-    done = subprocess.run(
-        [*command, "--output", tmp_path / "out"], env=environment(), cwd=tmp_path, capture_output=True, text=True
-    )  # fmt: skip
-    assert done.returncode == 0
-    assert done.stderr == ""
-    assert done.stdout.splitlines()[0] == "mnist_vae: 3600 training, 400 validation and 800 test images"
-
-
 def test_ctrl_c_in_a_shell_keeps_what_was_trained(tmp_path):
     command = [
         sys.executable,
@@ -574,7 +579,7 @@ def test_ctrl_c_in_a_shell_keeps_what_was_trained(tmp_path):
         process.kill()
     assert process.returncode == 130, error
     assert "stopped at step " in printed and "run the same command again" in printed
-    assert "Traceback" not in error
+    assert error == ""
     step = int(printed.split("stopped at step ")[1].split(" ")[0])
     assert step >= 5 and (tmp_path / "out" / "checkpoints" / f"step-{step:08d}").is_dir()
     model = keras.saving.load_model(tmp_path / "out" / "model.keras")

@@ -229,7 +229,11 @@ def test_saved_model_draws_from_the_prior(finished):
 
 @pytest.mark.parametrize(
     "stage, steps",
-    [("in_model", (2,)), pytest.param("in_prior", (2,), marks=pytest.mark.slow), ("in_prior", (4, 6))],
+    [
+        ("in_model", (2,)),
+        ("in_prior", (6,)),
+        *(pytest.param("in_prior", steps, marks=pytest.mark.slow) for steps in ((2,), (4, 6))),
+    ],
 )
 def test_interrupted_run_goes_on_as_if_nothing_had_happened(finished, train, tmp_path, capsys, stage, steps):
     for step in steps:
@@ -305,6 +309,7 @@ def test_other_settings_of_the_prior_are_refused(finished, copy, train, capsys):
     assert train(copy, "--prior-batch-size", "50", in_model=At(None, no_step))["prior"]["steps"] == 8
 
 
+@pytest.mark.slow  # test_run.py has the model, and a prior starts over where its model has changed
 def test_fresh_starts_both_over(finished, copy, train, capsys):
     executions = collections.Counter()
     count = {stage: At(None, functools.partial(executions.update, [stage])) for stage in ("in_model", "in_prior")}
@@ -363,6 +368,7 @@ def test_both_stages_are_the_same_without_a_cache(finished, train, tmp_path, mon
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in finished[0].iterdir()}
 
 
+@pytest.mark.slow  # tests/conformance and tests/priors/codes train each of both on replicas
 def test_both_stages_run_on_replicas(finished, train, tmp_path, monkeypatch):
     monkeypatch.setattr(devices, "make_strategy", lambda name: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
     eager = tf.config.functions_run_eagerly()

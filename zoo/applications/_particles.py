@@ -8,7 +8,7 @@ from keras import ops
 from zoo import distributions, random
 from zoo.applications._ascent import ascend
 from zoo.likelihoods import Likelihood, Masked
-from zoo.models._base import Proposal
+from zoo.models._base import Proposal, observed_seeds
 from zoo.runtime.types import Tensor
 
 
@@ -126,10 +126,22 @@ class Particles:
 
         z = self.model.posterior(self.seen(self.x), self.labels)[0] if chains else ops.zeros_like(self.mask[:1])
         _, _, total, last = ops.fori_loop(0, self.settings.steps, step, (self.x, z, ops.zeros_like(self.x), self.x))
-        by_chain = (-1, self.settings.particles, *self.x.shape[1:])
         if self.settings.num_draws is None:
-            return ops.mean(ops.reshape(total, by_chain), axis=1) / (self.settings.steps - half)
-        return ops.moveaxis(ops.reshape(last, by_chain), 1, 0)
+            return ops.mean(self.by_particle(total), axis=1) / (self.settings.steps - half)
+        return ops.moveaxis(self.by_particle(last), 1, 0)
+
+    def by_particle(self, values: Tensor) -> Tensor:
+        """`[n·K,…]` as `[n,K,…]`."""
+        return ops.reshape(values, (-1, self.settings.particles, *values.shape[1:]))
+
+    def from_prior(self, seeds: Tensor) -> Tensor:
+        """z ~ p(z|x_obs) of a `zoo.VAEAC`: every particle is a draw."""
+        labels = Masked.beside(self.x, self.mask)
+        z = self.model.latents(self.seeds, ops.ones_like(self.seeds, "float32"), labels)
+        params = self.model.likelihood_params(self.model.decoder_inputs(z, labels))
+        if self.settings.num_draws is None:
+            return ops.mean(self.by_particle(self.likelihood.mean(params)), axis=1)
+        return ops.moveaxis(self.by_particle(self.drawn(params, observed_seeds(self.seeds))), 1, 0)
 
     def proposed(self, filled: Tensor, z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         return z, self.propose(filled, t).params

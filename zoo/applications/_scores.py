@@ -1,6 +1,7 @@
 """The scores of anomaly detection: functions of a model and of examples, higher for anomalies."""
 
 import io
+import math
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ from keras import ops
 
 from zoo import random
 from zoo.runtime import checks
+from zoo.runtime.types import Tensor
 
 _PNG_FRAME = 57  # bytes of a PNG that hold no image: signature, header, end, and the frame of the data
 
@@ -22,21 +24,28 @@ def elbo_terms(model: keras.Model, x: np.ndarray, num_samples: int, seed: int) -
     if key not in model.functions:
 
         def terms(x, seeds):
-            def step(k, sums):
-                proposal = model.propose(x, random.fold_in(seeds, k))
-                return sums[0] - model.judge(x, proposal.params), sums[1] + proposal.kl
-
-            zero = ops.zeros_like(ops.cast(seeds, "float32"))
-            return ops.fori_loop(0, num_samples, step, (zero, zero))
+            return sampled_terms(model, x, seeds, num_samples)
 
         specs = [tf.TensorSpec((None, *x.shape[1:])), tf.TensorSpec((None,), tf.int32)]
         model.functions[key] = tf.function(terms, autograph=False, input_signature=specs).get_concrete_function()
     results = [model.functions[key](tf.constant(batch), same_seeds(seed, len(batch))) for batch in _batches(x)]
-    reconstruction, kl = (np.concatenate(each).astype(np.float64) / num_samples for each in zip(*results))
+    reconstruction, kl = (np.concatenate(each).astype(np.float64) for each in zip(*results))
     return reconstruction, kl
 
 
-def same_seeds(seed: int, number: int) -> tf.Tensor:
+def sampled_terms(model: keras.Model, x: Tensor, seeds: Tensor, num_samples: int) -> tuple[Tensor, Tensor]:
+    """The terms of `elbo_terms` of tensors, with a seed for each row: float32 `[N]` each."""
+
+    def step(k, sums):
+        proposal = model.propose(x, random.fold_in(seeds, k))
+        return sums[0] - model.judge(x, proposal.params), sums[1] + proposal.kl
+
+    zero = ops.zeros_like(ops.cast(seeds, "float32"))
+    reconstruction, kl = ops.fori_loop(0, num_samples, step, (zero, zero))
+    return reconstruction / num_samples, kl / num_samples
+
+
+def same_seeds(seed: int, number: int | Tensor) -> Tensor:
     """One seed for all rows: int32 `[number]`."""
     return tf.fill((number,), random.fold_in(seed, 0))
 
@@ -50,9 +59,36 @@ def log_prob(model: keras.Model, x: np.ndarray, num_samples: int, seed: int) -> 
     return np.asarray(model.log_prob(x, num_samples, same_seeds(seed, len(x))), np.float64)
 
 
-def squared_error(model: keras.Model, x: np.ndarray) -> np.ndarray:
-    """(x − reconstruction)², of x's shape."""
-    return np.square(np.asarray(model.reconstruct(x), np.float64) - x)
+def squared_error(model: keras.Model, x: np.ndarray, smoothing: float = 0.0) -> np.ndarray:
+    """(x − reconstruction)², of x's shape; of images the difference is first smoothed by `smoothing_matrices`."""
+    difference = np.asarray(model.reconstruct(x), np.float64) - x
+    if smoothing:
+        rows, columns = smoothing_matrices(x.shape[1:], smoothing)
+        difference = np.einsum("ih,nhwc,jw->nijc", rows, difference, columns, optimize=True)
+    return np.square(difference)
+
+
+def smoothing_matrices(shape: tuple[int, ...], deviation: float) -> tuple[np.ndarray, np.ndarray]:
+    """The matrices R `[H,H]` and C `[W,W]` of a Gaussian filter, R x Cᵀ for an image x; mirrored at the edges.
+
+    Args:
+        shape: (H, W, channels) of the images.
+        deviation: float > 0, the filter's standard deviation, pixels.
+    """
+    if len(shape) != 3:
+        checks.fail("smoothing", "0 for data that is not an image", deviation)
+    rows, columns = (_filter(size, deviation) for size in shape[:2])
+    return rows, columns
+
+
+def _filter(size, deviation):
+    offsets = np.arange(-math.ceil(4 * deviation), math.ceil(4 * deviation) + 1)
+    weights = np.exp(-0.5 * np.square(offsets / deviation))
+    sources = (np.arange(size)[:, None] + offsets) % (2 * size)
+    mirrored = np.minimum(sources, 2 * size - 1 - sources)
+    matrix = np.zeros((size, size))
+    np.add.at(matrix, (np.arange(size)[:, None], mirrored), weights / weights.sum())
+    return matrix
 
 
 def is_image(x: np.ndarray) -> bool:
@@ -72,30 +108,3 @@ def compressed_nats(x: np.ndarray) -> np.ndarray:
         Image.fromarray(levels[..., 0] if levels.shape[-1] == 1 else levels).save(file, "png", optimize=True)
         sizes.append(len(file.getvalue()) - _PNG_FRAME)
     return np.array(sizes) * 8.0 * np.log(2.0)
-
-
-class LatentDistance:
-    """The distance of an embedding from those of normal examples.
-
-    Args:
-        embeddings: float `[N,E]`, of normal examples.
-        neighbors: int >= 1: the mean distance to that many nearest neighbours. None: the Mahalanobis distance, with the
-            covariance of Ledoit & Wolf 2004.
-    """
-
-    def __init__(self, embeddings: np.ndarray, neighbors: int | None) -> None:
-        from sklearn import covariance
-        from sklearn import neighbors as nearest
-
-        if neighbors is None:
-            self.estimator = covariance.LedoitWolf().fit(embeddings)
-        else:
-            if neighbors > len(embeddings):
-                checks.fail("num_neighbors", f"at most the {len(embeddings)} examples to compare with", neighbors)
-            self.estimator = nearest.NearestNeighbors(n_neighbors=neighbors).fit(embeddings)
-
-    def __call__(self, embeddings: np.ndarray) -> np.ndarray:
-        """Distances, float64 `[N]`."""
-        if hasattr(self.estimator, "mahalanobis"):
-            return np.sqrt(self.estimator.mahalanobis(embeddings))
-        return self.estimator.kneighbors(embeddings)[0].mean(axis=1)

@@ -1,19 +1,19 @@
 """Anomaly detection: scores of examples by a trained model, with a false-positive rate that was asked for."""
 
 import math
+import pathlib
 from collections.abc import Callable
 from typing import Any, Literal, Self, TypeAlias, get_args
 
 import keras
 import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin
-from sklearn.mixture import GaussianMixture
 from sklearn.utils.validation import check_is_fitted
 
-from zoo.applications import _scores
+from zoo.applications import _anomaly_signature, _comparisons, _scores
 from zoo.applications._examples import as_examples, require_unconditional
 from zoo.runtime import checks
-from zoo.runtime.types import ArrayLike
+from zoo.runtime.types import ArrayLike, PathLike
 
 Score: TypeAlias = Literal[
     "density_of_states",
@@ -25,9 +25,10 @@ Score: TypeAlias = Literal[
     "complexity",
     "background",
     "latent",
+    "latent_density",
 ]
 SCORES: tuple[str, ...] = get_args(Score)
-FITTED = ("density_of_states", "latent")  # the scores that compare with normal examples
+FITTED = ("density_of_states", "latent", "latent_density")  # the scores that compare with normal examples
 
 
 class AnomalyDetector(OutlierMixin, BaseEstimator):
@@ -56,6 +57,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     - "background": −log p(x) + log p(x) of a background model, trained on corrupted or more general data (Ren et al.
       2019, "Likelihood Ratios for Out-of-Distribution Detection", eq. (4)).
     - "latent": distance of `embed(x)` from those of normal examples.
+    - "latent_density": −log of the density of `embed(x)` and of the log of the squared error together, among those of
+      normal examples (Zong et al. 2018, "Deep Autoencoding Gaussian Mixture Model for Unsupervised Anomaly Detection";
+      deviation: the mixture of Gaussians is fitted afterwards, by expectation maximisation). It finds a kind that is
+      missing among many.
 
     Images are compressed to PNG at 8 bits a value; for other data "error_per_nat" and "complexity" are refused.
 
@@ -68,9 +73,13 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         background: a model of the zoo for the same data, for "background".
         num_neighbors: int >= 1, for "latent": the mean distance to that many neighbours; None for the Mahalanobis
             distance.
-        num_components: int >= 1, Gaussians of "density_of_states".
+        num_components: int >= 1, Gaussians of "density_of_states" and "latent_density"; None for 4 and 20, and for one
+            of ten examples to compare with at most.
+        smoothing: float >= 0, for images: the difference from the reconstruction is smoothed by a Gaussian filter of
+            that standard deviation, in pixels, before it is squared, in scores and in `heat_map`. An edge that lies a
+            little beside its place then counts less than a part that is missing.
         calibration: float > 0 and < 1, the share of the examples of `fit` that set the threshold; the others are those
-            that "density_of_states" and "latent" compare with. Other scores calibrate on all.
+            that "density_of_states", "latent" and "latent_density" compare with. Other scores calibrate on all.
         seed: int, of the noise and of the split. A score depends on the example's values alone.
 
     Attributes:
@@ -91,7 +100,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         num_samples: int = 4,
         background: keras.Model | None = None,
         num_neighbors: int | None = None,
-        num_components: int = 4,
+        num_components: int | None = None,
+        smoothing: float = 0.0,
         calibration: float = 0.5,
         seed: int = 0,
     ) -> None:
@@ -102,6 +112,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.background = background
         self.num_neighbors = num_neighbors
         self.num_components = num_components
+        self.smoothing = smoothing
         self.calibration = calibration
         self.seed = seed
 
@@ -148,15 +159,38 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
         For images the channels are summed, `[N,H,W]`.
         """
-        errors = _scores.squared_error(self.model, as_examples(self.model, x)).astype(np.float32)
+        errors = _scores.squared_error(self.model, as_examples(self.model, x), self.smoothing).astype(np.float32)
         return errors.sum(axis=-1) if errors.ndim == 4 else errors
+
+    def export(self, path: PathLike, **kwargs: Any) -> pathlib.Path:
+        """Exports the model as `model.export` does, with one more signature, `anomaly`.
+
+        It takes examples, as `image` or `x`, and gives `score` float32 `[B]`, higher for anomalies, and `is_anomaly`
+        int32 `[B]`, 1 for examples beyond the threshold. A score with noise has that of `seed`. The graph is compared
+        with this detector, and the file with the graph, before the file is put in place; threshold, score and
+        false-positive rate are in its metadata.
+
+        Args:
+            path, kwargs: as in `zoo.export.export`: a SavedModel or a `.tflite` file.
+
+        Returns:
+            path of the version folder, or of the file.
+
+        Raises:
+            ValueError: for a score that compresses images ("density_of_states", "error_per_nat", "complexity"), and
+                those of `zoo.export.export`.
+            zoo.export.parity.ParityError: if the score in float32 differs from this detector's.
+        """
+        check_is_fitted(self, "offset_")
+        return _anomaly_signature.write(self, path, **kwargs)
 
     def _check(self):
         checks.one_of("score", self.score, SCORES)
         checks.positive_int("num_samples", self.num_samples)
-        checks.positive_int("num_components", self.num_components)
-        if self.num_neighbors is not None:
-            checks.positive_int("num_neighbors", self.num_neighbors)
+        for name in ("num_components", "num_neighbors"):
+            if getattr(self, name) is not None:
+                checks.positive_int(name, getattr(self, name))
+        checks.number("smoothing", self.smoothing, 0.0)
         checks.seed("seed", self.seed)
         require_unconditional(self.model, "an AnomalyDetector")
         if self.score == "background" and self.background is None:
@@ -166,9 +200,12 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def _compare_with(self, x):
         """The function that the score applies to an example's embedding or statistics, fitted to normal examples."""
         if self.score == "latent":
-            return _scores.LatentDistance(np.asarray(self.model.embed(x)), self.num_neighbors)
-        if self.score == "density_of_states":
-            return StateDensity(self._states(x), self.num_components, self.seed)
+            return _comparisons.LatentDistance(np.asarray(self.model.embed(x)), self.num_neighbors)
+        if self.score in FITTED:
+            of_latents = self.score == "latent_density"
+            number = self.num_components or max(1, min(20 if of_latents else 4, len(x) // 10))
+            states, least = (self._latent_states(x), 1e-2) if of_latents else (self._states(x), 1e-3)
+            return _comparisons.Density(states, number, self.seed, least)
         return None
 
     def _states(self, x):
@@ -176,12 +213,18 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         sizes = [_scores.compressed_nats(x)] if _scores.is_image(x) else []
         return np.stack([*self._elbo_terms(x), self._log_error(x), *sizes], axis=1)
 
+    def _latent_states(self, x):
+        """The statistics of "latent_density", `[N,E+1]`."""
+        return np.concatenate([np.asarray(self.model.embed(x)), self._log_error(x)[:, None]], axis=1)
+
     def _elbo_terms(self, x):
         return _scores.elbo_terms(self.model, x, self.num_samples, self.seed)
 
     def _log_error(self, x):
-        error = _scores.squared_error(self.model, x).reshape(len(x), -1).sum(axis=1)
-        return np.log(error + np.finfo(np.float32).tiny)
+        return np.log(self._error(x) + np.finfo(np.float32).tiny)
+
+    def _error(self, x):
+        return _scores.squared_error(self.model, x, self.smoothing).reshape(len(x), -1).sum(axis=1)
 
     def _anomaly(self, x):
         scores: dict[str, Callable[[], Any]] = {
@@ -189,37 +232,18 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             "density_of_states": lambda: self.compared_(self._states(x)),
             "elbo": lambda: sum(self._elbo_terms(x)),
             "log_prob": lambda: -_scores.log_prob(self.model, x, self.num_samples, self.seed),
-            "reconstruction": lambda: _scores.squared_error(self.model, x).reshape(len(x), -1).sum(axis=1),
+            "reconstruction": lambda: self._error(x),
             "kl": lambda: self._elbo_terms(x)[1],
             "complexity": lambda: sum(self._elbo_terms(x)) - _scores.compressed_nats(x),
             "background": lambda: self._ratio(x),
             "latent": lambda: self.compared_(np.asarray(self.model.embed(x))),
+            "latent_density": lambda: self.compared_(self._latent_states(x)),
         }
         return np.asarray(scores[self.score](), np.float64)
 
     def _ratio(self, x):
         own, other = (_scores.log_prob(each, x, self.num_samples, self.seed) for each in (self.model, self.background))
         return other - own
-
-
-class StateDensity:
-    """−log of a density of statistics: a mixture of Gaussians, fitted to those of normal examples.
-
-    Args:
-        states: float `[N,S]`, statistics of normal examples.
-        num_components: int >= 1, Gaussians.
-        seed: int, of their first means.
-    """
-
-    def __init__(self, states: np.ndarray, num_components: int, seed: int) -> None:
-        if len(states) < num_components:
-            checks.fail("num_components", f"at most the {len(states)} examples to compare with", num_components)
-        self.mean, self.scale = states.mean(axis=0), states.std(axis=0) + 1e-12
-        self.mixture = GaussianMixture(num_components, reg_covar=1e-3, random_state=seed % 2**32)
-        self.mixture.fit((states - self.mean) / self.scale)
-
-    def __call__(self, states: np.ndarray) -> np.ndarray:
-        return -self.mixture.score_samples((states - self.mean) / self.scale)
 
 
 def conformal_threshold(scores: np.ndarray, rate: float) -> float:

@@ -1,7 +1,7 @@
 """Imputation: missing values from the observed ones, by the latents that explain these."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import keras
 import numpy as np
@@ -11,11 +11,12 @@ from keras import ops
 from zoo import random
 from zoo.applications._particles import Particles
 from zoo.likelihoods import Masked
-from zoo.models import VAE
+from zoo.models import VAE, VAEAC
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Labels
 
-METHODS = ("importance", "gibbs", "metropolis", "gradient")
+Method: TypeAlias = Literal["importance", "gibbs", "metropolis", "gradient", "prior"]
+METHODS = ("importance", "gibbs", "metropolis", "gradient", "prior")
 _EXAMPLES_AT_ONCE = 1024  # of all particles together
 
 
@@ -24,7 +25,7 @@ def impute(
     x: ArrayLike,
     mask: ArrayLike | None = None,
     num_draws: int | None = None,
-    method: Literal["importance", "gibbs", "metropolis", "gradient"] = "importance",
+    method: Method | None = None,
     steps: int = 10,
     num_samples: int = 32,
     noise: bool = True,
@@ -45,6 +46,8 @@ def impute(
       first half of the steps accepts all.
     - "gradient": `steps` steps of Adam on log p(x_obs|z) + log p(z), from `num_samples` starting points; the results
       are weighted by exp of this value.
+    - "prior": z ~ p(z|x_obs), of a `zoo.VAEAC`, which was trained to fill in (Ivanov et al. 2019). It takes no other
+      method, and no `steps`.
 
     A model with the likelihood `zoo.likelihoods.Masked` sees the mask beside the values. Its posterior does not depend
     on the missing values, so that "importance" takes one step.
@@ -54,13 +57,13 @@ def impute(
         x: float `[N,…]`; missing values may be anything, NaN included.
         mask: bool or 0 and 1, of x's shape, or of a shape that broadcasts to it: 1 is observed. None: what is not NaN.
         num_draws: int >= 1, how often each example is filled in at random; None for one filling, the mean.
-        method: the sampler, see above.
-        steps: int >= 0; at least 1 for all but "importance".
-        num_samples: int >= 1, importance samples, chains or starting points of an example. "gibbs" and "metropolis" run
-            `num_draws` chains, if it is given.
+        method: the sampler, see above; None for "importance", and for "prior" with a `zoo.VAEAC`.
+        steps: int >= 0; at least 1 for all but "importance" and "prior".
+        num_samples: int >= 1, importance samples, chains or starting points of an example. "gibbs", "metropolis" and
+            "prior" take `num_draws` of them, if it is given.
         noise: bool, whether draws contain the noise of p(x|z), as intervals of a value need. Without it they are means
             of p(x|z).
-        labels: int32 `[N]`, for a conditional model.
+        labels: int32 `[N]`, for a conditional model. A `zoo.VAEAC` takes `x` and `mask` for its labels.
         seed: int. An example's result depends on its row.
 
     Returns:
@@ -79,6 +82,8 @@ def impute(
     settings = _Settings(model, method, steps, num_samples, num_draws, noise)
     values, observed = _incomplete(x, mask)
     settings.check(values)
+    if isinstance(model, VAEAC) and labels is not None:
+        checks.fail("labels", "None with a VAEAC, as `x` and `mask` hold all that it is given", labels)
     labels = model._check_labels(labels, len(values))
     missing = _run(settings, values, observed, labels, checks.seed("seed", seed))
     return np.where(observed > 0, values, missing)
@@ -91,9 +96,10 @@ def impute_interval(
     calibration: ArrayLike,
     coverage: float = 0.9,
     num_draws: int = 39,
-    method: Literal["importance", "gibbs", "metropolis", "gradient"] = "importance",
+    method: Method | None = None,
     steps: int = 10,
     num_samples: int = 32,
+    noise: bool = True,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Intervals that hold a missing value with a chance of `coverage`, as complete examples confirm.
@@ -103,7 +109,7 @@ def impute_interval(
     regression, Romano et al. 2019, eqs. (6) to (8); deviation: the chance is over the values of all examples together).
 
     Args:
-        model, x, mask, method, steps, num_samples, seed: as in `impute`; the mask is given.
+        model, x, mask, method, steps, num_samples, noise, seed: as in `impute`; the mask is given.
         calibration: float `[M,…]`, complete examples that the model was not trained on. Example i has the mask of row
             i modulo N.
         coverage: float > 0 and < 1.
@@ -131,7 +137,7 @@ def impute_interval(
     ends = [0.5 * (1.0 - coverage), 0.5 * (1.0 + coverage)]
 
     def quantiles(examples, masks, seed):
-        draws = impute(model, examples, masks, num_draws, method, steps, num_samples, seed=seed)
+        draws = impute(model, examples, masks, num_draws, method, steps, num_samples, noise, seed=seed)
         return np.quantile(draws, ends, axis=0).astype(np.float32)
 
     low, high = quantiles(complete, hidden, int(random.fold_in(checks.seed("seed", seed), 1)))
@@ -150,7 +156,7 @@ def impute_with_residuals(
     x: ArrayLike,
     mask: ArrayLike,
     complete: ArrayLike,
-    method: Literal["importance", "gibbs", "metropolis", "gradient"] = "importance",
+    method: Method | None = None,
     steps: int = 10,
     num_samples: int = 32,
     ridge: float = 1e-3,
@@ -243,11 +249,14 @@ class _Settings:
 
     def __init__(self, model, method, steps, num_samples, num_draws, noise):
         self.model = model
-        self.method = checks.one_of("method", method, METHODS)
-        self.steps = checks.integer("steps", steps, 0 if method == "importance" else 1)
+        of_prior = isinstance(model, VAEAC)
+        method = self.method = checks.one_of("method", method or ("prior" if of_prior else "importance"), METHODS)
+        if of_prior != (method == "prior"):
+            checks.fail("method", f"{'' if of_prior else 'not '}'prior' with a {type(model).__name__}", method)
+        self.steps = checks.integer("steps", steps, 0 if method in ("importance", "prior") else 1)
         self.num_draws = None if num_draws is None else checks.positive_int("num_draws", num_draws)
-        self.chains = method in ("gibbs", "metropolis")
-        self.particles = num_draws if self.chains and num_draws else checks.positive_int("num_samples", num_samples)
+        by_draw = num_draws and method in ("gibbs", "metropolis", "prior")
+        self.particles = num_draws if by_draw else checks.positive_int("num_samples", num_samples)
         self.noise = noise
         self.masked = isinstance(model.likelihood, Masked)
         self.likelihood = model.likelihood.likelihood if self.masked else model.likelihood
@@ -282,5 +291,7 @@ class _Settings:
         if labels is not None:
             labels = self.model._cast_labels(ops.repeat(labels, self.particles, axis=0))
         rows = Particles(self, x, mask, seeds_of_rows, labels)
-        run: Callable = {"importance": rows.weighted, "gradient": rows.climbed}.get(self.method, rows.chained)
-        return run(seeds)
+        samplers: dict[str, Callable] = {
+            "importance": rows.weighted, "gradient": rows.climbed, "prior": rows.from_prior
+        }  # fmt: skip
+        return samplers.get(self.method, rows.chained)(seeds)

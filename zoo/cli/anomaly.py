@@ -2,12 +2,15 @@
 
 python -m zoo anomaly mnist_cvae --data pictures/ --sample --output scores.csv
 python -m zoo anomaly model.keras --data strange.npy --normal normal.npy --output scores.csv --heat-maps errors/
+python -m zoo anomaly mnist_vae --data pictures/ --sample --score elbo --output scores.csv --export detector.tflite
 
 The threshold comes from normal images that the model was not trained on, --normal: of those, the share
 --false-positive-rate counts as anomalies. By default they are the validation split of the dataset on the preset's card.
 """
 
 import argparse
+import contextlib
+import sys
 
 from zoo.cli import _data, _models, _output
 
@@ -22,6 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--normal-limit", type=int, default=2000, metavar="N", help="of them (default: 2000)")
     parser.add_argument("--score", default="density_of_states", help="see zoo.applications.AnomalyDetector")
     parser.add_argument("--false-positive-rate", type=float, default=0.05, metavar="RATE", help="default: 0.05")
+    parser.add_argument(
+        "--smoothing",
+        type=float,
+        default=0.0,
+        metavar="PIXELS",
+        help="of the difference from the reconstruction (default: 0)",
+    )
+    parser.add_argument(
+        "--export", metavar="PATH", help="also the model with the signature `anomaly`: a .tflite file, or a folder"
+    )
     parser.add_argument("--heat-maps", metavar="FOLDER", help="a new folder for pictures of where images are unusual")
     parser.add_argument("--seed", type=int, default=0)
 
@@ -29,19 +42,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     path = _output.check_file(args.output, (".csv",))
     folder = None if args.heat_maps is None else _output.check_folder(args.heat_maps, "--heat-maps")
+    exported = None if args.export is None else _output.place(args.export)
     model = _models.load(args.model)
     from zoo import applications
     from zoo.runtime import files
 
     detector = applications.AnomalyDetector(
-        model, args.score, false_positive_rate=args.false_positive_rate, seed=args.seed
+        model,
+        args.score,
+        false_positive_rate=args.false_positive_rate,
+        smoothing=args.smoothing,
+        seed=args.seed,
     )
     data = _data.load(args, model, need_labels=False)
     x = data.floats()
     detector.fit(_normal(args, model).floats())
+    if exported is not None:
+        exported = _export(detector, exported)
     scores = -detector.score_samples(x)
     anomalous = scores > -detector.offset_
     written = [path]
+    if exported is not None:
+        written.append(exported)
     if folder is not None:
         _write_heat_maps(folder, detector.heat_map(x))
         written.append(folder)
@@ -56,6 +78,14 @@ def run(args: argparse.Namespace) -> None:
         score=args.score,
         false_positive_rate=args.false_positive_rate,
     )
+
+
+def _export(detector, path):
+    with contextlib.redirect_stdout(sys.stderr):  # the table of the comparison
+        try:
+            return detector.export(path)
+        except RuntimeError as error:  # of the comparison with the detector
+            raise ValueError(str(error)) from error
 
 
 def _normal(args, model):

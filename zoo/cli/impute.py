@@ -26,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     missing.add_argument("--missing", metavar="PART", help="left, right, top, bottom, random:SHARE or box:R,C,H,W")
     missing.add_argument("--mask", metavar="FILE", help="a picture or .npy file, 0 where a value is missing")
     parser.add_argument("--num-draws", type=int, metavar="N", help="random fillings beside the mean")
-    parser.add_argument("--method", default="importance", help="importance, gibbs, metropolis or gradient")
+    parser.add_argument("--no-noise", dest="noise", action="store_false", help="draws are means of p(x|z)")
+    parser.add_argument("--method", help="importance, gibbs, metropolis, gradient, or prior (of a VAEAC)")
     parser.add_argument("--steps", type=int, default=10, metavar="N", help="of the method (default: 10)")
     parser.add_argument("--num-samples", type=int, default=32, metavar="N", help="of an image (default: 32)")
     parser.add_argument("--scale", type=int, default=2, metavar="N", help="the side of a pixel (default: 2)")
@@ -52,7 +53,11 @@ def run(args: argparse.Namespace) -> None:
     settings = {"method": args.method, "steps": args.steps, "num_samples": args.num_samples, "seed": args.seed}
     settings["labels"] = data.labels if model.conditional else None
     filled = applications.impute(model, x, mask, **settings)
-    draws = applications.impute(model, x, mask, args.num_draws, **settings) if args.num_draws else filled[:0]
+    draws = (
+        applications.impute(model, x, mask, args.num_draws, noise=args.noise, **settings)
+        if args.num_draws
+        else filled[:0]
+    )
     if is_array:
         with files.replacing(path) as scratch:
             np.save(scratch, draws if args.num_draws else filled)

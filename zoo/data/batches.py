@@ -169,6 +169,7 @@ def _by_step(batch, number, batch_size, seed, shuffle, first_step, epochs, conte
     per_epoch = steps_per_epoch(number, batch_size)
     replicas, first_replica, local_replicas = _replicas(context)
 
+    @tf.autograph.experimental.do_not_convert  # which takes longer than to trace it
     def of_share(share):
         step, replica = share // local_replicas, first_replica + share % local_replicas
         epoch, position = step // per_epoch, step % per_epoch * batch_size

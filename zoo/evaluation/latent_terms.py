@@ -236,8 +236,9 @@ def _draws(model: keras.Model, examples: Examples, seed: int) -> tuple[np.ndarra
     """Samples of the prior, with the labels of the examples: as many as there are examples, at least 1,000."""
     number = max(1000, len(examples))
     labels = None
-    if model.prior.conditional and examples.labels is not None:
-        labels = np.resize(examples.labels, (number, *examples.labels.shape[1:]))
+    if model.prior.conditional:
+        labels = np.asarray(model.prior_labels(examples.labels))
+        labels = np.resize(labels, (number, *labels.shape[1:]))
     return np.asarray(model.prior.sample(number, seed=seed, labels=labels)), labels
 
 

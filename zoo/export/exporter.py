@@ -65,7 +65,8 @@ def export(
             TFLite and ONNX files. Other keys are kept too, if JSON can hold their values.
         observe: bool, whether the export has the signature `sample_observed` too, which samples data from p(x|z) with
             its noise; `sample` gives means.
-        more: dict of further `zoo.export.signatures.Signature`s by name, for a SavedModel only.
+        more: dict of further `zoo.export.signatures.Signature`s by name; not for "onnx". Those of a TFLite file take
+            and give float32 and int32.
         more_cases: dict of the inputs that check them, by name.
 
     Returns:
@@ -100,8 +101,8 @@ def export(
     parity.require_finite(model)
     writer = _WRITERS[format]
     model = runtimes.in_float32(model)
-    if more and format != "tf_saved_model":
-        checks.fail("more", "left out, as only a SavedModel takes further signatures", list(more))
+    if more and format == "onnx":
+        checks.fail("more", "left out, as an ONNX export takes no further signatures", list(more))
     kind = _Kind(bool(observe), more or {})
     cases = parity.cases(model, runtimes.Keras(model, kind.observe), images, labels)
     reference = runtimes.Keras(model, kind.observe, kind.more)
@@ -158,7 +159,7 @@ def _write_litert(model, path, reference, cases, metadata, kind, quantization, b
     metadata = {"version": "1", "quantization": quantization, "batch_size": batch_size, **metadata}
     with files.scratch_folder(path.parent) as scratch:
         written = scratch / path.name
-        written.write_bytes(litert.convert(model, quantization, batch_size, metadata, kind.observe))
+        written.write_bytes(litert.convert(model, quantization, batch_size, metadata, kind.observe, kind.more))
         runtime = runtimes.LiteRT(written)
         report: dict[str, object] = {"metadata": flatbuffer.read_metadata(written)}
         if quantization is None:

@@ -20,6 +20,7 @@ def convert(
     batch_size: int = 1,
     metadata: Mapping[str, object] | None = None,
     observe: bool = False,
+    more: Mapping[str, signatures.Signature] | None = None,
 ) -> bytes:
     """The model's signatures as the bytes of a TFLite file.
 
@@ -33,12 +34,13 @@ def convert(
         batch_size: int >= 1, of every signature.
         metadata: dict, as `flatbuffer.add_metadata` takes it.
         observe: bool, whether `sample_observed` is among the signatures.
+        more: dict of further signatures by name.
 
     Raises:
         ValueError: if an operator has no builtin form; the message names the operator and its layer.
     """
     with tempfile.TemporaryDirectory() as folder:
-        names = saved_model.write(model, folder, batch_size, observe)
+        names = saved_model.write(model, folder, batch_size, observe, more)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=names)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         if quantization is not None:

@@ -12,7 +12,7 @@ from zoo import random
 from zoo.export import flatbuffer, onnx, runtimes, saved_model, signatures
 from zoo.fitting.inputs import look
 from zoo.runtime import checks
-from zoo.runtime.types import ArrayLike, Arrays, Cases, PathLike
+from zoo.runtime.types import ArrayLike, Arrays, Cases, PathLike, Tensor
 
 TOLERANCE = 1e-4
 ROWS = 8
@@ -113,7 +113,7 @@ def cases(
 ) -> dict[str, Arrays]:
     """Inputs for each signature: a dict of names to dicts of arrays, `ROWS` rows or those of `images`."""
     if images is None:
-        images = _own_images(model)
+        images = own_images(model)
     images = np.asarray(images, model.data_dtype)
     if images.shape[1:] != model.image_shape or not len(images):
         checks.fail("images", f"of the shape [N, {', '.join(map(str, model.image_shape))}]", images.shape)
@@ -122,6 +122,9 @@ def cases(
     number = len(images)
     given["seed"] = np.concatenate([np.array(_SEEDS, np.int32), random.row_seeds(0, number)])[:number]
     given["temperature"] = np.resize(np.array(_TEMPERATURES, np.float32), number)
+    if "impute" in reference.signatures:
+        uniform = np.asarray(random.uniform(random.row_seeds(2, number), model.image_shape))
+        given["mask"] = (uniform < 0.5).astype(np.float32)
     if model.label_source() is None and labels is not None:
         raise ValueError(f"Expected no `labels`, as {type(model).__name__} is not conditional. Received: {labels!r}")
     if model.label_source() is not None:
@@ -141,8 +144,8 @@ def _inputs(reference, signature, given):
     return {name: given[name] for name in reference.signatures[signature].inputs}
 
 
-def _own_images(model):
-    """Samples of the model, or reconstructions of noise if it cannot sample."""
+def own_images(model: keras.Model) -> Tensor:
+    """Samples of the model, or reconstructions of noise if it cannot sample: `ROWS` of them."""
     noise = random.uniform(random.row_seeds(0, ROWS), model.image_shape)
     if not model.can_sample:
         return model.reconstruct(noise)

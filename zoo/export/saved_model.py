@@ -25,7 +25,8 @@ def write(
     Returns:
         list of str, the names of the signatures without the aliases.
     """
-    found = {**signatures.of(model, batch_size, observe), **(more or {})}
+    further = {name: signature.of_batch(batch_size) for name, signature in (more or {}).items()}
+    found = {**signatures.of(model, batch_size, observe), **further}
     traced = {name: signature.trace() for name, signature in found.items()}
     module = tf.Module()
     # Only the weights that the signatures read: no optimizer, no metrics, no moving averages of a codebook.

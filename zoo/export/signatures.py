@@ -13,8 +13,14 @@ attributes. The latents of a hierarchical VAE are concatenated to one row, top l
 neither `sample` nor `log_prob`. For data that is not an image (of a rank other than 3) the tensor `image` is called
 `x`. That of a `zoo.TextVAE` holds tokens, i32 `[B,T]`.
 
+A `zoo.VAEAC` has one more, `impute`: `image`, `mask` f32 of the same shape (1 observed, 0 missing), `seed` and
+`temperature` to `image`, with the missing values filled in. Its other signatures take no labels: nothing is observed.
+
 An export with `observe=True` has one more, `sample_observed`: the inputs of `sample`, and `image`, sampled from p(x|z)
 with its noise at the same z. The outputs of `sample` are means.
+
+`zoo.applications.AnomalyDetector.export` adds `anomaly`, which takes `image` and gives `score` f32 `[B]` and
+`is_anomaly` i32 `[B]`, 0 or 1.
 """
 
 import dataclasses
@@ -40,6 +46,14 @@ class Signature:
 
     call: Callable[..., Tensors]
     inputs: dict[str, tf.TensorSpec]
+
+    def of_batch(self, batch_size: int | None) -> "Signature":
+        """The signature for batches of that size; of any, for None."""
+        inputs = {
+            name: tf.TensorSpec((batch_size, *spec.shape[1:]), spec.dtype, spec.name)
+            for name, spec in self.inputs.items()
+        }
+        return Signature(self.call, inputs)
 
     def trace(self) -> tf.types.experimental.ConcreteFunction:
         """The `tf.function` of the inputs, traced."""
@@ -108,6 +122,13 @@ def of(model: keras.Model, batch_size: int | None = None, observe: bool = False)
         "encode": encoding,
         "decode": signature(decode, spec(latents.name, latents.dtype, latents.shape[1:])),
     }
+    if hasattr(model, "complete"):
+
+        def impute(mask, seed, temperature, **given):
+            return {data: model.complete(given[data], mask, seed, temperature)}
+
+        mask = spec("mask", "float32", model.image_shape)
+        found["impute"] = signature(impute, image, mask, seed, temperature)
     if model.can_sample:
         found["sample"] = signature(sample, seed, temperature, label_source=model.label_source())
         found["log_prob"] = signature(log_prob, image, seed, label_source=model.label_source())

@@ -7,12 +7,13 @@ import importlib
 import warnings
 
 from zoo.layers.dropout import Dropout
+from zoo.layers.masks import RandomMasks
 from zoo.layers.noise import Noise
 from zoo.layers.perceptual import PerceptualDistance
 from zoo.layers.sampling import Sampling
 from zoo.layers.sound import LogMel
 
-__all__ = ["Dropout", "LogMel", "Noise", "PerceptualDistance", "Sampling"]
+__all__ = ["Dropout", "LogMel", "Noise", "PerceptualDistance", "RandomMasks", "Sampling"]
 
 _MOVED = {
     "zoo.likelihoods": ("Bernoulli", "DiscretizedLogistic", "DiscretizedLogisticMixture", "Gaussian", "Likelihood"),

@@ -11,6 +11,7 @@ from zoo.models.iwae import IWAE
 from zoo.models.sharpening import Sharpening
 from zoo.models.text_vae import TextVAE
 from zoo.models.vae import VAE
+from zoo.models.vaeac import VAEAC
 from zoo.models.vq_vae import VQVAE
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "Sharpening",
     "TextVAE",
     "VAE",
+    "VAEAC",
     "VQVAE",
 ]

@@ -58,7 +58,7 @@ class CVAE(VAE):
     ) -> None:
         super().__init__(encoder, decoder, likelihood, **kwargs)
         self._set_conditions(num_classes, num_attributes)
-        if not self.conditional:
+        if not self.num_conditions:
             checks.fail("num_classes", "an integer >= 1, unless num_attributes is one", None)
         self.prior = prior
 

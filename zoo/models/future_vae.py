@@ -1,21 +1,19 @@
 """The conditional VAE of the next frames of a clip."""
 
-import math
 from typing import Any
 
 import keras
 from keras import ops
 
-from zoo.fitting import inputs
 from zoo.likelihoods import Likelihood
-from zoo.models.cvae import CVAE
+from zoo.models._given import GivenVAE
 from zoo.priors import LatentPrior
 from zoo.runtime import checks
 from zoo.runtime.types import Config, Tensor
 
 
 @keras.saving.register_keras_serializable("zoo")
-class FutureVAE(CVAE):
+class FutureVAE(GivenVAE):
     """A CVAE of the next frames x of a clip, given its past frames y as labels.
 
         loss = −log p(x|z, y) + w · KL( q(z|x, y) ‖ p(z|y) )
@@ -66,22 +64,13 @@ class FutureVAE(CVAE):
         taken, given = (getattr(past, name, None) for name in ("input_shape", "output_shape"))
         if not isinstance(taken, tuple) or len(taken) < 3 or not isinstance(given, tuple) or len(given) not in (2, 4):
             checks.fail("past", "a keras model from [B, P, …] to [B, n] or [B, h, w, n]", past)
-        self._past_shape = tuple(taken[1:])  # the base class asks for it
-        super().__init__(encoder, decoder, None, likelihood, math.prod(taken[1:]), prior, **kwargs)
+        super().__init__(encoder, decoder, taken[1:], likelihood, prior, **kwargs)
         self.past = past
 
     @property
     def past_shape(self) -> tuple[int, ...]:
         """(P, H, W, C)."""
-        return self._past_shape
-
-    @property
-    def label_spec(self) -> tuple[str, tuple[int, ...]]:
-        return ("float32", self.past_shape)
-
-    def _label_values(self, labels):
-        support = self.likelihood.support
-        return inputs.Values("labels", labels) if support is None else inputs.Values("labels", labels, *support)
+        return self._given_shape
 
     def data_shape(self, encoder_shape: tuple[int | None, ...] | None) -> tuple[int | None, ...] | None:
         if encoder_shape is None:
@@ -98,13 +87,5 @@ class FutureVAE(CVAE):
             z = ops.ones_like(features[..., :1]) * ops.reshape(z, (-1, 1, 1, z.shape[-1]))
         return ops.concatenate([features, z], axis=-1)
 
-    def prior_labels(self, labels: Tensor | None) -> Tensor | None:
-        if not self.prior.conditional:
-            return None
-        return ops.reshape(labels, (-1, *self.prior.label_spec[1]))
-
     def get_config(self) -> Config:
-        config = super().get_config()
-        for derived in ("num_classes", "num_attributes"):
-            del config[derived]
-        return {**config, "past": keras.saving.serialize_keras_object(self.past)}
+        return {**super().get_config(), "past": keras.saving.serialize_keras_object(self.past)}

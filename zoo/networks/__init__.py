@@ -14,6 +14,7 @@ from zoo.networks.receptive_field import AnySize, any_size
 from zoo.networks.residual import residual_decoder, residual_encoder
 from zoo.networks.text import TextDecoder, TextEncoder
 from zoo.networks.top_down import TopDown, bottom_up_encoder
+from zoo.networks.unet import unet_decoder
 from zoo.networks.video import chunk_decoder, chunk_encoder, clip_decoder, clip_encoder, clip_features
 
 __all__ = [
@@ -40,4 +41,5 @@ __all__ = [
     "patch_discriminator",
     "residual_decoder",
     "residual_encoder",
+    "unet_decoder",
 ]

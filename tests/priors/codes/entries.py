@@ -1,5 +1,6 @@
 """Small priors, and codes whose distribution is known."""
 
+import functools
 import itertools
 import math
 
@@ -24,6 +25,10 @@ def make(kind, num_classes=None, num_codes=NUM_CODES, grid_shape=GRID, **kwargs)
     for weight in prior.trainable_weights:
         weight.assign_add(draw.normal(0, 0.3, weight.shape))
     return prior
+
+
+# For all tests that leave a prior as it is: most of their time would go into its graphs.
+shared = functools.cache(make)
 
 
 def codes(number=6, seed=0):

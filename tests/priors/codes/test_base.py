@@ -20,7 +20,7 @@ def given(num_classes, number=6):
 
 
 def test_shapes_and_types(kind, num_classes):
-    prior, codes = entries.make(kind, num_classes), entries.codes()
+    prior, codes = entries.shared(kind, num_classes), entries.codes()
     given_labels = given(num_classes)
     logits = prior.logits(codes, **given_labels)
     assert logits.shape == (6, 2, 3, 4) and logits.dtype == tf.float32
@@ -34,7 +34,7 @@ def test_shapes_and_types(kind, num_classes):
 
 
 def test_log_prob_adds_up_the_softmax_of_the_logits(kind):
-    prior, codes = entries.make(kind), entries.codes()
+    prior, codes = entries.shared(kind), entries.codes()
     logits = prior.logits(codes).numpy().astype(np.float64)
     chosen = np.take_along_axis(logits, codes[..., None], axis=-1)[..., 0]
     expected = (chosen - np.log(np.exp(logits).sum(-1))).sum((1, 2))
@@ -44,7 +44,7 @@ def test_log_prob_adds_up_the_softmax_of_the_logits(kind):
 @pytest.mark.filterwarnings("ignore:You are using a softmax over axis")  # of a grid of one code
 @pytest.mark.parametrize(("num_codes", "grid_shape"), [(2, (1, 2)), (3, (2, 2)), (5, (1, 1))])
 def test_probabilities_of_all_codes_add_up_to_one(kind, num_classes, num_codes, grid_shape):
-    prior = entries.make(kind, num_classes, num_codes, grid_shape)
+    prior = entries.shared(kind, num_classes, num_codes, grid_shape)
     every = entries.all_codes(num_codes, grid_shape)
     totals = []
     for label in range(num_classes or 1):
@@ -56,7 +56,7 @@ def test_probabilities_of_all_codes_add_up_to_one(kind, num_classes, num_codes, 
 
 
 def test_logits_depend_on_the_codes_before_alone_and_on_each_of_them(kind, num_classes):
-    prior, codes = entries.make(kind, num_classes), entries.codes(1)
+    prior, codes = entries.shared(kind, num_classes), entries.codes(1)
     labels = None if num_classes is None else np.int32([1])
     logits = prior.logits(codes, labels).numpy().reshape(-1, 4)
     for place in range(6):
@@ -68,13 +68,13 @@ def test_logits_depend_on_the_codes_before_alone_and_on_each_of_them(kind, num_c
 
 
 def test_labels_reach_every_place(kind):
-    prior = entries.make(kind, entries.CLASSES)
+    prior = entries.shared(kind, entries.CLASSES)
     logits = prior.logits(np.repeat(entries.codes(1), 3, 0), [0, 1, 2])
     assert np.all(np.abs(logits[0] - logits[1]).max(-1) > 1e-4) and np.all(np.abs(logits[1] - logits[2]).max(-1) > 1e-4)
 
 
 def test_step_by_step_the_logits_are_the_same(kind, num_classes):
-    prior, codes = entries.make(kind, num_classes), entries.codes(9)
+    prior, codes = entries.shared(kind, num_classes), entries.codes(9)
     labels = given(num_classes, 9).get("labels")
     step, cache, logits = tf.function(prior.step), prior.start(9), []
     for place in range(prior.length):
@@ -96,7 +96,7 @@ def expected_frequencies(prior, every, temperature, top_k):
 
 @pytest.mark.parametrize(("temperature", "top_k"), [(1.0, None), (0.6, 2)])
 def test_frequencies_of_samples_are_the_probabilities(kind, temperature, top_k):
-    prior = entries.make(kind, num_codes=3, grid_shape=(2, 1))
+    prior = entries.shared(kind, num_codes=3, grid_shape=(2, 1))
     every = entries.all_codes(3, (2, 1))
     samples = prior.sample(20_000, seed=5, temperature=temperature, top_k=top_k).numpy()
     counts = np.bincount(samples.reshape(-1, 2) @ (3, 1), minlength=9)
@@ -108,7 +108,7 @@ def test_frequencies_of_samples_are_the_probabilities(kind, temperature, top_k):
 
 
 def test_a_row_depends_on_its_own_seed_and_label_alone(kind, num_classes):
-    prior = entries.make(kind, num_classes)
+    prior = entries.shared(kind, num_classes)
     row = given(num_classes)
     samples = prior.sample(6, seed=11, **row).numpy()
     seeds = zoo.random.fold_in(11, np.arange(6, dtype=np.int32)).numpy()
@@ -132,7 +132,7 @@ def greedy(prior, codes):
 
 
 def test_temperature_zero_and_top_1_take_the_likeliest_code(kind):
-    prior = entries.make(kind)
+    prior = entries.shared(kind)
     expected = greedy(prior, entries.codes(4))
     np.testing.assert_array_equal(prior.sample(4, seed=0, temperature=0.0), expected)
     np.testing.assert_array_equal(prior.sample(4, seed=0, temperature=0.0, top_k=3), expected)
@@ -140,7 +140,7 @@ def test_temperature_zero_and_top_1_take_the_likeliest_code(kind):
 
 
 def test_top_k_draws_none_of_the_others(kind):
-    prior = entries.make(kind)
+    prior = entries.shared(kind)
     codes = prior.sample(64, seed=0, temperature=10.0, top_k=2).numpy()
     logits = prior.logits(codes).numpy()
     ranks = (logits > np.take_along_axis(logits, codes[..., None], -1)).sum(-1)
@@ -166,7 +166,7 @@ def test_bad_arguments_are_refused(kind, arguments, message):
 
 
 def test_bad_input_is_refused_with_what_was_expected_and_what_came(kind):
-    prior, codes = entries.make(kind), entries.codes()
+    prior, codes = entries.shared(kind), entries.codes()
     for method in (prior.log_prob, prior.logits):
         with pytest.raises(ValueError, match="Expected `codes` to be int32. Received: dtype=float32"):
             method(codes.astype(np.float32))
@@ -194,7 +194,7 @@ def test_bad_input_is_refused_with_what_was_expected_and_what_came(kind):
 
 
 def test_a_conditional_prior_asks_for_labels_that_fit(kind):
-    prior, codes = entries.make(kind, entries.CLASSES), entries.codes()
+    prior, codes = entries.shared(kind, entries.CLASSES), entries.codes()
     for call in (lambda labels: prior.log_prob(codes, labels), lambda labels: prior.sample(6, labels=labels)):
         with pytest.raises(ValueError, match="Expected `labels`, as .* is conditional. Received: None"):
             call(None)
@@ -205,7 +205,7 @@ def test_a_conditional_prior_asks_for_labels_that_fit(kind):
 
 
 def test_given_rows_stay_and_the_others_continue_them(kind):
-    prior = entries.make(kind)
+    prior = entries.shared(kind)
     whole = prior.sample(6, seed=3).numpy()
     # With the same seeds, what follows a sample's own first row is the rest of that sample.
     np.testing.assert_array_equal(prior.sample(6, seed=3, given=whole[:, :1]), whole)

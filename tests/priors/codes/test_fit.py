@@ -17,7 +17,7 @@ one_kind = pytest.mark.parametrize(
 )
 
 
-@every_kind
+@one_kind
 def test_fit_reaches_the_entropy_of_a_known_source(kind):
     keras.utils.set_random_seed(0)
     prior = kind(4, entries.GRID, entries.CLASSES, **entries.OPTIONS[kind])
@@ -58,7 +58,7 @@ def test_two_replicas_end_with_the_weights_of_one(kind):
         np.testing.assert_allclose(one.numpy(), two.numpy(), rtol=1e-3, atol=1e-5, err_msg=one.path)
 
 
-@every_kind
+@one_kind  # tests/conformance and tests/models/test_vq_vae_prior.py save a Transformer
 def test_every_argument_survives_saving_and_training_goes_on_as_if_it_had_never_stopped(kind, tmp_path):
     prior = trained(kind, entries.CLASSES, dropout=0.2, seed=7, name="other")
     prior.save(tmp_path / "prior.keras")
@@ -92,7 +92,7 @@ def test_dropout_acts_in_training_alone_and_repeats_with_the_seed(kind):
     "kind, policy",
     [
         (zoo.priors.Transformer, "mixed_bfloat16"),
-        (zoo.priors.PixelCNN, "mixed_float16"),
+        pytest.param(zoo.priors.PixelCNN, "mixed_float16", marks=pytest.mark.slow),
         pytest.param(zoo.priors.Transformer, "mixed_float16", marks=pytest.mark.slow),
         pytest.param(zoo.priors.PixelCNN, "mixed_bfloat16", marks=pytest.mark.slow),
     ],

@@ -18,7 +18,7 @@ def convert(prior, **signatures):
 
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
 @pytest.mark.parametrize("kind", entries.KINDS)
-@pytest.mark.parametrize("top_k", (None, 3))
+@pytest.mark.parametrize("top_k", (pytest.param(None, marks=pytest.mark.slow), 3))
 def test_the_same_codes_and_log_probabilities_in_tflite(kind, top_k):
     prior = entries.make(kind, entries.CLASSES)
     one, label = tf.TensorSpec([1], tf.int32), {"labels": tf.TensorSpec([1], tf.int32)}

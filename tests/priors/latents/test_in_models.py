@@ -60,6 +60,7 @@ def test_a_prior_is_trained_with_the_model_unless_it_is_frozen(kind):
         assert all(moved) if trainable else not any(moved)
 
 
+@pytest.mark.usefixtures("mode")
 def test_after_an_exchange_compile_is_due_and_the_error_says_so():
     model = entries.vae()
     model.compile("adam")
