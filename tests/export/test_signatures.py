@@ -27,6 +27,8 @@ def contract(name, batch):
         "sample": (seed | temperature, image | z),
         "log_prob": (image | seed, {"log_prob": ("float32", (batch,))}),
     }
+    if name == "vaeac":
+        found["impute"] = (image | {"mask": image["image"]} | seed | temperature, image)
     if not exports.has_prior(name):
         del found["sample"], found["log_prob"]
     size = exports.ENTRIES[name].label_size
