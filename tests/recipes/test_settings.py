@@ -69,7 +69,7 @@ RECIPES = {
         "steps_per_execution": 50,
     },
     "mnist_vaeac": {
-        "epochs": 6, "sample_epochs": 15, "batch_size": 64, "learning_rate": 2e-3, "warmup_steps": 50,
+        "epochs": 10, "sample_epochs": 15, "batch_size": 64, "learning_rate": 2e-3, "warmup_steps": 50,
     },
     "mnist_vqvae": {"epochs": 4, "sample_epochs": 20, "batch_size": 64},
     "sprites_factor_vae": {"epochs": 20, "batch_size": 64, "jit_compile": True, "steps_per_execution": 50},
