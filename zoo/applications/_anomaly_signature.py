@@ -55,24 +55,27 @@ def score_of(detector: "AnomalyDetector", x: Tensor) -> Tensor:
     """The score of a fitted detector as a graph: examples `[N,…]` to float32 `[N]`, higher for anomalies."""
     model, kind = detector.model, detector.score
     seeds = _scores.same_seeds(detector.seed, ops.shape(x)[0])
+
+    def terms():
+        return _scores.sampled_terms(model, x, seeds, detector.num_samples)
+
     if kind == "latent":
         return detector.compared_.tensor(model.embed(x))
-    difference = _smoothed(model.reconstruct(x) - x, detector.smoothing)
-    error = ops.sum(ops.reshape(ops.square(difference), (-1, detector.n_features_in_)), axis=1)
-    log_error = ops.expand_dims(ops.log(error + np.finfo(np.float32).tiny), 1)
-    if kind == "reconstruction":
-        return error
-    if kind == "latent_density":
-        return detector.compared_.tensor(ops.concatenate([model.embed(x), log_error], axis=1))
     if kind in ("log_prob", "background"):
         own, other = model.log_prob(x, detector.num_samples, seeds), detector.background
         if kind == "log_prob" or other is None:
             return -own
         return other.log_prob(x, detector.num_samples, seeds) - own
-    reconstruction, kl = _scores.sampled_terms(model, x, seeds, detector.num_samples)
-    if kind == "density_of_states":
-        return detector.compared_.tensor(ops.concatenate([ops.stack([reconstruction, kl], axis=1), log_error], axis=1))
-    return kl if kind == "kl" else reconstruction + kl
+    if kind in ("elbo", "kl"):
+        reconstruction, kl = terms()
+        return kl if kind == "kl" else reconstruction + kl
+    difference = _smoothed(model.reconstruct(x) - x, detector.smoothing)
+    error = ops.sum(ops.reshape(ops.square(difference), (-1, detector.n_features_in_)), axis=1)
+    if kind == "reconstruction":
+        return error
+    log_error = ops.expand_dims(ops.log(error + np.finfo(np.float32).tiny), 1)
+    states = model.embed(x) if kind == "latent_density" else ops.stack(terms(), axis=1)
+    return detector.compared_.tensor(ops.concatenate([states, log_error], axis=1))
 
 
 def _smoothed(difference, deviation):
