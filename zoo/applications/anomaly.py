@@ -190,7 +190,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         for name in ("num_components", "num_neighbors"):
             if getattr(self, name) is not None:
                 checks.positive_int(name, getattr(self, name))
-        checks.number("smoothing", self.smoothing, 0.0)
+        smoothing, shape = checks.number("smoothing", self.smoothing, 0.0), self.model.known_shape
+        if smoothing and shape is not None:
+            _scores.require_image(shape, smoothing)
         checks.seed("seed", self.seed)
         require_unconditional(self.model, "an AnomalyDetector")
         if self.score == "background" and self.background is None:

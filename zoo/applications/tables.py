@@ -132,10 +132,17 @@ class TableModel:
             hide: float in [0, 1), the share of known values that the encoder of a masked model does not see, drawn
                 anew for each example and step; the likelihood judges all known ones. It learns to fill in.
             seed: int, of the order and of the hidden values.
+
+        Raises:
+            ValueError: for arguments out of range, `patience` without `validation`, `hide` for a model without masks,
+                and rows that lack a column.
         """
         hide = checks.number("hide", hide, 0.0, 1.0, open_high=True)
         if hide and not self.masked:
             checks.fail("hide", "0 for a model without masks", hide)
+        checks.number("learning_rate", learning_rate, 0.0, open_low=True)
+        if patience is not None and validation is None:
+            checks.fail("patience", "None without `validation`, whose ELBO it watches", patience)
         x, batch_size = self.features(table), checks.positive_int("batch_size", batch_size)
         total = -(-len(x) // batch_size) * checks.positive_int("epochs", epochs)
         steps = min(total, max(-(-len(x) // batch_size), _STEPS))
@@ -147,7 +154,8 @@ class TableModel:
         if hide:
             rows = rows.map(self._hidden(hide, seed))
         stop: list[keras.callbacks.Callback] = []
-        if patience is not None and known is not None:
+        if patience is not None:
+            checks.positive_int("patience", patience)
             stop = [keras.callbacks.EarlyStopping("val_elbo", 0.0, patience, mode="max", restore_best_weights=True)]
         return self.model.fit(
             rows.prefetch(2), validation_data=known, steps_per_epoch=steps, epochs=-(-total // steps), callbacks=stop,
@@ -194,7 +202,7 @@ class TableModel:
             return self.schema.decode(np.asarray(x)[:, : self.schema.size])
         checks.positive_int("candidates", candidates)
         seeds, temperatures = self.model._rows(num_rows, seed, temperature)
-        values = {name: np.broadcast_to(np.asarray(value), (num_rows,)) for name, value in given.items()}
+        values = {name: _for_each(name, value, num_rows) for name, value in given.items()}
         x, mask = self._given(values, num_rows)
         function, rows, parts = self._conditional(candidates), max(1, _CANDIDATES_AT_ONCE // candidates), []
         for i in range(0, num_rows, rows):
@@ -318,3 +326,11 @@ class TableModel:
             target = written / "assets.extra" / "table.json"
         files.write_json(target, json.loads(json.dumps(content)))
         return written
+
+
+def _for_each(name, value, number):
+    """A value of a column, or one for each row, as an array `[number]`."""
+    values = np.asarray(value)
+    if values.shape not in ((), (1,), (number,)):
+        checks.fail(f"given[{name!r}]", f"one value, or {number}, one for each row", f"shape {values.shape}")
+    return np.broadcast_to(values, (number,))

@@ -1,6 +1,7 @@
 """Tables in memory: from CSV files, DataFrames and arrays, and the schema that turns their rows into numbers."""
 
 import csv
+import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -27,7 +28,8 @@ class Table:
             `frame[name]`. Booleans become 0 and 1; None and NaN count as missing.
 
     Raises:
-        ValueError: for columns of different lengths, or of several axes.
+        ValueError: for columns of different lengths or of several axes, two columns of one name, infinite numbers, and
+            columns of neither numbers nor texts.
 
     Example:
         >>> table = zoo.data.Table({"age": [31, 50, np.nan], "city": ["Bern", "", "Ulm"]})
@@ -36,7 +38,11 @@ class Table:
     """
 
     def __init__(self, columns: Mapping[str, Any] | Any) -> None:
+        if not isinstance(columns, Mapping) and not hasattr(columns, "columns"):
+            checks.fail("columns", "a dict of names to arrays, or a DataFrame", type(columns).__name__)
         names = list(columns) if isinstance(columns, Mapping) else list(columns.columns)
+        if len({str(name) for name in names}) < len(names):
+            checks.fail("columns", "columns of different names", names)
         self.columns: dict[str, np.ndarray] = {str(name): _array(str(name), columns[name]) for name in names}
         lengths = {len(values) for values in self.columns.values()}
         if len(lengths) != 1:
@@ -52,7 +58,8 @@ class Table:
             delimiter: str of one character.
 
         Raises:
-            DataError: if the file cannot be read, has no rows, or has a row of another length; the message names it.
+            DataError: if the file cannot be read, has no rows, a row of another length, or an infinite number; the
+                message names it.
         """
         try:
             with open(path, newline="", encoding="utf-8-sig") as file:
@@ -67,7 +74,10 @@ class Table:
             if len(row) != len(names):
                 raise DataError(f"Expected {len(names)} cells in row {number} of {path}. Received: {len(row)}")
         cells = zip(names, zip(*rows, strict=True), strict=True)
-        return cls({name: _parse([cell.strip() for cell in column], set(missing)) for name, column in cells})
+        try:
+            return cls({name: _parse([cell.strip() for cell in column], set(missing)) for name, column in cells})
+        except ValueError as error:
+            raise DataError(f"{path}: {error}") from error
 
     def to_csv(self, path: PathLike) -> None:
         """Writes a CSV file that `from_csv` reads; missing cells are empty."""
@@ -111,11 +121,31 @@ def _array(name, values):
     if values.ndim != 1:
         checks.fail(name, "a column, an array of one axis", values.shape)
     if values.dtype.kind in "fiub":
-        return values.astype(np.float64)
-    texts = ["" if value is None or value != value else value for value in values.tolist()]
-    if all(value == "" or isinstance(value, (int, float)) for value in texts):
-        return np.array([np.nan if value == "" else value for value in texts], np.float64)
-    return np.array([str(value) for value in texts], np.str_)
+        return _finite(name, values.astype(np.float64))
+    if values.dtype.kind not in "OUT":
+        checks.fail(name, "a column of numbers, or of texts (str)", f"dtype {values.dtype}")
+    cells = ["" if _is_nothing(value) else value for value in values.tolist()]
+    if all(value == "" or isinstance(value, numbers.Real) for value in cells):
+        return _finite(name, np.array([np.nan if value == "" else value for value in cells], np.float64))
+    if any(isinstance(value, bytes) for value in cells):
+        checks.fail(name, "a column of texts (str)", "bytes")
+    return np.array([str(value) for value in cells], np.str_)
+
+
+def _is_nothing(value):
+    """Whether a cell is None, NaN, or pandas' NA, which cannot say whether it equals itself."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:
+        return True
+
+
+def _finite(name, values):
+    infinite = np.flatnonzero(np.isinf(values))
+    if len(infinite):
+        received = f"{values[infinite[0]]} in row {infinite[0]}, counted from 0"
+        checks.fail(name, "a column of finite numbers, NaN where missing", received)
+    return values
 
 
 def _parse(cells, missing):
@@ -204,6 +234,9 @@ class Schema:
         Raises:
             ValueError: if a column is missing, or has texts instead of numbers or the reverse.
         """
+        lacking = [column.name for column in self.columns if column.name not in table.columns]
+        if lacking:
+            checks.fail("table", f"one with the columns {', '.join(map(repr, lacking))}", list(table))
         values = {column.name: tf.constant(_typed(column, table[column.name])) for column in self.columns}
         x, mask = self.encode_tensors(values)
         return x.numpy(), mask.numpy()
@@ -273,7 +306,10 @@ def _column(name, values, kind, levels, max_categories):
         return kinds.Categories(name, tuple(sorted(found[: checks.positive_int("max_categories", max_categories)])))
     if kind == "ordinal" or (kind == "integer" and len(found) <= _MOST_LEVELS):
         text = isinstance(found[0], str)
-        return kinds.Levels(name, tuple(sorted(found) if levels is None else map(str if text else float, levels)))
+        ordered = tuple(sorted(found) if levels is None else map(str if text else float, levels))
+        if not ordered or len(set(ordered)) < len(ordered):
+            checks.fail(f"levels[{name!r}]", "one level or more, each once", list(ordered))
+        return kinds.Levels(name, ordered)
     return kinds.Number.of(name, values, kind == "integer")
 
 

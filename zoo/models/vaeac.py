@@ -107,7 +107,7 @@ class VAEAC(GivenVAE):
         self, x: Tensor, labels: Tensor | None = None, training: bool = False, target: Tensor | None = None
     ) -> Tensors:
         if labels is None:
-            labels = Masked.beside(x, ops.ones_like(x) * self.masks(x))
+            labels = Masked.beside(x, self.masks(x))
         terms = super().compute_terms(x, labels, training)
         terms.pop("bits_per_dim", None)
         if self.alpha == 1.0:
@@ -213,7 +213,7 @@ class VAEAC(GivenVAE):
 
     def _label_values(self, labels):
         low, high = self.likelihood.support or (-inputs.LARGEST, inputs.LARGEST)
-        return inputs.Values("labels", labels, min(low, 0.0), max(high, 1.0))
+        return inputs.BesideMask("labels", labels, min(low, 0.0), max(high, 1.0))
 
     def get_config(self) -> Config:
         return {**super().get_config(), "alpha": self.alpha, "masks": keras.saving.serialize_keras_object(self.masks)}
