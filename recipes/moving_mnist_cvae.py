@@ -22,13 +22,9 @@ KL is 7.0; squared error of the mean of ten draws 17 in the first frame and 25 i
 import dataclasses
 
 import zoo
-from zoo import data, networks, training
+from zoo import networks, training
 from zoo.runtime import checks
 from zoo.training import clips
-
-# isort: split
-import numpy as np
-import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,31 +37,8 @@ class Flags(clips.ClipFlags):
         checks.positive_int("--filters", self.filters)
 
 
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """Clips, uint8 `[N,T,H,W,1]`, whose first `past` frames are given."""
-
-    clips: np.ndarray
-    past: int
-
-    def __len__(self):
-        return len(self.clips)
-
-    def pairs(self, clips):
-        """The next frames, and the past ones as their labels."""
-        return clips[:, self.past :], clips[:, : self.past]
-
-
 def load(flags, shape, disk_folder):
-    found = clips.load(flags)
-    return data.Splits(*(Part(part, flags.past) for part in (found.train, found.validation, found.test)))
-
-
-def batches(part, batch_size, **how):
-    def pairs(rows, _):
-        return part.pairs(tf.cast(rows, tf.float32) / 255.0)
-
-    return data.example_batches(part.clips, batch_size, change=pairs, **how)
+    return clips.splits(flags, flags.past)
 
 
 def build(flags, shape, seed):
@@ -80,10 +53,6 @@ def build(flags, shape, seed):
     return zoo.FutureVAE(encoder, decoder, features, prior=zoo.priors.ConditionalGaussian(prior), seed=seed)
 
 
-def finish(flags, model, splits, folder, seed):
-    return clips.report(flags, model, clips.floats(splits.test.clips), folder, seed)
-
-
 main = training.script(
     __name__,
     __file__,
@@ -93,12 +62,7 @@ main = training.script(
     flags=Flags,
     load=load,
     training_data=clips.training_data,
-    examples=training.Examples(
-        noun="clips",
-        batches=batches,
-        finish=finish,
-        some=lambda part, number: part.pairs(clips.floats(part.clips[:number])),
-    ),
+    examples=clips.examples(),
     epochs=20,
     sample_epochs=7,
     batch_size=32,

@@ -23,7 +23,7 @@ Hardware: two CPU cores. Time of --sample: 3.0 minutes of CPU time, too short fo
 import dataclasses
 
 import zoo
-from zoo import applications, data, networks, training
+from zoo import applications, networks, training
 from zoo.export.signatures import Signature
 from zoo.runtime import checks
 from zoo.training import clips
@@ -53,12 +53,7 @@ class Flags(clips.ClipFlags):
 
 
 def load(flags, shape, disk_folder):
-    found = clips.load(flags)
-    return data.Splits(found.train, found.validation, found.test)
-
-
-def batches(part, batch_size, **how):
-    return data.example_batches(part, batch_size, change=lambda x, _: tf.cast(x, tf.float32) / 255.0, **how)
+    return clips.splits(flags)
 
 
 def build(flags, shape, seed):
@@ -82,7 +77,7 @@ def finish(flags, model, splits, folder, seed):
     samples = np.asarray(model.sample(16, seed=seed)).swapaxes(0, 1)
     grids = np.stack([applications.grid(step, fill=0.3) for step in samples])
     applications.save_animation(folder / "samples.gif", grids, frames_per_second=4, scale=3)
-    return clips.report(flags, model, clips.floats(splits.test), folder, seed)
+    return clips.report(flags, model, splits, folder, seed)
 
 
 def exporter(flags, model):
@@ -118,13 +113,7 @@ main = training.script(
     flags=Flags,
     load=load,
     training_data=clips.training_data,
-    examples=training.Examples(
-        noun="clips",
-        batches=batches,
-        finish=finish,
-        some=lambda part, _: clips.floats(part[:8]),  # few, as exports sample code by code
-        exporter=exporter,
-    ),
+    examples=clips.examples(finish, most=8, exporter=exporter),  # few, as exports sample code by code
     prior=training.Prior(
         build=build_prior,
         kinds=("transformer",),

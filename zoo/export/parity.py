@@ -122,7 +122,7 @@ def cases(
     number = len(images)
     given["seed"] = np.concatenate([np.array(_SEEDS, np.int32), random.row_seeds(0, number)])[:number]
     given["temperature"] = np.resize(np.array(_TEMPERATURES, np.float32), number)
-    if "impute" in reference.signatures:
+    if any("mask" in signature.inputs for signature in reference.signatures.values()):
         uniform = np.asarray(random.uniform(random.row_seeds(2, number), model.image_shape))
         given["mask"] = (uniform < 0.5).astype(np.float32)
     if model.label_source() is None and labels is not None:
