@@ -3,20 +3,20 @@
     python recipes/moving_mnist_cvae.py
     python recipes/moving_mnist_cvae.py --sample
 
-Digits of MNIST move through a frame and leave its borders in a random direction (`zoo.data.MovingDigits`): what comes
-after a bounce is open. The model is a `zoo.FutureVAE` with a learned prior p(z|past). Written to --output, besides what
-all recipes write:
+Digits of MNIST move through a frame and bounce off its borders in a random direction (`zoo.data.MovingDigits`): several
+futures are possible. The model is a `zoo.FutureVAE` with a learned prior p(z|past). Written to --output, besides the
+files of all recipes:
 
 - `futures.gif`, a row for each test clip: the clip, then three futures of its past, which is darker;
-- `metrics.json`: the ELBO of the next frames in nats, and the squared error of each predicted frame, summed over it.
+- `metrics.json`: the ELBO of the next frames in nats, and the squared error of each predicted frame, summed over its
+  pixels: of one draw, of the mean of ten draws, of the best of them, and of a copy of the last frame.
 
-`sample` of the exports takes `labels`, the past frames, and `seed`.
+The exported signature `sample` takes the past frames as `labels`.
 
 --sample makes the clips from the small set of digits that ships with the package.
 
-Hardware: two CPU cores. Time of --sample: 2.5 minutes of CPU time. Seed 0, test clips: −ELBO 339.4 nats, of which the
-KL is 7.0; squared error of the mean of ten draws 17 in the first frame and 25 in the sixth, of a copy of the last frame
-38 and 50.
+Hardware: two CPU cores. Time of --sample: 2.5 minutes of CPU time. Seed 0, test clips: −ELBO 339.4 nats, with a KL of
+7.0; squared error of the mean of ten draws 17 in the first frame and 25 in the sixth, of a copy 38 and 50.
 """
 
 import dataclasses

@@ -4,15 +4,16 @@
     python recipes/moving_mnist_vqvae.py --sample
 
 The codes of a clip are a grid with a row for every two frames (`zoo.networks.chunk_encoder`). The transformer is a
-prior over these grids: given the rows of the past it samples those of the future, and without any whole clips.
-Written to --output, besides what all recipes write:
+prior over these grids: given the rows of the past it samples those of the future; given no rows, whole clips.
+Written to --output, besides the files of all recipes:
 
 - `futures.gif`, a row for each test clip: the clip, then three futures of its past, which is darker;
 - `samples.gif`, clips that the prior made;
-- `metrics.json`: the ELBO in nats, and the squared error of each predicted frame, summed over it.
+- `metrics.json`: the ELBO in nats, and the squared error of each predicted frame, summed over its pixels: of one draw,
+  of the mean of ten draws, of the best of them, and of a copy of the last frame.
 
-The SavedModel has one more signature, `continue`: it takes `x`, clips of which the first frames count, `seed` and
-`temperature`. With `--prior none` there are neither futures nor samples.
+The SavedModel has one more signature, `continue`: it takes `x`, whole clips whose frames after --past are ignored,
+`seed` and `temperature`. With `--prior none` there are neither futures nor samples.
 
 --sample makes the clips from the small set of digits that ships with the package.
 
@@ -59,7 +60,7 @@ def load(flags, shape, disk_folder):
 def build(flags, shape, seed):
     encoder = networks.chunk_encoder(shape, CHUNK, flags.code_dim, flags.filters, DOWNSAMPLES)
     decoder = networks.chunk_decoder(shape, CHUNK, flags.code_dim, flags.filters, DOWNSAMPLES)
-    # The first output is the share of white pixels: otherwise the codes of all places become that of empty ones.
+    # The first outputs are the share of white pixels: otherwise all places learn the code of an empty one.
     white = clips.floats(clips.load(flags).train).mean()
     bias = decoder.trainable_weights[-1]
     bias.assign(np.full(bias.shape, np.log(white / (1.0 - white))))
@@ -84,7 +85,7 @@ def exporter(flags, model):
     """Exports a SavedModel with the usual signatures, and one that continues clips; and TFLite files."""
     rows = flags.past // CHUNK
 
-    def go_on(x, seed, temperature):
+    def continued(x, seed, temperature):
         codes = model.prior.draw(seed, temperature, given=model.encode(x)[:, :rows])
         return {"x": model.decode(codes), "codes": codes}
 
@@ -98,7 +99,7 @@ def exporter(flags, model):
         if path.suffix != ".tflite" and model.can_sample:
             x = images[:2]
             case = {"x": x, "seed": np.arange(len(x), dtype=np.int32), "temperature": np.ones(len(x), np.float32)}
-            kwargs |= {"more": {"continue": Signature(go_on, inputs)}, "more_cases": {"continue": case}}
+            kwargs |= {"more": {"continue": Signature(continued, inputs)}, "more_cases": {"continue": case}}
         return model.export(path, images=images, **kwargs)
 
     return export
