@@ -9,7 +9,7 @@ from scipy import stats
 
 from zoo import data
 from zoo.data import columns as kinds
-from zoo.data.tables import inferred
+from zoo.data.schemas import inferred
 
 CSV = """age, city,size,grade,score
 31,Bern,S,1,0.5

@@ -8,7 +8,7 @@ from keras import ops
 from zoo import distributions, random
 from zoo.applications._ascent import ascend
 from zoo.likelihoods import Masked
-from zoo.models._base import Proposal, observed_seeds
+from zoo.models._protocol import Proposal, observed_seeds
 from zoo.runtime.types import Tensor
 
 if TYPE_CHECKING:

@@ -183,7 +183,7 @@ def impute_with_residuals(
         (8, 28, 28, 1)
     """
     ridge = checks.number("ridge", ridge, 0.0, open_low=True)
-    seed = checks.seed("seed", seed)
+    checks.seed("seed", seed)
     require_unconditional(model, "impute_with_residuals")
     imputer = Imputer(model, method, steps, num_samples, None, False)
     values, observed = incomplete("x", x, mask)

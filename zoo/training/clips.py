@@ -71,7 +71,8 @@ def load(flags: ClipFlags) -> data.Clips:
 def splits(flags: ClipFlags, past: int = 0) -> data.Splits:
     """The clips as `Part`s."""
     found = load(flags)
-    return data.Splits(*(Part(each, past) for each in (found.train, found.validation, found.test)))
+    parts: Any = (Part(each, past) for each in (found.train, found.validation, found.test))
+    return data.Splits(*parts)
 
 
 def batches(part: Part, batch_size: int, **how: Any) -> tf.data.Dataset:
@@ -94,7 +95,7 @@ def training_data(flags: ClipFlags) -> str:
 
 
 def report(
-    flags: ClipFlags, model: keras.Model, splits: data.Splits, folder: pathlib.Path, seed: int
+    flags: ClipFlags, model: keras.Model, splits: Any, folder: pathlib.Path, seed: int
 ) -> Mapping[str, float | Sequence[float]]:
     """Writes `futures.gif`, and returns the squared errors of the predicted frames of test clips."""
     test = floats(splits.test.clips)
