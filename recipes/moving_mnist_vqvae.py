@@ -78,7 +78,7 @@ def finish(flags, model, splits, folder, seed):
     samples = np.asarray(model.sample(16, seed=seed)).swapaxes(0, 1)
     grids = np.stack([applications.grid(step, fill=0.3) for step in samples])
     applications.save_animation(folder / "samples.gif", grids, frames_per_second=4, scale=3)
-    return clips.report(flags, model, splits, folder, seed)
+    return clips.report(flags, model, splits.test, folder, seed)
 
 
 def exporter(flags, model):

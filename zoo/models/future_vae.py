@@ -20,8 +20,8 @@ class FutureVAE(GivenVAE):
         loss = −log p(x|z, y) + w · KL( q(z|x, y) ‖ p(z|y) )
 
     (Sohn et al. 2015, eq. (4); Denton & Fergus 2018, "Stochastic Video Generation with a Learned Prior", eq. (1), which
-    has one z for each frame; deviation: here one z stands for all of the future.) z holds what the past leaves open:
-    draws of z give several futures of one past. The default prior is the standard normal;
+    has one z for each frame; deviation: here one z stands for all of the future.) z holds the information that the past
+    leaves open: draws of z give several futures of one past. The default prior is the standard normal;
     `zoo.priors.ConditionalGaussian` depends on the past.
 
     The past frames are the `labels` of every method, and of the exported signatures.

@@ -74,7 +74,6 @@ class VQVAE(CodeSamplingVAE):
     """
 
     term_names = ("loss", "reconstruction", "codebook", "commitment")
-    num_codes: int
 
     def __init__(
         self,

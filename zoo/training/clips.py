@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -15,6 +15,7 @@ from zoo.runtime import checks
 from zoo.training.options import flag
 from zoo.training.recipe import Examples
 
+Clips = TypeVar("Clips", np.ndarray, tf.Tensor)
 DRAWS = 10  # futures of a clip, of which errors are means
 _SHOWN, _FUTURES = 6, 3
 
@@ -54,7 +55,7 @@ class Part:
     def __len__(self) -> int:
         return len(self.clips)
 
-    def examples(self, clips: Any) -> Any:
+    def examples(self, clips: Clips) -> Clips | tuple[Clips, Clips]:
         """Clips `[B,T,H,W,1]` as the model takes them: whole, or the next frames and the past ones as their labels."""
         return (clips[:, self.past :], clips[:, : self.past]) if self.past else clips
 
@@ -75,13 +76,13 @@ def splits(flags: ClipFlags, past: int = 0) -> data.Splits:
     return data.Splits(*parts)
 
 
-def batches(part: Part, batch_size: int, **how: Any) -> tf.data.Dataset:
-    """Batches of float32 examples in [0, 1]; `how` as in `zoo.data.batches`."""
+def batches(part: Part, batch_size: int, **kwargs: Any) -> tf.data.Dataset:
+    """Batches of float32 examples in [0, 1]; `kwargs` as in `zoo.data.batches`."""
 
     def change(clips, _):
         return part.examples(tf.cast(clips, tf.float32) / 255.0)
 
-    return data.example_batches(part.clips, batch_size, change=change, **how)
+    return data.example_batches(part.clips, batch_size, change=change, **kwargs)
 
 
 def floats(clips: np.ndarray) -> np.ndarray:
@@ -95,10 +96,10 @@ def training_data(flags: ClipFlags) -> str:
 
 
 def report(
-    flags: ClipFlags, model: keras.Model, splits: Any, folder: pathlib.Path, seed: int
+    flags: ClipFlags, model: keras.Model, part: Part, folder: pathlib.Path, seed: int
 ) -> Mapping[str, float | Sequence[float]]:
-    """Writes `futures.gif`, and returns the squared errors of the predicted frames of test clips."""
-    test = floats(splits.test.clips)
+    """Writes `futures.gif`, and returns the squared errors of the predicted frames of a part, by the kind of guess."""
+    test = floats(part.clips)
     past = test[:, : flags.past]
     found = applications.futures(model, past, DRAWS, seed=seed)
     errors = evaluation.prediction_errors(found, test[:, flags.past :], past[:, -1])
@@ -107,17 +108,24 @@ def report(
     return {f"squared_error_{name}": [float(step) for step in values] for name, values in errors.items()}
 
 
+def _report_of_test(flags, model, splits, folder, seed):
+    return report(flags, model, splits.test, folder, seed)
+
+
 def examples(
-    finish: Callable[..., Mapping[str, float | Sequence[float]]] = report, most: int | None = None, **more: Any
+    finish: Callable[..., Mapping[str, float | Sequence[float]]] = _report_of_test,
+    most: int | None = None,
+    **kwargs: Any,
 ) -> Examples:
     """How a run treats `Part`s.
 
     Args:
-        finish, more: as in `zoo.training.Examples`.
+        finish: as in `zoo.training.Examples`; by default `report` of the test clips.
         most: int, the most clips that exports are checked with; None for any number.
+        kwargs: as in `zoo.training.Examples`.
     """
 
     def some(part, number):
         return part.examples(floats(part.clips[:number][:most]))
 
-    return Examples(noun="clips", batches=batches, finish=finish, some=some, **more)
+    return Examples(noun="clips", batches=batches, finish=finish, some=some, **kwargs)
