@@ -11,6 +11,7 @@ import numpy as np
 from zoo import random
 from zoo.export import flatbuffer, onnx, runtimes, saved_model, signatures
 from zoo.fitting.inputs import look
+from zoo.likelihoods import Masked
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Arrays, Cases, PathLike, Tensor
 
@@ -146,8 +147,11 @@ def _inputs(reference, signature, given):
 
 def own_images(model: keras.Model) -> Tensor:
     """Samples of the model, or reconstructions of noise if it cannot sample: `ROWS` of them."""
-    noise = random.uniform(random.row_seeds(0, ROWS), model.image_shape)
     if not model.can_sample:
+        noise = random.uniform(random.row_seeds(0, ROWS), model.image_shape)
+        if isinstance(model.likelihood, Masked):
+            values, share = np.split(np.asarray(noise), 2, axis=-1)
+            noise = Masked.beside(values, share < 0.5)
         return model.reconstruct(noise)
     source = model.label_source()
     return model.sample(ROWS, seed=0, labels=None if source is None else _own_labels(source, ROWS))

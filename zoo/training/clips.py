@@ -16,7 +16,7 @@ from zoo.training.options import flag
 from zoo.training.recipe import Examples
 
 Clips = TypeVar("Clips", np.ndarray, tf.Tensor)
-DRAWS = 10  # futures of a clip, of which errors are means
+DRAWS = 10  # futures of a clip that errors are taken over
 _SHOWN, _FUTURES = 6, 3
 
 
