@@ -235,3 +235,12 @@ def test_cases_have_the_inputs_of_the_signatures_and_the_extreme_seeds():
     many, _ = exports.images("cvae", 20)
     seeds = parity.cases(model, reference, many)["sample"]["seed"]
     assert len(seeds) == 20 and seeds.dtype == np.int32
+
+
+def test_a_masked_model_that_cannot_sample_makes_examples_beside_a_mask():
+    encoder = zoo.networks.residual_encoder((8, 8, 2), 2, filters=4, blocks=0)
+    decoder = zoo.networks.residual_decoder((2, 2, 2), 1, filters=4, blocks=0)
+    likelihood = zoo.likelihoods.Masked(zoo.likelihoods.Gaussian(0.1))
+    model = zoo.VQVAE(encoder, decoder, zoo.quantizers.VectorQuantizer(4, 2), likelihood)
+    made = np.asarray(parity.own_images(model))
+    assert made.shape == (parity.ROWS, 8, 8, 2) and np.all(made[..., 1] == 1.0)
