@@ -382,6 +382,9 @@ def train_spread(name, strategy, number):
         model.compile(keras.optimizers.Adam(1e-2))
     if hasattr(model, "sampling"):
         model.sampling.noise = lambda shape: tf.fill(shape, 0.7)
+    if hasattr(model, "masks"):
+        model.masks.draw = lambda generator, shape: tf.fill(shape, 0.4)
+        model.sampling.draw = lambda generator, shape: tf.fill(shape, 5)  # seeds of z of the prior
     if hasattr(model, "capacity_in_force"):  # at C the derivative of |KL − C| jumps, which rounding decides
         model.capacity_in_force.assign(100.0)
 
