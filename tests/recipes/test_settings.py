@@ -138,7 +138,7 @@ MODELS = {
     "image_folder_vqvae": (
         "VQVAE", 212419, "Gaussian",
         {
-            **CODEBOOK, "quantizer.num_codes": 1024, "quantizer.code_dim": 8, "commitment_cost": 0.19,
+            **CODEBOOK, "quantizer.num_codes": 512, "quantizer.code_dim": 64, "commitment_cost": 0.19,
             "likelihood.scale": 0.178,
         },
     ),
