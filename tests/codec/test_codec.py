@@ -290,6 +290,7 @@ def test_altered_words_with_a_fitting_checksum_never_give_wrong_pixels(flat, wri
         ({"settings": {}}, "bits for 1 layers"),
         ({"settings": {"bits": [[99, 1, 1]], "batches": [[1, 40]], "initial": 3}}, "numbers of bits"),
         ({"settings": {"bits": [[1, 1, 1]], "batches": [[3, 1]], "initial": 3}}, "runs of batches"),
+        ({"settings": {"bits": [[1, 1, 1]], "batches": [[True, 40]], "initial": 3}}, "runs of batches"),
         ({"networks": "other", "made": {"tensorflow": "2.1"}}, "tensorflow 2.1 there"),
         ({"check": 1}, "nothing is returned"),
         ({"dtype": "complex"}, "`data` to be one of"),

@@ -81,7 +81,10 @@ def compress(
     dtype = "uint8" if found[0].dtype == np.uint8 else "float32"
     codec = _codec(model, scheme, rate_weight)
     if scheme == LOSSY:
-        found = found.astype(dtype) if isinstance(found, np.ndarray) else [image.astype(dtype) for image in found]
+        if isinstance(found, np.ndarray):
+            found = found.astype(dtype, copy=False)
+        else:
+            found = [image.astype(dtype) for image in found]
     else:
         found = _to_levels(found, codec.levels)
     tiles = _tiles.Tiles(found, model.image_shape[:2])
@@ -199,19 +202,26 @@ def _require_model(model, header):
 def _to_levels(images, levels):
     """Images as uint8 from 0 to `levels` − 1, if they are on this grid."""
 
-    def convert(image):
-        if image.dtype == np.uint8:
-            scaled = image if levels == 256 else image / np.float32(255.0)
-        else:
-            scaled = image.astype(np.float64) * (levels - 1)
-        whole = np.rint(scaled).astype(np.uint8)
-        if np.abs(whole - scaled).max(initial=0.0) > 1e-3:
-            grid = "0 or 1 (uint8: 0 or 255)" if levels == 2 else "uint8 or floats k/255"
-            off = float(np.asarray(image).reshape(-1)[np.argmax(np.abs(whole - scaled))])
-            checks.fail("images", f"{grid} for a lossless file", f"the value {off}")
-        return whole
+    if isinstance(images, list):
+        return [_levels_of(image, levels) for image in images]
+    # Image by image: the floats of all at once would take many times their memory.
+    whole = np.empty(images.shape, np.uint8)
+    for number, image in enumerate(images):
+        whole[number] = _levels_of(image, levels)
+    return whole
 
-    return [convert(image) for image in images] if isinstance(images, list) else convert(images)
+
+def _levels_of(image, levels):
+    if image.dtype == np.uint8:
+        scaled = image if levels == 256 else image / np.float32(255.0)
+    else:
+        scaled = image.astype(np.float64) * (levels - 1)
+    whole = np.rint(scaled).astype(np.uint8)
+    if np.abs(whole - scaled).max(initial=0.0) > 1e-3:
+        grid = "0 or 1 (uint8: 0 or 255)" if levels == 2 else "uint8 or floats k/255"
+        off = float(np.asarray(image).reshape(-1)[np.argmax(np.abs(whole - scaled))])
+        checks.fail("images", f"{grid} for a lossless file", f"the value {off}")
+    return whole
 
 
 def _restored(tiles, shapes, dtype, levels):
