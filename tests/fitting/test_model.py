@@ -316,7 +316,7 @@ def trained(how, parts=1, strategy=None):
 
 # The last batch has 14 examples, which four parts do not share alike.
 @pytest.mark.parametrize("parts", [pytest.param(2, marks=pytest.mark.slow), 4])
-@pytest.mark.parametrize("how", ["sum", "mean", "activity", "kernel"])
+@pytest.mark.parametrize("how", ["sum", pytest.param("mean", marks=pytest.mark.slow), "activity", "kernel"])
 def test_what_layers_add_to_the_loss_counts_once_whatever_the_parts(how, parts):
     weights, history, loss = trained(how)
     assert abs(loss - trained("none")[2]) > 1e-3

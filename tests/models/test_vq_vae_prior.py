@@ -180,6 +180,7 @@ def test_samples_are_the_images_of_what_the_prior_draws():
     np.testing.assert_allclose(drawn, model.sample(5, seed=7), atol=1e-6)
 
 
+@pytest.mark.slow  # tests/export/test_parity.py and test_litert.py export a model of this kind
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
 def test_images_of_one_seed_are_the_same_in_tflite():
     model, _, _ = trained_with_prior()
