@@ -369,7 +369,7 @@ def labels_of(entry, classes):
     return np.stack([classes // 2, classes % 2], axis=1).astype(np.float32)
 
 
-def train_spread(name, strategy, number, run_eagerly=False):
+def train_spread(name, strategy, number):
     """A model trained in the scope of a strategy on `number` images, in batches of 8, and its history of two epochs.
 
     The noise of each training step is the same for every example, so that how a batch is spread cannot matter.
@@ -379,7 +379,7 @@ def train_spread(name, strategy, number, run_eagerly=False):
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model = ENTRIES[name].make()
-        model.compile(keras.optimizers.Adam(1e-2), run_eagerly=run_eagerly)
+        model.compile(keras.optimizers.Adam(1e-2))
     if hasattr(model, "sampling"):
         model.sampling.noise = lambda shape: tf.fill(shape, 0.7)
     if hasattr(model, "capacity_in_force"):  # at C the derivative of |KL − C| jumps, which rounding decides

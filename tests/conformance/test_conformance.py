@@ -91,10 +91,10 @@ def bounds(name):
 @pytest.fixture(scope="module", autouse=True)
 def graphs_are_not_optimized():
     """In the slow tests neither, as it takes a long time for this many graphs."""
-    before = tf.config.optimizer.get_experimental_options()
+    before = tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     yield
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": before.get("disable_meta_optimizer", False)})
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": before})
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -282,8 +282,8 @@ def test_training_goes_on_after_loading_as_if_it_had_never_stopped(name, tmp_pat
 
 
 @functools.cache
-def train_alone(name, number, run_eagerly=False):
-    return conformance.train_spread(name, tf.distribute.get_strategy(), number, run_eagerly)
+def train_alone(name, number):
+    return conformance.train_spread(name, tf.distribute.get_strategy(), number)
 
 
 # One of each kind: what adds up over a batch, what is drawn, and what the codebook and the likelihood learn from it.
@@ -308,18 +308,13 @@ def test_two_replicas_end_with_the_weights_of_one(name, number):
         assert spread_history[key] == pytest.approx(values, rel=1e-5, abs=1e-5), key
 
 
-# Their parts are slow to trace: for half a batch they run without a graph.
-SLOW_TO_TRACE = ("hierarchical_vae", "vq_vae")
-
-
 # Parts of half a batch, one and two for the last one; or more parts than that has images.
 @pytest.mark.parametrize("name", conformance.params(NAMES, quick=KINDS))
 @pytest.mark.parametrize("number", (2, pytest.param(4, marks=pytest.mark.slow)))
 def test_parts_of_a_batch_end_with_the_weights_of_the_whole(name, number):
-    eager = number == 2 and name in SLOW_TO_TRACE
-    whole, whole_history = train_alone(name, 27, eager)
+    whole, whole_history = train_alone(name, 27)
     with cores.sub_batches(number):
-        parts, parts_history = conformance.train_spread(name, tf.distribute.get_strategy(), 27, eager)
+        parts, parts_history = conformance.train_spread(name, tf.distribute.get_strategy(), 27)
     for one, other in zip(whole.weights, parts.weights, strict=True):
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=0, atol=1e-5, err_msg=one.path)
     for key, values in whole_history.items():

@@ -139,7 +139,7 @@ def test_the_critics_estimate_is_the_total_correlation_of_a_gaussian():
     model = zoo.FactorVAE(encoder, decoder, critic=zoo.networks.mlp_critic(2, hidden=(32, 32)), seed=0)
     model.compile("adam", critic_optimizer=keras.optimizers.Adam(3e-3))
     model.build_optimizers()
-    step = tf.function(lambda z: model.after_step({"z": z})["critic_loss"])
+    step = tf.function(lambda z: model.after_step({"z": z})["critic_loss"], autograph=False)
 
     def sample(number):
         a, b = draw.normal(size=(2, number))

@@ -152,7 +152,7 @@ def test_the_importance_weighted_bound_grows_to_the_log_likelihood_that_quadratu
     joint = [log_prior + model.likelihood.log_prob(image[None], params) for image in x]
     exact = np.logaddexp.reduce(joint, axis=1)
 
-    log_prob = tf.function(model.log_prob)
+    log_prob = tf.function(model.log_prob, autograph=False)
     one, many = (np.mean(log_prob(np.repeat(x, 100, axis=0), k).numpy().reshape(3, 100), axis=1) for k in (1, 100))
     assert np.all(one + 0.05 < many)
     np.testing.assert_allclose(many, exact, atol=0.02)
@@ -267,7 +267,7 @@ def on_two_replicas(make_model, run, parts):
     parts = strategy.experimental_distribute_values_from_function(
         lambda context: tf.constant(parts[context.replica_id_in_sync_group], tf.float32)
     )
-    results = tf.function(lambda: strategy.run(lambda part: run(model, part), (parts,)))()
+    results = tf.function(lambda: strategy.run(lambda part: run(model, part), (parts,)), autograph=False)()
     return [values.numpy() for values in strategy.experimental_local_results(results)], model
 
 
