@@ -35,9 +35,10 @@ tf.config.threading.set_intra_op_parallelism_threads(1)  # two processes of test
 TOGETHER = ("tests/export",)
 # What takes longest: begun last, it would keep one process busy while the other has nothing left.
 LONGEST = (
-    "export", "test_conformance", "test_two_stages", "test_run", "test_recipes", "test_examples", "test_docs",
-    "test_inputs", "test_model", "test_hierarchical_vae", "test_kill", "test_readme", "test_factor_vae",
-    "test_compatibility", "test_vq_vae_prior", "test_in_models", "test_workers", "test_fit", "test_base",
+    "export", "test_conformance", "test_two_stages", "test_model", "test_recipes", "test_inputs",
+    "test_hierarchical_vae", "test_run", "test_kill", "test_docs", "test_examples", "test_factor_vae", "test_base",
+    "test_codec", "test_fit", "test_workers", "test_data", "test_vq_vae_prior", "test_in_models",
+    "test_compatibility", "test_readme", "test_use_commands",
 )  # fmt: skip
 
 
