@@ -125,7 +125,7 @@ def test_the_slow_examples_are_there():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_example_runs_and_gives_what_it_shows(name, mode, tmp_path, monkeypatch, quick_fit):
+def test_an_example_runs_and_gives_what_it_shows(name, tmp_path, monkeypatch, quick_fit):
     monkeypatch.chdir(tmp_path)
     test = examples()[name]
     source = "".join(example.source for example in test.examples)

@@ -101,21 +101,6 @@ def test_they_are_traced_once_for_any_number_of_rows_and_plain_within_a_graph(na
     assert_close(inside, model.reconstruct(X, *given))
 
 
-def test_they_run_without_a_graph_where_functions_do():
-    model = make("cvae")
-    model.functions.clear()
-    expected, seen = model.encode(X, LABELS), []
-    compute, model.encoder.call = model.encoder.call, lambda x, **how: seen.append(tf.executing_eagerly()) or compute(x)
-    tf.config.run_functions_eagerly(True)
-    try:
-        found = model.encode(X, LABELS, batch_size=8)
-    finally:
-        tf.config.run_functions_eagerly(False)
-        model.encoder.call = compute
-    assert seen == [True] * 3 and len(model.functions) == 1
-    assert_close(found, expected)
-
-
 def test_a_setting_has_a_graph_of_its_own_and_so_have_parts():
     model = make("vae")
     model.functions.clear()

@@ -67,7 +67,6 @@ def same_weights(before, layer):
     return all(np.array_equal(old, new) for old, new in zip(before, layer.get_weights(), strict=True))
 
 
-@pytest.mark.usefixtures("mode")
 def test_the_message_without_a_prior_says_what_gives_one():
     model, images, _ = trained()
     assert not model.can_sample and model.prior is None
@@ -85,7 +84,6 @@ def test_the_message_without_a_prior_says_what_gives_one():
     assert model.can_sample and model.sample(2, seed=0).shape == (2, 8, 8, 1)
 
 
-@pytest.mark.usefixtures("mode")
 @pytest.mark.parametrize("encoder", (None, UnbuiltEncoder), ids=("functional", "subclassed"))
 def test_a_prior_can_be_attached_exchanged_and_taken_off_at_any_time(encoder):
     model, images, _ = trained(encoder=encoder and encoder())
@@ -151,7 +149,6 @@ def test_log_prob_is_one_term_of_the_sum_over_all_codes():
         assert np.min(np.abs(terms - bound)) < 1e-3
 
 
-@pytest.mark.usefixtures("mode")
 def test_a_conditional_prior_asks_for_labels_where_it_is_used_and_nowhere_else():
     model, images, labels = trained(prior=make_prior(num_classes=4))
     assert not model.conditional
@@ -201,7 +198,6 @@ def test_images_of_one_seed_are_the_same_in_tflite():
         np.testing.assert_allclose(given["image"], image, atol=1e-4)
 
 
-@pytest.mark.usefixtures("mode")
 def test_a_residual_quantizers_codes_have_a_prior_over_their_own_grid():
     quantizer = zoo.quantizers.ResidualQuantizer(CODES, 6, depth=3, seed=3)
     model, images, _ = trained(quantizer=quantizer, prior=make_prior((2, 6)))
@@ -212,7 +208,6 @@ def test_a_residual_quantizers_codes_have_a_prior_over_their_own_grid():
         model.prior = make_prior((2, 2))
 
 
-@pytest.mark.usefixtures("mode")
 def test_a_prior_that_does_not_fit_is_refused_and_the_one_before_stays():
     model = make_model(prior=make_prior())
     kept = model.prior

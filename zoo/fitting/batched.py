@@ -111,23 +111,18 @@ def _rows_at_once(model, leaves):
 
 
 def _compiled(model, method, rows, leaves, settings):
-    """The concrete function of a method for any number of rows of these shapes and types.
-
-    The method itself under `tf.config.run_functions_eagerly(True)`, so that a debugger can stop in it.
-    """
+    """The concrete function of a method for any number of rows of these shapes and types."""
     specs = [tf.TensorSpec((None, *leaf.shape[1:]), leaf.dtype) for leaf in leaves]
     # Arguments that are None stay None in the graph. The number of sub-batches changes the graph.
     marks = keras.tree.map_structure(lambda leaf: leaf is not None, rows)
-
-    def call(*tensors):
-        left = iter(tensors)
-        given = keras.tree.map_structure(lambda there: next(left) if there else None, marks)
-        return method(model, **given, **settings)
-
-    if tf.config.functions_run_eagerly():
-        return call
     key = (method.__qualname__, str(marks), tuple(specs), tuple(settings.items()), cores.number())
     if key not in model.functions:
+
+        def call(*tensors):
+            left = iter(tensors)
+            given = keras.tree.map_structure(lambda there: next(left) if there else None, marks)
+            return method(model, **given, **settings)
+
         model.functions[key] = tf.function(call, autograph=False).get_concrete_function(*specs)
     return model.functions[key]
 

@@ -25,7 +25,6 @@ class Laplace(zoo.priors.LatentPrior):
         return -ops.sign(u) * ops.log(1.0 - ops.abs(u)) * ops.expand_dims(temperature, 1)
 
 
-@pytest.mark.usefixtures("mode")
 @every_kind
 def test_elbo_and_log_prob_are_with_the_priors_density(kind):
     """log p(x, z) − log q(z|x) by hand, with the noise fixed."""
