@@ -1,10 +1,10 @@
-"""What VAEs are used for, beside simple methods on the same data: anomalies, imputation, denoising, representation.
+"""Uses of VAEs beside simple methods on the same data: anomalies, imputation, denoising, representation, augmentation.
 
     python benchmarks/applications.py --data-dir DIR
     python benchmarks/applications.py --data-dir DIR --only anomaly --split validation
 
-Trains small dense models on two CPU cores, keeps them in the folder --models, and prints one line for each figure, the
-simple methods first chosen to their advantage: of several settings the best on the very images of the figure counts.
+Trains small dense models on two CPU cores, keeps them in the folder --models, and prints one line for each figure.
+Several settings of a simple method are measured, and the best on the test images themselves counts, which favours them.
 --split validation is for choosing settings. --save keeps the figures in a JSON file, by part.
 """
 
@@ -30,12 +30,15 @@ PARTS = {
 }
 
 
+DATASETS = ("mnist", "fashion_mnist")
+
+
 def parser():
     found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     found.add_argument("--data-dir", help="where TFDS finds MNIST and Fashion-MNIST; default: $TFDS_DATA_DIR")
     found.add_argument("--sample", action="store_true", help="the bundled samples of them in their place")
-    found.add_argument("--only", type=lambda text: text.split(","), default=list(PARTS), help="parts, by commas")
-    found.add_argument("--datasets", type=lambda text: text.split(","), default=["mnist", "fashion_mnist"])
+    found.add_argument("--only", type=lambda text: text.split(","), default=list(PARTS), help=f"of {','.join(PARTS)}")
+    found.add_argument("--datasets", type=lambda text: text.split(","), default=list(DATASETS), help=",".join(DATASETS))
     found.add_argument("--models", type=pathlib.Path, default=pathlib.Path("applications_models"), help="a folder")
     found.add_argument("--split", choices=("validation", "test"), default="test", help="default: %(default)s")
     found.add_argument("--train-images", type=int, default=20000, help="of the detectors; default: %(default)s")
@@ -64,9 +67,10 @@ def parser():
 
 def main(argv=None):
     flags = parser().parse_args(argv)
-    unknown = set(flags.only) - set(PARTS)
-    if unknown:
-        parser().error(f"--only takes {', '.join(PARTS)}. Received: {', '.join(sorted(unknown))}")
+    for name, choices in (("only", PARTS), ("datasets", DATASETS), ("variants", representations.VARIANTS)):
+        unknown = sorted(set(getattr(flags, name)) - set(choices))
+        if unknown:
+            parser().error(f"--{name} takes {', '.join(choices)}. Received: {', '.join(unknown)}")
     figures = json.loads(flags.save.read_text()) if flags.save and flags.save.exists() else {}
 
     @functools.cache

@@ -3,11 +3,15 @@
     python benchmarks/codec.py mnist --model mnist_vae --results runs/codec.jsonl
     python benchmarks/codec.py lossless --model cifar10_hvae --results runs/codec.jsonl
     python benchmarks/codec.py lossy --model cifar10_vqvae --results runs/codec.jsonl
+    python benchmarks/codec.py memory --model mnist_vae --repeat 10 --results runs/codec.jsonl
+    python benchmarks/codec.py altered --model mnist_vae --limit 40 --results runs/codec.jsonl
 
 All on test images of TFDS (TFDS_DATA_DIR), the first --limit of them. `mnist`: binarised digits, lossless; beside one
 file of 8 pixels a byte under gzip and LZMA, and one PNG and one WebP of all digits. `lossless`: colour images; beside
 PNG and WebP of each. `lossy`: the codes of a VQ-VAE; beside JPEG, WebP and AVIF of one mosaic of all images, at the
-quality nearest to the same size. Every file is read again and compared. Needs pip install 'vae-zoo[codec]'.
+quality nearest to the same size; with --rate-weight, files of fewer bytes. `memory`: binarised digits, --repeat times.
+`altered`: 2,000 altered files of binarised digits whose outer checksums fit. Every file is read again and compared.
+Needs pip install 'vae-zoo[codec]'.
 """
 
 import argparse
@@ -23,7 +27,7 @@ import time
 import zoo
 from zoo import codec, data
 from zoo.cli import _models
-from zoo.codec import _container, _passes
+from zoo.codec import _archive, _container, _passes
 
 import machine
 import numpy as np
@@ -76,11 +80,11 @@ class NetworkClock:
         _passes._Passes._run, _passes.CodePasses.params = self._run, self._params
 
 
-def measured(model, images, lossless=None):
+def measured(model, images, lossless=None, rate_weight=0.0):
     """The file of images, restored again, and what it cost."""
     with NetworkClock() as writing:
         clock, cpu = time.monotonic(), time.process_time()
-        written = codec.compress(model, images, lossless, verify=False)
+        written = codec.compress(model, images, lossless, verify=False, rate_weight=rate_weight)
     half, half_cpu = time.monotonic(), time.process_time()
     with NetworkClock() as reading:
         restored = codec.decompress(model, written)
@@ -91,12 +95,17 @@ def measured(model, images, lossless=None):
         "seconds_to_decompress": time.monotonic() - half,
         "cpu_seconds_to_compress": half_cpu - cpu,
         "cpu_seconds_to_decompress": time.process_time() - half_cpu,
-        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_memory_mib": peak_memory(),
     }
     header = len(written) - 4 * len(_container.unpack(written)[1])
     rates = {"images_a_second_in": len(images) / (half - clock)}
     rates["images_a_second_out"] = len(images) / seconds["seconds_to_decompress"]
     return restored, {"bytes": len(written), "bytes_of_header": header, **seconds, **rates}
+
+
+def peak_memory():
+    """MiB of this process, so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def elbo_bits(model, images):
@@ -139,9 +148,12 @@ def unmosaic(picture, like):
     return grid.reshape(-1, height, width, channels)[: len(like)]
 
 
+def binary_digits(limit):
+    return np.asarray(data.binarize(data.Images(images_of("mnist", limit)), 0).images[:])
+
+
 def mnist(model, limit):
-    grey = images_of("mnist", limit)
-    images = np.asarray(data.binarize(data.Images(grey), 0).images[:])
+    images = binary_digits(limit)
     restored, figures = measured(model, images)
     packed = np.packbits(images > 0).tobytes()
     whole = mosaic(images)
@@ -185,18 +197,83 @@ def resized(images, size):
     return np.stack([np.asarray(Image.fromarray(image).resize((size, size), Image.LANCZOS)) for image in images])
 
 
-def lossy(model, limit, scale):
+def memory(model, limit, repeat):
+    """The peak of memory after one copy of the images, and after `repeat` copies in one file."""
+    images = binary_digits(limit)
+    _, once = measured(model, images)
+    many = np.tile(images, (repeat, 1, 1, 1))
+    restored, figures = measured(model, many)
+    return {
+        "num": len(many),
+        "equal": bool(np.array_equal(many, restored)),
+        "mib_of_the_images": many.nbytes / 2**20,
+        "peak_memory_mib_once": once["peak_memory_mib"],
+        **figures,
+    }
+
+
+def altered(model, limit, number=2000):
+    """Decompresses files with a fitting outer checksum, in which header or words were changed."""
+    images = binary_digits(limit)
+    header, words = _container.unpack(codec.compress(model, images))
+    passes = _archive.BitsBack(model)
+    _archive._decompress(model, _container.pack(header, words), None, passes)
+    before, random, slowest = peak_memory(), np.random.default_rng(0), 0.0
+    ends = {"refused": 0, "restored": 0}
+    for _ in range(number):
+        began = time.monotonic()
+        try:
+            restored = _archive._decompress(model, changed(header, words, random), None, passes)
+        except ValueError:
+            ends["refused"] += 1
+        else:
+            ends["restored"] += 1
+            if not np.array_equal(restored, images):
+                raise AssertionError("wrong pixels")
+        slowest = max(slowest, time.monotonic() - began)
+    figures = {"peak_memory_mib": peak_memory(), "mib_more": peak_memory() - before, "slowest_seconds": slowest}
+    return {"num": number, "images_in_each": limit, **ends, **figures}
+
+
+def changed(header, words, random):
+    """The bytes of a file with another entry in its header, other words, or fewer."""
+    kind = random.integers(3)
+    if kind == 0:
+        words = words.copy()
+        words[random.integers(len(words), size=random.integers(1, 4))] ^= np.uint32(1 << random.integers(32))
+    elif kind == 1:
+        words = words[: random.integers(len(words))]
+    else:
+        header = json.loads(json.dumps(header))
+        inside, key = random.choice(np.array([*entries(header)], dtype=object))
+        inside[key] = VALUES[random.integers(len(VALUES))]
+    return _container.pack(header, words)
+
+
+VALUES = (0, 1, -1, 7, 10**4, 10**6, 2**31, 2**62, 0.5, True, None, "", "x", [], {}, [1, 2], [[10**6, 28, 28, 1]])
+
+
+def entries(value):
+    """Each place within lists and dicts of JSON, as the list or dict and the index or key."""
+    for key in value if isinstance(value, dict) else range(len(value)):
+        yield value, key
+        if isinstance(value[key], (dict, list)):
+            yield from entries(value[key])
+
+
+def lossy(model, limit, scale, rate_weight):
     images = images_of("cifar10", limit)
     side = images.shape[1]
     # At another resolution the same model has another rate: several images share a tile, or one has several.
     inside = resized(images, round(side * scale))
     tiled = inside if scale >= 1.0 else gathered(inside, round(1 / scale) ** 2)
-    restored, figures = measured(model, tiled)
+    restored, figures = measured(model, tiled, rate_weight=rate_weight)
     restored = resized(restored if scale >= 1.0 else scattered(restored, inside), side)
     whole = mosaic(images)
     found = {
         "num": len(images),
         "scale": scale,
+        "rate_weight": rate_weight,
         "bytes_an_image": figures["bytes"] / len(images),
         "psnr": psnr(images, restored),
     }
@@ -228,19 +305,20 @@ def psnr(images, restored):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("mnist", "lossless", "lossy"))
+    parser.add_argument("part", choices=("mnist", "lossless", "lossy", "memory", "altered"))
     parser.add_argument("--model", required=True, help="a preset's name or folder, or a .keras file")
     parser.add_argument("--limit", type=int, default=10_000)
     parser.add_argument(
         "--scale", type=float, default=1.0, help="of lossy: resize the images by it before (default: 1)"
     )
+    parser.add_argument("--rate-weight", type=float, default=0.0, help="of lossy (default: 0)")
+    parser.add_argument("--repeat", type=int, default=10, help="of memory: copies of the images (default: 10)")
     parser.add_argument("--results", type=pathlib.Path, help="a JSONL file to append to")
     flags = parser.parse_args()
     model = _models.load(flags.model)
-    if flags.part == "lossy":
-        found = lossy(model, flags.limit, flags.scale)
-    else:
-        found = {"mnist": mnist, "lossless": lossless}[flags.part](model, flags.limit)
+    further = {"lossy": (flags.scale, flags.rate_weight), "memory": (flags.repeat,)}.get(flags.part, ())
+    parts = {"mnist": mnist, "lossless": lossless, "lossy": lossy, "memory": memory, "altered": altered}
+    found = parts[flags.part](model, flags.limit, *further)
     line = json.dumps({"part": flags.part, "model": flags.model, **found, "machine": machine.line()})
     print(line)
     if flags.results:

@@ -1,4 +1,4 @@
-"""What exports cost: the size of each file, the latency of each signature on one thread, and what quantisation loses.
+"""The cost of exports: the size of each file, the latency of each signature on one thread, the loss by quantisation.
 
     python benchmarks/export.py --model runs/mnist_cvae/model.keras --dataset mnist --data-dir DIR
     python benchmarks/export.py --model a/model.keras --model b/model.keras --dataset mnist --dataset cifar10

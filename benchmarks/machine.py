@@ -1,4 +1,4 @@
-"""Where figures come from: the line that each page begins with."""
+"""The machine and the versions behind a figure: the line that each page begins with."""
 
 import os
 import platform

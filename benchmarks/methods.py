@@ -1,4 +1,4 @@
-"""What the methods of a model and the checks of its inputs cost.
+"""The cost of a model's methods, and of the checks of its inputs.
 
     python benchmarks/methods.py
 
@@ -7,8 +7,8 @@ Prints, on random images and untrained models, which take as long as others:
 - the peak of memory of a process that encodes 64 images of 32×32 in colour with the networks of
   recipes/cifar10_vqvae.py, and of one that encodes 4,000;
 - seconds of `log_prob` with 50 samples of 64 images, called as it is and under a `tf.function`, both traced before;
-- a training step of the MLP VAE at batch 128, with and without a look at the batch, by turns; and with the look in the
-  graph but done, against a graph without one.
+- a training step of the MLP VAE at batch 128, with and without the check of the batch's values (the "look"), by turns;
+  and with a look that was taken before, against a graph without one.
 """
 
 import argparse

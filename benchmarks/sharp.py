@@ -6,8 +6,7 @@
 For each seed: trains the last stage of `recipes/cifar10_vqvae.py --decoder sharp` on the shipped model, and
 writes a line of JSON. The judges took no part in the training: the shipped classifier for the Fréchet distance, and
 another classifier, trained with another seed, for the perceptual distance. A run that was stopped goes on where it was.
-`--split validation` is for the choice of
-settings. Further flags are the recipe's: --decoder-epochs 1.
+`--split validation` is for choosing settings. Further flags are the recipe's: --decoder-epochs 1.
 
     python benchmarks/sharp.py --data-dir DIR --cost
     python benchmarks/sharp.py --data-dir DIR --pictures docs --model runs/sharp/seed0/model.keras

@@ -1,10 +1,10 @@
-"""What a recipe costs before it trains: imports, data, tracing, the first steps.
+"""The time of a recipe before it trains: imports, data, tracing, the first steps.
 
     python benchmarks/startup.py --data-dir DIR
     python benchmarks/startup.py --data-dir DIR --recipe mnist_vae --other ../older-checkout
 
 Writes `benchmarks/startup.md`. Each repeat is a process of its own, and those of several recipes and checkouts take
-turns. Given are medians, in seconds by the clock and of the CPU.
+turns. Figures are medians, in seconds of wall time and of CPU time.
 """
 
 import argparse

@@ -5,9 +5,9 @@
     python benchmarks/video.py --sample
 
 The models of the recipes are read from runs/ (--cvae, --vqvae). The unconditional VAE is trained here, for --epochs, on
-the same future frames. Its decoder is that of the CVAE, with whose weights it starts, and takes its grid
-from a dense layer of z instead; its latents are as many. All predict the next frames of the same test clips, whose
-digits are in no training clip.
+the same future frames. It has as many latents as the CVAE, and the CVAE's decoder with its weights, over a grid that a
+dense layer makes of z instead of features of the past. All predict the next frames of the same test clips, whose digits
+are in no training clip.
 
 The squared error is summed over the pixels of a frame and its mean taken over the future frames: of one draw; of the
 mean of ten draws, which is what a single guess should be; and of the best of the ten, which shows whether they cover
@@ -84,6 +84,8 @@ def main(argv=None):
     parser.add_argument("--cvae", type=pathlib.Path, default=pathlib.Path("runs/moving_mnist_cvae/model.keras"))
     parser.add_argument("--vqvae", type=pathlib.Path, default=pathlib.Path("runs/moving_mnist_vqvae/model.keras"))
     own = parser.parse_args(argv)
+    if not own.cvae.exists():
+        parser.error(f"--cvae takes the model of a run of {RECIPE.name}, whose decoder is needed. Received: {own.cvae}")
     script = recipe()
     given = ["--sample"] * own.sample + (["--data-dir", own.data_dir] if own.data_dir else [])
     flags = flags_of_runs.parse(script.main.recipe, given).own

@@ -34,6 +34,8 @@ class Flags(training.quantizers.QuantizerFlags):
     # Under --sample there are 1,700 steps instead of 35,000. About twenty codes are in use before the first revival,
     # which comes after 350 steps at a decay of 0.99, and after 115 at 0.97.
     filters: int = training.flag(128, "channels of the networks", sample=64)
+    num_codes: int = training.flag(1024, "K, for vq and residual", sample=512)
+    code_dim: int = training.flag(8, "D, for vq and residual")
     decay: float = training.flag(0.99, "momentum of the codebook's averages, for vq and residual", sample=0.97)
     commitment_cost: float = training.flag(0.19, "weight of the commitment loss")
     gradient: str = training.flag(
@@ -43,8 +45,9 @@ class Flags(training.quantizers.QuantizerFlags):
 
 def build(flags, image_shape, seed):
     quantizer = training.quantizers.build(flags, seed, gradient=flags.gradient, decay=flags.decay)
-    encoder = networks.residual_encoder(image_shape, quantizer.code_dim, flags.filters)
-    decoder = networks.residual_decoder(encoder.output_shape[1:], image_shape[-1], flags.filters)
+    settings = {"filters": flags.filters, "activation": "silu", "normalization": "rms"}
+    encoder = networks.residual_encoder(image_shape, quantizer.code_dim, **settings)
+    decoder = networks.residual_decoder(encoder.output_shape[1:], image_shape[-1], **settings)
     # σ² is half the variance of CIFAR-10, 0.0632: the loss is the squared error over this variance, as in the paper's
     # code.
     return zoo.VQVAE(encoder, decoder, quantizer, zoo.likelihoods.Gaussian(0.178), flags.commitment_cost)
@@ -69,4 +72,6 @@ main = training.script(
     epochs=25,
     sample_epochs=30,
     batch_size=32,
+    learning_rate=2e-3,
+    warmup_steps=500,
 )

@@ -3,10 +3,10 @@
     python recipes/fashion_mnist_beta_vae.py
     python recipes/fashion_mnist_beta_vae.py --filters 32 32 --dense 64
 
-The second has a sixth of the weights: it is the preset `fashion_mnist_beta_vae`.
+The second model has a sixth of the weights: it is the preset `fashion_mnist_beta_vae`.
 
-Hardware: two CPU cores. Time: 13 minutes on a shared machine, 22 minutes of CPU time for the second; with --sample
-under a minute. Test split, seed 0, β = 4: −ELBO 1817 nats, or 3.34 bits per dim; of the second 1864 and 3.43.
+Hardware: two CPU cores. Time: 13 minutes of wall time on a shared machine; for the second, 22 minutes of CPU time; with
+--sample under a minute. Test split, seed 0, β = 4: −ELBO 1817 nats, or 3.34 bits per dim; of the second 1864 and 3.43.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ def build(flags, image_shape, seed):
 
 
 def warmup(flags, total_steps):
-    """Raises β from 0 in the first tenth, as all latents would collapse before the decoder has learnt to use them."""
+    """Raises β from 0 in the first tenth of the steps: from the start, it would collapse all latents."""
     return [callbacks.KLWarmup(steps=max(1, total_steps // 10))]
 
 

@@ -4,8 +4,8 @@
     python -m zoo impute runs/mnist_vaeac/model.keras --data mnist --sample --missing right --num-draws 3 \\
         --no-noise --output filled.png
 
-In training a half, a block, single pixels or everything is missing (`zoo.layers.RandomMasks`). The exports have a
-signature `impute`: `image`, `mask`, `seed` and `temperature` to the image, filled in.
+In training a half, a block, random pixels or everything is missing (`zoo.layers.RandomMasks`). The exports have a
+signature `impute`, which takes `image`, `mask`, `seed` and `temperature` and gives the image with the holes filled in.
 
 Hardware: two CPU cores. Time: 15 minutes of CPU time; of --sample: 2 minutes.
 Test split, seed 0, masks as in training: −ELBO of the missing pixels given the others 47.4 nats an image.
@@ -20,7 +20,7 @@ from zoo import networks, training
 @dataclasses.dataclass(frozen=True)
 class Flags:
     latent_dim: int = training.flag(32, "dimensions of z")
-    alpha: float = training.flag(1.0, "weight of the ELBO; the rest is for reconstructions from the prior's z")
+    alpha: float = training.flag(1.0, "α, weight of the ELBO; 1 − α weighs reconstructions from z of the prior")
 
 
 def build(flags, image_shape, seed):

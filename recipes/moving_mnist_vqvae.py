@@ -4,15 +4,16 @@
     python recipes/moving_mnist_vqvae.py --sample
 
 The codes of a clip are a grid with a row for every two frames (`zoo.networks.chunk_encoder`). The transformer is a
-prior over these grids: given the rows of the past it samples those of the future, and without any whole clips.
-Written to --output, besides what all recipes write:
+prior over these grids: given the rows of the past it samples those of the future; given no rows, whole clips.
+Written to --output, besides the files of all recipes:
 
 - `futures.gif`, a row for each test clip: the clip, then three futures of its past, which is darker;
 - `samples.gif`, clips that the prior made;
-- `metrics.json`: the ELBO in nats, and the squared error of each predicted frame, summed over it.
+- `metrics.json`: the ELBO in nats, and the squared error of each predicted frame, summed over its pixels: of one draw,
+  of the mean of ten draws, of the best of them, and of a copy of the last frame.
 
-The SavedModel has one more signature, `continue`: it takes `x`, clips of which the first frames count, `seed` and
-`temperature`. With `--prior none` there are neither futures nor samples.
+The SavedModel has one more signature, `continue`: it takes `x`, whole clips whose frames after --past are ignored,
+`seed` and `temperature`. With `--prior none` there are neither futures nor samples.
 
 --sample makes the clips from the small set of digits that ships with the package.
 
@@ -23,7 +24,7 @@ Hardware: two CPU cores. Time of --sample: 3.0 minutes of CPU time, too short fo
 import dataclasses
 
 import zoo
-from zoo import applications, data, networks, training
+from zoo import applications, networks, training
 from zoo.export.signatures import Signature
 from zoo.runtime import checks
 from zoo.training import clips
@@ -53,18 +54,13 @@ class Flags(clips.ClipFlags):
 
 
 def load(flags, shape, disk_folder):
-    found = clips.load(flags)
-    return data.Splits(found.train, found.validation, found.test)
-
-
-def batches(part, batch_size, **how):
-    return data.example_batches(part, batch_size, change=lambda x, _: tf.cast(x, tf.float32) / 255.0, **how)
+    return clips.splits(flags)
 
 
 def build(flags, shape, seed):
     encoder = networks.chunk_encoder(shape, CHUNK, flags.code_dim, flags.filters, DOWNSAMPLES)
     decoder = networks.chunk_decoder(shape, CHUNK, flags.code_dim, flags.filters, DOWNSAMPLES)
-    # The first output is the share of white pixels: otherwise the codes of all places become that of empty ones.
+    # The first outputs are the share of white pixels: otherwise all places learn the code of an empty one.
     white = clips.floats(clips.load(flags).train).mean()
     bias = decoder.trainable_weights[-1]
     bias.assign(np.full(bias.shape, np.log(white / (1.0 - white))))
@@ -82,14 +78,14 @@ def finish(flags, model, splits, folder, seed):
     samples = np.asarray(model.sample(16, seed=seed)).swapaxes(0, 1)
     grids = np.stack([applications.grid(step, fill=0.3) for step in samples])
     applications.save_animation(folder / "samples.gif", grids, frames_per_second=4, scale=3)
-    return clips.report(flags, model, clips.floats(splits.test), folder, seed)
+    return clips.report(flags, model, splits.test, folder, seed)
 
 
 def exporter(flags, model):
     """Exports a SavedModel with the usual signatures, and one that continues clips; and TFLite files."""
     rows = flags.past // CHUNK
 
-    def go_on(x, seed, temperature):
+    def continued(x, seed, temperature):
         codes = model.prior.draw(seed, temperature, given=model.encode(x)[:, :rows])
         return {"x": model.decode(codes), "codes": codes}
 
@@ -103,7 +99,7 @@ def exporter(flags, model):
         if path.suffix != ".tflite" and model.can_sample:
             x = images[:2]
             case = {"x": x, "seed": np.arange(len(x), dtype=np.int32), "temperature": np.ones(len(x), np.float32)}
-            kwargs |= {"more": {"continue": Signature(go_on, inputs)}, "more_cases": {"continue": case}}
+            kwargs |= {"more": {"continue": Signature(continued, inputs)}, "more_cases": {"continue": case}}
         return model.export(path, images=images, **kwargs)
 
     return export
@@ -118,13 +114,7 @@ main = training.script(
     flags=Flags,
     load=load,
     training_data=clips.training_data,
-    examples=training.Examples(
-        noun="clips",
-        batches=batches,
-        finish=finish,
-        some=lambda part, _: clips.floats(part[:8]),  # few, as exports sample code by code
-        exporter=exporter,
-    ),
+    examples=clips.examples(finish, most=8, exporter=exporter),  # few, as exports sample code by code
     prior=training.Prior(
         build=build_prior,
         kinds=("transformer",),

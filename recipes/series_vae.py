@@ -66,14 +66,14 @@ class Flags:
     label: str | None = training.flag(None, "the column that is 1 where an anomaly is known")
     delimiter: str = training.flag(",", "between the cells; 'tab' for tabs")
     gaps: str = training.flag("refuse", "gaps in time are refused, or cut it", choices=("refuse", "cut"))
-    tolerance: float = training.flag(0.5, "of a step of time")
+    tolerance: float = training.flag(0.5, "share of the median step of time by which a step may differ")
     test: float = training.flag(0.3, "share of the series that is scored")
     length: int = training.flag(32, "steps of a window")
     stride: int = training.flag(1, "steps between windows")
     rate: float = training.flag(0.01, "false-positive rate", free=True)
     windows: int = training.flag(20, "windows of samples.csv", free=True)
     latent_dim: int = training.flag(8, "dimensions of z")
-    filters: tuple[int, ...] = training.flag((32, 64), "of the convolutions")
+    filters: tuple[int, ...] = training.flag((32, 64), "channels of the convolutions")
 
     def __post_init__(self):
         if self.sample == (self.csv is not None):
@@ -138,7 +138,7 @@ def write(series, scores, detector, windows, folder):
 
 
 def finish(flags, model, splits, folder, seed):
-    """Scores the last part; the figures are of its steps, but for the ELBO of the validation windows."""
+    """Scores the last part; returns figures of its steps, and the ELBO of the validation windows."""
     _, validation, last = parts(flags)
     of_windows = model.evaluate(validation.windows(flags.length)[0], verbose=0, return_dict=True)
     detector = applications.SeriesDetector(model, false_positive_rate=flags.rate, seed=seed).fit(validation)

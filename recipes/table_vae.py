@@ -31,7 +31,7 @@ from zoo import data, training
 from zoo.applications import TableModel
 from zoo.runtime import checks
 
-_MOST_PAIRS = 4  # columns that the picture shows
+_SHOWN = 4  # columns of numbers in the picture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +72,7 @@ def pairs(texts, flag):
 
 
 def imputation_error(rows, imputed):
-    """Of the hidden cells: squared error over the column's variance, and the share of wrong classes."""
+    """Means over the hidden cells: squared error over the column's variance, and the share of wrong classes."""
     squared, wrong = [], []
     for name in imputed:
         hidden = rows.whole.missing(name)
@@ -92,9 +92,9 @@ def imputation_error(rows, imputed):
 def plot(rows, synthetic, scores, given, path):
     """Histograms of the first columns, real and synthetic; two columns against each other; and the scores."""
     numbers = [name for name in synthetic if rows.whole[name].dtype.kind == "f"]
-    names = numbers[: _MOST_PAIRS - 1] + numbers[_MOST_PAIRS - 1 :][-1:]
+    names = numbers[: _SHOWN - 1] + numbers[_SHOWN - 1 :][-1:]
     figure = Figure(figsize=(12, 6), layout="constrained")
-    axes = figure.subplots(2, _MOST_PAIRS, squeeze=False)
+    axes = figure.subplots(2, _SHOWN, squeeze=False)
     for axis, name in zip(axes[0], names):
         bins = np.histogram_bin_edges(rows.whole[name][~rows.whole.missing(name)], 20)
         axis.hist(rows.whole[name], bins, density=True, alpha=0.5, label="real")
@@ -113,11 +113,18 @@ def plot(rows, synthetic, scores, given, path):
 
 
 def typed(schema, given):
-    """Values from the command line as those of their columns."""
+    """The values of --given in the types of their columns; raises ValueError for a name that is no column."""
     text = {column.name: column.text for column in schema.columns}
     for name in given:
         checks.one_of("--given", name, list(text))
-    return {name: value if text[name] else float(value) for name, value in given.items()}
+    return {name: value if text[name] else number(name, value) for name, value in given.items()}
+
+
+def number(name, value):
+    try:
+        return float(value)
+    except ValueError:
+        checks.fail("--given", f"a number for the column {name}", value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,14 +185,14 @@ def batches(part, batch_size, **how):
 
 def build(flags, shape, seed):
     _, schema = table(flags)
-    typed(schema, pairs(flags.given or (), "--given"))  # raises ValueError for a name that is no column
+    typed(schema, pairs(flags.given or (), "--given"))  # refused before the training
     for column in schema.columns:
         print(f"{column.name}: {column.kind}, {column.size} features")
     return TableModel.build(schema, flags.latent_dim, flags.hidden, masked=True, seed=seed).model
 
 
 def finish(flags, model, splits, folder, seed):
-    """Writes tables and the picture; the figures of the test rows, and of what the model makes."""
+    """Writes tables and the picture; returns −log p of the test rows, distances, and errors of filled cells."""
     (rows, schema), table_model = table(flags), TableModel(model)
     given = typed(schema, pairs(flags.given or (), "--given"))
     written = {"synthetic": table_model.sample(flags.rows, seed), "imputed": table_model.impute(rows.whole, seed=seed)}

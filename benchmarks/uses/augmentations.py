@@ -5,7 +5,6 @@ from zoo import applications, networks
 
 import keras
 import numpy as np
-from scipy import ndimage
 from uses import models
 
 SIZES = (10, 50, 100)  # images of a class
@@ -32,13 +31,8 @@ def endless(*arrays, batch_size, draw):
 
 def moved(x, draw):
     """Images that are shifted by up to two pixels and rotated by up to 15 degrees."""
-    changed = np.empty_like(x)
-    angles, shifts = np.deg2rad(draw.uniform(-15, 15, len(x))), draw.uniform(-2, 2, (len(x), 2))
-    for i, (angle, shift) in enumerate(zip(angles, shifts)):
-        matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        offset = 13.5 - matrix @ (13.5 + shift)
-        changed[i, ..., 0] = ndimage.affine_transform(x[i, ..., 0], matrix, offset, order=1)
-    return changed
+    angles, shifts = draw.uniform(-15, 15, len(x)), draw.uniform(-2, 2, (len(x), 2))
+    return models.warped(x, models.rotations(angles), shifts)
 
 
 def cvae_of(flags, x, labels, size, seed):

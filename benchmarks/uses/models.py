@@ -8,6 +8,7 @@ from zoo import networks
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy import ndimage
 
 SHAPE = (28, 28, 1)
 
@@ -74,3 +75,17 @@ def pairs(images, change, seed=0):
             yield change(batch, rng)
 
     return batches
+
+
+def rotations(angles):
+    """The matrices of rotations by angles in degrees, `[N]`: float64 `[N,2,2]`."""
+    cosine, sine = np.cos(np.deg2rad(angles)), np.sin(np.deg2rad(angles))
+    return np.stack([np.stack([cosine, -sine], axis=-1), np.stack([sine, cosine], axis=-1)], axis=-2)
+
+
+def warped(images, matrices, shifts):
+    """Images `[N,28,28,1]` under affine maps about their middle: matrices `[N,2,2]` and shifts `[N,2]`, in pixels."""
+    changed, middle = np.empty_like(images), np.array(SHAPE[:2]) / 2 - 0.5
+    for i, (image, matrix, shift) in enumerate(zip(images[..., 0], matrices, shifts)):
+        changed[i, ..., 0] = ndimage.affine_transform(image, matrix, middle - matrix @ (middle + shift), order=1)
+    return changed

@@ -4,7 +4,6 @@ import zoo
 from zoo import applications, likelihoods, networks, priors
 
 import numpy as np
-from scipy import ndimage
 from sklearn import cluster, decomposition, linear_model, metrics, neighbors, pipeline, preprocessing
 from uses import models
 
@@ -20,14 +19,12 @@ VARIANTS = {
 
 def distorted(batch, rng):
     """(input, target): images rotated, scaled, sheared and shifted a little, with noise, and images as they were."""
-    number, middle = len(batch), np.array([13.5, 13.5])
-    angles, shears = np.deg2rad(rng.uniform(-15, 15, number)), rng.uniform(-0.25, 0.25, number)
+    number = len(batch)
+    angles, shears = rng.uniform(-15, 15, number), rng.uniform(-0.25, 0.25, number)
     scales, shifts = rng.uniform(0.85, 1.15, (number, 2)), rng.uniform(-2.5, 2.5, (number, 2))
-    changed = np.empty_like(batch)
-    for i, image in enumerate(batch[..., 0]):
-        cosine, sine = np.cos(angles[i]), np.sin(angles[i])
-        matrix = np.array([[cosine, -sine], [sine, cosine]]) @ np.array([[1, shears[i]], [0, 1]]) @ np.diag(scales[i])
-        changed[i, ..., 0] = ndimage.affine_transform(image, matrix, middle - matrix @ (middle + shifts[i]), order=1)
+    sheared = np.tile(np.eye(2), (number, 1, 1))
+    sheared[:, 0, 1] = shears
+    changed = models.warped(batch, models.rotations(angles) @ sheared * scales[:, None], shifts)
     noise = rng.normal(scale=0.2, size=batch.shape) * rng.uniform(size=(number, 1, 1, 1))
     return np.clip(changed + noise, 0, 1).astype(np.float32), batch
 

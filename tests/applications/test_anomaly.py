@@ -169,6 +169,7 @@ def test_fit_predict_and_a_hierarchical_model_work():
         ({"score": "background"}, "Expected `background` to be a model of the zoo"),
         ({"score": "latent", "num_neighbors": 400}, "Expected `num_neighbors` to be at most the 200 examples"),
         ({"score": "reconstruction", "smoothing": 1.0}, "Expected `smoothing` to be 0 for data that is not an image"),
+        ({"score": "elbo", "smoothing": 1.0}, "Expected `smoothing` to be 0 for data that is not an image"),
         ({"score": "latent", "calibration": 1.0}, "Expected `calibration` to be a finite number > 0 and < 1"),
     ],
 )

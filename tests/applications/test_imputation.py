@@ -160,6 +160,50 @@ def test_bad_arguments_are_named(model, arguments, message):
         impute(model, **{"x": X, "mask": np.ones(4), **arguments})
 
 
+PIXELS = np.random.default_rng(0).uniform(size=(4, 3, 3, 1)).astype(np.float32)
+HOLED = np.where(PIXELS > 0.9, np.nan, PIXELS)
+
+
+@pytest.fixture(scope="module")
+def of_pixels():
+    return zoo.VAE(zoo.networks.mlp_encoder((3, 3, 1), 2, ()), zoo.networks.mlp_decoder((3, 3, 1), 2, ()))
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("x", 255 * PIXELS, r"`x` to lie in \[0, 1\].* Divide by 255"),
+        ("x", PIXELS.repeat(2, axis=3), r"`x` to be of shape \('N', 3, 3, 1\)"),
+        ("other", 255 * PIXELS, r"`other` to lie in \[0, 1\].* Divide by 255"),
+        ("other", (255 * PIXELS).astype("uint8"), "`other` to be floats"),
+        ("other", PIXELS.repeat(2, axis=3), r"`other` to be of shape \('N', 3, 3, 1\)"),
+        ("other", PIXELS[:0], "`other` to be floats .*, of one example or more"),
+        ("other", HOLED, "`other` to be complete examples"),
+        ("seed", "7", "`seed` to be None or an integer of 32 bits"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("function", "other"),
+    [(zoo.applications.impute_interval, "calibration"), (zoo.applications.impute_with_residuals, "complete")],
+)
+def test_examples_that_improve_a_filling_are_checked_as_those_that_are_filled(
+    of_pixels, function, other, argument, value, message
+):
+    given = {"x": PIXELS, "mask": np.tile([[[1], [1], [0]]], (3, 1, 1)), other: PIXELS, "steps": 0, "num_samples": 1}
+    given[other if argument == "other" else argument] = value
+    with pytest.raises(ValueError, match=message.replace("other", other)):
+        function(of_pixels, **given)
+
+
+def test_only_observed_values_must_lie_in_the_range_of_the_data(of_pixels):
+    mask = np.tile([[[1], [1], [0]]], (3, 1, 1))
+    spoilt = np.where(mask == 1, PIXELS, 1e6)
+    filled = [impute(of_pixels, x, mask, steps=1, num_samples=2) for x in (PIXELS, spoilt)]
+    np.testing.assert_array_equal(*filled)
+    with pytest.raises(ValueError, match=r"`x` to lie in \[0, 1\]"):
+        impute(of_pixels, np.where(mask == 0, PIXELS, -1.0), mask)
+
+
 def test_a_saved_masked_model_is_loaded(tmp_path):
     model = linear.vae(masked=True)
     model.save(tmp_path / "model.keras")

@@ -78,6 +78,9 @@ def test_unknown_columns_and_categories_are_refused(whole):
         ValueError, match=r"Expected `given\['class'\]` to be a value of the training rows. Received: .*'three'"
     ):
         whole.sample(2, given={"class": "three"})
+    for value in (["two", "one", "two"], [["two"] * 2]):
+        with pytest.raises(ValueError, match=r"Expected `given\['class'\]` to be one value, or 2"):
+            whole.sample(2, given={"class": value})
     with pytest.raises(ValueError, match="Expected `candidates` to be an integer >= 1"):
         whole.sample(2, given={"class": "two"}, candidates=0)
 
@@ -167,4 +170,8 @@ def test_other_models_are_refused(masked):
         TableModel.build(masked.schema)
     with pytest.raises(ValueError, match="Expected `hide` to be 0 for a model without masks"):
         TableModel.build(masked.schema, masked=False).fit(people(20), hide=0.5)
+    few = people(20)
+    for wrong in ({"patience": 2}, {"patience": 0, "validation": few}, {"learning_rate": float("nan")}):
+        with pytest.raises(ValueError, match=f"Expected `{next(iter(wrong))}` to be "):
+            TableModel.build(few).fit(few, **wrong)
     assert TableModel.build(people(20)).masked is False and TableModel.build(people(missing=0.3)).masked

@@ -19,7 +19,7 @@ def folder(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", X)
     np.save(tmp_path / "wrong.npy", 255 * X)
     np.savez(tmp_path / "labelled.npz", x=X, labels=np.zeros(40, "int32"))
-    np.savez(tmp_path / "other.npz", y=X)
+    np.savez(tmp_path / "other.npz", y=X, z=X)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -56,9 +56,21 @@ def test_it_measures_as_many_examples_as_asked_for(folder, capsys, monkeypatch):
     ("arguments", "message"),
     [
         (["nowhere.keras", "--data", "x.npy"], "Expected MODEL to be a preset"),
-        (["model.keras", "--data", "nowhere.npy"], "Expected nowhere.npy to be a file of NumPy. Received: "),
-        (["model.keras", "--data", "other.npz"], "Expected other.npz to hold an array `x`. Received: y"),
-        (["model.keras", "--data", "x.npy", "--examples", "0"], "Expected `examples` to be an integer >= 1"),
+        (
+            ["model.keras", "--data", "nowhere.npy"],
+            "Expected --data to be a .npy or .npz file. Received: nowhere.npy",
+        ),
+        (["model.keras", "--data", "other.npz"], "Expected an array named images in other.npz. Received: y, z"),
+        (["model.keras", "--data", "x.npy", "--examples", "0"], "Expected `--examples` to be an integer >= 1"),
+        (
+            ["model.keras", "--data", "x.npy", "--binarize"],
+            "Expected `--data` to be a dataset or a folder, as --bin",
+        ),
+        (
+            ["model.keras", "--data", "x.npy", "--json", "no/a.json"],
+            "Expected `--json` to be a file in a folder that",
+        ),
+        (["model.keras", "--data", "no/"], "Expected `--data` to be a dataset, a folder of pictures, or a .npy"),
         (["model.keras", "--data", "cats", "--sample"], "There is no bundled sample of 'cats'"),
         (["no_such_preset", "--data", "x.npy"], "Expected the name of a preset. Received: 'no_such_preset'"),
     ],

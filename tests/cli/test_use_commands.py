@@ -31,6 +31,7 @@ def folder(tmp_path_factory):
     np.save(folder / "strange.npy", 255 - IMAGES[:5])
     Image.fromarray(np.eye(8, dtype=np.uint8) * 255).save(folder / "mask.png")
     (folder / "text.png").write_text("no picture")
+    np.save(folder / "nan.npy", np.full((8, 8, 1), np.nan))
     return folder
 
 
@@ -124,7 +125,10 @@ def test_impute_takes_a_mask_and_writes_draws_and_pictures(run, tmp_path):
     assert run(*words, "--output", "all.png", "--scale", "1")[0] == 0
     assert Image.open(tmp_path / "all.png").size == (3 * 9 + 1, 4 * 9 + 1)  # holes, the mean and two draws
     assert run(*words, "--output", "filled")[0] == 0
-    assert len(list((tmp_path / "filled").iterdir())) == 3
+    names = {f"{row:05d}{draw}.png" for row in range(3) for draw in ("", "_draw_1", "_draw_2")}
+    assert {path.name for path in (tmp_path / "filled").iterdir()} == names
+    second = np.asarray(Image.open(tmp_path / "filled" / "00000_draw_2.png"))
+    np.testing.assert_allclose(second, 255 * draws[1, 0, ..., 0], atol=0.51)
 
 
 def test_denoise_removes_what_it_added(run, folder, tmp_path):
@@ -141,6 +145,7 @@ def test_denoise_removes_what_it_added(run, folder, tmp_path):
 
 
 ANOMALY = ("anomaly", "@vae.keras", "--data", "@images.npy", "--normal", "@images.npy")
+EXPLORE = ("explore", "@vae.keras", "--data", "@images.npy", "--output", "a.html")
 IMPUTE = ("impute", "@vae.keras", "--data", "@images.npy", "--output", "a.npy")
 
 
@@ -152,6 +157,18 @@ IMPUTE = ("impute", "@vae.keras", "--data", "@images.npy", "--output", "a.npy")
         ((*ANOMALY, "--output", "a.csv", "--false-positive-rate", "0.001"), "at least 999 examples to calibrate"),
         (("anomaly", "@vae.keras", "--data", "@text.png", "--normal", "@images.npy", "--output", "a.csv"), "text.png"),
         ((*IMPUTE, "--missing", "middle"), "Expected --missing to be left, right, top, bottom"),
+        ((*IMPUTE, "--missing", "box:7,0,2,2"), "box:ROW,COLUMN,HEIGHT,WIDTH within 8×8. Received: box:7,0,2,2"),
+        ((*IMPUTE, "--missing", "box:-3,0,2,2"), "Expected --missing to be left, right, top, bottom"),
+        ((*IMPUTE, "--missing", "left:4"), "Expected --missing to be left, right, top, bottom"),
+        ((*IMPUTE, "--missing", "left", "--num-draws", "0"), "Expected `--num-draws` to be an integer >= 1"),
+        ((*IMPUTE, "--missing", "left", "--no-noise"), "Expected `--num-draws` to be given"),
+        ((*IMPUTE, "--mask", "@nan.npy"), "Expected --mask to be of finite numbers"),
+        ((*IMPUTE, "--mask", "@none.npy"), "Expected --mask to be a picture or a .npy file"),
+        ((*ANOMALY[:-1], "@none.npy", "--output", "a.csv"), "Expected --normal to exist"),
+        ((*ANOMALY[:-1], "@text.png", "--output", "a.csv"), "Expected --normal to be pictures"),
+        ((*ANOMALY[:-1], "@nan.npy", "--output", "a.csv"), "nan.npy. Received: values that are not finite"),
+        ((*EXPLORE, "--label", "3"), "Expected `--label` to be left out without --manifold"),
+        ((*EXPLORE, "--litert", "."), "Expected `--litert` to be left out without --serve"),
         ((*IMPUTE, "--missing", "random:2"), "Expected --missing to be left, right, top, bottom"),
         ((*IMPUTE, "--mask", "@text.png"), "Expected --mask to be a picture or a .npy file"),
         ((*IMPUTE, "--mask", "@images.npy", "--method", "mean"), "Expected `method` to be one of"),

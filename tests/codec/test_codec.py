@@ -56,6 +56,15 @@ def vq_vae(with_prior=True, num_classes=None, quantizer=None):
     return zoo.VQVAE(encoder, decoder, quantizer, prior=prior if with_prior else None)
 
 
+def spread(model):
+    """The model with vectors and probabilities that differ as much as those of a trained one."""
+    last = model.encoder.layers[-1]
+    last.kernel.assign(last.kernel / np.std(model.features(RNG.random((50, *SHAPE), dtype=np.float32)), axis=(0, 1, 2)))
+    for weight in model.prior.trainable_weights:
+        weight.assign_add(0.5 * RNG.standard_normal(weight.shape).astype(np.float32))
+    return model
+
+
 @pytest.fixture(scope="module")
 def flat():
     return vae()
@@ -116,6 +125,48 @@ def test_a_lossy_file_gives_the_reconstructions(coded):
     expected = 255.0 * np.asarray(coded.reconstruct(GREY / np.float32(255)))
     assert as_bytes.dtype == np.uint8
     assert np.abs(as_bytes - expected).max() <= 0.501
+
+
+@pytest.mark.parametrize("quantizer", [None, zoo.quantizers.FiniteScalarQuantizer((2, 3, 2, 3))])
+def test_a_rate_weight_chooses_codes_by_their_distance_and_their_bits(quantizer):
+    model, images = spread(vq_vae(quantizer=quantizer)), RNG.random((8, *SHAPE), dtype=np.float32)
+    number = model.quantizer.num_codes
+    vectors = np.asarray(model.quantizer.lookup(np.arange(number)))
+    apart = np.square(vectors[:, None] - vectors).sum(axis=-1) + np.diag(np.full(number, np.inf))
+    distances = np.asarray(model.quantizer.distances(model.features(images))).reshape(8, -1, number)
+    codes = np.zeros((8, 2, 2), np.int32)
+    for place in range(4):
+        logits = np.asarray(model.prior(codes)).reshape(8, 4, -1)[:, place]  # of the codes before the place alone
+        bits = -(logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))) / np.log(2)
+        chosen = np.argmin(distances[:, place] / apart.min(axis=1).mean() + 1.5 * bits, axis=1)
+        codes[:, place // 2, place % 2] = chosen
+    assert not np.array_equal(codes, model.encode(images))
+    restored = codec.decompress(model, codec.compress(model, images, rate_weight=1.5))
+    np.testing.assert_allclose(restored, model.decode(codes), atol=1e-6)
+
+
+def test_a_larger_rate_weight_writes_fewer_bytes():
+    model, images = spread(vq_vae()), RNG.random((200, *SHAPE), dtype=np.float32)
+    sizes = [len(codec.compress(model, images, verify=False, rate_weight=weight)) for weight in (0.0, 0.2, 5.0)]
+    assert sizes[0] > sizes[1] > sizes[2]
+
+
+@pytest.mark.parametrize(
+    ("model", "kwargs", "message"),
+    [
+        (vae, {}, "`rate_weight` to be 0, unless a VQ-VAE writes a lossy file. Received: rate_weight=0.1"),
+        (vq_vae, {"lossless": True}, "`rate_weight` to be 0, unless a VQ-VAE writes a lossy file"),
+        (vq_vae, {"rate_weight": -1.0}, "`rate_weight` to be a finite number >= 0. Received: rate_weight=-1.0"),
+        (vq_vae, {"rate_weight": float("nan")}, "`rate_weight` to be a finite number >= 0"),
+        (
+            lambda: vq_vae(quantizer=zoo.quantizers.ResidualQuantizer(8, 4, depth=2)), {},
+            "one with one code for each vector. Received: quantizer=<ResidualQuantizer",
+        ),
+    ],
+)  # fmt: skip
+def test_a_rate_weight_that_cannot_be_is_refused(model, kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        codec.compress(model(), BINARY[:2], **{"rate_weight": 0.1, **kwargs})
 
 
 def test_pictures_of_any_size_keep_it(coded):
@@ -239,6 +290,7 @@ def test_altered_words_with_a_fitting_checksum_never_give_wrong_pixels(flat, wri
         ({"settings": {}}, "bits for 1 layers"),
         ({"settings": {"bits": [[99, 1, 1]], "batches": [[1, 40]], "initial": 3}}, "numbers of bits"),
         ({"settings": {"bits": [[1, 1, 1]], "batches": [[3, 1]], "initial": 3}}, "runs of batches"),
+        ({"settings": {"bits": [[1, 1, 1]], "batches": [[True, 40]], "initial": 3}}, "runs of batches"),
         ({"networks": "other", "made": {"tensorflow": "2.1"}}, "tensorflow 2.1 there"),
         ({"check": 1}, "nothing is returned"),
         ({"dtype": "complex"}, "`data` to be one of"),

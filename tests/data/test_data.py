@@ -398,8 +398,27 @@ def test_examples_and_what_is_drawn_for_them_are_the_same_from_any_step_on(first
 
 
 def test_example_batches_are_checked():
-    with pytest.raises(ValueError, match="Expected `examples` to hold at least one. Received: none"):
-        data.example_batches(np.zeros((0, 2), np.float32), 2)
+    assert next(iter(data.example_batches([[1, 2], [3, 4]], 2))).numpy().tolist() == [[1, 2], [3, 4]]
+    for examples in (np.zeros((0, 2), np.float32), [], 3.0):
+        with pytest.raises(ValueError, match=r"Expected `examples` to be an array \[N, …\] of one or more"):
+            data.example_batches(examples, 2)
+    with pytest.raises(ValueError, match="Expected `examples` to be an array of numbers. Received: .*object"):
+        data.example_batches([None, 1], 2)
+    with pytest.raises(ValueError, match="Expected `change` to be a function"):
+        data.example_batches([1], 2, change=3)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [("epochs", 0, ">= 1"), ("epochs", 1.5, ">= 1"), ("first_step", -1, ">= 0"), ("seed", 0.5, "an integer")],
+)
+def test_the_order_of_batches_is_checked(argument, value, message):
+    pixels = np.zeros((3, 2, 2, 1), np.uint8)
+    for make, examples in (
+        (data.batches, data.Images(pixels)), (data.example_batches, pixels), (data.code_batches, pixels[..., 0])
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=f"Expected `{argument}` to be .*{message}"):
+            make(examples, 2, **{argument: value})
 
 
 # Datasets by their TFDS name.

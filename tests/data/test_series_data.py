@@ -86,6 +86,13 @@ def test_parts_follow_each_other_without_overlap():
         (lambda: data.Series([1.0, 2.0], [0.0]), "Expected `times` to be an array of shape [2]"),
         (lambda: data.Series([1.0, 2.0]).starts(3), "Expected `length` to be at most 2, the longest piece"),
         (lambda: data.Series([1.0, 2.0]).split(0.6, 0.5), "Expected `shares` to be parts that leave a step"),
+        (lambda: data.Series([1.0, np.inf]), "Expected `values` to be finite numbers, NaN where missing. Received: "),
+        (lambda: data.Series([1.0, -np.inf], gaps="cut"), "values='1 infinite ones, the first in row 1"),
+        (lambda: data.Series([1.0, 1j]), "Expected `values` to be an array of real numbers"),
+        (lambda: data.Series([1.0, 2.0], ["noon", "one"]), "Expected `times` to be numbers or datetime64"),
+        (lambda: data.Series([1.0, 2.0], [0, 1j]), "Expected `times` to be numbers or datetime64"),
+        (lambda: data.Series([[1.0, 2.0]], names="ab"), "Expected `names` to be a list of strs"),
+        (lambda: data.Series(np.arange(9.0)).take(slice(0, 9, 2)), "Expected `part` to be a slice without a stride"),
         (lambda: data.Series([1.0], gaps="fill"), "Expected `gaps` to be one of 'refuse', 'cut'"),
     ],
 )

@@ -9,7 +9,7 @@ from scipy import stats
 
 from zoo import data
 from zoo.data import columns as kinds
-from zoo.data.tables import inferred
+from zoo.data.schemas import inferred
 
 CSV = """age, city,size,grade,score
 31,Bern,S,1,0.5
@@ -69,6 +69,7 @@ def test_frames_and_arrays_are_taken():
         ("a,a\n1,2\n", "to have different names"),
         ("a,b\n", "and a row or more"),
         ("", "and a row or more"),
+        ("a\n1\ninf\n", "broken.csv: Expected `a` to be a column of finite numbers.*'inf in row 1"),
     ],
 )
 def test_a_broken_file_is_refused_by_name_and_row(content, message, tmp_path):
@@ -85,6 +86,46 @@ def test_columns_must_fit_each_other():
         data.Table({"a": [1, 2], "b": [1, 2, 3]})
     with pytest.raises(ValueError, match="Expected `name` to be one of the columns"):
         data.Table({"a": [1, 2]})["b"]
+
+
+class Nothing:
+    """A missing cell that cannot say whether it equals itself, as pandas' NA."""
+
+    def __ne__(self, other):
+        return self
+
+    def __bool__(self):
+        raise TypeError("ambiguous")
+
+
+def test_cells_of_several_types_are_numbers_or_missing():
+    cells = np.array([np.int64(3), None, 2.5, Nothing(), float("nan"), True], object)
+    np.testing.assert_array_equal(data.Table({"a": cells})["a"], [3.0, np.nan, 2.5, np.nan, np.nan, 1.0])
+    assert data.Table({"a": np.array(["x", Nothing(), None], object)})["a"].tolist() == ["x", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ([1, 2], "`columns` to be a dict of names to arrays, or a DataFrame"),
+        ({"1": [1], 1: [2]}, "`columns` to be columns of different names"),
+        ({"a": [1.0, np.inf]}, "`a` to be a column of finite numbers.*'inf in row 1"),
+        ({"a": np.array([None, -np.inf, 2], object)}, "`a` to be a column of finite numbers.*'-inf in row 1"),
+        ({"a": np.array(["2026-01-01"], "datetime64[ns]")}, r"`a` to be a column of numbers, or of texts .*datetime64"),
+        ({"a": np.array([1j])}, "`a` to be a column of numbers, or of texts .*complex128"),
+        ({"a": np.array([b"x"])}, "`a` to be a column of numbers, or of texts"),
+        ({"a": np.array([b"x", "y"], object)}, "`a` to be a column of texts.*'bytes"),
+    ],
+)
+def test_columns_of_neither_numbers_nor_texts_are_refused(columns, message):
+    with pytest.raises(ValueError, match=message):
+        data.Table(columns)
+
+
+@pytest.mark.parametrize(("levels", "kind"), [([], "city"), (["x", "x"], "city"), ([1, 2, 1], "age")])
+def test_levels_are_one_or_more_and_each_once(table, levels, kind):
+    with pytest.raises(ValueError, match=rf"`levels\['{kind}'\]` to be one level or more, each once"):
+        data.Schema.of(table, levels={kind: levels})
 
 
 def test_rows_are_taken_and_cut(table):
@@ -195,6 +236,8 @@ def test_a_schema_survives_json(table):
 
 def test_what_does_not_fit_is_refused(table):
     schema = data.Schema.of(table)
+    with pytest.raises(ValueError, match="Expected `table` to be one with the columns 'score'. Received: .*'age'"):
+        schema.encode(data.Table({name: table[name] for name in table if name != "score"}))
     with pytest.raises(ValueError, match="Expected `score` to be a column of numbers. Received: .*texts"):
         schema.encode(data.Table({**table.columns, "score": np.array(["a", "b", "c", "d"])}))
     with pytest.raises(ValueError, match="Expected `name` to be one of the columns .* Received: name='town'"):

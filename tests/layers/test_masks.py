@@ -57,6 +57,10 @@ def test_a_seed_gives_one_stream_which_goes_on_after_its_state_is_restored():
 def test_other_kinds_and_other_data_are_refused():
     with pytest.raises(ValueError, match="`kinds` to be one of 'halves', 'pixels', 'blocks', 'all'"):
         RandomMasks({"half": 1.0})
+    with pytest.raises(ValueError, match="`kinds` to be a dict from any of halves, pixels"):
+        RandomMasks(["halves"])
+    with pytest.raises(ValueError, match=r"`x` to be images \[B, H, W, C\] of a fixed size"):
+        RandomMasks().call(keras.KerasTensor((None, None, 4, 1)))
     with pytest.raises(ValueError, match="`kinds` to be a dict with a number > 0"):
         RandomMasks({"all": 0.0})
     with pytest.raises(ValueError, match=r"`x` to be images \[B, H, W, C\]"):

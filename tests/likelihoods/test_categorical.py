@@ -36,6 +36,11 @@ def test_samples_are_one_hot_with_the_probabilities():
     np.testing.assert_allclose(x.mean(axis=0), np.exp(LOGITS - 7.0), atol=0.03)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_single_class_is_certain_without_a_warning():
+    np.testing.assert_array_equal(Categorical().mean(tf.constant([[-3.0], [7.0]])), [[1.0], [1.0]])
+
+
 def test_one_hot_and_classes_are_inverse():
     classes = np.random.default_rng(0).integers(0, 5, (3, 4))
     np.testing.assert_array_equal(Categorical.classes(Categorical.one_hot(classes, 5)), classes)

@@ -88,3 +88,7 @@ def test_frames_of_other_shapes_and_networks_that_give_no_features_are_refused(m
         model.sample(2, labels=255 * PAST[:2])
     with pytest.raises(ValueError, match=r"`past` to be a keras model from \[B, P, …\]"):
         zoo.FutureVAE(model.encoder, model.decoder, keras.Sequential([keras.Input((4,)), layers.Dense(1)]))
+    for clip in ((1, 4, 4, 1), (3, 5, 4, 1), (3, 4, 4, 3), (3, 4, 4)):  # no future, other frames
+        encoder = keras.Sequential([keras.Input(clip), layers.Flatten(), layers.Dense(4)])
+        with pytest.raises(ValueError, match=r"`encoder` to be one of clips of more than 1 frames \(4, 4, 1\)"):
+            zoo.FutureVAE(encoder, model.decoder, model.past)

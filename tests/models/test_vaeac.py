@@ -135,6 +135,13 @@ def test_what_does_not_fit_is_refused(model):
         model.sample(2, labels=MASK[:2])
     with pytest.raises(ValueError, match="`labels` to be finite"):
         model.sample(6, labels=np.where(GIVEN > 0.5, GIVEN, np.nan))
+    for given in (MASK / 2, 2 * MASK):
+        with pytest.raises(ValueError, match="`labels` to (be values beside a mask of 0 and 1|lie in)"):
+            model.sample(6, labels=Masked.beside(X, given))
+    with pytest.raises(ValueError, match="`labels` to be values beside a mask of 0 and 1.* such as 0.5"):
+        model.evaluate(X, np.asarray(Masked.beside(X, MASK / 2)), verbose=0)
+    with pytest.raises(ValueError, match=r"`mask` to be of a shape that broadcasts to \(6, 4, 4, 1\)"):
+        Masked.beside(X, MASK[:, :3])
     with pytest.raises(ValueError, match="`method` to be 'prior' with a VAEAC"):
         zoo.applications.impute(model, X, MASK, method="gibbs")
     with pytest.raises(ValueError, match="`labels` to be None with a VAEAC"):

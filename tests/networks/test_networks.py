@@ -133,6 +133,21 @@ def test_bottom_up_encoder_gives_features_at_each_scale_coarse_first(name):
     assert [feature.shape for feature in (features if len(given) > 1 else [features])] == [(2, *each) for each in given]
 
 
+def test_residual_networks_normalise_the_channels_of_each_place_before_the_last_activation():
+    keras.utils.set_random_seed(0)
+    network = networks.residual_encoder((4, 4, 3), 5, 8, 1, blocks=0, activation="silu", normalization="rms")
+    halving, _, _, last = network.layers[1:]
+    x = 5.0 * np.random.default_rng(0).uniform(size=(2, 4, 4, 3)).astype("float32")
+    halved = halving(x).numpy()
+    normal = halved / np.sqrt(np.mean(halved**2, axis=-1, keepdims=True))
+    np.testing.assert_allclose(network(x), last(normal / (1.0 + np.exp(-normal))), rtol=1e-4, atol=1e-5)
+
+
+def test_residual_networks_refuse_a_normalization_that_they_do_not_have():
+    with pytest.raises(ValueError, match="`normalization` to be one of None, 'rms'. Received: normalization='batch'"):
+        networks.residual_decoder((2, 2, 4), 1, 8, normalization="batch")
+
+
 def test_bottom_up_encoder_does_not_normalise_over_the_batch_and_every_scale_sees_the_image():
     network = BOTTOM_UP["down_to_one_place"][0]()
     assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in network.layers)

@@ -135,6 +135,14 @@ def test_lookup_of_codes_is_z_q_to_the_last_bit(levels):
     np.testing.assert_array_equal(layer.lookup(quantized["codes"]), quantized["z_q"])
 
 
+@pytest.mark.parametrize("levels", [(2,), (3, 4), (8, 5, 5)])
+def test_the_code_of_a_vector_has_the_least_distance(levels):
+    layer, z_e = FiniteScalarQuantizer(levels), 2 * normal(4, 50, len(levels))
+    distances = layer.distances(z_e).numpy()
+    assert distances.shape == (4, 50, math.prod(levels))
+    np.testing.assert_array_equal(distances.argmin(axis=-1), layer(z_e)["codes"])
+
+
 def test_codes_of_a_large_codebook_are_exact():
     """2³⁰ codes, more than float32 tells apart."""
     layer = FiniteScalarQuantizer((8,) * 10)

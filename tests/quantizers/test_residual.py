@@ -279,6 +279,11 @@ def test_vectors_of_another_length_or_without_a_grid_are_refused(shape, message)
         ResidualQuantizer(8, 4, 2)(normal(*shape))
 
 
+def test_a_stack_of_codes_has_no_distance_for_each_code():
+    with pytest.raises(ValueError, match="one with one code for each vector. Received: quantizer=<ResidualQuantizer"):
+        ResidualQuantizer(8, 4, 2).distances(normal(2, 3, 4))
+
+
 def test_codes_that_are_no_whole_stacks_are_refused():
     message = r"last axis of `codes` to be a multiple of depth=3. Received: codes of shape \(2, 4, 8\)"
     with pytest.raises(ValueError, match=message):

@@ -45,6 +45,12 @@ def test_codes_are_those_of_the_nearest_vectors(shape):
     np.testing.assert_allclose(quantized["z_q"], embeddings[expected], rtol=1e-5, atol=1e-6)
 
 
+def test_distances_are_those_from_every_code():
+    embeddings, z_e = normal(16, 4), normal(2, 3, 4, seed=1)
+    expected = np.square(z_e[..., None, :] - embeddings).sum(axis=-1)
+    np.testing.assert_allclose(with_codebook(embeddings).distances(z_e), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_codebook_and_commitment_are_squared_distances_summed_over_positions():
     embeddings = np.array([[0.0, 0.0], [4.0, 0.0]], "float32")
     z_e = np.array([[[1.0, 1.0], [3.0, 0.0]], [[0.0, 0.0], [0.0, -2.0]]], "float32")

@@ -55,7 +55,7 @@ RECIPES = {
         "skip_threshold": math.inf,
     },
     "cifar10_vae": {"epochs": 12, "sample_epochs": 20, "batch_size": 128, "warmup_steps": 500},
-    "cifar10_vqvae": {"epochs": 25, "batch_size": 32},
+    "cifar10_vqvae": {"epochs": 25, "batch_size": 32, "learning_rate": 2e-3, "warmup_steps": 500},
     "dsprites_beta_vae": {"epochs": 20, "batch_size": 64, "learning_rate": 5e-4},
     "fashion_mnist_beta_vae": {"epochs": 20, "sample_epochs": 25, "batch_size": 64},
     "image_folder_vqvae": {"epochs": 20, "batch_size": 16, "minimum_steps": 2000},
@@ -122,9 +122,9 @@ MODELS = {
     ),
     "cifar10_vae": ("VAE", 1496515, "Gaussian", {"latent_dim": 128, "likelihood.scale": "optimal"}),
     "cifar10_vqvae": (
-        "VQVAE", 760643, "Gaussian",
+        "VQVAE", 689291, "Gaussian",
         {
-            **CODEBOOK, "quantizer.num_codes": 512, "quantizer.code_dim": 64, "commitment_cost": 0.19,
+            **CODEBOOK, "quantizer.num_codes": 1024, "quantizer.code_dim": 8, "commitment_cost": 0.19,
             "likelihood.scale": 0.178,
         },
     ),

@@ -1,43 +1,32 @@
 """The samplers of imputation: particles z of p(z|x_obs), in a graph."""
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 from keras import ops
 
 from zoo import distributions, random
 from zoo.applications._ascent import ascend
-from zoo.likelihoods import Likelihood, Masked
-from zoo.models._base import Proposal, observed_seeds
+from zoo.likelihoods import Masked
+from zoo.models._protocol import Proposal, observed_seeds
 from zoo.runtime.types import Tensor
 
-
-class Settings(Protocol):
-    """The attributes that `Particles` reads."""
-
-    model: Any
-    likelihood: Likelihood
-    masked: bool
-    method: str
-    steps: int
-    particles: int
-    num_draws: int | None
-    noise: bool
+if TYPE_CHECKING:
+    from zoo.applications._imputer import Imputer
 
 
 class Particles:
     """The particles of a batch, as tensors: a sampler is a method of it.
 
     Args:
-        settings: an object with `model`, `likelihood` (of the values), `masked` (whether the model sees the mask),
-            `steps`, `particles` (K), `num_draws`, `noise` and `method`, as `zoo.applications.impute` describes them.
+        settings: the `Imputer`, whose attributes are the arguments of `zoo.applications.impute`.
         x, mask: float32 `[n·K,…]`.
         seeds: int32 `[n·K]`.
         labels: `[n·K]`, or None.
     """
 
     def __init__(
-        self, settings: Settings, x: Tensor, mask: Tensor, seeds: Tensor, labels: Tensor | None = None
+        self, settings: "Imputer", x: Tensor, mask: Tensor, seeds: Tensor, labels: Tensor | None = None
     ) -> None:
         self.settings, self.model, self.likelihood = settings, settings.model, settings.likelihood
         self.x, self.mask, self.seeds = x, mask, seeds

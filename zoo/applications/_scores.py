@@ -75,10 +75,15 @@ def smoothing_matrices(shape: tuple[int, ...], deviation: float) -> tuple[np.nda
         shape: (H, W, channels) of the images.
         deviation: float > 0, the filter's standard deviation, pixels.
     """
-    if len(shape) != 3:
-        checks.fail("smoothing", "0 for data that is not an image", deviation)
+    require_image(shape, deviation)
     rows, columns = (_filter(size, deviation) for size in shape[:2])
     return rows, columns
+
+
+def require_image(shape: tuple[int | None, ...], smoothing: float) -> None:
+    """Raises ValueError unless examples of `shape` are images, which alone can be smoothed."""
+    if len(shape) != 3:
+        checks.fail("smoothing", "0 for data that is not an image", smoothing)
 
 
 def _filter(size, deviation):

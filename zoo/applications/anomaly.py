@@ -76,8 +76,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         num_components: int >= 1, Gaussians of "density_of_states" and "latent_density"; None for 4 and 20, and for one
             of ten examples to compare with at most.
         smoothing: float >= 0, for images: the difference from the reconstruction is smoothed by a Gaussian filter of
-            that standard deviation, in pixels, before it is squared, in scores and in `heat_map`. An edge that lies a
-            little beside its place then counts less than a part that is missing.
+            that standard deviation, in pixels, before it is squared, in `heat_map` and in scores that use the squared
+            error. An edge that lies a little beside its place then counts less than a part that is missing.
         calibration: float > 0 and < 1, the share of the examples of `fit` that set the threshold; the others are those
             that "density_of_states", "latent" and "latent_density" compare with. Other scores calibrate on all.
         seed: int, of the noise and of the split. A score depends on the example's values alone.
@@ -120,8 +120,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """Sets the threshold, and what the score compares with.
 
         Args:
-            x: normal examples that the model was not trained on: float `[N,…]`, or `[N,F]` with an example in a row. N
-                is at least 1/α − 1, for the scores that are compared with examples more.
+            x: normal examples that the model was not trained on: float `[N,…]`, or `[N,F]` with an example in a row.
+                The calibration needs 1/α − 1 of them at least: all count, or, for a score that compares with normal
+                examples, the share `calibration`.
 
         Raises:
             ValueError: for arguments out of range, or too few examples.
@@ -190,7 +191,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         for name in ("num_components", "num_neighbors"):
             if getattr(self, name) is not None:
                 checks.positive_int(name, getattr(self, name))
-        checks.number("smoothing", self.smoothing, 0.0)
+        smoothing, shape = checks.number("smoothing", self.smoothing, 0.0), self.model.known_shape
+        if smoothing and shape is not None:
+            _scores.require_image(shape, smoothing)
         checks.seed("seed", self.seed)
         require_unconditional(self.model, "an AnomalyDetector")
         if self.score == "background" and self.background is None:

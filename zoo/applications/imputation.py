@@ -1,23 +1,14 @@
 """Imputation: missing values from the observed ones, by the latents that explain these."""
 
-from collections.abc import Callable
-from typing import Literal, TypeAlias
-
 import keras
 import numpy as np
-import tensorflow as tf
-from keras import ops
 
 from zoo import random
-from zoo.applications._particles import Particles
-from zoo.likelihoods import Masked
-from zoo.models import VAE, VAEAC
+from zoo.applications._examples import require_unconditional
+from zoo.applications._imputer import Imputer, Method, incomplete
+from zoo.models import VAEAC
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Labels
-
-Method: TypeAlias = Literal["importance", "gibbs", "metropolis", "gradient", "prior"]
-METHODS = ("importance", "gibbs", "metropolis", "gradient", "prior")
-_EXAMPLES_AT_ONCE = 1024  # of all particles together
 
 
 def impute(
@@ -79,13 +70,13 @@ def impute(
         >>> zoo.applications.impute(model, images, observed, steps=2, num_samples=4).shape
         (32, 28, 28, 1)
     """
-    settings = _Settings(model, method, steps, num_samples, num_draws, noise)
-    values, observed = _incomplete(x, mask)
-    settings.check(values)
+    imputer = Imputer(model, method, steps, num_samples, num_draws, noise)
+    values, observed = incomplete("x", x, mask)
+    imputer.check("x", values, observed)
     if isinstance(model, VAEAC) and labels is not None:
         checks.fail("labels", "None with a VAEAC, as `x` and `mask` hold all that it is given", labels)
     labels = model._check_labels(labels, len(values))
-    missing = _run(settings, values, observed, labels, checks.seed("seed", seed))
+    missing = imputer(values, observed, labels, checks.seed("seed", seed))
     return np.where(observed > 0, values, missing)
 
 
@@ -131,13 +122,16 @@ def impute_interval(
     """
     coverage = checks.number("coverage", coverage, 0.0, 1.0, open_low=True, open_high=True)
     checks.integer("num_draws", num_draws, 2)
-    values, observed = _incomplete(x, mask)
-    complete = np.asarray(calibration, np.float32)
+    require_unconditional(model, "impute_interval")
+    imputer = Imputer(model, method, steps, num_samples, num_draws, noise)
+    values, observed = incomplete("x", x, mask)
+    imputer.check("x", values, observed)
+    complete = imputer.complete("calibration", calibration)
     hidden = observed[np.arange(len(complete)) % len(observed)]
     ends = [0.5 * (1.0 - coverage), 0.5 * (1.0 + coverage)]
 
     def quantiles(examples, masks, seed):
-        draws = impute(model, examples, masks, num_draws, method, steps, num_samples, noise, seed=seed)
+        draws = np.where(masks > 0, examples, imputer(examples * masks, masks, None, seed))
         return np.quantile(draws, ends, axis=0).astype(np.float32)
 
     low, high = quantiles(complete, hidden, int(random.fold_in(checks.seed("seed", seed), 1)))
@@ -189,14 +183,15 @@ def impute_with_residuals(
         (8, 28, 28, 1)
     """
     ridge = checks.number("ridge", ridge, 0.0, open_low=True)
-    settings = _Settings(model, method, steps, num_samples, None, False)
-    values, observed = _incomplete(x, mask)
-    examples, _ = _incomplete(complete, None)
-    settings.check(values)
-    settings.check(examples)
+    checks.seed("seed", seed)
+    require_unconditional(model, "impute_with_residuals")
+    imputer = Imputer(model, method, steps, num_samples, None, False)
+    values, observed = incomplete("x", x, mask)
+    imputer.check("x", values, observed)
+    examples = imputer.complete("complete", complete)
     hidden = observed[np.arange(len(examples)) % len(observed)]
-    residuals = (examples - _run(settings, examples * hidden, hidden, None, seed)).reshape(len(examples), -1)
-    means = _run(settings, values, observed, None, seed).reshape(len(values), -1)
+    residuals = (examples - imputer(examples * hidden, hidden, None, seed)).reshape(len(examples), -1)
+    means = imputer(values, observed, None, seed).reshape(len(values), -1)
     seen_by_row, rows = (observed > 0).reshape(means.shape), values.reshape(means.shape)
     center = residuals.mean(axis=0)
     covariance = np.cov(residuals, rowvar=False) + ridge * np.eye(len(center))
@@ -207,91 +202,6 @@ def impute_with_residuals(
         weights = np.linalg.solve(covariance[np.ix_(seen, seen)], covariance[np.ix_(seen, ~seen)])
         unexplained = rows[np.ix_(its, seen)] - means[np.ix_(its, seen)] - center[seen]
         filled[np.ix_(its, ~seen)] += center[~seen] + unexplained @ weights
-    if settings.likelihood.support is not None:
-        filled = np.clip(filled, *settings.likelihood.support)
+    if imputer.likelihood.support is not None:
+        filled = np.clip(filled, *imputer.likelihood.support)
     return np.where(observed > 0, values, filled.reshape(values.shape)).astype(np.float32)
-
-
-def _run(settings, x, mask, labels, seed):
-    """The missing values, batch by batch."""
-    seeds = np.asarray(random.row_seeds(seed, len(x)))
-    function = settings.compiled(x.shape[1:], labels)
-    rows, parts = max(1, _EXAMPLES_AT_ONCE // settings.particles), []
-    for i in range(0, len(x), rows):
-        batch = [each[i : i + rows] for each in (x, mask, seeds, *([] if labels is None else [labels]))]
-        parts.append(np.asarray(function(*map(tf.convert_to_tensor, batch))))
-    return np.concatenate(parts, axis=0 if settings.num_draws is None else 1)
-
-
-def _incomplete(x, mask):
-    """`x` with 0 for missing values and its mask, float32 of the same shape; with the checks of both."""
-    x = np.asarray(x)
-    if x.dtype.kind != "f" or x.ndim < 2 or not len(x):
-        checks.fail("x", "floats [N, …], of one example or more", f"{x.dtype} of shape {x.shape}")
-    mask = np.isfinite(x) if mask is None else np.asarray(mask)
-    if not np.isin(mask, (0, 1)).all():
-        checks.fail("mask", "of 1 for observed and 0 for missing values", f"values such as {mask.flat[0]}")
-    try:
-        mask = np.broadcast_to(mask, x.shape).astype(np.float32)
-    except ValueError:
-        checks.fail("mask", f"of a shape that broadcasts to {x.shape}", mask.shape)
-    x = np.where(mask > 0, x, 0.0).astype(np.float32)
-    if not np.isfinite(x).all():
-        checks.fail("mask", "0 where x is NaN or infinite", "1 at such a value")
-    return x, mask
-
-
-class _Settings:
-    """The arguments of `impute`, checked, and the functions that run in a graph.
-
-    Within them a batch of n examples has n·K rows: the K particles of an example follow each other.
-    """
-
-    def __init__(self, model, method, steps, num_samples, num_draws, noise):
-        self.model = model
-        of_prior = isinstance(model, VAEAC)
-        method = self.method = checks.one_of("method", method or ("prior" if of_prior else "importance"), METHODS)
-        if of_prior != (method == "prior"):
-            checks.fail("method", f"{'' if of_prior else 'not '}'prior' with a {type(model).__name__}", method)
-        self.steps = checks.integer("steps", steps, 0 if method in ("importance", "prior") else 1)
-        self.num_draws = None if num_draws is None else checks.positive_int("num_draws", num_draws)
-        by_draw = num_draws and method in ("gibbs", "metropolis", "prior")
-        self.particles = num_draws if by_draw else checks.positive_int("num_samples", num_samples)
-        self.noise = noise
-        self.masked = isinstance(model.likelihood, Masked)
-        self.likelihood = model.likelihood.likelihood if self.masked else model.likelihood
-        if method in ("metropolis", "gradient") and not isinstance(model, VAE):
-            checks.fail("model", f"a zoo.VAE or a subclass for method={method!r}", type(model).__name__)
-
-    def check(self, x):
-        shape = self.model.example_shape
-        if shape is None:
-            return
-        if self.masked:
-            shape = (*shape[:-1], shape[-1] // 2)
-        if x.shape[1:] != tuple(shape):
-            checks.fail("x", f"of shape {('N', *shape)}", x.shape)
-
-    def compiled(self, shape, labels):
-        """The function of (x, mask, seeds, labels) for a batch, kept with the model."""
-        arguments = (self.method, self.steps, self.particles, self.num_draws, self.noise)
-        key = ("impute", *arguments, tuple(shape), labels is None, self.likelihood.get_config().get("name"))
-        if key not in self.model.functions:
-            specs = [tf.TensorSpec((None, *shape)), tf.TensorSpec((None, *shape)), tf.TensorSpec((None,), tf.int32)]
-            specs += [] if labels is None else [tf.TensorSpec((None, *labels.shape[1:]), labels.dtype)]
-            function = tf.function(self.run, autograph=False, input_signature=specs)
-            self.model.functions[key] = function.get_concrete_function()
-        return self.model.functions[key]
-
-    def run(self, x, mask, seeds, labels=None):
-        number = ops.shape(x)[0]
-        particles = ops.tile(ops.arange(self.particles, dtype="int32"), [number])
-        seeds_of_rows = random.fold_in(ops.repeat(seeds, self.particles), particles)
-        x, mask = (ops.repeat(each, self.particles, axis=0) for each in (x, mask))
-        if labels is not None:
-            labels = self.model._cast_labels(ops.repeat(labels, self.particles, axis=0))
-        rows = Particles(self, x, mask, seeds_of_rows, labels)
-        samplers: dict[str, Callable] = {
-            "importance": rows.weighted, "gradient": rows.climbed, "prior": rows.from_prior
-        }  # fmt: skip
-        return samplers.get(self.method, rows.chained)(seeds)

@@ -8,10 +8,9 @@ from typing import Any, Self
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
 
 from zoo import data, networks, random
-from zoo.applications import _table_signatures
+from zoo.applications import _table_rows, _table_signatures
 from zoo.applications.imputation import impute
 from zoo.data.columns import Value
 from zoo.likelihoods import Categorical, GaussianColumns, Likelihood, Masked, Mixed, Ordinal
@@ -20,7 +19,6 @@ from zoo.priors import LatentPrior
 from zoo.runtime import checks, files
 from zoo.runtime.types import Array, PathLike
 
-_CANDIDATES_AT_ONCE = 2**15
 _STEPS = 50  # the least number of steps between two evaluations
 
 
@@ -132,10 +130,17 @@ class TableModel:
             hide: float in [0, 1), the share of known values that the encoder of a masked model does not see, drawn
                 anew for each example and step; the likelihood judges all known ones. It learns to fill in.
             seed: int, of the order and of the hidden values.
+
+        Raises:
+            ValueError: for arguments out of range, `patience` without `validation`, `hide` for a model without masks,
+                and rows that lack a column.
         """
         hide = checks.number("hide", hide, 0.0, 1.0, open_high=True)
         if hide and not self.masked:
             checks.fail("hide", "0 for a model without masks", hide)
+        checks.number("learning_rate", learning_rate, 0.0, open_low=True)
+        if patience is not None and validation is None:
+            checks.fail("patience", "None without `validation`, whose ELBO it watches", patience)
         x, batch_size = self.features(table), checks.positive_int("batch_size", batch_size)
         total = -(-len(x) // batch_size) * checks.positive_int("epochs", epochs)
         steps = min(total, max(-(-len(x) // batch_size), _STEPS))
@@ -147,7 +152,8 @@ class TableModel:
         if hide:
             rows = rows.map(self._hidden(hide, seed))
         stop: list[keras.callbacks.Callback] = []
-        if patience is not None and known is not None:
+        if patience is not None:
+            checks.positive_int("patience", patience)
             stop = [keras.callbacks.EarlyStopping("val_elbo", 0.0, patience, mode="max", restore_best_weights=True)]
         return self.model.fit(
             rows.prefetch(2), validation_data=known, steps_per_epoch=steps, epochs=-(-total // steps), callbacks=stop,
@@ -192,54 +198,9 @@ class TableModel:
         if not given:
             x = self.model.sample(num_rows, seed, temperature, observe=True)
             return self.schema.decode(np.asarray(x)[:, : self.schema.size])
-        checks.positive_int("candidates", candidates)
         seeds, temperatures = self.model._rows(num_rows, seed, temperature)
-        values = {name: np.broadcast_to(np.asarray(value), (num_rows,)) for name, value in given.items()}
-        x, mask = self._given(values, num_rows)
-        function, rows, parts = self._conditional(candidates), max(1, _CANDIDATES_AT_ONCE // candidates), []
-        for i in range(0, num_rows, rows):
-            of_rows = [tf.constant(each[i : i + rows]) for each in (x, mask, np.asarray(seeds), temperatures.numpy())]
-            parts.append(function(*of_rows).numpy())
-        sampled = self.schema.decode(np.concatenate(parts)).columns
-        return data.Table(sampled | {name: values[name] for name in sampled if name in values})
-
-    def _given(self, values, number):
-        """Features and mask of the given columns; the others are missing."""
-        known = {column.name: column for column in self.schema.columns}
-        for name in values:
-            checks.one_of("given", name, list(known))
-        blank = {name: np.full(number, "" if column.text else np.nan) for name, column in known.items()}
-        x, mask = self.schema.encode(data.Table(blank | values))
-        for name in values:
-            unknown = mask[:, self.schema.places[name].start] == 0
-            if unknown.any():
-                checks.fail(f"given[{name!r}]", "a value of the training rows", values[name][unknown].tolist()[0])
-        return x, mask
-
-    def _conditional(self, candidates):
-        """The function of features, mask, seeds and temperatures that samples rows, kept with the model."""
-        key, model, mixed = ("conditional rows", candidates), self.model, self.mixed
-        if key not in model.functions:
-
-            def call(x, mask, seeds, temperature):
-                number = ops.tile(ops.arange(candidates, dtype="int32"), [ops.shape(seeds)[0]])
-                z = model.latents(
-                    random.fold_in(ops.repeat(seeds, candidates), number), ops.repeat(temperature, candidates)
-                )
-                of_candidates = (ops.repeat(each, candidates, axis=0) for each in (x, mask))
-                params = model.decoded(z)
-                its_x, its_mask = of_candidates
-                weights = ops.reshape(mixed.observed_log_prob(its_x, params, its_mask), (-1, candidates))
-                weights = weights + random.gumbel(random.fold_in(seeds, -1), (candidates,))
-                best = tf.argmax(weights, axis=1, output_type=tf.int32)
-                chosen = ops.take(params, best + candidates * ops.arange(ops.shape(seeds)[0], dtype="int32"), axis=0)
-                drawn = model.data_of(chosen, seeds, observe=True)[:, : self.schema.size]
-                return ops.where(mask > 0.0, x, drawn)
-
-            rows = tf.TensorSpec((None, self.schema.size))
-            specs = [rows, rows, tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None,))]
-            model.functions[key] = tf.function(call, autograph=False, input_signature=specs).get_concrete_function()
-        return model.functions[key]
+        conditions = _table_rows.Conditions(self.schema, given, num_rows)
+        return _table_rows.sample(self.model, self.mixed, conditions, seeds, temperatures, candidates)
 
     def score(self, table: data.Table, num_samples: int = 64, seed: int = 0) -> np.ndarray:
         """−log p of each row, the higher the more unusual: the importance-weighted bound, float64 `[N]`, nats.

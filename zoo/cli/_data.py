@@ -86,10 +86,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LABELS",
         help="labels for pictures and arrays: 3 for all, 3,1,4 for each, or a .npy file",
     )
-    group.add_argument("--limit", type=_positive, metavar="N", help="use the first N images only")
+    group.add_argument("--limit", type=positive, metavar="N", help="use the first N images only")
 
 
-def load(args: argparse.Namespace, model: "keras.Model", split: str | None = None, need_labels: bool = True) -> Data:
+def load(
+    args: argparse.Namespace,
+    model: "keras.Model",
+    split: str | None = None,
+    need_labels: bool = True,
+    option: str = "--data",
+) -> Data:
     """Loads the images that the arguments choose.
 
     Pictures are converted as `zoo.data.load_folder` does it: turned upright, put on white, and cropped and resized to
@@ -100,6 +106,7 @@ def load(args: argparse.Namespace, model: "keras.Model", split: str | None = Non
         model: a built model of the zoo.
         split: str, another split than `args.split`.
         need_labels: bool, whether data without labels is refused for a model that needs them.
+        option: str, the option that gave `args.data`, for errors.
 
     Returns:
         `Data`, with at least one image.
@@ -112,13 +119,13 @@ def load(args: argparse.Namespace, model: "keras.Model", split: str | None = Non
     given = args.data or [_dataset_of(args.model)]
     split = split or args.split
     sources = [pathlib.Path(each).expanduser() for each in given]
-    if len(given) == 1 and _is_dataset(given[0], sources[0]):
+    if len(given) == 1 and is_dataset(given[0], sources[0]):
         with contextlib.redirect_stdout(sys.stderr):  # where TFDS and its loader say that they download
-            found = _sources.load(given[0], model, split or "test", args.data_dir, args.sample)
+            found = _sources.load(given[0], model, split or "test", args.data_dir, args.sample, option)
     else:
         if args.sample:
-            raise ValueError(f"Expected --data to be a dataset, as --sample is given. Received: {' '.join(given)}")
-        found = _files.load(sources, model, split)
+            raise ValueError(f"Expected {option} to be a dataset, as --sample is given. Received: {' '.join(given)}")
+        found = _files.load(sources, model, split, option)
     if args.data_labels is not None:
         found = dataclasses.replace(found, labels=_files.read_labels(args.data_labels, len(found)))
     if args.limit is not None and args.limit < len(found):
@@ -135,7 +142,7 @@ def dataset(args: argparse.Namespace) -> str | None:
     """The name of the chosen dataset; None for files."""
     given = args.data or [_dataset_of(args.model)]
     path = pathlib.Path(given[0]).expanduser()
-    return given[0] if len(given) == 1 and _is_dataset(given[0], path) else None
+    return given[0] if len(given) == 1 and is_dataset(given[0], path) else None
 
 
 def pictures(args: argparse.Namespace) -> list[pathlib.Path] | None:
@@ -151,7 +158,8 @@ def has_splits(args: argparse.Namespace) -> bool:
     return dataset(args) is not None or len(args.data) == 1 and pathlib.Path(args.data[0]).expanduser().is_dir()
 
 
-def _is_dataset(text, path):
+def is_dataset(text: str, path: pathlib.Path) -> bool:
+    """Whether a value of --data names a dataset: it is no path, and does not look like one."""
     return not path.exists() and not path.suffix and "/" not in text and "\\" not in text
 
 
@@ -163,7 +171,8 @@ def _dataset_of(model):
     return str(named).rpartition("/")[2]  # the hub's "ylecun/mnist" is TFDS's "mnist"
 
 
-def _positive(text):
+def positive(text: str) -> int:
+    """An option's value as an integer >= 1, for argparse."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected an integer >= 1, received {text}")

@@ -18,22 +18,22 @@ _ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _KEYS = {"images": ("images", "x", "image", "x_test", "arr_0"), "labels": ("labels", "y", "label", "y_test")}
 
 
-def load(paths: Sequence[pathlib.Path], model: keras.Model, split: str | None) -> Data:
-    """The images of an array file, of picture files, or of a folder of pictures."""
+def load(paths: Sequence[pathlib.Path], model: keras.Model, split: str | None, option: str = "--data") -> Data:
+    """The images of an array file, of picture files, or of a folder of pictures. `option` gave them, for errors."""
     for path in paths:
         if not path.exists():
             hint = "" if path.suffix or len(paths) > 1 else ", and no dataset"
-            raise ValueError(f"Expected --data to exist. Received: {path}, no such file{hint}")
+            raise ValueError(f"Expected {option} to exist. Received: {path}, no such file{hint}")
     shape = model.example_shape
     if len(paths) == 1 and paths[0].suffix.lower() in ARRAYS:
         if split is not None:
             raise ValueError(f"Expected --split with a dataset or a folder only. Received: {paths[0]}")
-        return _read_array(paths[0], shape)
+        return _read_array(paths[0], shape, option)
     if shape is not None and len(shape) != 3:
-        raise ValueError(f"Expected --data to be arrays, for examples of shape {shape}. Received: {paths[0]}")
+        raise ValueError(f"Expected {option} to be arrays, for examples of shape {shape}. Received: {paths[0]}")
     if split is not None:
         return _read_split(paths, shape, split)
-    return _read_pictures(_list(paths), shape)
+    return _read_pictures(_list(paths), shape, option)
 
 
 def read_whole(paths: Sequence[pathlib.Path], channels: int) -> tuple[list[np.ndarray], list[str]]:
@@ -55,7 +55,7 @@ def read_whole(paths: Sequence[pathlib.Path], channels: int) -> tuple[list[np.nd
 def read_labels(text: str, number: int) -> np.ndarray:
     """Labels from --data-labels: one for all images, one for each, or a .npy file: int32 `[N]` or float32 `[N,d]`."""
     if text.endswith(".npy"):
-        labels = _numpy(pathlib.Path(text).expanduser())
+        labels = _numpy(pathlib.Path(text).expanduser(), "--data-labels")
     else:
         try:
             labels = np.array([int(part) for part in text.split(",")])
@@ -98,12 +98,12 @@ def _list(paths):
     return files
 
 
-def _read_pictures(files, shape):
+def _read_pictures(files, shape, option):
     size = _size(files[0][0]) if shape is None else shape[:2]
     channels = 3 if shape is None else shape[-1]
     images, names, resized = [], [], []
     for path, named in files:
-        read = _read_picture(path, named, size, channels)
+        read = _read_picture(path, named, size, channels, option)
         if read is None:
             continue
         pixels, own = read
@@ -122,7 +122,7 @@ def _read_pictures(files, shape):
     return Data(np.concatenate(images), None, about, "given", names)
 
 
-def _read_picture(path, named, size, channels):
+def _read_picture(path, named, size, channels, option="--data"):
     """The pixels of a picture, uint8 `[H,W,C]` of a size, or of its own if None; and its own size.
 
     None, with a line on stderr, for a file that cannot be read; ValueError if it was named itself.
@@ -132,7 +132,7 @@ def _read_picture(path, named, size, channels):
         pixels, _ = decoding.read(path, own if size is None else size, WHITE)
     except decoding.Unreadable as error:
         if named:
-            raise ValueError(f"Expected --data to be pictures. Received: {path}, {error}") from error
+            raise ValueError(f"Expected {option} to be pictures. Received: {path}, {error}") from error
         print(f"skipped {path}: {error}", file=sys.stderr)
         return None
     return in_channels(pixels[None], channels)[0], own
@@ -164,17 +164,21 @@ def _size(path):
     return (width, height) if on_its_side else (height, width)
 
 
-def _read_array(path, shape):
-    found = _numpy(path)
-    labels = None
-    if not isinstance(found, np.ndarray):
-        with found:
-            key = _key(found, "images") or (found.files[0] if len(found.files) == 1 else None)
-            if key is None:
-                raise ValueError(f"Expected an array named images in {path}. Received: {', '.join(found.files)}")
-            label_key = _key(found, "labels")
-            labels = None if label_key is None else found[label_key]
-            found = found[key]
+def read_arrays(path: pathlib.Path, option: str = "--data") -> tuple[np.ndarray, np.ndarray | None]:
+    """The array of a .npy file, or the examples and labels of a .npz file, as they are; None without labels."""
+    found = _numpy(path, option)
+    if isinstance(found, np.ndarray):
+        return found, None
+    with found:
+        key = _key(found, "images") or (found.files[0] if len(found.files) == 1 else None)
+        if key is None:
+            raise ValueError(f"Expected an array named images in {path}. Received: {', '.join(found.files)}")
+        label_key = _key(found, "labels")
+        return found[key], None if label_key is None else found[label_key]
+
+
+def _read_array(path, shape, option):
+    found, labels = read_arrays(path, option)
     images = _as_images(found, path, shape)
     if labels is not None:
         if len(labels) != len(images) or labels.dtype.kind not in "iuf":
@@ -184,12 +188,12 @@ def _read_array(path, shape):
     return Data(images, labels, f"{len(images)} examples of {path}", "given", [str(row) for row in range(len(images))])
 
 
-def _numpy(path):
+def _numpy(path, option):
     try:
         return np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else "no array file that NumPy can read"
-        raise ValueError(f"Expected --data to be a .npy or .npz file. Received: {path}, {reason}") from error
+        raise ValueError(f"Expected {option} to be a .npy or .npz file. Received: {path}, {reason}") from error
 
 
 def _key(archive, kind):

@@ -49,11 +49,30 @@ def check_folder(path: str, name: str = "--output") -> pathlib.Path:
     return folder
 
 
-def place(path: str) -> pathlib.Path:
-    """The path of a file or folder; raises ValueError for a place that cannot be written to. Nothing is made."""
+def place(path: str, name: str = "--output") -> pathlib.Path:
+    """The path of a file or folder, the value of the option `name`.
+
+    Raises:
+        ValueError: for a place that cannot be written to. Nothing is made.
+    """
     found = pathlib.Path(path).expanduser()
-    _require_place(found, path)
+    _require_place(found, path, name)
     return found
+
+
+def check_report(path: str | None, name: str) -> pathlib.Path | None:
+    """The path of a file of any ending, the value of the option `name`; None for None.
+
+    Raises:
+        ValueError: for a folder, or a file in a folder that does not exist or cannot be written to.
+    """
+    if path is None:
+        return None
+    file = pathlib.Path(path).expanduser()
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        checks.fail(name, "a file in a folder that exists", path)
+    _require_place(file, path, name)
+    return file
 
 
 def check_file_or_folder(path: str, endings: Sequence[str]) -> tuple[pathlib.Path, bool]:

@@ -18,8 +18,8 @@ from zoo.evaluation import FactorData
 SPRITES = "sprites"  # rendered by zoo.data.Sprites
 
 
-def load(name: str, model: keras.Model, split: str, data_dir: str | None, sample: bool) -> Data:
-    """A split of a TFDS dataset, in the size of the model.
+def load(name: str, model: keras.Model, split: str, data_dir: str | None, sample: bool, option: str = "--data") -> Data:
+    """A split of a TFDS dataset, in the size of the model. `option` gave the name, for errors.
 
     Raises:
         ValueError: if the dataset is not available, or the model takes no images.
@@ -27,10 +27,10 @@ def load(name: str, model: keras.Model, split: str, data_dir: str | None, sample
     shape = model.example_shape
     if shape is not None and len(shape) != 3:
         raise ValueError(
-            f"Expected --data to be arrays, as the model takes examples of shape {shape}. Received: {name}"
+            f"Expected {option} to be arrays, as the model takes examples of shape {shape}. Received: {name}"
         )
     image_size = None if shape is None else (shape[0], shape[1])
-    _require_known(name, data_dir)
+    _require_known(name, data_dir, option)
     try:
         native, splits = _loaded(name, image_size, data_dir, sample)
     except (data.DataError, RuntimeError) as error:
@@ -73,7 +73,7 @@ def _renders(shape):
     return shape is not None and len(shape) == 3 and shape[0] == shape[1] and shape[0] in (64, 32, 16, 8)
 
 
-def _require_known(name, data_dir):
+def _require_known(name, data_dir, option):
     """Raises ValueError for a name that is neither TFDS's nor a folder of prepared data. TFDS would search for 20 s."""
     import tensorflow_datasets as tfds
 
@@ -85,4 +85,4 @@ def _require_known(name, data_dir):
         return
     near = difflib.get_close_matches(own, known, 1, 0.6)
     hint = f". Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"Expected --data to be a file, a folder or a dataset of TFDS. Received: {name!r}{hint}")
+    raise ValueError(f"Expected {option} to be a file, a folder or a dataset of TFDS. Received: {name!r}{hint}")

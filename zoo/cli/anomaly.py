@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--normal", nargs="+", metavar="DATA", help="normal images, as --data; of a dataset, its validation split"
     )
-    parser.add_argument("--normal-limit", type=int, default=2000, metavar="N", help="of them (default: 2000)")
+    parser.add_argument(
+        "--normal-limit", type=_data.positive, default=2000, metavar="N", help="use the first N of them (default: 2000)"
+    )
     parser.add_argument("--score", default="density_of_states", help="see zoo.applications.AnomalyDetector")
     parser.add_argument("--false-positive-rate", type=float, default=0.05, metavar="RATE", help="default: 0.05")
     parser.add_argument(
@@ -42,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     path = _output.check_file(args.output, (".csv",))
     folder = None if args.heat_maps is None else _output.check_folder(args.heat_maps, "--heat-maps")
-    exported = None if args.export is None else _output.place(args.export)
+    exported = None if args.export is None else _output.place(args.export, "--export")
     model = _models.load(args.model)
     from zoo import applications
     from zoo.runtime import files
@@ -96,9 +98,9 @@ def _normal(args, model):
     changed = {"data": args.normal, "data_labels": None, "limit": args.normal_limit, "split": None}
     if files:
         changed["sample"] = False
-    return _data.load(
-        argparse.Namespace(**{**vars(args), **changed}), model, None if files else "validation", need_labels=False
-    )
+    normal = argparse.Namespace(**{**vars(args), **changed})
+    split, option = None if files else "validation", "--normal" if args.normal else "--data"
+    return _data.load(normal, model, split, need_labels=False, option=option)
 
 
 def _write_heat_maps(folder, maps):

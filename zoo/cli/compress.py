@@ -1,6 +1,7 @@
 """Compresses images to one file, which `decompress` reads with the same model.
 
 python -m zoo compress cifar10_vqvae --data pictures/ --output pictures.vaez
+python -m zoo compress cifar10_vqvae --data pictures/ --rate-weight 0.1 --output smaller.vaez
 python -m zoo compress cifar10_vqvae --data photo.png --lossless --output photo.vaez
 python -m zoo compress mnist_vae --data mnist --binarize --output digits.vaez
 
@@ -20,6 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _data.add_arguments(parser)
     _output.add_argument(parser, "a file that ends in .vaez")
     parser.add_argument("--lossless", action="store_true", help="of a VQ-VAE: keep the pixels too, given the codes")
+    parser.add_argument(
+        "--rate-weight", type=float, default=0.0, metavar="W",
+        help="of a VQ-VAE: above 0, smaller files of less likeness; try 0.1 (default: 0)",
+    )  # fmt: skip
     parser.add_argument(
         "--binarize", action="store_true", help="draw each pixel as 0 or 1 first, for a model of binary data"
     )
@@ -41,7 +46,13 @@ def run(args: argparse.Namespace) -> None:
     images, names, about = _images(args, model)
     with _progress.Progress() as progress:
         written = codec.compress(
-            model, images, args.lossless or None, names, not args.no_verify, progress.of("compressing")
+            model,
+            images,
+            args.lossless or None,
+            names,
+            not args.no_verify,
+            progress.of("compressing"),
+            args.rate_weight,
         )
     with files.replacing(path) as scratch:
         scratch.write_bytes(written)

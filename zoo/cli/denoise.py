@@ -10,6 +10,7 @@ latents of a plain VAE to images with Gaussian noise of that standard deviation.
 import argparse
 
 from zoo.cli import _data, _models, _output
+from zoo.runtime import checks
 
 SHOWN = 32
 
@@ -31,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     path, is_folder = _output.check_file_or_folder(args.output, _output.PICTURES)
     kind, level = _noise(args.add)
+    checks.positive_int("--scale", args.scale)
+    checks.integer("--steps", args.steps, 0)
     model = _models.load(args.model)
     import numpy as np
 

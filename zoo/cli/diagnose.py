@@ -13,7 +13,7 @@ import argparse
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-from zoo.cli import _models
+from zoo.cli import _data, _models, _output
 from zoo.runtime import checks
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     _models.add_argument(parser)
     parser.add_argument(
-        "--data", required=True, help="a TFDS dataset, a folder of pictures, or a .npy or .npz file (`x` and `labels`)"
+        "--data",
+        required=True,
+        help="a TFDS dataset, a folder of pictures, or a .npy or .npz file (`images` and `labels`)",
     )
     parser.add_argument("--validation", help="a .npy or .npz file; by default the validation part of --data")
     parser.add_argument("--data-dir", help="the folder where TFDS keeps its datasets")
@@ -37,22 +39,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    checks.positive_int("examples", args.examples)
+    checks.positive_int("--examples", args.examples)
+    report = _output.check_report(args.json, "--json")
+    for name in ("binarize", "sample"):
+        if getattr(args, name) and args.data.endswith(_data.ARRAYS):
+            checks.fail("--data", f"a dataset or a folder, as --{name} is given", args.data)
     model = _models.load(args.model)
     from zoo import evaluation
     from zoo.data import DataError
     from zoo.runtime import files
 
     try:
-        (x, labels), (validation, validation_labels) = _data(args, model)
+        (x, labels), (validation, validation_labels) = _parts(args, model)
     except DataError as error:
         raise ValueError(str(error)) from error
     if model.label_source() is None:
         labels = validation_labels = None
     findings = evaluation.diagnose(model, x, validation, labels, validation_labels, args.seed)
-    if args.json:
+    if report is not None:
         content = [finding.as_dict() for finding in findings]
-        files.write_json(pathlib.Path(args.json), {"model": args.model, "data": args.data, "findings": content})
+        files.write_json(report, {"model": args.model, "data": args.data, "findings": content})
     for finding in findings:
         print(f"{finding.title} ({finding.severity})\n  {finding.evidence}\n  {finding.advice}")
     if not findings:
@@ -60,15 +66,22 @@ def run(args: argparse.Namespace) -> None:
         print(f"Nothing found in {len(x)} examples.{about}")
 
 
-def _data(args: argparse.Namespace, model: Any) -> tuple[tuple["np.ndarray", Any], tuple[Any, Any]]:
+def _parts(args: argparse.Namespace, model: Any) -> tuple[tuple["np.ndarray", Any], tuple[Any, Any]]:
     """Examples and labels of the training part and of the validation part."""
     from zoo import data
+    from zoo.cli import _files
 
-    held_out = (None, None) if args.validation is None else _few(*_file(args.validation), args.examples)
-    if args.data.endswith((".npy", ".npz")):
-        return _few(*_file(args.data), args.examples), held_out
-    if pathlib.Path(args.data).is_dir():
-        splits = data.load_folder(args.data, model.image_shape[:2])
+    def arrays(path, option):
+        return _few(*_files.read_arrays(pathlib.Path(path).expanduser(), option), args.examples)
+
+    held_out = (None, None) if args.validation is None else arrays(args.validation, "--validation")
+    if args.data.endswith(_data.ARRAYS):
+        return arrays(args.data, "--data"), held_out
+    folder = pathlib.Path(args.data).expanduser()
+    if folder.is_dir():
+        splits = data.load_folder(folder, model.image_shape[:2])
+    elif not _data.is_dataset(args.data, folder):
+        checks.fail("--data", "a dataset, a folder of pictures, or a .npy or .npz file", args.data)
     else:
         splits = data.load(args.data, args.data_dir, model.image_shape[:2], args.sample)
     parts = []
@@ -76,21 +89,6 @@ def _data(args: argparse.Namespace, model: Any) -> tuple[tuple["np.ndarray", Any
         part = data.binarize(part, args.seed) if args.binarize else part
         parts.append(_few(part.images, part.labels, args.examples))
     return parts[0], parts[1] if args.validation is None else held_out
-
-
-def _file(name: str) -> tuple["np.ndarray", Any]:
-    """`x` and `labels` of a .npz file, or the array of a .npy file."""
-    import numpy as np
-
-    try:
-        content = np.load(name)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"Expected {name} to be a file of NumPy. Received: {error}") from error
-    if isinstance(content, np.ndarray):
-        return content, None
-    if "x" not in content:
-        raise ValueError(f"Expected {name} to hold an array `x`. Received: {', '.join(content)}")
-    return content["x"], content.get("labels")
 
 
 def _few(x: Any, labels: Any, number: int) -> tuple["np.ndarray", Any]:

@@ -11,11 +11,10 @@ images, the split, the number of images, the seed and the time. The last lines s
 
 import argparse
 import json
-import pathlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from zoo.cli import _data, _models, _progress
+from zoo.cli import _data, _models, _output, _progress
 
 if TYPE_CHECKING:
     import keras
@@ -96,9 +95,7 @@ def _checked(args):
     if not 0 <= args.seed < 2**31:
         raise ValueError(f"Expected --seed to be an integer >= 0 and < 2**31. Received: {args.seed}")
     for name in ("json", "html"):
-        path = getattr(args, name)
-        if path is not None and (pathlib.Path(path).is_dir() or not pathlib.Path(path).absolute().parent.is_dir()):
-            raise ValueError(f"Expected --{name} to be a file in a folder that exists. Received: {path}")
+        _output.check_report(getattr(args, name), f"--{name}")
     if not args.update_card:
         return None
     folder = _models.preset_folder(args.model)
@@ -114,7 +111,7 @@ def _parts(args: argparse.Namespace, model: "keras.Model", card: dict[str, Any])
     training = None
     if args.training_data is not None:
         rest.data = [args.training_data]
-        training = _data.load(rest, model, need_labels=False)
+        training = _data.load(rest, model, need_labels=False, option="--training-data")
     elif _data.has_splits(args) and test.split != "given":
         training = _data.load(rest, model, split="train", need_labels=False)
     binary = args.binarize

@@ -45,6 +45,10 @@ def run(args: argparse.Namespace) -> None:
     path = _output.check_file(args.output, ENDINGS[:2] if args.serve is not None else endings)
     checks.positive_int("--examples", args.examples)
     checks.positive_int("--latents", args.latents)
+    if args.label is not None and not args.manifold:
+        checks.fail("--label", "left out without --manifold", args.label)
+    if args.litert is not None and args.serve is None:
+        checks.fail("--litert", "left out without --serve", args.litert)
     modules = None
     if args.serve is not None:
         if not 0 <= args.serve < 2**16:

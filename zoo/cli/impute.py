@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _output.add_argument(
         parser,
         f"a picture of the first images (--limit, by default {SHOWN}): with holes, filled in, and each draw below; a "
-        ".npy file of the filled images, or of the draws; or a new folder of PNGs",
+        ".npy file of the filled images, or of the draws; or a new folder of PNGs, with each draw as NUMBER_draw_K.png",
     )
     missing = parser.add_mutually_exclusive_group(required=True)
     missing.add_argument("--missing", metavar="PART", help="left, right, top, bottom, random:SHARE or box:R,C,H,W")
@@ -37,8 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     import pathlib
 
+    from zoo.runtime import checks
+
     is_array = pathlib.Path(args.output).suffix == ".npy"
     path, is_folder = _output.check_file_or_folder(args.output, (*_output.PICTURES, ".npy"))
+    checks.positive_int("--scale", args.scale)
+    if args.num_draws is not None:
+        checks.positive_int("--num-draws", args.num_draws)
+    elif not args.noise:
+        checks.fail("--num-draws", "given, as --no-noise is about draws", None)
     model = _models.load(args.model)
     import numpy as np
 
@@ -62,7 +69,9 @@ def run(args: argparse.Namespace) -> None:
         with files.replacing(path) as scratch:
             np.save(scratch, draws if args.num_draws else filled)
     elif is_folder:
-        applications.save_images(path, filled)
+        names = [f"{row:05d}" for row in range(len(x))]
+        of_draws = [f"{name}_draw_{number}" for number in range(1, len(draws) + 1) for name in names]
+        applications.save_images(path, np.concatenate([filled, *draws]), [*names, *of_draws])
     else:
         holes = np.where(mask > 0, x, 0.5)
         applications.save_image(path, applications.grid(np.stack([holes, filled, *draws])), args.scale)
@@ -92,11 +101,13 @@ def _mask_of_part(text, shape, seed):
             if not 0.0 <= share <= 1.0:
                 raise ValueError(numbers)
             return (np.random.default_rng(seed).uniform(size=(*shape[:-1], 1)) >= share).astype(np.float32)
-        row, column, rows, columns = boxes[name] if name in boxes else map(int, numbers.split(","))
-        if name not in boxes and name != "box":
+        if name not in (*boxes, "box") or (name in boxes and numbers):
             raise ValueError(name)
+        row, column, rows, columns = boxes[name] if name in boxes else map(int, numbers.split(","))
+        if not (0 <= row < row + rows <= height and 0 <= column < column + columns <= width):
+            raise ValueError(text)
     except ValueError:
-        expected = "left, right, top, bottom, random:SHARE or box:ROW,COLUMN,HEIGHT,WIDTH"
+        expected = f"left, right, top, bottom, random:SHARE or box:ROW,COLUMN,HEIGHT,WIDTH within {height}×{width}"
         raise ValueError(f"Expected --missing to be {expected}. Received: {text}") from None
     mask = np.ones((height, width, 1), np.float32)
     mask[row : row + rows, column : column + columns] = 0.0
@@ -108,13 +119,16 @@ def _mask_of_file(text, shape):
     import pathlib
 
     import numpy as np
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     path = pathlib.Path(text).expanduser()
     try:
         mask = np.load(path) if path.suffix == ".npy" else np.asarray(Image.open(path).convert("L"))[..., None]
-    except (ValueError, EOFError, UnidentifiedImageError) as error:
-        raise ValueError(f"Expected --mask to be a picture or a .npy file. Received: {text}") from error
+    except (ValueError, OSError, EOFError) as error:  # Pillow's errors are OSErrors
+        reason = "no such file" if isinstance(error, FileNotFoundError) else "which cannot be read"
+        raise ValueError(f"Expected --mask to be a picture or a .npy file. Received: {text}, {reason}") from error
+    if mask.dtype.kind not in "biuf" or not np.isfinite(mask).all():
+        raise ValueError(f"Expected --mask to be of finite numbers. Received: {text}, of {mask.dtype}")
     if mask.shape == tuple(shape[:-1]):
         mask = mask[..., None]
     if mask.shape[-len(shape) :][:-1] != tuple(shape[:-1]):

@@ -18,6 +18,7 @@ import sys
 from typing import Any, NoReturn
 
 from zoo.cli import _output, _recipes
+from zoo.runtime import checks
 
 
 class _Parser(argparse.ArgumentParser):
@@ -52,6 +53,8 @@ def run(args: argparse.Namespace) -> None:
     if options.output is None:
         raise ValueError("Expected --output to be a folder. Received: none")
     folder = _output.place(options.output)
+    if folder.exists() and not folder.is_dir():
+        checks.fail("--output", "a folder", options.output)
     from zoo.training import Recipe, pictures, tuning
 
     grid = _grid(options)

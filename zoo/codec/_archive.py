@@ -36,6 +36,7 @@ def compress(
     names: Sequence[str] | None = None,
     verify: bool = True,
     progress: Progress | None = None,
+    rate_weight: float = 0.0,
 ) -> bytes:
     """Compresses images to the bytes of one file, which `decompress` with the same model reads.
 
@@ -53,6 +54,9 @@ def compress(
         names: strs, one for each image, kept in the file; or None.
         verify: bool, whether the bytes are decompressed and compared before they are returned. It takes as long again.
         progress: function of (images done, images), or of tiles where they have other sizes; called after each batch.
+        rate_weight: float >= 0, for smaller lossy files. 0 writes the nearest code of each vector. Above 0 the code of
+            the least d + rate_weight · bits is written: d is the squared distance from the vector, divided by the mean
+            squared distance of neighbouring codes; bits are −log₂ of the code's probability, given those before it.
 
     Returns:
         bytes.
@@ -69,13 +73,16 @@ def compress(
     """
     checks.extra("codec", "constriction", "scipy")
     scheme = _scheme(model, lossless)
+    if checks.number("rate_weight", rate_weight, 0.0) and scheme != LOSSY:
+        checks.fail("rate_weight", "0, unless a VQ-VAE writes a lossy file", rate_weight)
     found, shapes, given = _tiles.check_images(images, model.image_shape[-1])
     if names is not None and (len(names) != len(found) or any(not isinstance(name, str) for name in names)):
         checks.fail("names", f"{len(found)} strings, one for each image", names)
     dtype = "uint8" if found[0].dtype == np.uint8 else "float32"
-    codec = _codec(model, scheme)
+    codec = _codec(model, scheme, rate_weight)
     if scheme == LOSSY:
-        found = found.astype(dtype) if isinstance(found, np.ndarray) else [image.astype(dtype) for image in found]
+        alike = isinstance(found, np.ndarray)
+        found = found.astype(dtype, copy=False) if alike else [image.astype(dtype) for image in found]
     else:
         found = _to_levels(found, codec.levels)
     tiles = _tiles.Tiles(found, model.image_shape[:2])
@@ -176,8 +183,8 @@ def _scheme(model, lossless):
     return BITS_BACK
 
 
-def _codec(model, scheme):
-    return BitsBack(model) if scheme == BITS_BACK else Codes(model, scheme == RESIDUAL)
+def _codec(model, scheme, rate_weight=0.0):
+    return BitsBack(model) if scheme == BITS_BACK else Codes(model, scheme == RESIDUAL, rate_weight)
 
 
 def _require_model(model, header):
@@ -193,19 +200,26 @@ def _require_model(model, header):
 def _to_levels(images, levels):
     """Images as uint8 from 0 to `levels` − 1, if they are on this grid."""
 
-    def convert(image):
-        if image.dtype == np.uint8:
-            scaled = image if levels == 256 else image / np.float32(255.0)
-        else:
-            scaled = image.astype(np.float64) * (levels - 1)
-        whole = np.rint(scaled).astype(np.uint8)
-        if np.abs(whole - scaled).max(initial=0.0) > 1e-3:
-            grid = "0 or 1 (uint8: 0 or 255)" if levels == 2 else "uint8 or floats k/255"
-            off = float(np.asarray(image).reshape(-1)[np.argmax(np.abs(whole - scaled))])
-            checks.fail("images", f"{grid} for a lossless file", f"the value {off}")
-        return whole
+    if isinstance(images, list):
+        return [_levels_of(image, levels) for image in images]
+    # Image by image: the floats of all at once would take many times their memory.
+    whole = np.empty(images.shape, np.uint8)
+    for number, image in enumerate(images):
+        whole[number] = _levels_of(image, levels)
+    return whole
 
-    return [convert(image) for image in images] if isinstance(images, list) else convert(images)
+
+def _levels_of(image, levels):
+    if image.dtype == np.uint8:
+        scaled = image if levels == 256 else image / np.float32(255.0)
+    else:
+        scaled = image.astype(np.float64) * (levels - 1)
+    whole = np.rint(scaled).astype(np.uint8)
+    if np.abs(whole - scaled).max(initial=0.0) > 1e-3:
+        grid = "0 or 1 (uint8: 0 or 255)" if levels == 2 else "uint8 or floats k/255"
+        off = float(np.asarray(image).reshape(-1)[np.argmax(np.abs(whole - scaled))])
+        checks.fail("images", f"{grid} for a lossless file", f"the value {off}")
+    return whole
 
 
 def _restored(tiles, shapes, dtype, levels):

@@ -254,7 +254,9 @@ def _run_lengths(sizes):
 
 def _checked_runs(runs: Any) -> Sequence[tuple[int, int]]:
     fits = isinstance(runs, list) and all(isinstance(run, list) and len(run) == 2 for run in runs)
-    if not fits or any(size not in BATCHES or not checks.is_integer(n) or n < 1 for size, n in runs):
+    if not fits or any(
+        not checks.is_integer(size) or size not in BATCHES or not checks.is_integer(n) or n < 1 for size, n in runs
+    ):
         checks.fail("data", f"runs of batches of {BATCHES}", runs)
     return runs
 

@@ -4,6 +4,7 @@ Codes are written in the order in which the prior computes them, by the loop tha
 would give other bits than place after place.
 """
 
+import functools
 import hashlib
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,7 @@ from zoo.runtime import checks
 
 BATCHES = (1, 8, 64)
 _STATE = 256  # bits; more than the state of the coder holds
+_LEAST = 2.0**-24  # the least probability that the coder knows
 
 Settings = dict[str, Any]
 
@@ -30,10 +32,11 @@ class Codes:
     Args:
         model: a `zoo.VQVAE` with a prior.
         lossless: bool, whether the pixels follow their codes.
+        rate_weight: float >= 0, as in `zoo.codec.compress`; for writing only.
     """
 
-    def __init__(self, model: keras.Model, lossless: bool) -> None:
-        self.model, self.lossless = model, lossless
+    def __init__(self, model: keras.Model, lossless: bool, rate_weight: float = 0.0) -> None:
+        self.model, self.lossless, self.rate_weight = model, lossless, rate_weight
         self.levels = _pixels.levels(model.likelihood) if lossless else 256
         self.batch_size = BATCHES[0]
         self._all_passes = {size: CodePasses(model, size) for size in BATCHES}
@@ -62,24 +65,43 @@ class Codes:
         return queue.words(), {"batch": self.batch_size, "number": len(x)}
 
     def _write(self, queue, images):
-        codes = self._codes(images)
-        flat, number = codes.reshape(self.batch_size, -1), len(images)
+        chosen, number = self._chosen(images), len(images)
 
         def choose(place, logits):
-            queue.write(_script(logits[:number]), [flat[:number, place]])
-            return flat[:, place]
+            codes = chosen(place, logits)
+            queue.write(_script(logits[:number]), [codes[:number]])
+            return codes
 
-        self._passes.follow(choose)
+        codes = self._passes.follow(choose)
         if self.lossless:
             script = self._pixels(codes, number)
             queue.write(script, _pixels.symbols(self.model.likelihood, images))
         return codes[:number]
 
-    def _codes(self, images):
-        """The codes of at most a batch of images, int32 `[B,h,w]`; the last rows are copies."""
+    def _chosen(self, images):
+        """Function of a place and its logits `[B,K]` that gives the codes int32 `[B]` of at most a batch of images.
+
+        The last rows are copies.
+        """
         images = images.astype(np.float32) / np.float32(255.0) if images.dtype == np.uint8 else images
-        rows = np.minimum(np.arange(self.batch_size), len(images) - 1)
-        return np.asarray(self.model.encode(images[rows], batch_size=self.batch_size))
+        images = images[np.minimum(np.arange(self.batch_size), len(images) - 1)]
+        if not self.rate_weight:
+            nearest = np.asarray(self.model.encode(images, batch_size=self.batch_size)).reshape(self.batch_size, -1)
+            return lambda place, logits: nearest[:, place]
+        distances = self._passes.distances(images) / self._spacing
+
+        def cheapest(place, logits):
+            bits = -np.log2(np.maximum(_probabilities(logits), _LEAST))
+            return np.argmin(distances[:, place] + self.rate_weight * bits, axis=1).astype(np.int32)
+
+        return cheapest
+
+    @functools.cached_property
+    def _spacing(self):
+        """The mean squared distance of a code's vector from the nearest other one."""
+        distances = self._passes.distances_of_codes()
+        np.fill_diagonal(distances, np.inf)
+        return distances.min(axis=1).mean()
 
     def read(self, words: np.ndarray, settings: Settings) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """The images, batch by batch: the first one's number; what `note` takes; images, uint8 or, if lossy, float32.
@@ -136,4 +158,4 @@ def _probabilities(logits):
 def _information(logits, codes):
     """−log2 of the probability of codes `[n]`, in sum."""
     chosen = np.take_along_axis(_probabilities(logits), codes[:, None].astype(np.int64), axis=1)
-    return float(-np.log2(np.maximum(chosen, 2.0**-24)).sum())
+    return float(-np.log2(np.maximum(chosen, _LEAST)).sum())

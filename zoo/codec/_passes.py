@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from zoo import distributions, models
+from zoo.quantizers._base import squared_distances
 from zoo.runtime.types import Tensor
 
 # Of the number of the layer and the u of the posterior, or None, as float64 mean and scale: float32 u.
@@ -138,6 +139,7 @@ class CodePasses(_Passes):
         super().__init__(model, batch_size)
         self._loop = tf.function(self._places)
         self._decoder = tf.function(model.decoded)
+        self._features = tf.function(model.features)
 
     def follow(self, choose: Callable[[int, np.ndarray], np.ndarray]) -> np.ndarray:
         """Codes int32 `[B,h,w]`, chosen place by place: `choose` of the place t and its logits `[B,K]` gives `[B]`."""
@@ -146,6 +148,16 @@ class CodePasses(_Passes):
     def params(self, codes: np.ndarray) -> np.ndarray:
         """The parameters of p(x|codes), float32 `[B,H,W,P]`."""
         return self._decoder(tf.constant(codes)).numpy()
+
+    def distances(self, x: np.ndarray) -> np.ndarray:
+        """‖z_e − e‖² of images float32 `[B,H,W,C]` and all codes: float32 `[B, places, K]`."""
+        distances = self.model.quantizer.distances(self._features(tf.constant(x)))
+        return distances.numpy().reshape(len(x), -1, self.model.num_codes)
+
+    def distances_of_codes(self) -> np.ndarray:
+        """‖e − e'‖² of all codes, float32 `[K,K]`."""
+        vectors = self.model.quantizer.lookup(tf.range(self.model.num_codes))
+        return squared_distances(vectors, vectors).numpy()
 
     def _places(self):
         prior = self.model.prior

@@ -7,13 +7,14 @@ from zoo.data.factors import FactorImages, load_factors
 from zoo.data.formants import made_digits
 from zoo.data.moving_digits import Clips, MovingDigits, load_moving_digits
 from zoo.data.pictures import load_folder
+from zoo.data.schemas import Schema
 from zoo.data.series import Series
 from zoo.data.shards import ShardedImages, StreamedSplits, load_shards, write_shards
 from zoo.data.sounds import Sounds, load_sounds, load_spoken_digits, read_wav, resample, write_wav
 from zoo.data.sources import SAMPLES, SOURCES, Source, image_shape, load
 from zoo.data.splits import Images, Splits, binarize, cut, pixel_variance, validation_size
 from zoo.data.sprites import Sprites
-from zoo.data.tables import Schema, Table
+from zoo.data.tables import Table
 from zoo.data.texts import Text, Vocabulary
 
 __all__ = [

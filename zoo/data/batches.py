@@ -50,6 +50,7 @@ def batches(
         ValueError: for arguments out of range, and for `labels=True` with images that have none.
     """
     batch_size = checks.positive_int("batch_size", batch_size)
+    _require_order(seed, first_step, epochs)
     if not len(images):
         raise ValueError("Expected `images` to hold at least one. Received: none")
     labelled = images.labelled if isinstance(images, ShardedImages) else images.labels is not None
@@ -87,7 +88,7 @@ def example_batches(
     """A `tf.data.Dataset` of examples of any kind, such as waveforms, windows or clips.
 
     Args:
-        examples: array `[N,…]`, in memory or a `zoo.runtime.disk.DiskArray`.
+        examples: numbers `[N,…]`, in memory or a `zoo.runtime.disk.DiskArray`.
         change: function of (examples `[B,…]`, `uniform`) that gives the content of the batch, a tensor or a pair of
             tensors, in a graph; None for the examples as they are. `uniform(shape)` gives random numbers in [0, 1),
             float32 `[B, *shape]`. They depend only on the seed and on the number of the training step, so a run that
@@ -106,8 +107,13 @@ def example_batches(
         [TensorShape([32, 28, 28, 1]), TensorShape([32, 28, 28, 1])]
     """
     batch_size = checks.positive_int("batch_size", batch_size)
-    if not len(examples):
-        raise ValueError("Expected `examples` to hold at least one. Received: none")
+    examples = examples if isinstance(examples, disk.DiskArray) else np.asarray(examples)
+    if not len(examples.shape) or not len(examples):
+        checks.fail("examples", "an array [N, …] of one or more", f"an array of shape {examples.shape}")
+    if examples.dtype.kind not in "biuf":
+        checks.fail("examples", "an array of numbers", f"dtype {examples.dtype}")
+    if change is not None and not callable(change):
+        checks.fail("change", "a function of a batch and `uniform`, or None", change)
     table = _reader(examples, examples.dtype)
 
     def batch(rows, uniform):
@@ -166,6 +172,7 @@ def _by_step(batch, number, batch_size, seed, shuffle, first_step, epochs, conte
     `rows` are the row numbers, below `number`, of a step's batch or of a replica's shard of it. `uniform(shape)` gives
     random numbers in [0, 1) for these rows, `[B, *shape]`.
     """
+    _require_order(seed, first_step, epochs)
     per_epoch = steps_per_epoch(number, batch_size)
     replicas, first_replica, local_replicas = _replicas(context)
 
@@ -192,6 +199,15 @@ def _by_step(batch, number, batch_size, seed, shuffle, first_step, epochs, conte
     shares = tf.data.Dataset.range(first_step * local_replicas, end * local_replicas)
     dataset = shares.map(of_share, num_parallel_calls=2, deterministic=True)
     return _prefetched(dataset)
+
+
+def _require_order(seed, first_step, epochs):
+    """Raises ValueError for numbers that set the order of examples and are out of range."""
+    if not checks.is_integer(seed):
+        checks.fail("seed", "an integer", seed)
+    checks.integer("first_step", first_step, 0)
+    if epochs is not None:
+        checks.positive_int("epochs", epochs)
 
 
 def _prefetched(dataset):

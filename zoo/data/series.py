@@ -57,6 +57,10 @@ class Series:
             checks.fail("values", "an array [N,C] of one step or more", array.shape)
         length, channels = self.values.shape
         self.times = np.arange(length) if times is None else np.asarray(times)
+        if self.times.dtype.kind not in "fiuM":
+            checks.fail("times", "numbers or datetime64", f"dtype {self.times.dtype}")
+        if isinstance(names, str):
+            checks.fail("names", "a list of strs, one for each channel", names)
         self.has_names = names is not None
         self.names = tuple(map(str, range(channels) if names is None else names))
         self.labels = None if labels is None else _numbers("labels", labels)
@@ -157,7 +161,9 @@ class Series:
         return [slice(a, b) for a, b in zip(edges, edges[1:]) if not missing[a]]
 
     def take(self, part: slice) -> "Series":
-        """The steps of a slice without a stride."""
+        """The steps of a slice without a stride; raises ValueError for one with a stride."""
+        if part.step not in (None, 1):
+            checks.fail("part", "a slice without a stride", part)
         labels = None if self.labels is None else self.labels[part]
         names = self.names if self.has_names else None
         return Series(self.values[part], self.times[part], names, labels, self.gaps, self.tolerance)
@@ -218,9 +224,17 @@ class Series:
 
 def _numbers(name, values):
     try:
-        return np.asarray(values, np.float64)
+        array = np.asarray(values)
+        if array.dtype.kind == "c":
+            checks.fail(name, "an array of real numbers", f"dtype {array.dtype}")
+        array = array.astype(np.float64)
     except (TypeError, ValueError) as error:
         checks.fail(name, "an array of numbers", str(error))
+    infinite = np.argwhere(np.isinf(array))
+    if len(infinite):
+        received = f"{len(infinite)} infinite ones, the first in row {infinite[0][0]}, counted from 0"
+        checks.fail(name, "finite numbers, NaN where missing", received)
+    return array
 
 
 def _times(cells):

@@ -1,22 +1,18 @@
-"""Tables in memory: from CSV files, DataFrames and arrays, and the schema that turns their rows into numbers."""
+"""Tables in memory: from CSV files, DataFrames and arrays."""
 
 import csv
+import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from zoo.data import columns as kinds
-from zoo.data.columns import Column, Value
 from zoo.data.errors import DataError
 from zoo.data.splits import _SPLIT_SEED
 from zoo.runtime import checks, files
 from zoo.runtime.types import PathLike
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")
-KINDS = ("continuous", "integer", "ordinal", "categorical", "ignore")
-_MOST_LEVELS = 20  # of whole numbers that count as ordered levels
 
 
 class Table:
@@ -27,7 +23,8 @@ class Table:
             `frame[name]`. Booleans become 0 and 1; None and NaN count as missing.
 
     Raises:
-        ValueError: for columns of different lengths, or of several axes.
+        ValueError: for columns of different lengths or of several axes, two columns of one name, infinite numbers, and
+            columns of neither numbers nor texts.
 
     Example:
         >>> table = zoo.data.Table({"age": [31, 50, np.nan], "city": ["Bern", "", "Ulm"]})
@@ -36,7 +33,11 @@ class Table:
     """
 
     def __init__(self, columns: Mapping[str, Any] | Any) -> None:
+        if not isinstance(columns, Mapping) and not hasattr(columns, "columns"):
+            checks.fail("columns", "a dict of names to arrays, or a DataFrame", type(columns).__name__)
         names = list(columns) if isinstance(columns, Mapping) else list(columns.columns)
+        if len({str(name) for name in names}) < len(names):
+            checks.fail("columns", "columns of different names", names)
         self.columns: dict[str, np.ndarray] = {str(name): _array(str(name), columns[name]) for name in names}
         lengths = {len(values) for values in self.columns.values()}
         if len(lengths) != 1:
@@ -52,7 +53,8 @@ class Table:
             delimiter: str of one character.
 
         Raises:
-            DataError: if the file cannot be read, has no rows, or has a row of another length; the message names it.
+            DataError: if the file cannot be read, has no rows, a row of another length, or an infinite number; the
+                message names it.
         """
         try:
             with open(path, newline="", encoding="utf-8-sig") as file:
@@ -67,7 +69,10 @@ class Table:
             if len(row) != len(names):
                 raise DataError(f"Expected {len(names)} cells in row {number} of {path}. Received: {len(row)}")
         cells = zip(names, zip(*rows, strict=True), strict=True)
-        return cls({name: _parse([cell.strip() for cell in column], set(missing)) for name, column in cells})
+        try:
+            return cls({name: _parse([cell.strip() for cell in column], set(missing)) for name, column in cells})
+        except ValueError as error:
+            raise DataError(f"{path}: {error}") from error
 
     def to_csv(self, path: PathLike) -> None:
         """Writes a CSV file that `from_csv` reads; missing cells are empty."""
@@ -111,11 +116,31 @@ def _array(name, values):
     if values.ndim != 1:
         checks.fail(name, "a column, an array of one axis", values.shape)
     if values.dtype.kind in "fiub":
-        return values.astype(np.float64)
-    texts = ["" if value is None or value != value else value for value in values.tolist()]
-    if all(value == "" or isinstance(value, (int, float)) for value in texts):
-        return np.array([np.nan if value == "" else value for value in texts], np.float64)
-    return np.array([str(value) for value in texts], np.str_)
+        return _finite(name, values.astype(np.float64))
+    if values.dtype.kind not in "OUT":
+        checks.fail(name, "a column of numbers, or of texts (str)", f"dtype {values.dtype}")
+    cells = ["" if _is_nothing(value) else value for value in values.tolist()]
+    if all(value == "" or isinstance(value, numbers.Real) for value in cells):
+        return _finite(name, np.array([np.nan if value == "" else value for value in cells], np.float64))
+    if any(isinstance(value, bytes) for value in cells):
+        checks.fail(name, "a column of texts (str)", "bytes")
+    return np.array([str(value) for value in cells], np.str_)
+
+
+def _is_nothing(value):
+    """Whether a cell is None, NaN, or pandas' NA, which cannot say whether it equals itself."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:
+        return True
+
+
+def _finite(name, values):
+    infinite = np.flatnonzero(np.isinf(values))
+    if len(infinite):
+        received = f"{values[infinite[0]]} in row {infinite[0]}, counted from 0"
+        checks.fail(name, "a column of finite numbers, NaN where missing", received)
+    return values
 
 
 def _parse(cells, missing):
@@ -133,160 +158,3 @@ def _cell(value):
     if value != value:
         return ""
     return str(int(value)) if value == int(value) else f"{value:.7g}"
-
-
-class Schema:
-    """How the rows of a table become numbers: a `Column` for each name, from training rows.
-
-    The features are ordered by kind: numbers, then levels, then categories.
-
-    Args:
-        columns: `zoo.data.columns.Column`s, in the order of the table.
-
-    Example:
-        >>> table = zoo.data.Table({"age": [31, 50, 27], "city": ["Bern", "Bern", "Ulm"]})
-        >>> schema = zoo.data.Schema.of(table)
-        >>> x, mask = schema.encode(table)
-        >>> x.shape, schema.decode(x)["city"].tolist()
-        ((3, 3), ['Bern', 'Bern', 'Ulm'])
-    """
-
-    def __init__(self, columns: Sequence[Column]) -> None:
-        if not columns:
-            checks.fail("columns", "one column or more", list(columns))
-        self.columns = tuple(columns)
-        self.numbers = [column for column in columns if isinstance(column, kinds.Number)]
-        self.levels = [column for column in columns if isinstance(column, kinds.Levels)]
-        self.categories = [column for column in columns if isinstance(column, kinds.Categories)]
-        self.places: dict[str, slice] = {}
-        start = 0
-        for column in (*self.numbers, *self.levels, *self.categories):
-            self.places[column.name] = slice(start, start + column.size)
-            start += column.size
-        self.size = start
-
-    @classmethod
-    def of(
-        cls,
-        table: Table,
-        kinds: Mapping[str, str] | None = None,
-        levels: Mapping[str, Sequence[Value]] | None = None,
-        max_categories: int = 50,
-    ) -> "Schema":
-        """The schema of training rows.
-
-        A column of texts is "categorical"; one of numbers is "categorical" if it has two values or one, "integer" if
-        all are whole, else "continuous". An integer of at most 20 values has ordered levels, one of more is scaled as a
-        continuous number and rounded. Texts that are all different, such as names, are ignored.
-
-        Args:
-            table: `Table`.
-            kinds: dict of names to "continuous", "integer", "ordinal", "categorical" or "ignore", where the inferred
-                kind is not the right one.
-            levels: dict of names to the levels of an ordinal column, in their order; by default sorted.
-            max_categories: int >= 1: of a column with more categories, the most frequent are kept, and the others count
-                as missing.
-        """
-        given, order = dict(kinds or {}), dict(levels or {})
-        for name in (*given, *order):
-            table[name]  # noqa: B018  (raises for a name that is no column)
-        given |= {name: "ordinal" for name in order if name not in given}
-        made = []
-        for name in table:
-            kind = checks.one_of(f"kinds[{name!r}]", given.get(name) or inferred(table[name]), KINDS)
-            if kind != "ignore":
-                made.append(_column(name, table[name], kind, order.get(name), max_categories))
-        return cls(made)
-
-    def encode(self, table: Table) -> tuple[np.ndarray, np.ndarray]:
-        """Features and which are known: float32 `[N,size]` each, of 0 where the second is 0.
-
-        Raises:
-            ValueError: if a column is missing, or has texts instead of numbers or the reverse.
-        """
-        values = {column.name: tf.constant(_typed(column, table[column.name])) for column in self.columns}
-        x, mask = self.encode_tensors(values)
-        return x.numpy(), mask.numpy()
-
-    def decode(self, x: np.ndarray) -> Table:
-        """Features, or means of them, float `[N,size]`, to a table."""
-        values = self.decode_tensors(tf.constant(x, tf.float32))
-        return Table({name: _plain(value.numpy()) for name, value in values.items()})
-
-    def encode_tensors(self, values: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        """As `encode`, of tensors by column name, in a graph too."""
-        features, masks = [], []
-        for column in (*self.numbers, *self.levels, *self.categories):
-            feature, known = column.encode(values[column.name])
-            mask = tf.repeat(tf.cast(known, tf.float32)[:, None], column.size, axis=1)
-            features.append(feature * mask)
-            masks.append(mask)
-        return tf.concat(features, axis=1), tf.concat(masks, axis=1)
-
-    def decode_tensors(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
-        """As `decode`, to tensors by column name in the order of the table."""
-        return {column.name: column.decode(x[:, self.places[column.name]]) for column in self.columns}
-
-    def hide(self, rows: tf.Tensor, draws: tf.Tensor, share: float) -> tf.Tensor:
-        """Rows without some of their cells, for the training of a model that fills in missing ones.
-
-        Args:
-            rows: float32 `[B, 2·size]`, features and, behind them, which are known, as `encode` gives them.
-            draws: float `[B,C]` in [0, 1), one for each column.
-            share: float in [0, 1): cells whose draw is below it count as missing.
-
-        Returns:
-            float32 `[B, 2·size]`.
-        """
-        values, mask = tf.split(rows, 2, axis=1)
-        sizes = [place.stop - place.start for place in self.places.values()]
-        seen = mask * tf.repeat(tf.cast(draws >= share, tf.float32), sizes, axis=1)
-        return tf.concat([values * seen, seen], axis=1)
-
-    def get_config(self) -> dict[str, Any]:
-        """What JSON can hold of the schema; `from_config` is the inverse."""
-        return {"columns": [column.get_config() for column in self.columns]}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> "Schema":
-        return cls([kinds.from_config(each) for each in config["columns"]])
-
-
-def inferred(values: np.ndarray) -> str:
-    """The kind of a column, as `Schema.of` infers it."""
-    known = [value for value in values.tolist() if value not in ("",) and value == value]
-    different = len(set(known))
-    if values.dtype.kind == "U":
-        return "ignore" if different == len(known) > _MOST_LEVELS else "categorical"
-    if different <= 2:
-        return "categorical"
-    return "integer" if all(value == int(value) for value in known) else "continuous"
-
-
-def _column(name, values, kind, levels, max_categories):
-    if values.dtype.kind == "U" and kind in ("continuous", "integer"):
-        checks.fail(f"kinds[{name!r}]", "ordinal, categorical or ignore, as the column holds texts", kind)
-    found = kinds.distinct(values)
-    if not found:
-        checks.fail("table", f"one with a known value in the column {name!r}, or kinds={{{name!r}: 'ignore'}}", "none")
-    if kind == "categorical":
-        return kinds.Categories(name, tuple(sorted(found[: checks.positive_int("max_categories", max_categories)])))
-    if kind == "ordinal" or (kind == "integer" and len(found) <= _MOST_LEVELS):
-        text = isinstance(found[0], str)
-        return kinds.Levels(name, tuple(sorted(found) if levels is None else map(str if text else float, levels)))
-    return kinds.Number.of(name, values, kind == "integer")
-
-
-def _typed(column, values):
-    if column.text != (values.dtype.kind == "U"):
-        expected, received = ("texts", "numbers") if column.text else ("numbers", "texts")
-        if values.dtype.kind != "U" and np.isnan(values).all():  # an empty column of texts reads as numbers
-            return np.full(len(values), "", object)
-        if values.dtype.kind == "U" and np.all(values == ""):
-            return np.full(len(values), np.nan, np.float32)
-        checks.fail(column.name, f"a column of {expected}", received)
-    return values.astype(object) if column.text else values.astype(np.float32)
-
-
-def _plain(values):
-    return np.array([value.decode() for value in values], np.str_) if values.dtype.kind == "O" else values

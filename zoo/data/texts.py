@@ -158,7 +158,9 @@ class Vocabulary:
 
     def tokens(self, lines: Sequence[str]) -> list[list[int]]:
         """The tokens of each line, without an end."""
-        lines = _lines(lines)
+        return self._tokens(_lines(lines))
+
+    def _tokens(self, lines):
         if self._tokenizer is None:
             return [[SPECIAL + byte for byte in line.encode()] for line in lines]
         return [[SPECIAL + token for token in each.ids] for each in self._tokenizer.encode_batch(lines)]
@@ -170,7 +172,7 @@ class Vocabulary:
             ValueError: for lines of more than T − 1 tokens, and for a single str.
         """
         lines = _lines(lines)
-        tokens = self.tokens(lines)
+        tokens = self._tokens(lines)
         long = [place for place, each in enumerate(tokens) if len(each) >= self.length]
         if long:
             first = long[0]

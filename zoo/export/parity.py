@@ -11,6 +11,7 @@ import numpy as np
 from zoo import random
 from zoo.export import flatbuffer, onnx, runtimes, saved_model, signatures
 from zoo.fitting.inputs import look
+from zoo.likelihoods import Masked
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Arrays, Cases, PathLike, Tensor
 
@@ -122,7 +123,7 @@ def cases(
     number = len(images)
     given["seed"] = np.concatenate([np.array(_SEEDS, np.int32), random.row_seeds(0, number)])[:number]
     given["temperature"] = np.resize(np.array(_TEMPERATURES, np.float32), number)
-    if "impute" in reference.signatures:
+    if any("mask" in signature.inputs for signature in reference.signatures.values()):
         uniform = np.asarray(random.uniform(random.row_seeds(2, number), model.image_shape))
         given["mask"] = (uniform < 0.5).astype(np.float32)
     if model.label_source() is None and labels is not None:
@@ -146,8 +147,11 @@ def _inputs(reference, signature, given):
 
 def own_images(model: keras.Model) -> Tensor:
     """Samples of the model, or reconstructions of noise if it cannot sample: `ROWS` of them."""
-    noise = random.uniform(random.row_seeds(0, ROWS), model.image_shape)
     if not model.can_sample:
+        noise = random.uniform(random.row_seeds(0, ROWS), model.image_shape)
+        if isinstance(model.likelihood, Masked):
+            values, share = np.split(np.asarray(noise), 2, axis=-1)
+            noise = Masked.beside(values, share < 0.5)
         return model.reconstruct(noise)
     source = model.label_source()
     return model.sample(ROWS, seed=0, labels=None if source is None else _own_labels(source, ROWS))

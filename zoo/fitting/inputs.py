@@ -183,6 +183,23 @@ class Values:
 
 
 @dataclasses.dataclass(frozen=True)
+class BesideMask(Values):
+    """Values beside their mask: the second half of the last axis is 1 for observed and 0 for missing values."""
+
+    def hold(self) -> Tensor:
+        mask = tf.split(tf.cast(self.array, tf.float32), 2, axis=-1)[1]
+        return super().hold() & tf.reduce_all((mask == 0.0) | (mask == 1.0))
+
+    def require(self, values: np.ndarray) -> None:
+        super().require(values)
+        mask = _rows(values)[..., values.shape[-1] // 2 :]
+        other = mask[(mask != 0) & (mask != 1)]
+        if len(other):
+            expected = "values beside a mask of 0 and 1, as zoo.likelihoods.Masked.beside makes them"
+            checks.fail(self.name, expected, f"a mask with values such as {other[0]:g}")
+
+
+@dataclasses.dataclass(frozen=True)
 class Target:
     """A target `y` for the input `x`, which must differ from it: without a target the input is its own.
 

@@ -40,7 +40,7 @@ class RandomMasks(Noise):
         float32 `[B,H,W,1]`.
 
     Raises:
-        ValueError: for another kind, a negative number, and for data that are not images.
+        ValueError: for another kind, a negative number, and for data that are not images of a fixed size.
 
     Example:
         >>> zoo.layers.RandomMasks({"halves": 1, "blocks": 1}, seed=0)(images).shape
@@ -49,6 +49,8 @@ class RandomMasks(Noise):
 
     def __init__(self, kinds: Mapping[str, float] | None = None, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
+        if kinds is not None and not isinstance(kinds, Mapping):
+            checks.fail("kinds", f"a dict from any of {', '.join(KINDS)} to numbers, or None", kinds)
         kinds = dict(_USUAL if kinds is None else kinds)
         for name, weight in kinds.items():
             checks.one_of("kinds", name, KINDS)
@@ -58,8 +60,9 @@ class RandomMasks(Noise):
         self.kinds = kinds
 
     def call(self, x: Tensor) -> Tensor:
-        if len(x.shape) != 4:
-            checks.fail("x", "images [B, H, W, C]; masks of other data are given as `labels`", f"shape {x.shape}")
+        if len(x.shape) != 4 or None in x.shape[1:3]:
+            expected = "images [B, H, W, C] of a fixed size; masks of other data are given as `labels`"
+            checks.fail("x", expected, f"shape {tuple(x.shape)}")
         number, (height, width) = ops.shape(x)[0], x.shape[1:3]
         uniform = self.draw(tf.random.stateless_uniform, (number, _DRAWS))
         noise = self.draw(tf.random.stateless_uniform, (number, height, width, 1))

@@ -45,6 +45,8 @@ class Categorical(Likelihood):
         return distributions.categorical_log_prob(x, params)
 
     def mean(self, params: Tensor) -> Tensor:
+        if params.shape[-1] == 1:  # a column of a single value; Keras would warn of its softmax
+            return ops.ones_like(params)
         return ops.softmax(params, axis=-1)
 
     def sample(self, params: Tensor, seeds: Tensor) -> Tensor:

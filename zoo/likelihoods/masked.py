@@ -54,8 +54,22 @@ class Masked(Likelihood):
 
     @staticmethod
     def beside(x: Array, mask: Array) -> Tensor:
-        """`[x · mask, mask]` on the last axis: float32 `[B,…,2C]` from `x` and `mask`, both `[B,…,C]`."""
+        """`[x · mask, mask]` on the last axis.
+
+        Args:
+            x: float `[B,…,C]`; missing values may be anything, NaN included.
+            mask: bool, or 0 and 1, of a shape that broadcasts to x's: 1 is observed.
+
+        Returns:
+            float32 `[B,…,2C]`.
+
+        Raises:
+            ValueError: for a mask of another shape.
+        """
         x, mask = ops.cast(x, "float32"), ops.cast(mask, "float32")
+        if not _broadcasts(tuple(mask.shape), tuple(x.shape)):
+            checks.fail("mask", f"of a shape that broadcasts to {tuple(x.shape)}", tuple(mask.shape))
+        mask = mask * ops.ones_like(x)
         return ops.concatenate([ops.where(mask > 0.0, x, 0.0), mask], axis=-1)
 
     def params_size(self, channels: int) -> int:
@@ -77,3 +91,9 @@ class Masked(Likelihood):
 
     def get_config(self) -> Config:
         return {**super().get_config(), "likelihood": keras.saving.serialize_keras_object(self.likelihood)}
+
+
+def _broadcasts(shape, target):
+    """Whether an array of `shape` broadcasts to `target`; None, an unknown size, agrees with any."""
+    sizes = zip(shape[::-1], target[::-1])
+    return len(shape) <= len(target) and all(own in (1, None, size) or size is None for own, size in sizes)

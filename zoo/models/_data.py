@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from zoo.fitting import inputs
+from zoo.likelihoods import Masked
 from zoo.models._networks import NetworksVAE
 from zoo.runtime import checks
 from zoo.runtime.types import Array
@@ -61,7 +62,8 @@ class DataVAE(NetworksVAE):
 
     def data_values(self, name: str, x: Array) -> inputs.Values:
         """The range of the data that the likelihood judges."""
-        return inputs.Values(name, x) if self.data_range is None else inputs.Values(name, x, *self.data_range)
+        kind = inputs.BesideMask if isinstance(self.likelihood, Masked) else inputs.Values
+        return kind(name, x) if self.data_range is None else kind(name, x, *self.data_range)
 
     @property
     def data_range(self) -> tuple[float, float] | None:

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from zoo.fitting import inputs
 from zoo.likelihoods import Likelihood
 from zoo.models._given import GivenVAE
 from zoo.priors import LatentPrior
@@ -19,8 +20,8 @@ class FutureVAE(GivenVAE):
         loss = −log p(x|z, y) + w · KL( q(z|x, y) ‖ p(z|y) )
 
     (Sohn et al. 2015, eq. (4); Denton & Fergus 2018, "Stochastic Video Generation with a Learned Prior", eq. (1), which
-    has one z for each frame; deviation: here one z stands for all of the future.) z holds what the past leaves open:
-    draws of z give several futures of one past. The default prior is the standard normal;
+    has one z for each frame; deviation: here one z stands for all of the future.) z holds the information that the past
+    leaves open: draws of z give several futures of one past. The default prior is the standard normal;
     `zoo.priors.ConditionalGaussian` depends on the past.
 
     The past frames are the `labels` of every method, and of the exported signatures.
@@ -37,8 +38,11 @@ class FutureVAE(GivenVAE):
         x: float `[B,F,H,W,C]` in [0, 1], the next frames.
         labels: float32 `[B,P,H,W,C]`, the past frames. `fit` takes them as `y`.
 
+    Returns:
+        reconstructions of the next frames, float32 `[B,F,H,W,C]`.
+
     Raises:
-        ValueError: for arguments out of range, and for frames of another shape.
+        ValueError: for arguments out of range, networks that do not fit each other, and frames of another shape.
 
     Example:
         >>> past = zoo.networks.clip_features((4, 32, 32, 1), features=32)
@@ -64,6 +68,10 @@ class FutureVAE(GivenVAE):
         taken, given = (getattr(past, name, None) for name in ("input_shape", "output_shape"))
         if not isinstance(taken, tuple) or len(taken) < 3 or not isinstance(given, tuple) or len(given) not in (2, 4):
             checks.fail("past", "a keras model from [B, P, …] to [B, n] or [B, h, w, n]", past)
+        whole = getattr(encoder, "input_shape", None)
+        if isinstance(whole, tuple) and not _continues(tuple(whole[1:]), taken[1:]):
+            expected = f"one of clips of more than {taken[1]} frames {taken[2:]}, as `past` takes these"
+            checks.fail("encoder", expected, f"one of inputs {tuple(whole[1:])}")
         super().__init__(encoder, decoder, taken[1:], likelihood, prior, **kwargs)
         self.past = past
 
@@ -89,3 +97,9 @@ class FutureVAE(GivenVAE):
 
     def get_config(self) -> Config:
         return {**super().get_config(), "past": keras.saving.serialize_keras_object(self.past)}
+
+
+def _continues(clip, past):
+    """Whether a clip (T, H, W, C) holds past frames (P, H, W, C) and others; None, an unknown size, agrees with any."""
+    longer = None in (clip[0], past[0]) or clip[0] > past[0]
+    return longer and len(clip) == len(past) and all(map(inputs.same_size, clip[1:], past[1:]))

@@ -10,7 +10,7 @@ from zoo import networks
 from zoo.fitting import inputs
 from zoo.fitting.batched import batched
 from zoo.likelihoods import Categorical
-from zoo.models._base import observed_seeds
+from zoo.models._protocol import observed_seeds
 from zoo.models.vae import VAE
 from zoo.priors import LatentPrior
 from zoo.runtime import checks

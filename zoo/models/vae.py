@@ -9,10 +9,10 @@ from keras import ops
 from zoo import distributions, random
 from zoo.fitting.batched import batched
 from zoo.likelihoods import Likelihood
-from zoo.models._base import Proposal
 from zoo.models._data import not_built
 from zoo.models._elbo import ElboVAE, Latents
 from zoo.models._prior import HasPrior, PriorSlot
+from zoo.models._protocol import Proposal
 from zoo.priors import LatentPrior, StandardNormal
 from zoo.priors import latents as priors
 from zoo.runtime import checks

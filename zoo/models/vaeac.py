@@ -30,23 +30,25 @@ class VAEAC(GivenVAE):
         elbo = log p(x_mis|z, x_obs, m) − KL, a bound of log p(x_mis|x_obs, m), in nats an example
 
     (Ivanov, Figurnov & Vetrov 2019, "Variational Autoencoder with Arbitrary Conditioning", sections 4.2 and 4.3.) The
-    decoder sees the observed values, so that z holds what they leave open. The term with 1 − α trains the decoder on z
-    from the prior, as imputation has them: the Gaussian stochastic network and the hybrid objective of Sohn et al.
-    2015. `elbo` depends on neither α nor w. Deviations: the decoder has a path of its own from the observed values, in
-    the place of skip connections from the prior network, so that the prior can be any `zoo.priors.LatentPrior`; no
-    hyperprior keeps μ and σ of p(z|x_obs, m) finite (section 4.3.2), as `zoo.distributions.bound_log_var` bounds σ;
-    and training data must be complete (section 4.3.3 trains on incomplete ones).
+    decoder sees the observed values: z holds the information that they leave open. The term with 1 − α trains the
+    decoder on z from the prior, which imputation decodes: it is the Gaussian stochastic network of Sohn et al. 2015,
+    and the sum of both terms their hybrid objective. `elbo` depends on neither α nor w. Deviations:
 
-    The observed values beside their mask, `zoo.likelihoods.Masked.beside(x, m)`, are the `labels` of the methods, and
-    may be left out: `fit(x)` and `evaluate(x)` then draw masks from `masks`, and for all other methods nothing is
-    observed, so that `sample` makes whole images and `log_prob` is a bound of log p(x). `decode` and `sample` return
-    the observed values unchanged. `zoo.applications.impute` takes `x` and the mask apart.
+    - The decoder has a path of its own from the observed values, in the place of skip connections from the prior
+      network. The prior can therefore be any `zoo.priors.LatentPrior`.
+    - No hyperprior keeps μ and σ of p(z|x_obs, m) finite (section 4.3.2): `zoo.distributions.bound_log_var` bounds σ.
+    - Training data must be complete (section 4.3.3 trains on incomplete data).
+
+    The observed values beside their mask, `zoo.likelihoods.Masked.beside(x, m)`, are the `labels` of the methods.
+    Without labels, `fit(x)` and `evaluate(x)` draw masks from `masks`, and for all other methods nothing is observed:
+    `sample` makes whole images, and `log_prob` is a bound of log p(x). `decode` and `sample` return the observed values
+    unchanged. `zoo.applications.impute` takes `x` and the mask apart.
 
     Args:
         encoder: keras model from the values beside the mask, `[B,…,2C]`, to `[B,2D]`.
         decoder: layer from `[B,n + D]` to `[B,…,likelihood.params_size(C)]`. The n numbers are the observed values
             beside their mask, flattened; D latents follow. `zoo.networks.unet_decoder` is one.
-        likelihood: a `zoo.likelihoods.Likelihood` or its name, but for one whose scale follows the batch. Only missing
+        likelihood: a `zoo.likelihoods.Likelihood` or its name, except one whose scale follows the batch. Only missing
             values count. If it couples the channels of a place, all or none of them must be missing.
         prior: a `zoo.priors.LatentPrior`: `ConditionalGaussian` over a network from `[B,…,2C]` for the model of the
             paper; None for the standard normal.
@@ -107,7 +109,7 @@ class VAEAC(GivenVAE):
         self, x: Tensor, labels: Tensor | None = None, training: bool = False, target: Tensor | None = None
     ) -> Tensors:
         if labels is None:
-            labels = Masked.beside(x, ops.ones_like(x) * self.masks(x))
+            labels = Masked.beside(x, self.masks(x))
         terms = super().compute_terms(x, labels, training)
         terms.pop("bits_per_dim", None)
         if self.alpha == 1.0:
@@ -213,7 +215,7 @@ class VAEAC(GivenVAE):
 
     def _label_values(self, labels):
         low, high = self.likelihood.support or (-inputs.LARGEST, inputs.LARGEST)
-        return inputs.Values("labels", labels, min(low, 0.0), max(high, 1.0))
+        return inputs.BesideMask("labels", labels, min(low, 0.0), max(high, 1.0))
 
     def get_config(self) -> Config:
         return {**super().get_config(), "alpha": self.alpha, "masks": keras.saving.serialize_keras_object(self.masks)}

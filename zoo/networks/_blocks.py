@@ -40,7 +40,12 @@ def residual(
     return layers.Add(dtype=dtype)([x, layers.Conv2D(channels, 1, use_bias=False, dtype=dtype)(y)])
 
 
-def residual_stack(x: Tensor, channels: int, blocks: int) -> Tensor:
+def residual_stack(
+    x: Tensor, channels: int, blocks: int, activation: str = "relu", normalization: str | None = None
+) -> Tensor:
+    """Residual blocks, then a normalization over the channels of each place ("rms", or None), then the activation."""
     for _ in range(blocks):
-        x = residual(x, channels, "relu")
-    return layers.Activation("relu")(x)
+        x = residual(x, channels, activation)
+    if checks.one_of("normalization", normalization, (None, "rms")) == "rms":
+        x = layers.RMSNormalization()(x)
+    return layers.Activation(activation)(x)

@@ -20,8 +20,8 @@ from zoo.runtime.types import Tensor
 # Layers that compute each pixel alone.
 _POINTWISE = (
     layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Softmax, layers.Rescaling, layers.Dense,
-    layers.BatchNormalization, layers.LayerNormalization, layers.Dropout, layers.SpatialDropout2D, layers.GaussianNoise,
-    layers.GaussianDropout, layers.Identity,
+    layers.BatchNormalization, layers.LayerNormalization, layers.RMSNormalization, layers.Dropout,
+    layers.SpatialDropout2D, layers.GaussianNoise, layers.GaussianDropout, layers.Identity,
 )  # fmt: skip
 _MERGING = (layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Concatenate)
 _CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)

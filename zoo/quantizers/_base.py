@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from keras import layers
+from keras import layers, ops
 
 from zoo.runtime import checks
 from zoo.runtime.types import Tensor
@@ -59,6 +59,24 @@ class Quantizer(layers.Layer):
     def lookup(self, codes: Tensor) -> Tensor:
         """The vectors of `codes`, which are int32 of the shape that `call` gives: float32 `[B, …, code_dim]`."""
         raise NotImplementedError
+
+    def distances(self, z_e: Tensor) -> Tensor:
+        """The squared distances of vectors from the vector of every code, for quantizers with one code a vector.
+
+        Args:
+            z_e: float `[B, …, code_dim]`, the encoder's output.
+
+        Returns:
+            float32 `[B, …, K]`, in squared units of the latent space. The least is that of the code that `call` gives.
+        """
+        return squared_distances(z_e, self.lookup(ops.arange(self.num_codes, dtype="int32")))
+
+
+def squared_distances(vectors: Tensor, codebook: Tensor) -> Tensor:
+    """‖v − e‖² of float vectors `[B, …, D]` and each row of a codebook `[K, D]`: float32 `[B, …, K]`."""
+    products = ops.matmul(vectors, ops.transpose(codebook))
+    norms = ops.sum(ops.square(vectors), axis=-1, keepdims=True) + ops.sum(ops.square(codebook), axis=-1)
+    return ops.maximum(norms - 2.0 * products, 0.0)
 
 
 def require(quantizer: object) -> Quantizer:

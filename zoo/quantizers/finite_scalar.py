@@ -81,7 +81,7 @@ class FiniteScalarQuantizer(Quantizer):
                 f"Expected the encoder to give vectors of {self.code_dim} numbers, one for each of "
                 f"levels={self.levels}. Received: an output of shape {tuple(z_e.shape)}"
             )
-        bounded = self._half_span * ops.tanh(z_e + self._shift) - self._offset
+        bounded = self._bounded(z_e)
         # Exact despite the subtraction inside: a number above ½ and its rounding are within a factor of two.
         rounded = straight_through(bounded, ops.round(bounded))
         digits = ops.cast(rounded, "int32") + self._half
@@ -92,6 +92,13 @@ class FiniteScalarQuantizer(Quantizer):
             "codebook": none,
             "commitment": none,
         }
+
+    def _bounded(self, z_e):
+        return self._half_span * ops.tanh(z_e + self._shift) - self._offset
+
+    def distances(self, z_e: Tensor) -> Tensor:
+        """As in `Quantizer`, of the bounded vectors: those that the decoder would get without rounding."""
+        return super().distances(self._bounded(z_e) / self._half.astype("float32"))
 
     def lookup(self, codes: ArrayLike) -> Tensor:
         """The vectors of `codes`, int32 `[B, …]`: float32 `[B, …, code_dim]`, equal to `z_q` to the last bit."""

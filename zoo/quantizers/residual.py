@@ -123,6 +123,10 @@ class ResidualQuantizer(Quantizer):
         vectors = sum(quantizer.lookup(by_level[:, level]) for level, quantizer in enumerate(self.quantizers))
         return ops.reshape(vectors, (*outer, length // self.depth, self.code_dim))
 
+    def distances(self, z_e: Tensor) -> Tensor:
+        """Raises ValueError: a vector has several codes, and the distance of each depends on those before it."""
+        checks.fail("quantizer", "one with one code for each vector", self)
+
     def get_config(self) -> Config:
         names = (
             "num_codes", "code_dim", "depth", "codebook", "decay", "gradient", "initialization", "revival", "seed",

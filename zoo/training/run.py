@@ -78,7 +78,7 @@ def main(recipe: Recipe, argv: Sequence[str] | None = None) -> dict[str, Any] | 
     flags = parse(recipe, argv)
     with errors_as_statuses(recipe, flags.strategy):
         batch_sizes = {"--batch-size": flags.batch_size}
-        if flags.prior:
+        if flags.prior and flags.prior.kind != "none":
             batch_sizes["--prior-batch-size"] = flags.prior.batch_size
         parts = flags.parts or devices.best_parts(flags.strategy, batch_sizes.values())
         with cores.sub_batches(parts):  # before TensorFlow starts its devices
