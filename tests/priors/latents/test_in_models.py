@@ -130,7 +130,6 @@ def test_what_encode_gives_may_come_as_a_dataset_and_must_fit():
         prior.fit(np.zeros((4, 3), np.float32), verbose=0)
 
 
-@pytest.mark.usefixtures("mode")
 @pytest.mark.parametrize(
     "kind, labels",
     [(zoo.priors.Flow, {"num_classes": 3}), (zoo.priors.MixtureOfGaussians, {"num_attributes": 2})],
