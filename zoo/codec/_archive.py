@@ -81,8 +81,10 @@ def compress(
     dtype = "uint8" if found[0].dtype == np.uint8 else "float32"
     codec = _codec(model, scheme, rate_weight)
     if scheme == LOSSY:
-        alike = isinstance(found, np.ndarray)
-        found = found.astype(dtype, copy=False) if alike else [image.astype(dtype) for image in found]
+        if isinstance(found, np.ndarray):
+            found = found.astype(dtype, copy=False)
+        else:
+            found = [image.astype(dtype) for image in found]
     else:
         found = _to_levels(found, codec.levels)
     tiles = _tiles.Tiles(found, model.image_shape[:2])
