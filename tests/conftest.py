@@ -35,9 +35,10 @@ tf.config.threading.set_intra_op_parallelism_threads(1)  # two processes of test
 TOGETHER = ("tests/export",)
 # What takes longest: begun last, it would keep one process busy while the other has nothing left.
 LONGEST = (
-    "export", "test_conformance", "test_two_stages", "test_run", "test_recipes", "test_examples", "test_docs",
-    "test_inputs", "test_model", "test_hierarchical_vae", "test_kill", "test_readme", "test_factor_vae",
-    "test_compatibility", "test_vq_vae_prior", "test_in_models", "test_workers", "test_fit", "test_base",
+    "export", "test_conformance", "test_two_stages", "test_model", "test_recipes", "test_inputs",
+    "test_hierarchical_vae", "test_run", "test_kill", "test_docs", "test_examples", "test_factor_vae", "test_base",
+    "test_codec", "test_fit", "test_workers", "test_data", "test_vq_vae_prior", "test_in_models",
+    "test_compatibility", "test_readme", "test_use_commands",
 )  # fmt: skip
 
 
@@ -61,6 +62,31 @@ def pytest_collection_modifyitems(items):
         return next((LONGEST.index(name) for name in (path.parent.name, path.stem) if name in LONGEST), len(LONGEST))
 
     items.sort(key=lambda item: place(item.path))
+
+
+@contextlib.contextmanager
+def _graphs(optimized):
+    before = tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not optimized})
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": before})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def graphs_as_traced(request):
+    """The default tests do not optimize graphs: for a few steps each that takes longer than it saves.
+
+    The slow tests do, as users do, and so do those whose subject is how exact or how fast a graph is: they ask for
+    `optimized_graphs`.
+    """
+    with _graphs(optimized="not slow" not in request.config.option.markexpr):
+        yield
+
+
+@pytest.fixture(scope="module")
+def optimized_graphs():
+    with _graphs(optimized=True):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -138,6 +138,7 @@ def test_private_parts_are_seen_in_every_form(code):
     assert uses and (uses - names_of_zoo() or uses & names_of_keras())
 
 
+@pytest.mark.slow  # tests/recipes/test_recipes.py runs a recipe in a shell: the first line is its own, stderr is empty
 def test_importing_zoo_says_nothing():
     done = subprocess.run([sys.executable, "-c", "import zoo"], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")

@@ -59,7 +59,7 @@ def few_images(monkeypatch):
 
 
 # Docstrings show the same functions, and tests/test_examples.py runs them.
-SLOW = ("denoising", "exploration", "kl_weight", "large_pictures", "sound", "video")
+SLOW = ("anomaly", "denoising", "exploration", "kl_weight", "large_pictures", "sharp", "sound", "video")
 
 
 @pytest.mark.parametrize(

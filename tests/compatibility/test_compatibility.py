@@ -19,8 +19,8 @@ def name_of(path):
     return str(path.relative_to(make.HERE))
 
 
-# Each has a class, a likelihood or a quantizer that another file has too, and a SavedModel of the mixture is loaded.
-REPEATED = ("beta_vae", "hierarchical_vae_mixture", "vq_vae_gradient")
+# Each has a class, a likelihood or a quantizer that another file has too.
+REPEATED = ("beta_vae", "hierarchical_vae", "vq_vae_gradient")
 QUICK = [pytest.param(path, marks=pytest.mark.slow) if path.stem in REPEATED else path for path in FILES]
 
 # TensorFlow's, on tf.data, which is to stay as it is.

@@ -94,6 +94,7 @@ def test_exports_call_the_data_x_and_sample_the_same_data(model, name, tmp_path,
     assert {row["signature"] for row in table} >= {"sample", "sample_observed"} and all(row["passed"] for row in table)
 
 
+@pytest.mark.slow  # test_signatures.py holds the names of all other exports, which are without it
 def test_without_observe_an_export_has_the_signatures_of_before(model, tmp_path):
     path = model.export(tmp_path / "rows")
     names = set(runtimes.SavedModel(path).names)

@@ -51,7 +51,7 @@ def test_the_norm_is_that_of_the_gradient_over_all_replicas(parts, left_out):
     values = strategy.experimental_distribute_values_from_function(
         lambda context: tf.constant(parts[context.replica_id_in_sync_group])
     )
-    run = tf.function(lambda gradient: strategy.run(lambda part: policy([part], None)[0], [gradient]))
+    run = tf.function(lambda grad: strategy.run(lambda part: policy([part], None)[0], [grad]), autograph=False)
     kept = [each.numpy().tolist() for each in strategy.experimental_local_results(run(values))]
     assert kept == ([[0.0], [0.0]] if left_out else list(parts))
     assert float(policy.skipped.result()) == left_out

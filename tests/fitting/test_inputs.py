@@ -101,8 +101,8 @@ METHODS = {
     "log_prob generator": lambda model, *data: model.log_prob(generator(*data)),
 }
 CALLS = VERBS | METHODS
-# With each source and each verb at least once; the other pairs look at a few faults, and at all in the slow tests.
-THOROUGH = ("fit tf.data", "evaluate generator", "predict PyDataset", "train_on_batch", "encode", "log_prob generator")
+# With each source and kind of call at least once; the other pairs look at a few faults, and at all in the slow tests.
+THOROUGH = ("fit tf.data", "predict PyDataset", "train_on_batch", "log_prob generator")
 ALL_FAULTS = [call if call in THOROUGH else pytest.param(call, marks=pytest.mark.slow) for call in CALLS]
 # What looks at labels is one function for data and labels: here a call of each kind sees all faults in labels.
 OF_EACH_KIND = ("fit tf.data", "predict PyDataset", "train_on_batch", "log_prob")
@@ -321,6 +321,7 @@ def test_dicts_of_one_entry_or_with_the_inputs_name_work_and_others_are_refused(
             call([GOOD, GOOD])
 
 
+@pytest.mark.usefixtures("mode")
 def test_a_conditional_model_takes_labels_beside_its_data_in_any_form():
     model = conditional()
     for data in ((GOOD, LABELS), [GOOD, LABELS], {"x": GOOD, "labels": LABELS}, {"image": GOOD, "label": LABELS}):
@@ -424,6 +425,7 @@ def test_a_decoder_that_does_not_fit_the_likelihood_is_refused_and_not_broadcast
             call(GOOD)
 
 
+@pytest.mark.usefixtures("mode")
 def test_data_outside_of_the_support_name_the_argument_that_widens_it():
     for support, x in ((None, 40 * GOOD - 20), ((-1, 1), 2 * GOOD - 1), ((0, 255), 255 * GOOD)):
         model = make(likelihood=zoo.likelihoods.Gaussian(0.5, range=support))

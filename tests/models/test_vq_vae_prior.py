@@ -175,11 +175,12 @@ def test_samples_are_the_images_of_what_the_prior_draws():
         codes = model.prior.sample(5, seed=7, **options)
         np.testing.assert_allclose(model.sample(5, seed=7, **options), model.decode(codes), atol=1e-6)
     seeds = zoo.random.row_seeds(7, 5)
-    drawn, codes = tf.function(model.generate)(seeds, tf.ones(5))
+    drawn, codes = tf.function(model.generate, autograph=False)(seeds, tf.ones(5))
     np.testing.assert_array_equal(codes, model.prior.sample(5, seed=7))
     np.testing.assert_allclose(drawn, model.sample(5, seed=7), atol=1e-6)
 
 
+@pytest.mark.slow  # tests/export/test_parity.py and test_litert.py export a model of this kind
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
 def test_images_of_one_seed_are_the_same_in_tflite():
     model, _, _ = trained_with_prior()

@@ -14,7 +14,7 @@ def run_on_two_replicas(make, batches):
     with strategy.scope():
         layer = make()
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(batch):
         half = tf.shape(batch)[0] // 2
         parts = strategy.experimental_distribute_values_from_function(
@@ -30,7 +30,7 @@ def run_on_two_replicas(make, batches):
 def run_on_tflite(layer, function, value):
     """What a function of `layer`, from a tensor to a dict of them, gives as TFLite on builtin operators alone."""
 
-    @tf.function(input_signature=[tf.TensorSpec(value.shape, value.dtype)])
+    @tf.function(input_signature=[tf.TensorSpec(value.shape, value.dtype)], autograph=False)
     def endpoint(value):
         return function(value)
 

@@ -189,10 +189,13 @@ def test_recipe_ships_both_formats_with_a_card(name, run_in_a_shell):
     assert json.loads((folder / "model_int8.json").read_text())["quantization"]["images"] == 32
 
 
+RESIDUAL = ["--num-codes", "9", "--depth", "3"]
+
+
 @pytest.mark.parametrize("name", [pytest.param("cifar10_vqvae", marks=pytest.mark.slow), "mnist_vqvae"])
 @pytest.mark.parametrize(
     "quantizer, argv, num_codes, width",
-    [("fsq", ["--levels", "5", "4", "3"], 60, 1), ("residual", ["--num-codes", "9", "--depth", "3"], 9, 3)],
+    [("fsq", ["--levels", "5", "4", "3"], 60, 1), pytest.param("residual", RESIDUAL, 9, 3, marks=pytest.mark.slow)],
 )
 def test_quantizer_of_a_vqvae(name, quantizer, argv, num_codes, width, mode, tmp_path):
     argv = ["--quantizer", quantizer, *argv, "--filters", "8", "--sample", *few_steps(name, 1)]
@@ -201,6 +204,15 @@ def test_quantizer_of_a_vqvae(name, quantizer, argv, num_codes, width, mode, tmp
     side = MODULES[name].main.recipe.image_shape[0] // 4
     assert model.quantizer.num_codes == model.prior.num_codes == num_codes
     assert model.prior.grid_shape == (side, side * width)
+
+
+# tests/models/test_vq_vae_prior.py has a prior over the codes of a residual quantizer.
+@pytest.mark.parametrize("name", ["cifar10_vqvae", "mnist_vqvae"])
+def test_residual_quantizer_of_a_vqvae(name, tmp_path):
+    recipe = MODULES[name].main.recipe
+    own = parse(recipe, ["--quantizer", "residual", *RESIDUAL, "--filters", "8", "--output", str(tmp_path)]).own
+    quantizer = recipe.build(own, recipe.shape(own), 0).quantizer
+    assert (type(quantizer), quantizer.num_codes, quantizer.depth) == (zoo.quantizers.ResidualQuantizer, 9, 3)
 
 
 @pytest.mark.parametrize("name", ["cifar10_vqvae", "image_folder_vqvae", "mnist_vqvae"])

@@ -556,6 +556,14 @@ def test_other_backends_are_refused_at_import(backend):
     )
 
 
+def test_ctrl_c_keeps_what_was_trained(train, at, tmp_path, capsys):
+    press = at(8, lambda model: signal.raise_signal(signal.SIGINT))
+    assert exit_code(train, tmp_path, callbacks=press) == 130
+    assert "stopped at step 8 of 12; run the same command again to resume" in capsys.readouterr().out
+    assert (tmp_path / "checkpoints" / "step-00000008").is_dir()
+
+
+@pytest.mark.slow  # the signal reaches the process of a test above, and test_kill.py stops one started from a shell
 def test_ctrl_c_in_a_shell_keeps_what_was_trained(tmp_path):
     command = [
         sys.executable,

@@ -12,9 +12,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import layers
 
 import zoo
-from zoo import data, networks, training
+from zoo import data, training
 from zoo.runtime import disk
 from zoo.training import codes, devices
 
@@ -25,8 +26,8 @@ class Flags:
 
 
 def build_tiny(flags, image_shape, seed):
-    encoder = networks.residual_encoder(image_shape, 4, filters=8, blocks=0)
-    decoder = networks.residual_decoder((7, 7, 4), 1, filters=8, blocks=0)
+    encoder = keras.Sequential([keras.Input(image_shape), layers.Conv2D(4, 7, strides=7)])  # 4×4 codes of 28×28
+    decoder = keras.Sequential([keras.Input((4, 4, 4)), layers.Conv2DTranspose(1, 7, strides=7)])
     quantizer = zoo.quantizers.VectorQuantizer(flags.num_codes, 4, seed=seed)
     return zoo.VQVAE(encoder, decoder, quantizer, zoo.likelihoods.Gaussian(0.2))
 
@@ -167,12 +168,12 @@ def test_figures_of_the_prior_are_those_of_the_saved_model(finished):
     test = metrics["test"]
     assert test["elbo"] == pytest.approx(np.mean(model.log_prob(x)), rel=1e-4)
     grid = np.asarray(model.encode(x))
-    assert test["prior_nats_per_code"] == pytest.approx(-np.mean(model.prior.log_prob(grid)) / 49, rel=1e-4)
+    assert test["prior_nats_per_code"] == pytest.approx(-np.mean(model.prior.log_prob(grid)) / 16, rel=1e-4)
     counts = np.bincount(np.ravel(model.encode(x_train)), minlength=12) + 1
     expected = -np.mean(np.log(counts / counts.sum())[grid])
     assert test["unigram_nats_per_code"] == pytest.approx(expected, rel=1e-4)
     # It has learned from 8 steps what is frequent, but for the reconstruction both know all.
-    assert test["elbo"] == pytest.approx(-test["reconstruction"] - 49 * test["prior_nats_per_code"], rel=1e-4)
+    assert test["elbo"] == pytest.approx(-test["reconstruction"] - 16 * test["prior_nats_per_code"], rel=1e-4)
     assert "bits_per_dim" not in test  # a density
 
 
@@ -193,7 +194,7 @@ def test_validation_figures_of_both_stages_are_those_of_the_validation_split(tra
     for part in ("train", "validation", "test"):
         x = getattr(splits, part).images / np.float32(255)
         figures[part] = model.evaluate(x, batch_size=60, verbose=0, return_dict=True)
-        nats_per_code[part] = -np.mean(model.prior.log_prob(model.encode(x))) / 49
+        nats_per_code[part] = -np.mean(model.prior.log_prob(model.encode(x))) / 16
     history, of_prior = last_epoch(tmp_path / "history.csv"), last_epoch(tmp_path / "prior_transformer" / "history.csv")
     for name in ("loss", "reconstruction", "commitment"):
         assert float(history[f"val_{name}"]) == pytest.approx(figures["validation"][name], rel=1e-5)
@@ -263,7 +264,7 @@ def test_finished_run_trains_no_further_step_and_says_so(finished, copy, train, 
     metrics = train(copy, in_model=At(None, no_step), in_prior=At(None, no_step))
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == "resuming at step 8 of 8"
-    assert lines[2] == f"transformer over 7×7 codes: {finished[1]['prior']['parameters']:,} parameters"
+    assert lines[2] == f"transformer over 4×4 codes: {finished[1]['prior']['parameters']:,} parameters"
     assert lines[3] == "prior: resuming at step 8 of 8"
     assert lines[4].startswith("test: ") and "prior_nats_per_code" in lines[4] and len(lines) == 6
     assert_same_model(copy, finished[0])
@@ -387,7 +388,7 @@ def test_codes_of_datasets_come_in_their_order(finished):
     x = data.load("mnist", sample=True).test.images[:30] / np.float32(255)
     datasets = [tf.data.Dataset.from_tensor_slices(part).batch(8) for part in (x[:20], x[20:])]
     first, second = codes.encode(model, datasets, (20, 10))
-    assert first.dtype == np.int32 and first.shape == (20, 7, 7)
+    assert first.dtype == np.int32 and first.shape == (20, 4, 4)
     assert np.array_equal(np.concatenate([first, second]), model.encode(x))
 
 

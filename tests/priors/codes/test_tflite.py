@@ -10,7 +10,9 @@ def convert(prior, **signatures):
     """The signatures as a TFLite model of builtin operators, and its runners."""
     module = tf.Module()
     module.state = [variable.value for variable in prior.variables]
-    functions = [tf.function(call).get_concrete_function(**specs) for call, specs in signatures.values()]
+    functions = [
+        tf.function(call, autograph=False).get_concrete_function(**specs) for call, specs in signatures.values()
+    ]
     converter = tf.lite.TFLiteConverter.from_concrete_functions(functions, module)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     return tf.lite.Interpreter(model_content=converter.convert())

@@ -14,7 +14,7 @@ def test_cached_logits_are_those_of_the_whole_grid_at_a_usual_size(num_classes):
         weight.assign_add(draw.normal(0, 0.1, weight.shape))
     codes = draw.integers(0, 512, (5, 8, 8)).astype(np.int32)
     labels = None if num_classes is None else np.int32([0, 3, 9, 3, 5])
-    step, cache, logits = tf.function(prior.step), prior.start(5), []
+    step, cache, logits = tf.function(prior.step, autograph=False), prior.start(5), []
     for place in range(64):
         there, cache = step(tf.constant(place), tf.reshape(codes, (5, 64)), labels, cache)
         logits.append(there)
@@ -26,7 +26,8 @@ def test_cached_logits_are_those_of_the_whole_grid_at_a_usual_size(num_classes):
 def test_a_draw_is_one_loop_whatever_the_length_of_the_grid():
     def size(grid_shape):
         prior = zoo.priors.Transformer(8, grid_shape, width=8, depth=1, heads=1)
-        graph = tf.function(prior.draw).get_concrete_function(tf.TensorSpec([2], tf.int32), tf.TensorSpec([2])).graph
+        draw = tf.function(prior.draw, autograph=False)
+        graph = draw.get_concrete_function(tf.TensorSpec([2], tf.int32), tf.TensorSpec([2])).graph
         graph_def = graph.as_graph_def()
         return len(graph_def.node) + sum(len(function.node_def) for function in graph_def.library.function)
 

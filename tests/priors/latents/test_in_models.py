@@ -46,6 +46,7 @@ def test_elbo_and_log_prob_are_with_the_priors_density(kind):
     np.testing.assert_allclose(model.log_prob(x, 1, seeds), expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.usefixtures("mode")
 @every_kind
 def test_a_prior_is_trained_with_the_model_unless_it_is_frozen(kind):
     for trainable in (True, False):
@@ -114,6 +115,7 @@ def test_a_prior_fitted_to_the_latents_of_a_trained_model_raises_its_elbo(kind):
     assert after["reconstruction"] == pytest.approx(before["reconstruction"], abs=0.1)
 
 
+@pytest.mark.usefixtures("mode")
 def test_what_encode_gives_may_come_as_a_dataset_and_must_fit():
     prior, latents = zoo.priors.Flow(2, 2, 4, seed=0), entries.vae().encode(entries.images())
     prior.compile("adam")
