@@ -73,8 +73,8 @@ class LatentPasses(_Passes):
 
     def __init__(self, model: keras.Model, batch_size: int) -> None:
         super().__init__(model, batch_size)
-        self._inference = tf.function(functools.partial(self._follow, inference=True))
-        self._generation = tf.function(functools.partial(self._follow, None, inference=False))
+        self._inference = tf.function(functools.partial(self._follow, inference=True), autograph=False)
+        self._generation = tf.function(functools.partial(self._follow, None, inference=False), autograph=False)
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
@@ -137,9 +137,9 @@ class CodePasses(_Passes):
 
     def __init__(self, model: keras.Model, batch_size: int) -> None:
         super().__init__(model, batch_size)
-        self._loop = tf.function(self._places)
-        self._decoder = tf.function(model.decoded)
-        self._features = tf.function(model.features)
+        self._loop = tf.function(self._places, autograph=False)
+        self._decoder = tf.function(model.decoded, autograph=False)
+        self._features = tf.function(model.features, autograph=False)
 
     def follow(self, choose: Callable[[int, np.ndarray], np.ndarray]) -> np.ndarray:
         """Codes int32 `[B,h,w]`, chosen place by place: `choose` of the place t and its logits `[B,K]` gives `[B]`."""
