@@ -48,6 +48,21 @@ def test_saved_and_loaded(model, saved):
     manifest.check(saved, manifest.read(saved))
 
 
+def test_a_model_of_mixed_precision_comes_back_in_float32(model, saved, tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        encoder, decoder = networks.mlp_encoder((4, 4, 1), 2, (8,)), networks.mlp_decoder((4, 4, 1), 2, (8,))
+        mixed = zoo.VAE(encoder, decoder, free_bits=0.25, seed=3)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    folder = pathlib.Path(shutil.copytree(saved, tmp_path / "mixed"))
+    mixed.set_weights(model.get_weights())
+    saving.add_manifest(folder, mixed, "1", CARD)
+    loaded = zoo.from_preset(folder)
+    assert loaded.decoder.layers[-1].compute_dtype == "float32" != mixed.decoder.layers[1].compute_dtype
+    np.testing.assert_array_equal(loaded.sample(3, seed=7), model.sample(3, seed=7))
+
+
 def test_a_loaded_model_trains_on(saved):
     loaded = zoo.from_preset(saved)
     loaded.compile(keras.optimizers.Adam(1e-2))

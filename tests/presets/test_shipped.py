@@ -47,6 +47,7 @@ def test_files_are_whole_and_small(name):
     about = manifest.read(folder)
     manifest.check(folder, about)
     assert {"1/saved_model.pb", "card.json", "README.md"} <= {*about.files}
+    assert "mixed_" not in (folder / about.config).read_text()  # float32, as the exports
     assert ("model_int8.tflite" in about.files) != bool(manifest.read_card(folder).get("without_int8"))
     assert max(file["bytes"] for file in about.files.values()) <= 24 * MIB
 

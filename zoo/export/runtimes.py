@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Collection, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -124,7 +124,7 @@ def in_float32(model: keras.Model) -> keras.Model:
     # Not always a copy, as a float32 model may be one that Keras cannot save.
     if all(layer.compute_dtype == "float32" for layer in keras_compat.layers_of(model)):
         return model
-    changed = _in_float32(keras.saving.serialize_keras_object(model))
+    changed = float32_config(keras.saving.serialize_keras_object(model))
     changed.pop("compile_config", None)
     # Safe mode is off, as the model's code has already run in this process.
     copy = keras.saving.deserialize_keras_object(changed, safe_mode=False)
@@ -132,9 +132,10 @@ def in_float32(model: keras.Model) -> keras.Model:
     return copy
 
 
-def _in_float32(config):
+def float32_config(config: Any) -> Any:
+    """The configuration of an object, as Keras serializes it, with float32 for each policy of another precision."""
     if isinstance(config, dict):
         if config.get("class_name") == "DTypePolicy":
             return {**config, "config": {**config["config"], "name": "float32"}}
-        return {key: _in_float32(value) for key, value in config.items()}
-    return [_in_float32(value) for value in config] if isinstance(config, list) else config
+        return {key: float32_config(value) for key, value in config.items()}
+    return [float32_config(value) for value in config] if isinstance(config, list) else config

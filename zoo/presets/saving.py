@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 import zoo
+from zoo.export import runtimes
 from zoo.presets import cards, manifest
 from zoo.presets.manifest import PresetError
 from zoo.runtime import checks, files
@@ -94,7 +95,8 @@ def add_manifest(folder: pathlib.Path, model: keras.Model, version: str, card: M
     keys, rest = _locate(model, folder / variables)
     with files.replacing(folder / REST) as scratch:
         np.savez(scratch, **rest)
-    config = keras.saving.serialize_keras_object(model)
+    # As the exports beside it, whatever precision the model was trained in: one seed gives one image in all of them.
+    config = runtimes.float32_config(keras.saving.serialize_keras_object(model))
     config.pop("compile_config", None)
     files.write_json(folder / CONFIG, config)
     _write_card(folder, {**card, "model": type(model).__name__})
