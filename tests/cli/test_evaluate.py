@@ -80,8 +80,8 @@ def test_the_classifier_of_the_dataset_judges(monkeypatch, data):
         (["--data", "floats.npy", "--binarize"], "Expected images of uint8, as --binarize is given"),
         (["--data", "test.npz", "--num-samples", "0"], "Expected --num-samples to be an integer >= 1. Received: 0"),
         (["--data", "test.npz", "--seed", "-1"], "Expected --seed to be an integer >= 0"),
-        (["--data", "test.npz", "--html", "nowhere/a.html"], "Received: nowhere/a.html"),
-        (["--data", "test.npz", "--json", "."], "Expected --json to be a file in a folder that exists"),
+        (["--data", "test.npz", "--html", "nowhere/a.html"], "Received: --html='nowhere/a.html'"),
+        (["--data", "test.npz", "--json", "."], "Expected `--json` to be a file in a folder that exists"),
         (["--data", "test.npz", "--update-card"], "Expected MODEL to be a preset, as --update-card is given"),
     ],
 )
