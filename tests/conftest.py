@@ -64,31 +64,6 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: place(item.path))
 
 
-@contextlib.contextmanager
-def _graphs(optimized):
-    before = tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not optimized})
-    yield
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": before})
-
-
-@pytest.fixture(scope="session", autouse=True)
-def graphs_as_traced(request):
-    """The default tests do not optimize graphs: for a few steps each that takes longer than it saves.
-
-    The slow tests do, as users do, and so do those whose subject is how exact or how fast a graph is: they ask for
-    `optimized_graphs`.
-    """
-    with _graphs(optimized="not slow" not in request.config.option.markexpr):
-        yield
-
-
-@pytest.fixture(scope="module")
-def optimized_graphs():
-    with _graphs(optimized=True):
-        yield
-
-
 @pytest.fixture(autouse=True)
 def fixed_seed():
     keras.utils.set_random_seed(0)

@@ -11,8 +11,6 @@ from keras import layers
 
 from zoo._compat import keras as keras_compat
 
-pytestmark = pytest.mark.usefixtures("optimized_graphs")
-
 PARTS = [
     (keras.Model, "_autoconvert_optionals", ["self", "step_func"]),
     (keras.Model, "_maybe_symbolic_build", ["self", "iterator", "data_batch"]),

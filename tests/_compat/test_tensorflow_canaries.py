@@ -12,8 +12,6 @@ from zoo._compat import startup
 from zoo._compat import tensorflow as tf_compat
 from zoo.runtime import startup as runtime_startup
 
-pytestmark = pytest.mark.usefixtures("optimized_graphs")
-
 
 @pytest.fixture
 def strategy():

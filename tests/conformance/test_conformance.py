@@ -90,11 +90,13 @@ def bounds(name):
 
 @pytest.fixture(scope="module", autouse=True)
 def graphs_are_not_optimized():
-    """In the slow tests neither, as it takes a long time for this many graphs."""
-    before = tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
+    """For a few steps each that takes longer than it saves. The graphs of all other tests are as users have them.
+
+    Not for all tests: a graph that is not optimized takes twice the memory, 11 GB for each process in the end.
+    """
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     yield
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": before})
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -11,8 +11,6 @@ import tensorflow as tf
 import zoo
 from zoo.export import parity, runtimes, signatures
 
-pytestmark = pytest.mark.usefixtures("optimized_graphs")
-
 every_name = pytest.mark.parametrize("name", exports.PARAMS)
 every_format = pytest.mark.parametrize("format", exports.FORMATS)
 

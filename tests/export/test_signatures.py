@@ -120,7 +120,6 @@ def test_batch_size_is_that_of_every_input():
 # What a client that sends images of another size gets.
 
 
-@pytest.mark.usefixtures("optimized_graphs")
 @pytest.mark.parametrize("shape", [(1, 9, 8, 1), (1, 8, 8, 3), (1, 16, 4, 1), (8, 8, 1)])
 def test_saved_model_refuses_images_of_another_size(shape, exported):
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"image \[.* not compatible with .* \[\?,8,8,1\]"):

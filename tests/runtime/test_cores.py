@@ -10,8 +10,6 @@ import zoo
 from zoo import networks
 from zoo.runtime import cores
 
-pytestmark = pytest.mark.usefixtures("optimized_graphs")
-
 
 @pytest.mark.parametrize("number", (1, 2, 3, 4))
 @pytest.mark.parametrize("rows", (1, 2, 3, 7, 8))

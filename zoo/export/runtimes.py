@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Collection, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from zoo._compat import keras as keras_compat
 from zoo.export import onnx, signatures
-from zoo.runtime.types import Arrays, PathLike
+from zoo.runtime.types import Arrays, Config, PathLike
 
 
 class Runtime(Protocol):
@@ -132,10 +132,14 @@ def in_float32(model: keras.Model) -> keras.Model:
     return copy
 
 
-def float32_config(config: Any) -> Any:
+def float32_config(config: Config) -> Config:
     """The configuration of an object, as Keras serializes it, with float32 for each policy of another precision."""
-    if isinstance(config, dict):
-        if config.get("class_name") == "DTypePolicy":
-            return {**config, "config": {**config["config"], "name": "float32"}}
-        return {key: float32_config(value) for key, value in config.items()}
-    return [float32_config(value) for value in config] if isinstance(config, list) else config
+    return {key: _in_float32(value) for key, value in config.items()}
+
+
+def _in_float32(value):
+    if isinstance(value, dict):
+        if value.get("class_name") == "DTypePolicy":
+            return {**value, "config": {**value["config"], "name": "float32"}}
+        return float32_config(value)
+    return [_in_float32(each) for each in value] if isinstance(value, list) else value
