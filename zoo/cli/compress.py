@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lossless", action="store_true", help="of a VQ-VAE: keep the pixels too, given the codes")
     parser.add_argument(
         "--rate-weight", type=float, default=0.0, metavar="W",
-        help="of a VQ-VAE: above 0, smaller files of less likeness; try 0.1 (default: 0)",
+        help="of a VQ-VAE: above 0, smaller files of less exact pictures; try 0.1 (default: 0)",
     )  # fmt: skip
     parser.add_argument(
         "--binarize", action="store_true", help="draw each pixel as 0 or 1 first, for a model of binary data"
@@ -50,9 +50,9 @@ def run(args: argparse.Namespace) -> None:
             images,
             args.lossless or None,
             names,
-            not args.no_verify,
-            progress.of("compressing"),
-            args.rate_weight,
+            verify=not args.no_verify,
+            progress=progress.of("compressing"),
+            rate_weight=args.rate_weight,
         )
     with files.replacing(path) as scratch:
         scratch.write_bytes(written)

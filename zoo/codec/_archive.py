@@ -62,7 +62,8 @@ def compress(
         bytes.
 
     Raises:
-        ValueError: for a model or images that cannot be compressed.
+        ValueError: for a model or images that cannot be compressed, and for a `rate_weight` above 0 where the file is
+            lossless or a vector has several codes.
         ImportError: without the packages of `pip install 'vae-zoo[codec]'`.
 
     Example:

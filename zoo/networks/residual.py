@@ -37,7 +37,7 @@ def residual_encoder(
         keras.Model from `[B,H,W,C]` to `[B, H/2**downsamples, W/2**downsamples, code_dim]`.
 
     Raises:
-        ValueError: if the image cannot be halved that often.
+        ValueError: if the image cannot be halved that often, and for another normalization.
     """
     _blocks.check_divisible(image_shape, downsamples)
     x = inputs = keras.Input(image_shape)
@@ -66,6 +66,9 @@ def residual_decoder(
 
     Returns:
         keras.Model from `[B,h,w,code_dim]` to `[B, h·2**upsamples, w·2**upsamples, params]`.
+
+    Raises:
+        ValueError: for another normalization.
     """
     x = inputs = keras.Input(grid_shape)
     x = layers.Conv2D(filters, 3, padding="same")(x)
