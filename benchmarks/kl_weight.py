@@ -35,8 +35,8 @@ DATASETS = {
     "fashion": ("fashion_mnist", "gaussian", (28, 28, 1)),
     "cifar": ("cifar10", "gaussian", (32, 32, 3)),
 }
-STEPS = {"mlp": 1500, "conv": 600}
-SETTINGS = [f"{dataset}-{network}" for network in STEPS for dataset in DATASETS]
+STEPS = 1500
+SETTINGS = [f"{dataset}-{network}" for network in ("mlp", "conv") for dataset in DATASETS]
 
 
 def build(network, likelihood, shape, weight, flags):
@@ -129,7 +129,7 @@ def compete(setting, missing, flags):
             initial = [variable.numpy() for variable in variables(model)]
         for variable, value in zip(variables(model), initial):
             variable.assign(value)
-        yield weight, run(model, weight, splits, likelihood == "bernoulli", flags.steps or STEPS[network], flags)
+        yield weight, run(model, weight, splits, likelihood == "bernoulli", flags.steps, flags)
 
 
 def saved(path):
@@ -174,7 +174,7 @@ def main(argv=None):
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=SETTINGS, metavar="SETTING")
     parser.add_argument("--train-images", type=int, default=10000, help="default: %(default)s")
     parser.add_argument("--images", type=int, default=1000, help="of the test split; default: %(default)s")
-    parser.add_argument("--steps", type=int, help=f"default: {STEPS['mlp']} of an mlp, {STEPS['conv']} of a conv")
+    parser.add_argument("--steps", type=int, default=STEPS, help="default: %(default)s")
     parser.add_argument("--batch-size", type=int, default=50, help="default: %(default)s")
     parser.add_argument("--learning-rate", type=float, default=2e-3, help="default: %(default)s")
     parser.add_argument("--latent-dim", type=int, default=16, help="default: %(default)s")

@@ -26,8 +26,9 @@ sys.path += [str(HERE.parent / folder) for folder in ("conformance", "export")]
 import conformance  # noqa: E402  (registers the networks of the tests' own)
 import exports  # noqa: E402
 
-# Beside the entries of the conformance suite one of the other prior, which is conditional.
-ENTRIES = conformance.ENTRIES | {"vq_vae_labels": exports.ENTRIES["vq_vae_labels"]}
+# The entries that take images and classes, and the other prior over codes, which is conditional.
+ENTRIES = {name: entry for name, entry in conformance.ENTRIES.items() if entry.data is None and entry.labels is None}
+ENTRIES["vq_vae_labels"] = exports.ENTRIES["vq_vae_labels"]
 EXPORTED = ("vae", "cvae", "hierarchical_vae_mixture", "vq_vae_prior")
 NUMBER, BATCH_SIZE = 6, 3  # images of which outputs are kept, and of a batch: their steps are two
 SEEDS = np.int32([0, -1, 2**31 - 1, -(2**31), 7, 8])

@@ -12,9 +12,11 @@ from keras import layers
 import zoo
 from zoo import data, networks
 from zoo.runtime import replicas
+from zoo.runtime.tokens import END, PADDING, SPECIAL
 
 LATENTS = 3
 SHAPE = (8, 8, 1)
+TOKENS = 6  # of a sentence
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -38,9 +40,9 @@ class OwnEncoder(keras.Model):
 class Entry:
     """How to make a model, the attributes that must survive saving, and the shapes of its latents, or codes.
 
-    `label_size` is the number of attributes that a label has, and 0 where labels are classes. `closed_kl` says whether
-    the KL is computed, so that it is never below 0, and not estimated at one sample. `modes` is how many different
-    samples there are at most at temperature 0. `flat` says whether the examples are rows of numbers, not images.
+    `data` makes what the model takes of images float32 `[N,8,8,1]`, and `labels` of classes int32 `[N]` from 0 to 3;
+    None is for models that take these themselves. `closed_kl` says whether the KL is computed, so that it is never
+    below 0, and not estimated at one sample. `modes` is how many different samples there are at most at temperature 0.
     """
 
     make: Callable
@@ -49,10 +51,40 @@ class Entry:
     eight_bit: bool = False
     latents: tuple = ((LATENTS,),)  # a shape for each layer, top first
     codes_shape: tuple = (2, 2)
-    label_size: int = 0
+    data: Callable | None = None
+    labels: Callable | None = None
     closed_kl: bool = True
     modes: int = 1
-    flat: bool = False
+
+
+def rows(x):
+    """Images as rows `[N,64]`."""
+    return tf.reshape(x, (-1, 64))
+
+
+def next_frames(x):
+    """Clips of two frames `[N,2,8,8,1]`, in which an image moves to the right."""
+    return tf.stack([x, tf.roll(x, 1, axis=2)], axis=1)
+
+
+def past_frames(classes):
+    """The frame before those of `next_frames`, about: `[N,1,8,8,1]`."""
+    centre = 2.0 + 3.0 * places(classes)
+    line = tf.range(8, dtype="float32")
+    row, column = (tf.exp(-tf.square(line - centre[:, i : i + 1] + i) / 4.0) for i in range(2))
+    return (row[:, :, None] * column[:, None, :])[:, None, ..., None]
+
+
+def sentences(x):
+    """The four quarters of an image as words by their mean grey levels, an end and padding: int32 `[N,6]`."""
+    levels = tf.reduce_mean(tf.reshape(x, (-1, 2, 4, 2, 4)), axis=(2, 4))
+    words = tf.reshape(tf.cast(tf.minimum(levels * 16.0, 5.0), "int32"), (-1, 4)) + SPECIAL
+    return tf.pad(tf.pad(words, [(0, 0), (0, 1)], constant_values=END), [(0, 0), (0, 1)], constant_values=PADDING)
+
+
+def places(classes):
+    """Attributes `[N,2]`: the row and the column, 0 or 1, that a class stands for."""
+    return tf.cast(tf.stack([classes // 2, classes % 2], axis=1), "float32")
 
 
 def _mlp(inputs=SHAPE, conditions=0, params=1):
@@ -195,6 +227,20 @@ def _rows():
     return zoo.VAE(encoder, decoder, likelihood, free_bits=0.125, seed=3)
 
 
+def _future_vae():
+    past = networks.clip_features((1, *SHAPE), 2, 4, downsamples=2, blocks=0)
+    encoder = networks.mlp_encoder((3, *SHAPE), LATENTS, hidden=(16,))
+    decoder = networks.clip_decoder((2, 2, 2 + LATENTS), (2, *SHAPE), 4, blocks=0)
+    prior = zoo.priors.ConditionalGaussian(networks.mlp_encoder((1, *SHAPE), LATENTS, hidden=(16,)))
+    return zoo.FutureVAE(encoder, decoder, past, zoo.likelihoods.Gaussian(0.3), prior, free_bits=0.125, seed=3)
+
+
+def _text_vae():
+    size, how = (TOKENS, SPECIAL + 6, LATENTS), {"width": 12, "depth": 1, "heads": 3, "seed": 3}
+    encoder, decoder = networks.TextEncoder(*size, dropout=0.125, **how), networks.TextDecoder(*size, 0.25, **how)
+    return zoo.TextVAE(encoder, decoder, free_bits=0.125, seed=3, vocabulary={"kind": "own"})
+
+
 ENTRIES = {
     "vae": Entry(_vae, {"free_bits": 0.25, "seed": 3, "name": "other"}, eight_bit=True),
     "own_networks": Entry(
@@ -216,7 +262,7 @@ ENTRIES = {
         _cvae_attributes,
         {"num_attributes": 2, "prior.num_attributes": 2, "prior.components": 2},
         conditional=True,
-        label_size=2,
+        labels=places,
         closed_kl=False,
         modes=2,
     ),
@@ -305,7 +351,28 @@ ENTRIES = {
     "rows": Entry(
         _rows,
         {"free_bits": 0.125, "seed": 3, "likelihood.channels": (24, 16, 24), "likelihood.columns": {"kept": [1, 2]}},
-        flat=True,
+        data=rows,
+    ),
+    "future_vae": Entry(
+        _future_vae,
+        {"past_shape": (1, *SHAPE), "past.output_shape": (None, 2, 2, 2), "free_bits": 0.125, "likelihood.scale": 0.3},
+        conditional=True,
+        data=next_frames,
+        labels=past_frames,
+    ),
+    "text_vae": Entry(
+        _text_vae,
+        {
+            "free_bits": 0.125,
+            "seed": 3,
+            "vocabulary": {"kind": "own"},
+            "encoder.dropout": 0.125,
+            "decoder.length": TOKENS,
+            "decoder.word_dropout": 0.25,
+            "decoder.width": 12,
+            "decoder.heads": 3,
+        },
+        data=sentences,
     ),
 }
 
@@ -313,7 +380,8 @@ ENTRIES = {
 # Each is another entry but for one part: what takes long is done with them in the slow tests.
 VARIANTS = (
     "vae_mixture", "cvae_flow", "hierarchical_vae_mixture", "vq_vae_gradient", "vq_vae_fsq", "vq_vae_residual",
-    "iwae", "beta_tc_vae", "info_vae", "factor_vae", "rows", "vaeac",
+    "iwae", "beta_tc_vae", "info_vae", "factor_vae", "rows", "vaeac", "future_vae",
+    "text_vae",
 )  # fmt: skip
 
 
@@ -355,18 +423,13 @@ def images(number=32, seed=0):
 
 
 def data_of(entry, x):
-    """Images as the model of an entry takes them: themselves, or as rows `[N,64]`."""
-    return x.reshape(len(x), -1) if entry.flat else x
+    """Images as the model of an entry takes them."""
+    return x if entry.data is None else entry.data(x).numpy()
 
 
 def labels_of(entry, classes):
-    """Labels as the model of an entry takes them, from classes 0 to 3 `[N]`: themselves, or attributes `[N,2]`.
-
-    The attributes are the row and the column that a class stands for.
-    """
-    if not entry.label_size:
-        return classes
-    return np.stack([classes // 2, classes % 2], axis=1).astype(np.float32)
+    """Labels as the model of an entry takes them, from classes 0 to 3 `[N]`."""
+    return classes if entry.labels is None else entry.labels(classes).numpy()
 
 
 def train_spread(name, strategy, number):
@@ -374,12 +437,16 @@ def train_spread(name, strategy, number):
 
     The noise of each training step is the same for every example, so that how a batch is spread cannot matter.
     """
+    entry = ENTRIES[name]
     x, labels = images(number)
     split = data.Images(np.rint(255 * x).astype(np.uint8), labels)
     keras.utils.set_random_seed(0)
     with strategy.scope():
-        model = ENTRIES[name].make()
+        model = entry.make()
         model.compile(keras.optimizers.Adam(1e-2))
+    for layer in model._flatten_layers():
+        if isinstance(layer, zoo.layers.Dropout):
+            layer.draw = lambda generator, shape: tf.fill(shape, 0.4)
     if hasattr(model, "sampling"):
         model.sampling.noise = lambda shape: tf.fill(shape, 0.7)
     if hasattr(model, "masks"):
@@ -391,11 +458,10 @@ def train_spread(name, strategy, number):
     def batches(context, **kwargs):
         how = {"seed": 3, "dynamic": True, "labels": model.conditional}
         dataset = data.batches(split, 8, context=context, **how, **kwargs)
-        if ENTRIES[name].flat:
-            return dataset.map(lambda x: tf.reshape(x, (-1, 64)))
-        if not ENTRIES[name].label_size:
-            return dataset
-        return dataset.map(lambda x, classes: (x, tf.cast(tf.stack([classes // 2, classes % 2], axis=1), tf.float32)))
+        make_x, make_labels = (make or tf.identity for make in (entry.data, entry.labels))
+        if not model.conditional:
+            return dataset.map(make_x)
+        return dataset.map(lambda x, classes: (make_x(x), make_labels(classes)))
 
     training = replicas.distribute(strategy, lambda context: batches(context, shuffle=True, epochs=None))
     validation = replicas.distribute(strategy, batches)

@@ -31,8 +31,7 @@ def contract(name, batch):
         found["impute"] = (image | {"mask": image["image"]} | seed | temperature, image)
     if not exports.has_prior(name):
         del found["sample"], found["log_prob"]
-    size = exports.ENTRIES[name].label_size
-    labels = {"labels": ("float32", (batch, size)) if size else ("int32", (batch,))}
+    labels = {"labels": ("int32", (batch,)) if exports.ENTRIES[name].labels is None else ("float32", (batch, 2))}
     return {
         signature: (inputs | labels if exports.takes_labels(name, signature) else inputs, outputs)
         for signature, (inputs, outputs) in found.items()

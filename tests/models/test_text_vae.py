@@ -1,4 +1,4 @@
-"""The sentence VAE: its probability by hand, its decoding, and what holds for every model, for tokens."""
+"""The sentence VAE: its probability by hand, its decoding, and its exports."""
 
 import itertools
 
@@ -143,30 +143,6 @@ def test_reconstruct_is_decode_of_encode_and_of_embed(trained):
     proposal = trained.propose(tf.constant(x), zoo.random.fold_in(zoo.random.row_seeds(0, 4), 0))
     weights = trained.judge(tf.constant(x), proposal.params) + proposal.log_ratio
     np.testing.assert_allclose(weights, trained.log_prob(x), rtol=1e-5)
-
-
-def test_every_argument_survives_saving(trained, tmp_path):
-    trained.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert (loaded.name, loaded.free_bits, loaded.seed) == ("other", 0.125, 3)
-    assert loaded.vocabulary == {"length": 9, "subwords": None}
-    assert (loaded.decoder.word_dropout, loaded.decoder.heads, loaded.encoder.dropout) == (0.25, 3, 0.1)
-    for one, other in zip(trained.get_weights(), loaded.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
-    np.testing.assert_array_equal(trained(TOKENS[:4]), loaded(TOKENS[:4]))
-
-
-@pytest.mark.slow
-def test_training_goes_on_after_loading_as_if_it_had_never_stopped(trained, tmp_path):
-    trained.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    try:
-        histories = [fit(either, 1) for either in (trained, loaded)]
-        assert histories[0] == histories[1]
-        for one, other in zip(trained.get_weights(), loaded.get_weights(), strict=True):
-            np.testing.assert_array_equal(one, other)
-    finally:
-        trained.load_weights(tmp_path / "model.keras")
 
 
 def check_export(model, path):

@@ -52,7 +52,8 @@ class Block(layers.Layer):
         if unseen is None:
             unseen = 1.0 - ops.tril(ops.ones((length, length), "float32"))
         query, key, value = self._split(x)
-        return self._add(x, query, ops.transpose(key, (0, 1, 3, 2)), value, FAR * unseen, training)
+        mask = FAR * ops.cast(unseen, "float32")  # Keras has cast `unseen` to the dtype in which this layer computes
+        return self._add(x, query, ops.transpose(key, (0, 1, 3, 2)), value, mask, training)
 
     def step(
         self, x: Tensor, here: Tensor, mask: Tensor, cache: Sequence[Tensor]
