@@ -74,12 +74,16 @@ def own_collectives():
     tf_compat.separate_collectives()
 
 
-@pytest.fixture(params=["eager", pytest.param("graphs", marks=pytest.mark.slow)])
-def mode(request):
+def run_eagerly_or_in_graphs(request):
     """For tests that are not about graphs, as few steps take longer to trace than to run. The slow ones have graphs."""
     tf.config.run_functions_eagerly(request.param == "eager")
     yield
     tf.config.run_functions_eagerly(False)
+
+
+MODES = ["eager", pytest.param("graphs", marks=pytest.mark.slow)]
+mode = pytest.fixture(params=MODES)(run_eagerly_or_in_graphs)
+mode_of_module = pytest.fixture(params=MODES, scope="module")(run_eagerly_or_in_graphs)
 
 
 @pytest.fixture(scope="module", autouse=True)

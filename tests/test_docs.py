@@ -58,8 +58,11 @@ def few_images(monkeypatch):
     monkeypatch.setattr(data, "load", few)
 
 
-# Docstrings show the same functions, and tests/test_examples.py runs them.
-SLOW = ("anomaly", "denoising", "exploration", "kl_weight", "large_pictures", "sharp", "sound", "video")
+# Docstrings show the same functions, which tests/test_examples.py or tests/applications run.
+SLOW = (
+    "anomaly", "denoising", "exploration", "imputation", "kl_weight", "large_pictures", "sharp", "sound", "text",
+    "video",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,8 @@ SLOW = (
     "zoo.applications.series.series_vae", "zoo.applications.style_transfer.mix_levels",
     "zoo.applications.style_transfer.vary_levels", "zoo.applications.tables.TableModel",
     "zoo.applications.texts.TextModel", "zoo.codec._archive.compress", "zoo.evaluation.quality.sample_quality",
-    "zoo.export.exporter.export", "zoo.presets.saving.save_preset",
+    "zoo.export.exporter.export", "zoo.models.vaeac.VAEAC", "zoo.models.vq_vae.VQVAE", "zoo.presets.saving.save_preset",
+    "zoo.priors.codes.transformer.Transformer",
 )  # fmt: skip
 NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in examples()]
 

@@ -152,6 +152,7 @@ def test_a_saved_model_takes_and_gives_columns_by_name(masked, tmp_path, capsys)
     assert "sample_columns" in capsys.readouterr().out
 
 
+@pytest.mark.slow  # a SavedModel has it too, above
 def test_a_tflite_file_has_the_schema_beside_it(whole, tmp_path):
     path = whole.export(tmp_path / "rows.tflite")
     schema = data.Schema.from_config(json.loads((tmp_path / "rows.table.json").read_text()))

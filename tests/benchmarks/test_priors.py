@@ -26,6 +26,7 @@ def test_differences_are_image_by_image_to_the_first(priors):
     assert rows[3].split("|")[4].strip() == f"1.00 ± {error:.2f}"
 
 
+@pytest.mark.slow
 def test_results_are_kept_and_not_made_again(priors, tmp_path, capsys, monkeypatch):
     path, names = tmp_path / "results.npz", ["standard_normal", "vamp"]
     arguments = [*SMALL, "--contenders", *names, "--save", str(path)]

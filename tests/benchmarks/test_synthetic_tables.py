@@ -38,6 +38,7 @@ def test_judges_tell_real_rows_from_shuffled_ones(benchmark):
     assert benchmark.utility(schema, one_class, test, target, 0) == {"forest": 1 / 3, "linear": 1 / 3}
 
 
+@pytest.mark.slow
 def test_results_are_kept_and_not_run_again(benchmark, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(benchmark.CONTENDERS, "ours", benchmark.independent)
     flags = ["--results", str(tmp_path / "found.jsonl"), "--sets", "iris", "--seeds", "0", "1"]

@@ -20,7 +20,7 @@ def name_of(path):
 
 
 # Each has a class, a likelihood or a quantizer that another file has too.
-REPEATED = ("beta_vae", "hierarchical_vae", "vq_vae_gradient")
+REPEATED = ("beta_vae", "capacity", "hierarchical_vae", "vq_vae", "vq_vae_gradient")
 QUICK = [pytest.param(path, marks=pytest.mark.slow) if path.stem in REPEATED else path for path in FILES]
 
 # TensorFlow's, on tf.data, which is to stay as it is.

@@ -132,7 +132,9 @@ def test_validation_size(number, held_out):
     assert data.validation_size(number) == held_out
 
 
-@pytest.mark.parametrize("name", data.SAMPLES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "fashion_mnist" else name for name in data.SAMPLES]
+)
 @pytest.mark.parametrize("image_size", [None, (16, 12)])
 def test_records_read_in_batches_are_what_tfds_reads(monkeypatch, name, image_size):
     builder = sources.prepared(name, sources.SAMPLE_DIR)

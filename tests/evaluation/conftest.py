@@ -26,6 +26,11 @@ def _vae(projection, log_var, loadings, bias=0.0, make=zoo.VAE, likelihood=None,
     return make(encoder, decoder, likelihood or zoo.likelihoods.Gaussian(0.5, range=None), **kwargs)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _mode(mode_of_module):
+    """Few figures are of graphs: tests/cli has commands that compute them as users do."""
+
+
 @pytest.fixture
 def linear_vae():
     """Function of (projection, log_var, loadings, bias, make, likelihood) that gives the VAE."""

@@ -56,8 +56,8 @@ NAMES = list(ENTRIES)
 # Exported they are alike to others: what is exported of a BetaVAE is a VAE, with an "optimal" scale one with a learned
 # scale, and tests/models/test_cvae_attributes.py exports a CVAE of attributes. The VQ-VAE is exported with each prior
 # over its codes, and tests/export/test_exporter.py and tests/models/test_own_parts.py export networks of a user's own.
-# README.md exports a VAE with a flow.
-ALIKE = ("beta_vae", "capacity", "cvae_attributes", "own_networks", "vae_flow", "vq_vae")
+# README.md exports a VAE with a flow, and tests/priors/latents/test_in_models.py one with a prior of a user's own.
+ALIKE = ("beta_vae", "capacity", "cvae_attributes", "own_networks", "vae_flow", "vae_vamp", "vq_vae")
 QUICK = [name for name in NAMES if name not in (*conformance.VARIANTS, *ALIKE)]
 PARAMS = conformance.params(NAMES, QUICK)
 

@@ -73,7 +73,9 @@ def test_observed_samples_are_data_and_means_are_not(model):
     np.testing.assert_allclose(model.sample(1, seed=seeds[7:8], observe=True)[0], x[7], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ("rows", "rows.tflite", pytest.param("onnx", marks=pytest.mark.slow)))
+@pytest.mark.parametrize(
+    "name", ("rows", *(pytest.param(name, marks=pytest.mark.slow) for name in ("rows.tflite", "onnx")))
+)
 def test_exports_call_the_data_x_and_sample_the_same_data(model, name, tmp_path, capsys):
     format = "onnx" if name == "onnx" else None
     path = model.export(tmp_path / name, format=format, images=rows(8), observe=True)  # which compares the two
@@ -113,6 +115,7 @@ def test_rows_with_missing_values_train_and_are_filled_in():
     np.testing.assert_allclose(filled[1::2, 4:7].sum(axis=1), 1.0, rtol=1e-5)  # probabilities
 
 
+@pytest.mark.slow
 def test_tokens_go_through_a_model_and_its_export(tmp_path):
     x = Categorical.one_hot(np.random.default_rng(0).integers(0, 5, (16, 6)), 5)
     encoder = networks.mlp_encoder((6, 5), 2, hidden=(8,))

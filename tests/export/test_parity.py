@@ -2,6 +2,7 @@
 
 import json
 import math
+from unittest import mock
 
 import exports
 import numpy as np
@@ -121,6 +122,21 @@ def test_codes_must_be_identical(exported):
     codes = [row for row in rows if row["output"] == "codes"]
     assert [row["signature"] for row in codes] == ["encode", "sample"]
     assert all(row["allowed"] == 0.0 and row["largest"] == 0.0 for row in codes)
+
+
+@pytest.mark.parametrize("name", ("vq_vae", "vq_vae_residual"))
+def test_codes_of_the_same_vector_are_the_same_and_others_are_not(name):
+    model = exports.make(name)
+    levels = getattr(model.quantizer, "quantizers", [model.quantizer])
+    for level in levels:  # codes 2 and 3 stand for one vector
+        level.embeddings.assign(tf.tensor_scatter_nd_update(level.embeddings, [[3]], [level.embeddings[2]]))
+    reference = runtimes.Keras(model)
+    codes = np.full((2, *exports.ENTRIES[name].codes_shape), 2, np.int32)
+    reference.run = lambda signature, x: {"codes": codes}
+    for found, largest in ((2, 0.0), (3, 0.0), (4, 2.0), (99, 97.0)):
+        runtime = mock.Mock(run=lambda signature, x, found=found: {"codes": np.full_like(codes, found)})
+        (row,) = parity.compare(reference, runtime, {"encode": {"x": codes}})
+        assert row["largest"] == largest / (2.0 if largest else 1.0) and row["passed"] == (largest == 0.0)
 
 
 def test_check_takes_the_newest_version_of_a_folder_by_number(tmp_path, exported):

@@ -183,6 +183,7 @@ def test_the_likelihood_judges_the_target_that_is_given():
         assert model.predict(noisy, verbose=0).shape == X.shape
 
 
+@pytest.mark.slow
 def test_a_model_that_learns_to_take_noise_away_does_so():
     model = make(optimizer=keras.optimizers.Adam(1e-2), likelihood=zoo.likelihoods.Gaussian(0.2))
     clean = np.repeat(X[:1], 300, 0) * np.random.default_rng(0).uniform(0.3, 1, (300, 1, 1, 1)).astype("float32")
@@ -246,7 +247,9 @@ def test_a_conditional_model_has_labels_and_a_target():
 # Metrics.
 
 
-@pytest.mark.parametrize("strategy", [None, ("CPU:0", "CPU:1")], ids=("one", "two replicas"))
+@pytest.mark.parametrize(
+    "strategy", [None, pytest.param(("CPU:0", "CPU:1"), marks=pytest.mark.slow)], ids=("one", "two replicas")
+)
 def test_metrics_compare_the_data_with_their_reconstructions(strategy):
     strategy = tf.distribute.MirroredStrategy(list(strategy)) if strategy else tf.distribute.get_strategy()
     with strategy.scope():
@@ -316,7 +319,9 @@ def trained(how, parts=1, strategy=None):
 
 # The last batch has 14 examples, which four parts do not share alike.
 @pytest.mark.parametrize("parts", [pytest.param(2, marks=pytest.mark.slow), 4])
-@pytest.mark.parametrize("how", ["sum", pytest.param("mean", marks=pytest.mark.slow), "activity", "kernel"])
+@pytest.mark.parametrize(
+    "how", ["sum", *(pytest.param(how, marks=pytest.mark.slow) for how in ("mean", "activity")), "kernel"]
+)
 def test_what_layers_add_to_the_loss_counts_once_whatever_the_parts(how, parts):
     weights, history, loss = trained(how)
     assert abs(loss - trained("none")[2]) > 1e-3
@@ -326,8 +331,10 @@ def test_what_layers_add_to_the_loss_counts_once_whatever_the_parts(how, parts):
     assert other_history == pytest.approx(history, rel=1e-6) and other_loss == pytest.approx(loss, rel=1e-6)
 
 
-# A sum is no mean over examples: see README. A mean in a layer is added as an activity's penalty is.
-@pytest.mark.parametrize("how", [pytest.param("mean", marks=pytest.mark.slow), "activity", "kernel"])
+# A sum is no mean over examples: see README.
+@pytest.mark.parametrize(
+    "how", [*(pytest.param(how, marks=pytest.mark.slow) for how in ("mean", "kernel")), "activity"]
+)
 def test_what_layers_add_to_the_loss_counts_once_whatever_the_replicas(how):
     weights, history, loss = trained(how)
     other_weights, other_history, other_loss = trained(how, 1, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))

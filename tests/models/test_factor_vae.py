@@ -238,6 +238,7 @@ def test_two_replicas_end_with_the_weights_of_one():
         assert found[1][1][name] == pytest.approx(values, rel=1e-4), name
 
 
+@pytest.mark.slow
 def test_a_first_batch_that_replicas_refuse_leaves_both_optimizers_as_they_were():
     model = make(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
     model.fit(batches(X), verbose=0)
@@ -312,6 +313,7 @@ def test_a_critic_of_another_output_or_kind_is_refused():
         make().compile("adam", "mse")
 
 
+@pytest.mark.slow
 def test_it_trains_by_xla_and_under_float16():
     model = make()
     model.compile("adam", jit_compile=True)

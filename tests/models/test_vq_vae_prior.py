@@ -198,6 +198,7 @@ def test_images_of_one_seed_are_the_same_in_tflite():
         np.testing.assert_allclose(given["image"], image, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_residual_quantizers_codes_have_a_prior_over_their_own_grid():
     quantizer = zoo.quantizers.ResidualQuantizer(CODES, 6, depth=3, seed=3)
     model, images, _ = trained(quantizer=quantizer, prior=make_prior((2, 6)))

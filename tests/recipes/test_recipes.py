@@ -64,7 +64,8 @@ def few_steps(name, steps):
 # tests/training/test_run.py mnist_vae.
 RUN_ELSEWHERE = ("mnist_cvae", "mnist_vae", "mnist_vqvae")
 LONGEST = (
-    "celeba_vae", "cifar10_hvae", "cifar10_vqvae", "dsprites_beta_vae", "fashion_mnist_beta_vae", "mnist_hvae",
+    "celeba_vae", "cifar10_hvae", "cifar10_vae", "cifar10_vqvae", "dsprites_beta_vae", "fashion_mnist_beta_vae",
+    "mnist_hvae",
 )  # fmt: skip
 
 
@@ -258,6 +259,7 @@ def test_image_folder_recipe_runs_on_five_pictures(mode, tmp_path):
     assert not (tmp_path / "out" / "latents.png").exists() and (tmp_path / "out" / "codebook.png").exists()
 
 
+@pytest.mark.slow
 def test_sprites_recipe_runs(tmp_path):
     small = ["--image-size", "8", "--images", "300", "--hidden", "8", "--latent-dim", "3", "--batch-size", "100"]
     argv = [*small, *few_steps("sprites_factor_vae", 2), "--output", str(tmp_path)]

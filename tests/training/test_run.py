@@ -32,16 +32,13 @@ def _samples(few_samples):
     """In place of the one in conftest.py."""
 
 
-@pytest.fixture(scope="module", autouse=True, params=["eager", pytest.param("graphs", marks=pytest.mark.slow)])
-def mode(request):
+@pytest.fixture(scope="module", autouse=True)
+def _mode(mode_of_module):
     """Functions of so few steps take longer to trace than to run. Runs from a shell, and tests/recipes, trace them."""
-    tf.config.run_functions_eagerly(request.param == "eager")
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="module")
-def finished(mode, train, tmp_path_factory):
+def finished(mode_of_module, train, tmp_path_factory):
     """A run of 2 epochs of 6 steps that nothing disturbed: its folder, what `main` gave and what it printed."""
     output = tmp_path_factory.mktemp("finished")
     with contextlib.redirect_stdout(io.StringIO()) as printed:
@@ -329,7 +326,7 @@ def train_average(train):
 
 
 @pytest.fixture(scope="module")
-def averaged(mode, train_average, tmp_path_factory):
+def averaged(mode_of_module, train_average, tmp_path_factory):
     """An undisturbed run with an average: its folder, and what `main` gave."""
     output = tmp_path_factory.mktemp("averaged")
     return output, train_average(output)
@@ -345,6 +342,7 @@ def largest_difference(first, second):
     return max(np.abs(a - b).max() for a, b in zip(first, second, strict=True))
 
 
+@pytest.mark.slow
 def test_average_does_not_change_how_a_run_is_trained(averaged, finished):
     own = {name: value for name, value in finished[1]["train"].items() if not name.startswith("val_")}
     assert {name: averaged[1]["train"][name] for name in own} == pytest.approx(own, rel=1e-6)
@@ -384,6 +382,7 @@ def test_interrupted_run_goes_on_with_its_average(averaged, train_average, at, t
     assert_same_weights(tmp_path, averaged[0])
 
 
+@pytest.mark.slow
 def test_run_interrupted_while_the_average_is_validated_goes_on(averaged, train_average, at, tmp_path):
     def callbacks(flags, total_steps):
         return [*at(0, None)(flags, total_steps), InterruptedValidation()]
@@ -594,6 +593,7 @@ def test_ctrl_c_in_a_shell_keeps_what_was_trained(tmp_path):
     assert np.asarray(model.sample(2, seed=0)).shape == (2, 28, 28, 1)
 
 
+@pytest.mark.slow  # tests/conformance has each model
 def test_parts_of_a_batch_change_nothing_but_rounding(train, tmp_path):
     one, three = (train(tmp_path / number, "--parts", number) for number in ("1", "3"))
     assert three["test"] == pytest.approx(one["test"], rel=1e-4)

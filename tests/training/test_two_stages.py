@@ -57,12 +57,9 @@ def _samples(few_samples):
     """In place of the one in conftest.py."""
 
 
-@pytest.fixture(scope="module", autouse=True, params=["eager", pytest.param("graphs", marks=pytest.mark.slow)])
-def mode(request):
+@pytest.fixture(scope="module", autouse=True)
+def _mode(mode_of_module):
     """Functions of so few steps take longer to trace than to run. tests/recipes traces both stages of mnist_vqvae."""
-    tf.config.run_functions_eagerly(request.param == "eager")
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture
@@ -98,7 +95,7 @@ def make_train(monkeypatch=None):
 
 
 @pytest.fixture(scope="module")
-def finished(mode, tmp_path_factory):
+def finished(mode_of_module, tmp_path_factory):
     """A run that nothing disturbed: its folder, and what `main` gave."""
     output = tmp_path_factory.mktemp("finished")
     return output, make_train()(output)
@@ -231,9 +228,11 @@ def test_saved_model_draws_from_the_prior(finished):
 @pytest.mark.parametrize(
     "stage, steps",
     [
-        ("in_model", (2,)),
         ("in_prior", (6,)),
-        *(pytest.param("in_prior", steps, marks=pytest.mark.slow) for steps in ((2,), (4, 6))),
+        *(
+            pytest.param(stage, steps, marks=pytest.mark.slow)
+            for stage, steps in (("in_model", (2,)), ("in_prior", (2,)), ("in_prior", (4, 6)))
+        ),
     ],
 )
 def test_interrupted_run_goes_on_as_if_nothing_had_happened(finished, train, tmp_path, capsys, stage, steps):
@@ -327,6 +326,7 @@ def test_no_prior(copy, train, pictures):
     assert not (copy / "samples.png").exists()  # it showed the prior that was
 
 
+@pytest.mark.slow
 def test_model_of_a_run_from_before_there_were_priors_goes_on(finished, copy, train):
     """Its checkpoints know less of its settings: nothing of a flag that came later."""
     shutil.rmtree(copy / "prior_transformer")
@@ -359,6 +359,7 @@ def test_average_of_the_prior_is_what_is_attached(train, tmp_path):
     assert_same_model(tmp_path / "once", tmp_path / "twice")
 
 
+@pytest.mark.slow  # test_run.py has the model
 def test_both_stages_are_the_same_without_a_cache(finished, train, tmp_path, monkeypatch, pictures):
     kept = []
     monkeypatch.setattr(codes, "encode", lambda *args, encode=codes.encode: kept.extend(encode(*args)) or kept)

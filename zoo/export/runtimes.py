@@ -38,6 +38,8 @@ class Keras:
     ) -> None:
         self.signatures = {**signatures.of(model, observe=observe), **(more or {})}
         self.sensitivity = {signatures.data_name(model): model.likelihood.sensitivity}
+        self.num_codes = model.num_codes
+        self.lookup = None if model.num_codes is None else model.quantizer.lookup
 
     @property
     def names(self) -> Collection[str]:

@@ -77,7 +77,7 @@ def test_every_argument_survives_saving_and_training_goes_on_as_if_it_had_never_
         np.testing.assert_allclose(before, after, rtol=1e-5, atol=1e-6)
 
 
-@every_kind
+@one_kind
 def test_dropout_acts_in_training_alone_and_repeats_with_the_seed(kind):
     codes = entries.codes()
     one, two = (entries.make(kind, dropout=0.5, seed=3) for _ in range(2))
