@@ -1,12 +1,15 @@
 """VAE on MNIST, dynamically binarised: gated dense layers, 40 latents, trained on the importance-weighted bound.
 
     python recipes/mnist_vae.py
-    python recipes/mnist_vae.py --prior flow
+    python recipes/mnist_vae.py --prior flow --epochs 150
     python recipes/mnist_vae.py --latent-dim 2 --binarization none --importance-samples 1
 
 Hardware: two CPU cores, 1.1 GB of memory. Time: 49 minutes of CPU time, 88 minutes of wall time on a crowded machine.
 Test split, seed 0: −ELBO 89.9 nats; the importance-weighted bound of 5 samples, the loss, is 86.8 nats, and that of
-5,000 is in the card of the preset `mnist_vae`. No figure is promised for the second and third command.
+5,000 is in the card of the preset `mnist_vae`.
+
+The second command has a flow as its prior, and takes 86 minutes of CPU time. −ELBO 85.1 nats, loss 83.2 nats; the bound
+of 5,000 samples, on the first 2,000 test images, is 82.2 ± 0.5 nats (benchmarks/priors.md).
 
 The third command trains a plain VAE on grey levels, whose two latents `python -m zoo explore` can show as a map.
 """

@@ -49,7 +49,7 @@ class KLWarmup(_Schedule):
 
     Linear warm-up is Sønderby et al. 2016, "Ladder Variational Autoencoders", section 2.3; the cyclical form is Fu
     et al. 2019, "Cyclical Annealing Schedule", eqs. (6) and (7): `steps` has `cycles` equal cycles, and the weight
-    rises in the first `ratio` of each and stays at 1 for the rest. A model with `kl_weight="auto"` is refused.
+    rises in the first `ratio` of each and stays at 1 for the rest. It suits `kl_weight="auto"` too, as it ends at 1.
 
     Args:
         steps: int >= 1, training steps until the weight stays at 1.
@@ -72,8 +72,7 @@ class KLWarmup(_Schedule):
         self.ratio = checks.number("ratio", ratio, 0.0, 1.0, open_low=True)
 
     def target(self) -> keras.Variable:
-        _require_kl_weight(self.model)
-        return self.model.kl_weight
+        return _kl_weight(self.model)
 
     def value(self, step: int) -> float:
         if step >= self.steps:
@@ -169,7 +168,7 @@ class GECO(keras.callbacks.Callback):
         self._reached = math.nan
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        _require_kl_weight(self.model)
+        _require_free_kl_weight(self.model)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self._before = (self._taken(), *self._sums())
@@ -284,8 +283,13 @@ class GoBack(keras.callbacks.Callback):
         return tf.reduce_mean(self.model.compute_terms(*self._data, training=False)["squared_error"])
 
 
-def _require_kl_weight(model):
+def _kl_weight(model):
     if not hasattr(model, "kl_weight"):
         raise ValueError(f"Expected a model with a `kl_weight`. Received: {model.name}, which has none")
+    return model.kl_weight
+
+
+def _require_free_kl_weight(model):
+    _kl_weight(model)
     if model.kl_weight_rule is not None:
         checks.fail("kl_weight", "None in a model whose weight a callback changes", model.kl_weight_rule)

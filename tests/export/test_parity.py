@@ -125,15 +125,16 @@ def test_codes_must_be_identical(exported):
 
 
 @pytest.mark.parametrize("name", ("vq_vae", "vq_vae_residual"))
-def test_codes_of_the_same_vector_are_the_same_and_others_are_not(name):
+def test_codes_of_nearly_the_same_vector_are_the_same_and_others_are_not(name):
     model = exports.make(name)
     levels = getattr(model.quantizer, "quantizers", [model.quantizer])
-    for level in levels:  # codes 2 and 3 stand for one vector
-        level.embeddings.assign(tf.tensor_scatter_nd_update(level.embeddings, [[3]], [level.embeddings[2]]))
+    for level in levels:  # code 3 stands for the vector of code 2, and 5 for one beside it
+        near = [level.embeddings[2], level.embeddings[2] * 1.0005]
+        level.embeddings.assign(tf.tensor_scatter_nd_update(level.embeddings, [[3], [5]], near))
     reference = runtimes.Keras(model)
     codes = np.full((2, *exports.ENTRIES[name].codes_shape), 2, np.int32)
     reference.run = lambda signature, x: {"codes": codes}
-    for found, largest in ((2, 0.0), (3, 0.0), (4, 2.0), (99, 97.0)):
+    for found, largest in ((2, 0.0), (3, 0.0), (5, 0.0), (4, 2.0), (99, 97.0)):
         runtime = mock.Mock(run=lambda signature, x, found=found: {"codes": np.full_like(codes, found)})
         (row,) = parity.compare(reference, runtime, {"encode": {"x": codes}})
         assert row["largest"] == largest / (2.0 if largest else 1.0) and row["passed"] == (largest == 0.0)

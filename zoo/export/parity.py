@@ -19,6 +19,7 @@ TOLERANCE = 1e-4
 ROWS = 8
 _SAMPLED = (signatures.OBSERVED, "sample_columns")  # the signatures whose outputs are sampled from p(x|z)
 _SPARED = 0.01
+_NEAR = 1e-6  # of a squared length: what rounding may change in the squared distances that choose a code
 # Includes the ends of the range of seeds.
 _SEEDS = (0, 1, -1, 2**31 - 1, -(2**31), 12345, -98765, 2**20)
 _TEMPERATURES = (1.0, 1.0, 0.7, 1.0, 0.5, 1.0, 0.0, 1.0)
@@ -46,11 +47,11 @@ def check(
     """Runs every signature of an exported model and of the model itself on the same inputs, and prints a table.
 
     The difference of an output is the largest |a − b| / max(1, |a|), and may be at most 1e-4, for data times the
-    `sensitivity` of the likelihood; integers and texts must be identical, but for two codes that have the same vector,
-    between which rounding decides. Of the output of `sample_observed`, one value
-    in a hundred may differ by more: rounding decides on which side of a threshold a value lies that is sampled as 0 or
-    1, a level or a class. For a SavedModel and for ONNX files each row is also run alone, as a row must not depend on
-    its batch. A quantised file has no limit: the table then shows the cost of quantisation.
+    `sensitivity` of the likelihood; integers and texts must be identical, but for two codes whose vectors are so near
+    each other, within a thousandth of their length, that rounding decides between them. Of the output of
+    `sample_observed`, one value in a hundred may differ by more: rounding decides on which side of a threshold a value
+    lies that is sampled as 0 or 1, a level or a class. For a SavedModel and for ONNX files each row is also run alone,
+    as a row must not depend on its batch. A quantised file has no limit: the table then shows the cost of quantisation.
 
     Args:
         path: str or path, a version folder, a model's folder (its newest version), a `.tflite` file or a folder of ONNX
@@ -203,16 +204,16 @@ def _one_by_one(runtime, signature, inputs):
 
 
 def _with_alike_codes_the_same(reference, expected, received):
-    """`received` codes, with those of `expected` wherever both stand for the same vector.
+    """`received` codes, with those of `expected` wherever both stand for nearly the same vector.
 
     A codebook has such codes where a batch has fewer different vectors than there are codes, as with silence or a white
-    border. Rounding decides which of them is nearest.
+    border. Rounding decides which of them is nearest. What is decoded of them must agree as all else.
     """
     expected = expected[: len(received)]
     if expected.shape != received.shape or not np.all((received >= 0) & (received < reference.num_codes)):
         return received
     first, second = (np.asarray(reference.lookup(codes)) for codes in (expected, received))
-    alike = np.all(np.abs(first - second) <= TOLERANCE * np.maximum(1.0, np.abs(first)), axis=-1)
+    alike = np.sum((first - second) ** 2, axis=-1) <= _NEAR * np.maximum(1.0, np.sum(first**2, axis=-1))
     per_vector = received.shape[-1] // alike.shape[-1]  # several codes of a residual quantizer
     return np.where(np.repeat(alike, per_vector, axis=-1), expected, received)
 
