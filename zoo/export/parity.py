@@ -213,7 +213,7 @@ def _with_alike_codes_the_same(reference, expected, received):
     if expected.shape != received.shape or not np.all((received >= 0) & (received < reference.num_codes)):
         return received
     first, second = (np.asarray(reference.lookup(codes)) for codes in (expected, received))
-    alike = np.sum((first - second) ** 2, axis=-1) <= _NEAR * np.maximum(1.0, np.sum(first**2, axis=-1))
+    alike = np.sum((first - second) ** 2, axis=-1) <= _NEAR * np.sum(first**2, axis=-1)
     per_vector = received.shape[-1] // alike.shape[-1]  # several codes of a residual quantizer
     return np.where(np.repeat(alike, per_vector, axis=-1), expected, received)
 
