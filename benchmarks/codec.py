@@ -7,11 +7,11 @@
     python benchmarks/codec.py altered --model mnist_vae --limit 40 --results runs/codec.jsonl
 
 All on test images of TFDS (TFDS_DATA_DIR), the first --limit of them. `mnist`: binarised digits, lossless; beside one
-file of 8 pixels a byte under gzip and LZMA, and one PNG and one WebP of all digits. `lossless`: colour images; beside
-PNG and WebP of each. `lossy`: the codes of a VQ-VAE; beside JPEG, WebP and AVIF of one mosaic of all images, at the
+file of 8 pixels a byte under gzip, zstd and LZMA, and one PNG and one WebP of all digits. `lossless`: colour images;
+beside PNG and WebP of each. `lossy`: the codes of a VQ-VAE; beside JPEG, WebP and AVIF of one mosaic of all images, at the
 quality nearest to the same size; with --rate-weight, files of fewer bytes. `memory`: binarised digits, --repeat times.
 `altered`: 2,000 altered files of binarised digits whose outer checksums fit. Every file is read again and compared.
-Needs pip install 'vae-zoo[codec]'.
+Needs pip install 'vae-zoo[codec]', and `mnist` 'vae-zoo[benchmarks]'.
 """
 
 import argparse
@@ -28,6 +28,7 @@ import zoo
 from zoo import codec, data
 from zoo.cli import _models
 from zoo.codec import _archive, _container, _passes
+from zoo.runtime import checks
 
 import machine
 import numpy as np
@@ -153,6 +154,9 @@ def binary_digits(limit):
 
 
 def mnist(model, limit):
+    checks.extra("benchmarks", "zstandard")
+    import zstandard
+
     images = binary_digits(limit)
     restored, figures = measured(model, images)
     packed = np.packbits(images > 0).tobytes()
@@ -163,6 +167,7 @@ def mnist(model, limit):
     others = {
         "gzip": len(gzip.compress(packed, 9)),
         "lzma": len(lzma.compress(packed, preset=9)),
+        "zstd": len(zstandard.ZstdCompressor(level=22).compress(packed)),
         "png": len(buffer.getvalue()),
         "webp": len(encoded(np.repeat(whole, 3, axis=-1), "WEBP", lossless=True, quality=100, method=6)),
     }
