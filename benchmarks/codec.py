@@ -9,9 +9,9 @@
 All on test images of TFDS (TFDS_DATA_DIR), the first --limit of them. `mnist`: binarised digits, lossless; beside one
 file of 8 pixels a byte under gzip, zstd and LZMA, and one PNG and one WebP of all digits. `lossless`: colour images;
 beside PNG and WebP of each. `lossy`: the codes of a VQ-VAE; beside JPEG, WebP and AVIF of one mosaic of all images, at
-the quality nearest to the same size; with --rate-weight, files of fewer bytes. `memory`: binarised digits, --repeat times.
-`altered`: 2,000 altered files of binarised digits whose outer checksums fit. Every file is read again and compared.
-Needs pip install 'vae-zoo[codec]', and `mnist` 'vae-zoo[benchmarks]'.
+the quality nearest to the same size; with --rate-weight, files of fewer bytes. `memory`: binarised digits, --repeat
+times. `altered`: 2,000 altered files of binarised digits whose outer checksums fit. Every file is read again and
+compared. Needs pip install 'vae-zoo[codec]', and `mnist` 'vae-zoo[benchmarks]'.
 """
 
 import argparse
