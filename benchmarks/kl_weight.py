@@ -36,10 +36,7 @@ DATASETS = {
     "fashion": ("fashion_mnist", "gaussian", (28, 28, 1)),
     "cifar": ("cifar10", "gaussian", (32, 32, 3)),
 }
-STEPS = 1500
 SETTINGS = [f"{dataset}-{network}" for network in ("mlp", "conv") for dataset in DATASETS]
-
-
 AUTOMATIC = ("auto", "auto with warm-up")
 
 
@@ -61,16 +58,16 @@ def variables(model):
     return [*model.variables, *model.optimizer.variables]
 
 
-def run(model, weight, splits, dynamic, steps, flags):
+def run(model, weight, splits, dynamic, flags):
     """Trains the model, whose variables are at their initial values, and judges it: dict of figures."""
     began, cpu_began = time.perf_counter(), time.process_time()
     if weight not in AUTOMATIC:
         model.kl_weight.assign(weight)
-    warmup = [zoo.callbacks.KLWarmup(max(1, steps // 3))] if weight == AUTOMATIC[1] else []
+    warmup = [zoo.callbacks.KLWarmup(max(1, flags.steps // 3))] if weight == AUTOMATIC[1] else []
     settings = {"seed": flags.seed, "shuffle": True, "dynamic": dynamic, "epochs": None}
     model.fit(
         data.batches(splits.train, flags.batch_size, **settings),
-        steps_per_epoch=steps, epochs=1, shuffle=False, verbose=0, callbacks=warmup,
+        steps_per_epoch=flags.steps, epochs=1, shuffle=False, verbose=0, callbacks=warmup,
     )  # fmt: skip
     figures = judge(model, splits, flags)
     return figures | {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - cpu_began}
@@ -135,7 +132,7 @@ def compete(setting, missing, flags):
             initial = [variable.numpy() for variable in variables(model)]
         for variable, value in zip(variables(model), initial):
             variable.assign(value)
-        yield weight, run(model, weight, splits, likelihood == "bernoulli", flags.steps, flags)
+        yield weight, run(model, weight, splits, likelihood == "bernoulli", flags)
 
 
 def saved(path):
@@ -183,7 +180,7 @@ def main(argv=None):
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=SETTINGS, metavar="SETTING")
     parser.add_argument("--train-images", type=int, default=10000, help="default: %(default)s")
     parser.add_argument("--images", type=int, default=1000, help="of the test split; default: %(default)s")
-    parser.add_argument("--steps", type=int, default=STEPS, help="default: %(default)s")
+    parser.add_argument("--steps", type=int, default=1500, help="default: %(default)s")
     parser.add_argument("--batch-size", type=int, default=50, help="default: %(default)s")
     parser.add_argument("--learning-rate", type=float, default=2e-3, help="at first; default: %(default)s")
     parser.add_argument("--latent-dim", type=int, default=16, help="default: %(default)s")

@@ -50,6 +50,7 @@ class KLWarmup(_Schedule):
     Linear warm-up is Sønderby et al. 2016, "Ladder Variational Autoencoders", section 2.3; the cyclical form is Fu
     et al. 2019, "Cyclical Annealing Schedule", eqs. (6) and (7): `steps` has `cycles` equal cycles, and the weight
     rises in the first `ratio` of each and stays at 1 for the rest. It suits `kl_weight="auto"` too, as it ends at 1.
+    A training that ends before `steps` leaves `model.kl_weight` below 1.
 
     Args:
         steps: int >= 1, training steps until the weight stays at 1.

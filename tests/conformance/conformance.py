@@ -380,8 +380,7 @@ ENTRIES = {
 # Each is another entry but for one part: what takes long is done with them in the slow tests.
 VARIANTS = (
     "vae_mixture", "cvae_flow", "hierarchical_vae_mixture", "vq_vae_gradient", "vq_vae_fsq", "vq_vae_residual",
-    "iwae", "beta_tc_vae", "info_vae", "factor_vae", "rows", "vaeac", "future_vae",
-    "text_vae",
+    "iwae", "beta_tc_vae", "info_vae", "factor_vae", "rows", "vaeac", "future_vae", "text_vae",
 )  # fmt: skip
 
 

@@ -47,8 +47,9 @@ class VAE(HasPrior, ElboVAE):
             KL by 2σ² against the squared error (Rybkin et al. 2021, section 3). `likelihood` is "gaussian", which
             stands for `zoo.likelihoods.Gaussian("optimal")` here, or a `Gaussian` of scale "optimal" or "learned".
             Bernoulli: w stays 1, as a probability of binary data has no scale that could be wrong.
-            With "auto", other likelihoods and callbacks that change w are refused. To meet a target of the
-            reconstruction or of the KL instead, leave it None and train with `zoo.callbacks.GECO`.
+            With "auto", other likelihoods are refused, and `zoo.callbacks.GECO`, which moves w for good;
+            `zoo.callbacks.KLWarmup` ends at w = 1. To meet a target of the reconstruction or of the KL instead, leave
+            it None and train with GECO.
 
     Call arguments:
         x: float `[B,H,W,C]` within the likelihood's support: [0, 1], or the `range` of a `zoo.likelihoods.Gaussian`.
