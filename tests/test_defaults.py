@@ -52,7 +52,7 @@ SIGNATURES = {
     "priors.MixtureOfGaussians": "latent_dim, components=10, num_classes=None, num_attributes=None, seed=None",
     "priors.VampPrior": "latent_dim, data_shape, components=500, seed=None",
     "priors.Flow": "latent_dim, couplings=8, hidden=256, num_classes=None, num_attributes=None, seed=None",
-    "callbacks.KLWarmup": "steps, start=0.0, cycles=1, ratio=1.0",
+    "callbacks.KLWarmup": "steps=None, start=0.0, cycles=1, ratio=1.0",
     "callbacks.CapacityWarmup": "steps, start=0.0",
     "callbacks.GECO": "target, term='reconstruction', step=0.01, scale=None, warmup=500, bound=8.0",
     "networks.mlp_encoder": "image_shape, latent_dim, hidden=(512, 512), activation='relu'",

@@ -49,11 +49,13 @@ class KLWarmup(_Schedule):
 
     Linear warm-up is Sønderby et al. 2016, "Ladder Variational Autoencoders", section 2.3; the cyclical form is Fu
     et al. 2019, "Cyclical Annealing Schedule", eqs. (6) and (7): `steps` has `cycles` equal cycles, and the weight
-    rises in the first `ratio` of each and stays at 1 for the rest. It suits `kl_weight="auto"` too, as it ends at 1.
-    A training that ends before `steps` leaves `model.kl_weight` below 1.
+    rises in the first `ratio` of each and stays at 1 for the rest. It suits `kl_weight="auto"` too, as it ends at 1;
+    with a Bernoulli likelihood that has a `KLWarmup()` by itself. A training that ends before `steps` leaves
+    `model.kl_weight` below 1.
 
     Args:
-        steps: int >= 1, training steps until the weight stays at 1.
+        steps: int >= 1, training steps until the weight stays at 1; None for a third of those that `fit` is asked for,
+            at most 500.
         start: float in [0, 1].
         cycles: int >= 1, number of cycles.
         ratio: float in (0, 1], the rising share of a cycle.
@@ -65,9 +67,9 @@ class KLWarmup(_Schedule):
         >>> model.fit(images, epochs=10, callbacks=[zoo.callbacks.KLWarmup(steps=1000)])
     """
 
-    def __init__(self, steps: int, start: float = 0.0, cycles: int = 1, ratio: float = 1.0) -> None:
+    def __init__(self, steps: int | None = None, start: float = 0.0, cycles: int = 1, ratio: float = 1.0) -> None:
         super().__init__()
-        self.steps = checks.positive_int("steps", steps)
+        self.steps = None if steps is None else checks.positive_int("steps", steps)
         self.start = checks.number("start", start, 0.0, 1.0)
         self.cycles = checks.positive_int("cycles", cycles)
         self.ratio = checks.number("ratio", ratio, 0.0, 1.0, open_low=True)
@@ -76,11 +78,17 @@ class KLWarmup(_Schedule):
         return _kl_weight(self.model)
 
     def value(self, step: int) -> float:
-        if step >= self.steps:
+        steps = self._planned() if self.steps is None else self.steps
+        if step >= steps:
             return 1.0
-        period = self.steps / self.cycles
+        period = steps / self.cycles
         progress = min(1.0, (step % period) / period / self.ratio)
         return self.start + (1.0 - self.start) * progress
+
+    def _planned(self):
+        # None if the data have no known end.
+        epochs, steps = ((self.params or {}).get(name) for name in ("epochs", "steps"))
+        return min(500, max(1, epochs * steps // 3)) if epochs and steps else 500
 
 
 class CapacityWarmup(_Schedule):
@@ -129,7 +137,7 @@ class GECO(keras.callbacks.Callback):
 
     |log w| stays below `bound`. If the weight is at the bound when training ends, the target was out of reach, and a
     warning names the target and the value that was reached. With `steps_per_execution` the weight changes once per
-    execution, by as many steps. A model with `kl_weight="auto"` is refused, as its weight stays 1.
+    execution, by as many steps. A model with `kl_weight="auto"` is refused, as its weight ends at 1.
 
     Args:
         target: float, nats per example.

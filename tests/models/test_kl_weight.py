@@ -110,3 +110,88 @@ def test_a_run_that_was_saved_and_loaded_goes_on_to_the_bit(cls, tmp_path):
     for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert float(resumed.kl_weight) == 1.0 and int(resumed.likelihood.updates) == 8
+
+
+# The warm-up with a Bernoulli.
+
+
+class Seen(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.weights = []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.weights.append(float(self.model.kl_weight))
+
+
+def bernoulli(likelihood="bernoulli", cls=zoo.VAE):
+    keras.utils.set_random_seed(0)
+    channels = 2 if isinstance(likelihood, Masked) else 1
+    encoder = zoo.networks.mlp_encoder((2, 3, channels), 2, hidden=())
+    model = cls(encoder, zoo.networks.mlp_decoder((2, 3, 1), 2, hidden=()), likelihood, seed=1, kl_weight="auto")
+    model.compile("sgd", run_eagerly=True)
+    return model
+
+
+def weights_of(model, steps, epochs=1, callbacks=(), **kwargs):
+    x = np.zeros((2 * steps, 2, 3, 2 if isinstance(model.likelihood, Masked) else 1), "float32")
+    seen = Seen()
+    history = model.fit(
+        x, batch_size=2, epochs=epochs, verbose=0, shuffle=False, callbacks=[*callbacks, seen], **kwargs
+    )
+    assert ("kl_weight" in history.history) == (seen.weights[0] < 1)
+    return seen.weights
+
+
+@pytest.mark.parametrize("likelihood", [Bernoulli(), Masked(Bernoulli())])
+@pytest.mark.parametrize("cls", [zoo.VAE, zoo.IWAE])
+def test_with_a_bernoulli_the_weight_rises_in_the_first_third_of_a_training(likelihood, cls):
+    model = bernoulli(likelihood, cls)
+    np.testing.assert_allclose(weights_of(model, 6, epochs=2), [0, 0.25, 0.5, 0.75] + [1] * 8)
+    assert weights_of(model, 9) == [1] * 9  # it was warm
+
+
+def test_it_rises_for_500_steps_at_most():
+    warmup = zoo.callbacks.KLWarmup()
+    for steps, epochs, planned in [(1000, 3, 500), (1000, 1, 333), (1, 1, 1), (None, 5, 500)]:
+        warmup.set_params({"steps": steps, "epochs": epochs, "verbose": 0})
+        np.testing.assert_allclose([warmup.value(planned - 1), warmup.value(planned)], [1 - 1 / planned, 1.0])
+
+
+def test_a_training_that_was_stopped_goes_on_with_the_warm_up():
+    model = bernoulli()
+    whole = weights_of(model, 4, epochs=3)
+    model = bernoulli()
+    with pytest.raises(KeyboardInterrupt):
+        stop = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: _stop(batch == 1))
+        weights_of(model, 4, epochs=3, callbacks=[stop])
+    assert int(model.optimizer.iterations) == 2
+    np.testing.assert_allclose(weights_of(model, 4, epochs=3), [*whole[2:], 1, 1])
+
+
+def _stop(now):
+    if now:
+        raise KeyboardInterrupt
+
+
+def test_a_warm_up_of_the_users_own_takes_its_place_as_a_list_alone_and_in_a_callback_list():
+    own = zoo.callbacks.KLWarmup(2)
+    assert weights_of(bernoulli(), 6, callbacks=[own]) == [0, 0.5] + [1] * 4
+    model, x = bernoulli(), np.zeros((12, 2, 3, 1), "float32")
+    assert model.fit(x, batch_size=2, verbose=0, callbacks=own).history["kl_weight"] == [1.0]
+    for given, expected in (([own], [0, 0.5, 1]), ([], [0, 1 / 2, 1])):
+        model, seen = bernoulli(), Seen()
+        callbacks = keras.callbacks.CallbackList([*given, seen], add_history=True, model=model, epochs=1, steps=6)
+        model.fit(x, batch_size=2, verbose=0, callbacks=callbacks)
+        np.testing.assert_allclose(seen.weights, [*expected, 1, 1, 1])
+
+
+@pytest.mark.parametrize("arguments", [{"likelihood": "gaussian"}, {"likelihood": Gaussian("learned")}])
+def test_a_gaussian_needs_no_warm_up(arguments):
+    assert weights_of(bernoulli(**arguments), 3) == [1, 1, 1]
+
+
+def test_without_the_rule_the_weight_is_left_alone():
+    model = zoo.VAE(*by_hand.networks())
+    model.compile("sgd")
+    assert model.own_callbacks() == []

@@ -107,6 +107,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         Raises:
             ValueError: for data of another structure, type, shape or range, before a step uses them.
         """
+        callbacks = _with_callbacks(self, self.own_callbacks(), callbacks)
         x, y = self._checked_arrays(x, y, sample_weight, class_weight)
         if isinstance(validation_data, (tuple, list)) and len(validation_data) in (2, 3):
             weights = validation_data[2] if len(validation_data) == 3 else None
@@ -116,6 +117,10 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
             x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, class_weight,
             sample_weight, **kwargs,
         )  # fmt: skip
+
+    def own_callbacks(self) -> list[keras.callbacks.Callback]:
+        """Those that the objective asks of `fit`. A callback of the user's of the same class takes the place of one."""
+        return []
 
     def evaluate(
         self,
@@ -243,3 +248,21 @@ def _are_arrays(values):
     """Whether a structure holds arrays alone, and no source of batches."""
     leaves = [leaf for leaf in keras.tree.flatten(values) if leaf is not None]
     return all(isinstance(leaf, (np.ndarray, tf.Tensor)) for leaf in leaves)
+
+
+def _with_callbacks(model, own, given):
+    """What Keras's `fit` takes as `callbacks`: those of the user, who may refuse to train, then the model's own."""
+    if not own:
+        return given
+    if not isinstance(given, keras.callbacks.CallbackList):
+        theirs = [] if given is None else keras.tree.flatten(given)
+        return [*theirs, *_not_given(own, theirs)]
+    for each in _not_given(own, given.callbacks):
+        each.set_model(model)
+        each.set_params(given.params)
+        given.callbacks.append(each)
+    return given
+
+
+def _not_given(own, theirs):
+    return [each for each in own if not any(isinstance(other, type(each)) for other in theirs)]

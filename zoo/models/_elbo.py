@@ -4,7 +4,7 @@ from typing import Any, Literal, NamedTuple
 
 import keras
 
-from zoo import distributions, layers, likelihoods
+from zoo import callbacks, distributions, layers, likelihoods
 from zoo.models._base import BaseVAE
 from zoo.runtime import checks
 from zoo.runtime.types import Config, Tensor, Tensors
@@ -83,6 +83,17 @@ class ElboVAE(BaseVAE):
             terms["bits_per_dim"] = distributions.bits_per_dim(elbo, x.shape[1:])
         return terms
 
+    def own_callbacks(self) -> list[keras.callbacks.Callback]:
+        """A warm-up of w with `kl_weight="auto"` and a Bernoulli, until w has reached 1.
+
+        A Gaussian's scale begins wide and narrows, which is a warm-up by itself. A probability has no scale, and
+        latents that are of no use yet would be given up.
+        """
+        if not self.kl_weight_rule or not isinstance(_judge(self.likelihood), likelihoods.Bernoulli):
+            return []
+        begun = self.optimizer is not None and int(self.optimizer.iterations.value.numpy()) > 0
+        return [] if begun and float(self.kl_weight.value.numpy()) == 1.0 else [callbacks.KLWarmup()]
+
     def get_config(self) -> Config:
         settings = {"free_bits": self.free_bits, "seed": self.seed, "kl_weight": self.kl_weight_rule}
         return {**super().get_config(), **settings}
@@ -112,7 +123,7 @@ def automatic_likelihood(likelihood: str | likelihoods.Likelihood) -> likelihood
     if isinstance(likelihood, str) and likelihood == "gaussian":
         return likelihoods.Gaussian("optimal")
     likelihood = likelihoods.get(likelihood)
-    judge = likelihood.likelihood if isinstance(likelihood, likelihoods.Masked) else likelihood
+    judge = _judge(likelihood)
     if isinstance(judge, likelihoods.Gaussian) and not isinstance(judge.scale, str):
         expected = "a Gaussian of scale 'optimal' or 'learned' with kl_weight='auto', as a fixed scale is a weight too"
         checks.fail("likelihood", expected, f"Gaussian({judge.scale:g})")
@@ -120,3 +131,8 @@ def automatic_likelihood(likelihood: str | likelihoods.Likelihood) -> likelihood
         expected = "a Gaussian or a Bernoulli with kl_weight='auto'; others learn their scales, and need kl_weight=None"
         checks.fail("likelihood", expected, type(judge).__name__)
     return likelihood
+
+
+def _judge(likelihood):
+    """The likelihood of the values, without their mask."""
+    return likelihood.likelihood if isinstance(likelihood, likelihoods.Masked) else likelihood

@@ -46,10 +46,12 @@ class VAE(HasPrior, ElboVAE):
             Gaussian: w stays 1 and the scale σ is the one that maximises the likelihood, as a fixed σ would weigh the
             KL by 2σ² against the squared error (Rybkin et al. 2021, section 3). `likelihood` is "gaussian", which
             stands for `zoo.likelihoods.Gaussian("optimal")` here, or a `Gaussian` of scale "optimal" or "learned".
-            Bernoulli: w stays 1, as a probability of binary data has no scale that could be wrong.
-            With "auto", other likelihoods are refused, and `zoo.callbacks.GECO`, which moves w for good;
-            `zoo.callbacks.KLWarmup` ends at w = 1. To meet a target of the reconstruction or of the KL instead, leave
-            it None and train with GECO.
+            Bernoulli: w is 1, as a probability of binary data has no scale that could be wrong; `fit` lets it rise from
+            0 in the first third of a training, at most 500 steps (`zoo.callbacks.KLWarmup()`, or one of your own), so
+            that latents are not given up before they are of use. `train_on_batch` has w = 1 at once. A model that is
+            compiled anew has the warm-up anew.
+            With "auto", other likelihoods are refused, and `zoo.callbacks.GECO`, which moves w for good. To meet a
+            target of the reconstruction or of the KL instead, leave it None and train with GECO.
 
     Call arguments:
         x: float `[B,H,W,C]` within the likelihood's support: [0, 1], or the `range` of a `zoo.likelihoods.Gaussian`.
