@@ -191,6 +191,12 @@ def test_a_gaussian_needs_no_warm_up(arguments):
     assert weights_of(bernoulli(**arguments), 3) == [1, 1, 1]
 
 
+def test_a_model_that_was_not_compiled_is_told_so_by_keras():
+    model = zoo.VAE(*by_hand.networks(), kl_weight="auto")
+    with pytest.raises(ValueError, match="call `compile"):
+        model.fit(by_hand.images(8), verbose=0)
+
+
 def test_without_the_rule_the_weight_is_left_alone():
     model = zoo.VAE(*by_hand.networks())
     model.compile("sgd")

@@ -91,7 +91,7 @@ class ElboVAE(BaseVAE):
         """
         if not self.kl_weight_rule or not isinstance(_judge(self.likelihood), likelihoods.Bernoulli):
             return []
-        begun = self.optimizer is not None and int(self.optimizer.iterations.value.numpy()) > 0
+        begun = self.compiled and int(self.optimizer.iterations.value.numpy()) > 0
         return [] if begun and float(self.kl_weight.value.numpy()) == 1.0 else [callbacks.KLWarmup()]
 
     def get_config(self) -> Config:
