@@ -5,7 +5,7 @@ from zoo.applications import _scores
 
 import numpy as np
 from scipy import ndimage
-from sklearn import decomposition, ensemble, metrics
+from sklearn import decomposition, ensemble, metrics, neighbors
 from uses import models
 
 # Settings of the detector by the name of the method.
@@ -46,6 +46,12 @@ def pca_error(train, components, smoothing=0.0):
         return np.square(difference).reshape(len(x), -1).sum(axis=1)
 
     return error
+
+
+def neighbour_distance(known, number):
+    """The mean distance of an image's pixels from those of the nearest known images."""
+    search = neighbors.NearestNeighbors(n_neighbors=number, algorithm="brute").fit(known.reshape(len(known), -1))
+    return lambda x: search.kneighbors(x.reshape(len(x), -1))[0].mean(axis=1)
 
 
 def simple(train):
@@ -121,7 +127,11 @@ def by_class(flags, data, report, held_out):
             model = class_model(flags, f"{name}_{'without' if held_out else 'only'}_{label}", images[:cut], held_out)
             normal, strange = evaluated.images[is_normal(evaluated)], evaluated.images[~is_normal(evaluated)]
             trained, *arrays = map(models.as_floats, (images[:cut], images[cut : cut + 10000], normal, strange))
-            others = {"PCA 30": pca_error(trained, 30), "PCA 30, smoothed": pca_error(trained, 30, SMOOTHING)}
+            others = {
+                "PCA 30": pca_error(trained, 30),
+                "PCA 30, smoothed": pca_error(trained, 30, SMOOTHING),
+                "5 neighbours": neighbour_distance(arrays[0], 5),
+            }
             for method, value in compare(model, *arrays, BY_CLASS[part], others).items():
                 values.setdefault(method, []).append(value)
             print(kind, name, label, {method: round(each[-1], 4) for method, each in values.items()}, flush=True)

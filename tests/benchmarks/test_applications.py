@@ -61,6 +61,8 @@ def test_pca_finds_what_lies_off_its_plane(uses):
     train = rng.normal(size=(100, 2)) @ rng.normal(size=(2, 12))
     error = uses["anomalies"].pca_error(train, 2)
     assert error(train).max() < 1e-9 and error(train + rng.normal(size=12)).min() > 1.0
+    distance = uses["anomalies"].neighbour_distance(np.float32([[0, 0], [3, 4], [9, 9]]), 2)
+    np.testing.assert_allclose(distance(np.float32([[0, 0], [3, 0]])), [2.5, 3.5])
     assert uses["anomalies"].auroc(np.array([1.0, 2.0]), np.array([2.0, 3.0])) == 0.875
 
 
