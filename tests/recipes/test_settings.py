@@ -152,7 +152,7 @@ MODELS = {
             "decoder.output_blocks": 1, "decoder.output_width": 24,
         },
     ),
-    "mnist_vae": ("IWAE", 1116864, "Bernoulli", {"latent_dim": 40, "num_samples": 5, "gradient": "dreg"}),
+    "mnist_vae": ("IWAE", 1116864, "Bernoulli", {"latent_dim": 40, "num_samples": 8, "gradient": "dreg"}),
     "mnist_vaeac": (
         "VAEAC", 660121, "Bernoulli",
         {
