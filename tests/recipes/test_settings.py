@@ -51,7 +51,7 @@ USUAL = {
 RECIPES = {
     "celeba_vae": {"epochs": 20, "batch_size": 64},
     "cifar10_hvae": {
-        "epochs": 6, "sample_epochs": 15, "batch_size": 16, "warmup_steps": 1000, "gradient_clip": 3e4, "ema": 0.999,
+        "epochs": 16, "sample_epochs": 15, "batch_size": 16, "warmup_steps": 1000, "gradient_clip": 3e4, "ema": 0.999,
         "skip_threshold": math.inf,
     },
     "cifar10_vae": {"epochs": 12, "sample_epochs": 20, "batch_size": 128, "warmup_steps": 500},
