@@ -55,7 +55,7 @@ RECIPES = {
         "epochs": 6, "sample_epochs": 15, "batch_size": 16, "warmup_steps": 1000, "gradient_clip": 3e4, "ema": 0.999,
         "skip_threshold": math.inf,
     },
-    "cifar10_vae": {"epochs": 12, "sample_epochs": 20, "batch_size": 128, "warmup_steps": 500},
+    "cifar10_vae": {"epochs": 18, "sample_epochs": 20, "batch_size": 128, "warmup_steps": 500},
     "cifar10_vqvae": {"epochs": 25, "batch_size": 32, "learning_rate": 2e-3, "warmup_steps": 500},
     "dsprites_beta_vae": {"epochs": 20, "batch_size": 64, "learning_rate": 5e-4},
     "fashion_mnist_beta_vae": {"epochs": 20, "sample_epochs": 25, "batch_size": 64},
