@@ -312,7 +312,7 @@ def test_cifar10_hvae_begins_with_the_weights_of_another_run(tmp_path):
         return recipe.build(flags.own, recipe.shape(flags.own), flags.seed)
 
     first = build(seed="1")
-    zoo.save_preset(first, tmp_path / "first")
+    zoo.save_preset(first, tmp_path / "first", description="A run.")
     begun = build("--start", str(tmp_path / "first"))
     for a, b in zip(first.trainable_weights, begun.trainable_weights, strict=True):
         np.testing.assert_array_equal(a, b)
