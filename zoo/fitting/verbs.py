@@ -252,17 +252,13 @@ def _are_arrays(values):
 
 def _with_callbacks(model, own, given):
     """What Keras's `fit` takes as `callbacks`: those of the user, who may refuse to train, then the model's own."""
-    if not own:
-        return given
-    if not isinstance(given, keras.callbacks.CallbackList):
-        theirs = [] if given is None else keras.tree.flatten(given)
-        return [*theirs, *_not_given(own, theirs)]
-    for each in _not_given(own, given.callbacks):
+    made = isinstance(given, keras.callbacks.CallbackList)
+    theirs = given.callbacks if made else [] if given is None else keras.tree.flatten(given)
+    own = [each for each in own if not any(isinstance(other, type(each)) for other in theirs)]
+    if not made:
+        return [*theirs, *own]
+    for each in own:
         each.set_model(model)
         each.set_params(given.params)
-        given.callbacks.append(each)
+    given.callbacks.extend(own)
     return given
-
-
-def _not_given(own, theirs):
-    return [each for each in own if not any(isinstance(other, type(each)) for other in theirs)]
