@@ -1,13 +1,15 @@
-"""A small classifier of MNIST, Fashion-MNIST or CIFAR-10: its features judge the samples of models.
+"""A small classifier of MNIST, Fashion-MNIST, CIFAR-10 or sprites: its features judge the samples of models.
 
     python recipes/classifier.py --dataset mnist
     python recipes/classifier.py --dataset fashion_mnist
     python recipes/classifier.py --dataset cifar10
+    python recipes/classifier.py --dataset sprites
 
     python recipes/classifier.py --dataset cifar10 --network vgg
 
-Convolutions without batch normalisation, trained on randomly shifted (and, except for digits, mirrored) images of the
-training split without the images held out for validation. Writes `classifier.keras` and `card.json`;
+Convolutions without batch normalisation, trained on randomly shifted (and, for clothes and CIFAR-10, mirrored) images
+of the training split without the images held out for validation. Sprites are rendered (`zoo.data.Sprites`, 32×32), lie
+at random places as they are, and have their shape as class. Writes `classifier.keras` and `card.json`;
 `zoo.evaluation.features` reads the ones in `saved_models/classifiers/`. The last command trains another network, in
 whose features a perceptual loss compares images: the network that a decoder was trained with must not judge its images.
 """
@@ -35,6 +37,7 @@ SETTINGS = {
     "mnist": {"widths": (16, 32, 64, 128), "epochs": 6, "shift": 2, "flip": False},
     "fashion_mnist": {"widths": (16, 32, 64, 128), "epochs": 9, "shift": 2, "flip": True},
     "cifar10": {"widths": (32, 64, 128, 160), "epochs": 15, "shift": 4, "flip": True},
+    "sprites": {"widths": (8, 16, 32, 48), "epochs": 6, "shift": 0, "flip": False},
 }
 VGG_WIDTHS = (32, 64, 128)
 BATCH_SIZE = 128
@@ -131,6 +134,16 @@ def train(splits, settings, epochs, seed, network):
     return trained
 
 
+def load(dataset, data_dir, sample):
+    """The splits, and a sentence about the training images."""
+    if dataset == "sprites":
+        splits = data.Sprites(32).splits(*(1000, 200, 200) if sample else (100_000,))
+        return splits, f"{len(splits.train)} images of zoo.data.Sprites(32)"
+    where = f"the sample of {dataset} that ships with vae-zoo" if sample else f"{dataset} of TFDS"
+    about = f"{where}, its training split without the images held out for validation"
+    return data.load(dataset, data_dir, sample=sample), about
+
+
 def accuracy(model, images):
     """The share of images that get their label's class, and its standard error."""
     starts = range(0, len(images), 500)
@@ -151,7 +164,7 @@ def deflate(path):
 def main(argv=None):
     flags = parse(argv)
     started, busy = time.monotonic(), time.process_time()
-    splits = data.load(flags.dataset, flags.data_dir, sample=flags.sample)
+    splits, about_training = load(flags.dataset, flags.data_dir, flags.sample)
     settings = SETTINGS[flags.dataset]
     epochs = flags.epochs or settings["epochs"]
     model = train(splits, settings, epochs, flags.seed, flags.network)
@@ -161,13 +174,12 @@ def main(argv=None):
     path = flags.output / "classifier.keras"
     files.save_model(model, path)
     deflate(path)
-    where = f"the sample of {flags.dataset} that ships with vae-zoo" if flags.sample else f"{flags.dataset} of TFDS"
     name = _name(flags)
     about = {
         "name": f"{name}_classifier",
         "network": flags.network,
         "dataset": flags.dataset,
-        "training_data": f"{where}, its training split without the images held out for validation",
+        "training_data": about_training,
         "images": {part: len(getattr(splits, part)) for part in ("train", "validation", "test")},
         "command": card.command("classifier"),
         "commit": card.commit(),
@@ -198,8 +210,8 @@ def parse(argv=None):
     parser.add_argument("--dataset", choices=SETTINGS, required=True)
     parser.add_argument("--network", choices=("residual", "vgg"), default="residual", help="default: %(default)s")
     parser.add_argument("--data-dir", help="folder of TFDS datasets (default: TFDS_DATA_DIR, else the default of TFDS)")
-    parser.add_argument("--sample", action="store_true", help="train on the small sample that ships with the package")
-    parser.add_argument("--epochs", type=int, help="default: 6 for mnist, 9 for fashion_mnist, 15 for cifar10")
+    parser.add_argument("--sample", action="store_true", help="train on a small sample, which needs no download")
+    parser.add_argument("--epochs", type=int, help=f"default: {_epochs()}")
     parser.add_argument("--output", type=pathlib.Path, help="default: runs/NAME_classifier")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, order and augmentation")
     flags = parser.parse_args(argv)
@@ -212,6 +224,10 @@ def parse(argv=None):
     except ValueError as error:
         parser.error(str(error))
     return flags
+
+
+def _epochs():
+    return ", ".join(f"{settings['epochs']} for {name}" for name, settings in SETTINGS.items())
 
 
 def _name(flags):
