@@ -36,6 +36,17 @@ def test_a_run_leaves_the_network_and_a_card_with_its_accuracy(classifier, tmp_p
     assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
 
 
+def test_sprites_are_rendered_and_have_their_shape_as_class(classifier, tmp_path, monkeypatch):
+    monkeypatch.setitem(
+        classifier.SETTINGS, "sprites", {"widths": (4, 4, 4, 8), "epochs": 6, "shift": 0, "flip": False}
+    )
+    card = classifier.main(["--dataset", "sprites", "--sample", "--epochs", "1", "--output", str(tmp_path)])
+    assert (card["name"], card["training_data"]) == ("sprites_classifier", "1000 images of zoo.data.Sprites(32)")
+    assert card["images"] == {"train": 1000, "validation": 200, "test": 200}
+    model = keras.saving.load_model(tmp_path / "classifier.keras", compile=False)
+    assert (model.input_shape, model.output_shape) == ((None, 32, 32, 1), (None, 3))
+
+
 @pytest.mark.parametrize("flip", [False, True])
 def test_images_are_shifted_at_random_and_mirrored_if_told(classifier, flip):
     number, shift = 2 * classifier.BATCH_SIZE, 2

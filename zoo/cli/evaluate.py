@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 METRICS = ("likelihood", "reconstruction", "samples", "representation", "criticism", "disentanglement")
 JUDGES = (
-    *("mnist_classifier", "fashion_mnist_classifier", "cifar10_classifier", "cifar10_vgg_classifier"),
-    "keras_inception_v3",
+    *("mnist_classifier", "fashion_mnist_classifier", "cifar10_classifier", "sprites_classifier"),
+    *("cifar10_vgg_classifier", "keras_inception_v3"),
 )
 
 

@@ -20,7 +20,7 @@ from zoo.evaluation.rows import as_float
 from zoo.runtime import checks, files, shipped
 from zoo.runtime.types import Shape
 
-_OF_DATASETS = ("mnist", "fashion_mnist", "cifar10")
+_OF_DATASETS = ("mnist", "fashion_mnist", "cifar10", "sprites")
 CLASSIFIERS = (*(f"{name}_classifier" for name in _OF_DATASETS), "cifar10_vgg_classifier")
 INCEPTION = "keras_inception_v3"
 _BATCH_SIZE = 500
