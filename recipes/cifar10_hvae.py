@@ -27,7 +27,6 @@ SCALES, WIDTH, HIDDEN = (32, 8, 4, 2), (128, 128, 128, 64), 64
 @dataclasses.dataclass(frozen=True)
 class Flags:
     components: int = training.flag(5, "logistics per pixel")
-    start: str | None = training.flag(None, "a preset's name or folder, such as the export of a run, to begin with")
 
 
 def build(flags, image_shape, seed):
@@ -38,10 +37,7 @@ def build(flags, image_shape, seed):
         SCALES, layers=(1, 1, 2, 3), latent_dim=(32, 16, 16, 8), width=WIDTH, hidden=HIDDEN, activation="silu",
         output_blocks=1,
     )  # fmt: skip
-    model = zoo.HierarchicalVAE(encoder, decoder, likelihood, max_log_var=6.0, seed=seed)
-    if flags.start is not None:
-        model.set_weights(zoo.from_preset(flags.start).get_weights())
-    return model
+    return zoo.HierarchicalVAE(encoder, decoder, likelihood, max_log_var=6.0, seed=seed)
 
 
 main = training.script(

@@ -7,7 +7,6 @@ import operator
 import pathlib
 import tempfile
 
-import numpy as np
 import pytest
 
 import zoo
@@ -301,20 +300,3 @@ def test_mnist_vae_trains_on_the_elbo_or_on_the_importance_weighted_bound(sample
     flags = parse(recipe, ["--importance-samples", samples, "--hidden", "8", "--output", str(tmp_path)])
     built = recipe.build(flags.own, recipe.shape(flags.own), flags.seed)
     assert type(built).__name__ == model and getattr(built, "num_samples", 1) == int(samples)
-
-
-@pytest.mark.slow
-def test_cifar10_hvae_begins_with_the_weights_of_another_run(tmp_path):
-    recipe = LOADED["cifar10_hvae"]
-
-    def build(*given, seed="0"):
-        flags = parse(recipe, ["--output", str(tmp_path / "run"), "--seed", seed, *given])
-        return recipe.build(flags.own, recipe.shape(flags.own), flags.seed)
-
-    first = build(seed="1")
-    zoo.save_preset(first, tmp_path / "first", description="A run.")
-    begun = build("--start", str(tmp_path / "first"))
-    for a, b in zip(first.trainable_weights, begun.trainable_weights, strict=True):
-        np.testing.assert_array_equal(a, b)
-    with pytest.raises(ValueError, match="preset"):
-        build("--start", "cifar10_hvea")

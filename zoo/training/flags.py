@@ -93,6 +93,9 @@ class RunFlags:
     shuffle_buffer: int | None = flag(
         None, "images of --shards among which the next is drawn (default: 2048)", free=True
     )
+    start: str | None = flag(
+        None, "a preset's name or folder, or a .keras file: a model of this recipe, to begin with its weights"
+    )
     epochs: int | None = flag(None, free=True)
     steps_per_epoch: int | None = flag(None)
     batch_size: int = flag(128, "examples per step, over all replicas")
@@ -194,6 +197,7 @@ def _options(recipe):
     withheld |= set() if recipe.dataset else {"sample", "data_dir"}
     withheld |= set() if recipe.dataset or recipe.source else {"shards", "shuffle_buffer"}
     withheld |= set() if recipe.binarization else {"binarization"}
+    withheld |= {"start"} if recipe.examples else set()  # a vocabulary, or scales, of its own come with the data
     shared = options.of(
         RunFlags,
         withheld,

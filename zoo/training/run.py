@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from zoo import data, evaluation
 from zoo.runtime import checks, cores, disk, files, replicas
-from zoo.training import decoder_stage, devices, model_stage, monitors, prior_stage, report, shards, stage
+from zoo.training import decoder_stage, devices, model_stage, monitors, prior_stage, report, shards, stage, starting
 from zoo.training.checkpoints import NotWritten, OtherRun
 from zoo.training.flags import RunFlags, UsageError, parse, parser
 from zoo.training.recipe import ImageShape, Recipe
@@ -140,6 +140,8 @@ def _run(recipe, flags, strategy, batch_sizes):
         image_shape = _with_usage_errors(recipe.shape, flags.own)
         with strategy.scope():
             model = build_model(recipe, flags.own, image_shape, flags.seed)
+            if flags.start:
+                _with_usage_errors(starting.begin_with, model, flags.start)
         if chief:
             files.sweep(flags.output)
         splits: data.Splits | data.StreamedSplits
