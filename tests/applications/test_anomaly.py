@@ -52,7 +52,9 @@ def test_the_false_positive_rate_is_the_one_asked_for():
     assert abs(np.mean(rates) - 5 / 51) < 0.007
 
 
-@pytest.mark.parametrize("score", ["density_of_states", "reconstruction", "elbo", "log_prob", "latent"])
+@pytest.mark.parametrize(
+    "score", ["density_of_states", "reconstruction", "elbo", "log_prob", "latent", "local_outlier"]
+)
 def test_a_detector_finds_what_lies_far_off_and_passes_normal_examples(model, score):
     detector = AnomalyDetector(model, score, false_positive_rate=0.1).fit(NORMAL)
     fresh = linear.draw(500, seed=1)
@@ -94,6 +96,16 @@ def test_smoothing_is_a_gaussian_filter_of_the_difference(images_model):
     expected = np.square(ndimage.gaussian_filter(difference, (0, 1, 1, 0)))  # mirrored at the edges
     np.testing.assert_allclose(detector.heat_map(IMAGES), expected[..., 0], rtol=1e-3, atol=1e-7)
     np.testing.assert_allclose(detector.score_samples(IMAGES), -expected.sum(axis=(1, 2, 3)), rtol=1e-4)
+
+
+def test_the_local_outlier_factor_is_the_density_of_neighbours_over_its_own():
+    factor = _comparisons.LocalOutlier(np.array([[0.0], [1.0], [2.5], [4.5], [9.0]]), 2)
+    # The distances to the second neighbours are 2.5, 1.5, 2 and 3.5. A distance counts as at least that of the
+    # neighbour it leads to: from 1.4 to 1.0 and 2.5 they are 1.5 and 2, from 1.0 to 0.0 and 2.5 they are 2.5 and 2, from
+    # 2.5 to 1.0 and 4.5 they are 1.5 and 3.5. A density is one over their mean.
+    expected = [1.75 * (1 / 2.25 + 1 / 2.5) / 2]
+    np.testing.assert_allclose(factor(np.array([[1.4]])), expected, rtol=1e-6)
+    np.testing.assert_allclose(factor.tensor(np.array([[1.4]], np.float32)), expected, rtol=1e-6)
 
 
 def test_the_distance_in_latent_space_is_of_mahalanobis_or_of_neighbours():
@@ -168,6 +180,7 @@ def test_fit_predict_and_a_hierarchical_model_work():
         ({"false_positive_rate": 0.0}, "Expected `false_positive_rate` to be a finite number > 0 and < 1"),
         ({"score": "background"}, "Expected `background` to be a model of the zoo"),
         ({"score": "latent", "num_neighbors": 400}, "Expected `num_neighbors` to be at most the 200 examples"),
+        ({"score": "local_outlier", "num_neighbors": 200}, "`num_neighbors` to be below the number of examples"),
         ({"score": "reconstruction", "smoothing": 1.0}, "Expected `smoothing` to be 0 for data that is not an image"),
         ({"score": "elbo", "smoothing": 1.0}, "Expected `smoothing` to be 0 for data that is not an image"),
         ({"score": "latent", "calibration": 1.0}, "Expected `calibration` to be a finite number > 0 and < 1"),

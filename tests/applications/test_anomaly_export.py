@@ -31,6 +31,7 @@ def images():
     [
         ("elbo", {}), ("kl", {"num_samples": 1}), ("log_prob", {}), ("reconstruction", {}), ("latent", {}),
         ("latent", {"num_neighbors": 3}), ("latent_density", {"num_components": 3}), ("density_of_states", {}),
+        ("local_outlier", {"num_neighbors": 7}),
     ],
 )  # fmt: skip
 def test_the_graph_of_each_score_agrees_with_the_detector(model, score, settings):
@@ -44,7 +45,9 @@ def test_a_background_model_is_in_the_graph(model):
     np.testing.assert_allclose(_anomaly_signature.score_of(detector, tf.constant(MIXED)), np.zeros(8), atol=1e-4)
 
 
-@pytest.mark.parametrize(("name", "score"), [("rows", "elbo"), ("rows.tflite", "latent_density")])
+@pytest.mark.parametrize(
+    ("name", "score"), [("rows", "elbo"), ("rows.tflite", "latent_density"), ("rows.tflite", "local_outlier")]
+)
 def test_an_export_scores_and_judges_as_the_detector_does(model, tmp_path, name, score):
     detector = AnomalyDetector(model, score, false_positive_rate=0.1, num_components=2).fit(NORMAL)
     path = detector.export(tmp_path / name, images=MIXED)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NAME = "anomaly"
 # Scores that a graph computes; the others compress an image to a PNG.
-SCORES = ("background", "elbo", "kl", "latent", "latent_density", "log_prob", "reconstruction")
+SCORES = ("background", "elbo", "kl", "latent", "latent_density", "local_outlier", "log_prob", "reconstruction")
 OF_ROWS = ("density_of_states", *SCORES)  # of data that is not an image
 
 
@@ -59,7 +59,7 @@ def score_of(detector: "AnomalyDetector", x: Tensor) -> Tensor:
     def terms():
         return _scores.sampled_terms(model, x, seeds, detector.num_samples)
 
-    if kind == "latent":
+    if kind in ("latent", "local_outlier"):
         return detector.compared_.tensor(model.embed(x))
     if kind in ("log_prob", "background"):
         own, other = model.log_prob(x, detector.num_samples, seeds), detector.background

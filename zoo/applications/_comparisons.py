@@ -10,6 +10,8 @@ from sklearn.mixture import GaussianMixture
 from zoo.runtime import checks
 from zoo.runtime.types import Tensor
 
+_TINY = 1e-10  # what scikit-learn adds to a mean distance, so that equal examples have a density
+
 
 class LatentDistance:
     """The distance of an embedding from those of normal examples.
@@ -41,14 +43,40 @@ class LatentDistance:
             root = np.linalg.cholesky(self.estimator.precision_)
             centred = embeddings - _constant(self.estimator.location_)
             return ops.sqrt(ops.sum(ops.square(ops.matmul(centred, _constant(root))), axis=1))
-        centre = self.known.mean(axis=0)
-        known, centred = _constant(self.known - centre), embeddings - _constant(centre)
-        squared = ops.sum(ops.square(centred), axis=1, keepdims=True) + np.square(known).sum(axis=1)
-        squared = squared - 2.0 * ops.matmul(centred, known.T)
-        _, nearest = ops.top_k(-squared, self.estimator.n_neighbors)
-        # The differences again, as small distances are lost in those of large squares.
-        differences = ops.expand_dims(centred, 1) - ops.take(known, nearest, axis=0)
-        return ops.mean(ops.sqrt(ops.sum(ops.square(differences), axis=2)), axis=1)
+        distances, _ = _nearest(self.known, embeddings, self.estimator.n_neighbors)
+        return ops.mean(distances, axis=1)
+
+
+class LocalOutlier:
+    """The local outlier factor of an embedding among those of normal examples: about 1 in their midst.
+
+    It compares the density at the embedding with that at its neighbours (Breunig et al. 2000, "LOF: Identifying
+    Density-Based Local Outliers", definitions 5 to 7; as in scikit-learn, with exactly `num_neighbors` of them).
+
+    Args:
+        embeddings: float `[N,E]`, of normal examples.
+        num_neighbors: int >= 1 and < N.
+    """
+
+    def __init__(self, embeddings: np.ndarray, num_neighbors: int) -> None:
+        if num_neighbors >= len(embeddings):
+            expected = f"below the number of examples to compare with, {len(embeddings)}"
+            checks.fail("num_neighbors", expected, num_neighbors)
+        self.known = np.asarray(embeddings)
+        self.estimator = neighbors.LocalOutlierFactor(n_neighbors=num_neighbors, novelty=True).fit(embeddings)
+
+    def __call__(self, embeddings: np.ndarray) -> np.ndarray:
+        """Factors, float64 `[N]`."""
+        return -self.estimator.score_samples(embeddings)
+
+    def tensor(self, embeddings: Tensor) -> Tensor:
+        """The same of a tensor, float32 `[N]`."""
+        own_distances, own_nearest = self.estimator.kneighbors()  # of each normal example to the others
+        radii = own_distances[:, -1]
+        densities = 1.0 / (np.maximum(own_distances, radii[own_nearest]).mean(axis=1) + _TINY)
+        distances, nearest = _nearest(self.known, embeddings, self.estimator.n_neighbors)
+        reach = ops.mean(ops.maximum(distances, ops.take(_constant(radii), nearest)), axis=1) + _TINY
+        return reach * ops.mean(ops.take(_constant(densities), nearest), axis=1)
 
 
 class Density:
@@ -83,6 +111,18 @@ class Density:
         log_determinant = np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(axis=1)
         log_weights = np.log(mixture.weights_) + log_determinant - 0.5 * size * math.log(2.0 * math.pi)
         return -ops.logsumexp(_constant(log_weights) - 0.5 * squared, axis=1)
+
+
+def _nearest(known, embeddings, number):
+    """Distances to the nearest of the known embeddings, and their places: tensors `[N,number]`."""
+    centre = known.mean(axis=0)
+    known, centred = _constant(known - centre), embeddings - _constant(centre)
+    squared = ops.sum(ops.square(centred), axis=1, keepdims=True) + np.square(known).sum(axis=1)
+    squared = squared - 2.0 * ops.matmul(centred, known.T)
+    _, nearest = ops.top_k(-squared, number)
+    # The differences again, as small distances are lost in those of large squares.
+    differences = ops.expand_dims(centred, 1) - ops.take(known, nearest, axis=0)
+    return ops.sqrt(ops.sum(ops.square(differences), axis=2)), nearest
 
 
 def _constant(values):

@@ -26,9 +26,15 @@ Score: TypeAlias = Literal[
     "background",
     "latent",
     "latent_density",
+    "local_outlier",
 ]
 SCORES: tuple[str, ...] = get_args(Score)
-FITTED = ("density_of_states", "latent", "latent_density")  # the scores that compare with normal examples
+FITTED = (
+    "density_of_states",
+    "latent",
+    "latent_density",
+    "local_outlier",
+)  # the scores that compare with normal examples
 
 
 class AnomalyDetector(OutlierMixin, BaseEstimator):
@@ -61,6 +67,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
       normal examples (Zong et al. 2018, "Deep Autoencoding Gaussian Mixture Model for Unsupervised Anomaly Detection";
       deviation: the mixture of Gaussians is fitted afterwards, by expectation maximisation). It finds a kind that is
       missing among many.
+    - "local_outlier": local outlier factor of `embed(x)` among those of normal examples (Breunig et al. 2000, "LOF:
+      Identifying Density-Based Local Outliers"): how much thinner the examples lie there than around its neighbours.
 
     Images are compressed to PNG at 8 bits a value; for other data "error_per_nat" and "complexity" are refused.
 
@@ -71,15 +79,17 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         num_samples: int >= 1, samples of z for "elbo", "kl" and the scores made from them; importance samples for
             "log_prob" and "background".
         background: a model of the zoo for the same data, for "background".
-        num_neighbors: int >= 1, for "latent": the mean distance to that many neighbours; None for the Mahalanobis
-            distance.
+        num_neighbors: int >= 1. For "latent": the mean distance to that many neighbours; None for the Mahalanobis
+            distance. For "local_outlier": the neighbours of an example; None for 20, and for half of the examples to
+            compare with at most.
         num_components: int >= 1, Gaussians of "density_of_states" and "latent_density"; None for 4 and 20, and for one
             of ten examples to compare with at most.
         smoothing: float >= 0, for images: the difference from the reconstruction is smoothed by a Gaussian filter of
             that standard deviation, in pixels, before it is squared, in `heat_map` and in scores that use the squared
             error. An edge that lies a little beside its place then counts less than a part that is missing.
         calibration: float > 0 and < 1, the share of the examples of `fit` that set the threshold; the others are those
-            that "density_of_states", "latent" and "latent_density" compare with. Other scores calibrate on all.
+            that "density_of_states", "latent", "latent_density" and "local_outlier" compare with. Other scores
+            calibrate on all.
         seed: int, of the noise and of the split. A score depends on the example's values alone.
 
     Attributes:
@@ -204,6 +214,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """The function that the score applies to an example's embedding or statistics, fitted to normal examples."""
         if self.score == "latent":
             return _comparisons.LatentDistance(np.asarray(self.model.embed(x)), self.num_neighbors)
+        if self.score == "local_outlier":
+            number = self.num_neighbors or min(20, len(x) // 2)
+            return _comparisons.LocalOutlier(np.asarray(self.model.embed(x)), number)
         if self.score in FITTED:
             of_latents = self.score == "latent_density"
             number = self.num_components or max(1, min(20 if of_latents else 4, len(x) // 10))
@@ -241,6 +254,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             "background": lambda: self._ratio(x),
             "latent": lambda: self.compared_(np.asarray(self.model.embed(x))),
             "latent_density": lambda: self.compared_(self._latent_states(x)),
+            "local_outlier": lambda: self.compared_(np.asarray(self.model.embed(x))),
         }
         return np.asarray(scores[self.score](), np.float64)
 
