@@ -21,6 +21,7 @@ BY_CLASS = {
         "latent": {"score": "latent"},
     },
     "held_out": {
+        "local_outlier": {"score": "local_outlier", "calibration": 0.1},
         "latent_density, smoothed": {"score": "latent_density", "smoothing": SMOOTHING, "calibration": 0.1},
         "reconstruction": {"score": "reconstruction"},
         "latent": {"score": "latent"},
@@ -52,6 +53,14 @@ def neighbour_distance(known, number):
     """The mean distance of an image's pixels from those of the nearest known images."""
     search = neighbors.NearestNeighbors(n_neighbors=number, algorithm="brute").fit(known.reshape(len(known), -1))
     return lambda x: search.kneighbors(x.reshape(len(x), -1))[0].mean(axis=1)
+
+
+def pca_outlier(train, known, components, number):
+    """The local outlier factor of principal components, among those of known images."""
+    pca = decomposition.PCA(components, svd_solver="randomized", random_state=0).fit(train.reshape(len(train), -1))
+    factor = neighbors.LocalOutlierFactor(n_neighbors=number, novelty=True)
+    factor.fit(pca.transform(known.reshape(len(known), -1)))
+    return lambda x: -factor.score_samples(pca.transform(x.reshape(len(x), -1)))
 
 
 def simple(train):
@@ -126,10 +135,11 @@ def by_class(flags, data, report, held_out):
             cut = min(flags.class_images, int(0.9 * len(images)))
             model = class_model(flags, f"{name}_{'without' if held_out else 'only'}_{label}", images[:cut], held_out)
             normal, strange = evaluated.images[is_normal(evaluated)], evaluated.images[~is_normal(evaluated)]
-            trained, *arrays = map(models.as_floats, (images[:cut], images[cut : cut + 10000], normal, strange))
+            trained, *arrays = map(models.as_floats, (images[:cut], images[cut:], normal, strange))
             others = {
                 "PCA 30": pca_error(trained, 30),
                 "PCA 30, smoothed": pca_error(trained, 30, SMOOTHING),
+                "PCA 30, local outlier": pca_outlier(trained, arrays[0], 30, 20),
                 "5 neighbours": neighbour_distance(arrays[0], 5),
             }
             for method, value in compare(model, *arrays, BY_CLASS[part], others).items():
@@ -142,10 +152,10 @@ def by_class(flags, data, report, held_out):
 def class_model(flags, name, images, held_out):
     def make():
         if held_out:
-            return models.vae("discretized_logistic", 16, 200, params=2, seed=flags.seed)
+            return models.vae(likelihoods.Gaussian(0.1), 32, 300, seed=flags.seed)
         return models.vae(likelihoods.Gaussian(0.25), 16, 200, seed=flags.seed)
 
-    epochs, batch_size = (5, 128) if held_out else (12, 64)
+    epochs, batch_size = (8, 128) if held_out else (12, 64)
     return models.kept(flags, name, make, models.plain(images, flags.seed), len(images), epochs, batch_size, 2e-3)
 
 

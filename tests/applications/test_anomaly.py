@@ -101,8 +101,8 @@ def test_smoothing_is_a_gaussian_filter_of_the_difference(images_model):
 def test_the_local_outlier_factor_is_the_density_of_neighbours_over_its_own():
     factor = _comparisons.LocalOutlier(np.array([[0.0], [1.0], [2.5], [4.5], [9.0]]), 2)
     # The distances to the second neighbours are 2.5, 1.5, 2 and 3.5. A distance counts as at least that of the
-    # neighbour it leads to: from 1.4 to 1.0 and 2.5 they are 1.5 and 2, from 1.0 to 0.0 and 2.5 they are 2.5 and 2, from
-    # 2.5 to 1.0 and 4.5 they are 1.5 and 3.5. A density is one over their mean.
+    # neighbour it leads to: from 1.4 to 1.0 and 2.5 they are 1.5 and 2, from 1.0 to 0.0 and 2.5 they are 2.5 and 2,
+    # from 2.5 to 1.0 and 4.5 they are 1.5 and 3.5. A density is one over their mean.
     expected = [1.75 * (1 / 2.25 + 1 / 2.5) / 2]
     np.testing.assert_allclose(factor(np.array([[1.4]])), expected, rtol=1e-6)
     np.testing.assert_allclose(factor.tensor(np.array([[1.4]], np.float32)), expected, rtol=1e-6)
