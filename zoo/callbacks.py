@@ -55,7 +55,7 @@ class KLWarmup(_Schedule):
 
     Args:
         steps: int >= 1, training steps until the weight stays at 1; None for a third of those that `fit` is asked for,
-            at most 500.
+            at most 500. A later `fit` with None does not lower a weight that has reached 1.
         start: float in [0, 1].
         cycles: int >= 1, number of cycles.
         ratio: float in (0, 1], the rising share of a cycle.
@@ -73,13 +73,19 @@ class KLWarmup(_Schedule):
         self.start = checks.number("start", start, 0.0, 1.0)
         self.cycles = checks.positive_int("cycles", cycles)
         self.ratio = checks.number("ratio", ratio, 0.0, 1.0, open_low=True)
+        self._risen = False
 
     def target(self) -> keras.Variable:
         return _kl_weight(self.model)
 
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        begun = int(self.model.optimizer.iterations.value.numpy()) > 0
+        self._risen = begun and self.steps is None and self.cycles == 1 and float(self.target().value.numpy()) == 1.0
+        super().on_train_begin(logs)
+
     def value(self, step: int) -> float:
         steps = self._planned() if self.steps is None else self.steps
-        if step >= steps:
+        if step >= steps or self._risen:
             return 1.0
         period = steps / self.cycles
         progress = min(1.0, (step % period) / period / self.ratio)

@@ -151,6 +151,17 @@ def test_with_a_bernoulli_the_weight_rises_in_the_first_third_of_a_training(like
     assert weights_of(model, 9) == [1] * 9  # it was warm
 
 
+@pytest.mark.parametrize(
+    "steps, second", [(None, [1] * 30), (12, [0.5, 7 / 12, 8 / 12, 9 / 12, 10 / 12, 11 / 12] + [1] * 24)]
+)
+def test_a_longer_training_later_does_not_lower_a_weight_that_has_risen(steps, second):
+    model, seen = bernoulli(), Seen()
+    for number in (6, 30):
+        x = np.zeros((2 * number, 2, 3, 1), "float32")
+        model.fit(x, batch_size=2, verbose=0, callbacks=[zoo.callbacks.KLWarmup(steps), seen])
+    np.testing.assert_allclose(seen.weights[6:], second, rtol=1e-6)
+
+
 def test_it_rises_for_500_steps_at_most():
     warmup = zoo.callbacks.KLWarmup()
     for steps, epochs, planned in [(1000, 3, 500), (1000, 1, 333), (1, 1, 1), (None, 5, 500)]:
