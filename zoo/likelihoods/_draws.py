@@ -8,7 +8,7 @@ from keras import ops
 
 from zoo import random
 from zoo._compat.tflite import argmax
-from zoo.distributions import poisson_terms
+from zoo.likelihoods._terms import poisson_terms
 from zoo.runtime.types import Shape, Tensor
 
 _ROUNDS = 16

@@ -11,6 +11,7 @@ from zoo import distributions, random
 from zoo._compat.tflite import softplus
 from zoo.likelihoods import _draws
 from zoo.likelihoods._base import Likelihood
+from zoo.likelihoods._terms import ordinal_terms
 from zoo.runtime import checks
 from zoo.runtime.types import Config, Tensor
 
@@ -131,7 +132,7 @@ class Ordinal(ByValue):
 
     def terms(self, x: Tensor, params: Tensor) -> Tensor:
         location, log_scale = self._split(params)
-        return distributions.ordinal_terms(x * self._top(), location, log_scale, self._thresholds())
+        return ordinal_terms(x * self._top(), location, log_scale, self._thresholds())
 
     def _above(self, value):
         """The number of thresholds below each value, `[…,C]`: its level."""

@@ -5,6 +5,7 @@ from keras import ops, saving
 from zoo import distributions, random
 from zoo.likelihoods import _draws
 from zoo.likelihoods._base import Likelihood
+from zoo.likelihoods._terms import negative_binomial_terms, poisson_terms
 from zoo.runtime.types import Tensor
 
 _LARGEST = 3.4028234663852886e38  # of float32
@@ -25,7 +26,7 @@ class Poisson(Likelihood):
     support = (0.0, _LARGEST)
 
     def log_prob(self, x: Tensor, params: Tensor, training: bool = False) -> Tensor:
-        return distributions.sum_per_example(distributions.poisson_terms(x, self.mean(params)))
+        return distributions.sum_per_example(poisson_terms(x, self.mean(params)))
 
     def mean(self, params: Tensor) -> Tensor:
         return ops.exp(distributions.soft_bound(params, *_LOG_RATE_RANGE))
@@ -51,7 +52,7 @@ class NegativeBinomial(Likelihood):
 
     def log_prob(self, x: Tensor, params: Tensor, training: bool = False) -> Tensor:
         mean, concentration = self._split(params)
-        return distributions.sum_per_example(distributions.negative_binomial_terms(x, mean, concentration))
+        return distributions.sum_per_example(negative_binomial_terms(x, mean, concentration))
 
     def mean(self, params: Tensor) -> Tensor:
         return self._split(params)[0]

@@ -5,7 +5,7 @@ from keras import ops
 
 from zoo.fitting import inputs
 from zoo.likelihoods import Masked
-from zoo.models._networks import NetworksVAE
+from zoo.models._elbo import NetworksVAE
 from zoo.runtime import checks
 from zoo.runtime.types import Array
 

@@ -1,13 +1,126 @@
-"""The objective of VAEs whose loss is a negative ELBO with a weight on its KL."""
+"""How a VAE runs its networks, and the terms of its loss, a negative ELBO with a weight on the KL."""
 
-from typing import Any, Literal, NamedTuple
+import functools
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import keras
+import tensorflow as tf
+from keras import ops
 
 from zoo import callbacks, distributions, layers, likelihoods
-from zoo.models._base import BaseVAE
-from zoo.runtime import checks
+from zoo.fitting.model import ObjectiveModel
+from zoo.models._activation import warn_of_activation
+from zoo.models._automatic import automatic_likelihood, unmasked
+from zoo.models._prior import HoldsApart
+from zoo.runtime import checks, cores
 from zoo.runtime.types import Config, Tensor, Tensors
+
+Method = TypeVar("Method", bound=Callable[..., object])
+
+
+def sub_batched(method: Method) -> Method:
+    """Wraps a method of examples: it runs in sub-batches side by side if `zoo.cores.sub_batches` says so.
+
+    The batch stays whole when training layers that depend on all of it: layers that keep batch statistics, a likelihood
+    whose scale follows the batch, and layers that add a loss, which may be a sum or a mean over their examples.
+    """
+
+    @functools.wraps(method)
+    def call(self, *values, training=False):
+        number = len(self.added or ())
+
+        def whole():
+            added = len(self.added or ()) > number
+            if added:
+                del self.added[number:]
+            return added
+
+        function = functools.partial(method, self, training=training)
+        networks = (self.encoder, self.decoder, self.likelihood)
+        if training and any(network.non_trainable_weights for network in networks):
+            return function(*values)
+        return cores.spread(function, *values, whole=whole)
+
+    return cast(Method, call)
+
+
+class NetworksVAE(HoldsApart, ObjectiveModel):
+    """Holds the encoder, the decoder and the likelihood of a VAE, and runs them.
+
+    Args:
+        encoder, decoder: keras layers or models of one input each.
+        likelihood: a `zoo.likelihoods.Likelihood`.
+    """
+
+    def __init__(
+        self,
+        encoder: keras.layers.Layer,
+        decoder: keras.layers.Layer,
+        likelihood: likelihoods.Likelihood,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        for name, network in (("encoder", encoder), ("decoder", decoder)):
+            if not isinstance(network, keras.layers.Layer):
+                checks.fail(name, "a keras layer or model", network)
+            shape = getattr(network, "input_shape", None)
+            if isinstance(shape, (list, dict)):
+                checks.fail(name, "a network of one input", f"one of {len(shape)} inputs")
+        self.encoder = encoder
+        self.decoder = decoder
+        self.likelihood = likelihood
+        if likelihood.unbounded:
+            warn_of_activation(decoder, likelihood)
+        # All other weights are made at construction: a model of built networks needs no first call.
+        self.built = encoder.built and decoder.built
+
+    def run_network(self, name: str, x: Tensor, training: bool = False) -> Any:
+        """Calls the network `name`, "encoder" or "decoder".
+
+        Raises:
+            ValueError: if the network cannot take the input; the message names the network and the input's shape.
+        """
+        network = self.network_for(name, x)
+        try:
+            output = network(x, training=training)
+        except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
+            shape = tuple(getattr(x, "shape", ()))
+            reason = " ".join(str(error).split())[:300]
+            raise ValueError(
+                f"Expected the {name} to take an input of shape {shape}. Received from it: {type(error).__name__}: "
+                f"{reason}"
+            ) from error
+        self.note_added(network)
+        return output
+
+    def network_for(self, name: str, x: Tensor) -> keras.layers.Layer:
+        """The network `name`, in the form that takes `x`."""
+        return getattr(self, name)
+
+    @sub_batched
+    def run_encoder(self, x: Tensor, training: bool = False) -> Any:
+        """The encoder's output: a tensor, or several."""
+        return self.run_network("encoder", x, training)
+
+    @sub_batched
+    def likelihood_params(self, inputs: Tensor, training: bool = False) -> Tensor:
+        """The decoder's output for its inputs, float32 `[B,H,W,params_size]`."""
+        return ops.cast(self.run_network("decoder", inputs, training), "float32")
+
+    @sub_batched
+    def log_likelihood(self, x: Tensor, inputs: Tensor, training: bool = False) -> Tensor:
+        """log p(x|z), where `inputs` are the decoder's inputs for z: float32 `[B]`, nats."""
+        return self.judge(x, self.likelihood_params(inputs, training=training), training)
+
+    def judge(self, x: Tensor, params: Tensor, training: bool = False) -> Tensor:
+        """log p(x|z) of the decoder's output: float32 `[B]`, nats.
+
+        Raises:
+            ValueError: if the output does not fit the likelihood and the data; it might otherwise be broadcast.
+        """
+        self.likelihood.check_params(tuple(x.shape[1:]), tuple(params.shape[1:]))
+        return self.likelihood.log_prob(x, params, training=training)
 
 
 class Latents(NamedTuple):
@@ -24,8 +137,8 @@ class Latents(NamedTuple):
     kl: Tensor
 
 
-class ElboVAE(BaseVAE):
-    """A VAE with a reparameterised posterior.
+class ElboVAE(NetworksVAE):
+    """The objective of a `BaseVAE` with a reparameterised posterior.
 
         loss = −log p(x|z) + w · penalty,   elbo = log p(x|z) − KL
 
@@ -89,7 +202,7 @@ class ElboVAE(BaseVAE):
         A Gaussian's scale begins wide and narrows, which is a warm-up by itself. A probability has no scale, and
         latents that are of no use yet would be given up.
         """
-        if not self.kl_weight_rule or not isinstance(_judge(self.likelihood), likelihoods.Bernoulli):
+        if not self.kl_weight_rule or not isinstance(unmasked(self.likelihood), likelihoods.Bernoulli):
             return []
         begun = self.compiled and int(self.optimizer.iterations.value.numpy()) > 0
         return [] if begun and float(self.kl_weight.value.numpy()) == 1.0 else [callbacks.KLWarmup()]
@@ -104,35 +217,3 @@ class ElboVAE(BaseVAE):
         if self.own_weights:
             names = ", ".join(self.own_weights)
             checks.fail("kl_weight", f"None in a {type(self).__name__}, which has weights of its own: {names}", "auto")
-
-
-def automatic_likelihood(likelihood: str | likelihoods.Likelihood) -> likelihoods.Likelihood:
-    """Returns a likelihood under which the weight 1 of the KL needs no tuning.
-
-    A Gaussian of a fixed scale σ hides a weight: −log p(x|z) + KL is, but for a constant and the factor 2σ², the loss
-    |x − mean|² + 2σ² KL. With the scale that maximises the likelihood this weight follows from the data (Rybkin et al.
-    2021, "Simple and Effective VAE Training with Calibrated Decoders", section 3). A Bernoulli has no scale.
-
-    Args:
-        likelihood: a `zoo.likelihoods.Bernoulli`, or a `Gaussian` of scale "optimal" or "learned", also within a
-            `Masked`; or a name. "gaussian" stands for the Gaussian of scale "optimal".
-
-    Raises:
-        ValueError: for a Gaussian of a fixed scale, and for other likelihoods.
-    """
-    if isinstance(likelihood, str) and likelihood == "gaussian":
-        return likelihoods.Gaussian("optimal")
-    likelihood = likelihoods.get(likelihood)
-    judge = _judge(likelihood)
-    if isinstance(judge, likelihoods.Gaussian) and not isinstance(judge.scale, str):
-        expected = "a Gaussian of scale 'optimal' or 'learned' with kl_weight='auto', as a fixed scale is a weight too"
-        checks.fail("likelihood", expected, f"Gaussian({judge.scale:g})")
-    if not isinstance(judge, (likelihoods.Gaussian, likelihoods.Bernoulli)):
-        expected = "a Gaussian or a Bernoulli with kl_weight='auto'; others learn their scales, and need kl_weight=None"
-        checks.fail("likelihood", expected, type(judge).__name__)
-    return likelihood
-
-
-def _judge(likelihood):
-    """The likelihood of the values, without their mask."""
-    return likelihood.likelihood if isinstance(likelihood, likelihoods.Masked) else likelihood

@@ -10,6 +10,7 @@ from keras import ops
 
 from zoo import distributions, networks, random
 from zoo.fitting import inputs
+from zoo.models._base import BaseVAE
 from zoo.models._elbo import ElboVAE
 from zoo.networks.top_down import TopDownBlock
 from zoo.runtime import checks
@@ -21,7 +22,7 @@ Normal: TypeAlias = tuple[Tensor, Tensor]
 Features: TypeAlias = dict[tuple[int, ...], Tensor]
 
 
-class TopDownVAE(ElboVAE):
+class TopDownVAE(ElboVAE, BaseVAE):
     """A VAE with a layer of latents at each block of its decoder, a `zoo.networks.TopDown`.
 
     A model sets `max_log_var`, the bound of the log-variances.

@@ -10,7 +10,7 @@ from keras import ops
 from zoo import distributions, networks, random
 from zoo.fitting.batched import batched
 from zoo.likelihoods import Likelihood
-from zoo.models._networks import sub_batched
+from zoo.models._elbo import sub_batched
 from zoo.models._protocol import Proposal
 from zoo.models._top_down import Features, TopDownVAE
 from zoo.runtime import checks, replicas

@@ -9,6 +9,7 @@ from keras import ops
 from zoo import distributions, random
 from zoo.fitting.batched import batched
 from zoo.likelihoods import Likelihood
+from zoo.models._base import BaseVAE
 from zoo.models._data import not_built
 from zoo.models._elbo import ElboVAE, Latents
 from zoo.models._prior import HasPrior, PriorSlot
@@ -20,7 +21,7 @@ from zoo.runtime.types import ArrayLike, Batches, Config, Labels, Tensor, Tensor
 
 
 @keras.saving.register_keras_serializable("zoo")
-class VAE(HasPrior, ElboVAE):
+class VAE(HasPrior, ElboVAE, BaseVAE):
     """The variational autoencoder with a diagonal Gaussian posterior.
 
         loss = −log p(x|z) + w · KL( q(z|x) ‖ p(z) ),   z ~ q(z|x),   elbo = log p(x|z) − KL
