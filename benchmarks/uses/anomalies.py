@@ -155,7 +155,7 @@ def class_model(flags, name, images, held_out):
             return models.vae(likelihoods.Gaussian(0.1), 32, 300, seed=flags.seed)
         return models.vae(likelihoods.Gaussian(0.25), 16, 200, seed=flags.seed)
 
-    epochs, batch_size = (8, 128) if held_out else (12, 64)
+    epochs, batch_size = (8, 128) if held_out else (24, 64)
     return models.kept(flags, name, make, models.plain(images, flags.seed), len(images), epochs, batch_size, 2e-3)
 
 

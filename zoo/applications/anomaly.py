@@ -29,12 +29,8 @@ Score: TypeAlias = Literal[
     "local_outlier",
 ]
 SCORES: tuple[str, ...] = get_args(Score)
-FITTED = (
-    "density_of_states",
-    "latent",
-    "latent_density",
-    "local_outlier",
-)  # the scores that compare with normal examples
+# The scores that compare with normal examples.
+FITTED = ("density_of_states", "latent", "latent_density", "local_outlier")
 
 
 class AnomalyDetector(OutlierMixin, BaseEstimator):
