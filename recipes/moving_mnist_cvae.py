@@ -15,9 +15,9 @@ The exported signature `sample` takes the past frames as `labels`.
 
 --sample makes the clips from the small set of digits that ships with the package.
 
-Hardware: two CPU cores. Time: 3.6 minutes of CPU time, and 2.5 with --sample. Seed 0, test clips: −ELBO 284.4 nats, with
-a KL of 13.5; squared error of the mean of ten draws 15 in the first frame and 24 in the sixth, of a copy 37 and 47. With
---sample: 339.4 nats and 7.0; 17 and 25, of a copy 38 and 50.
+Hardware: two CPU cores. Time: 3.6 minutes of CPU time, and 2.5 with --sample. Seed 0, test clips: −ELBO 284.4 nats,
+with a KL of 13.5; squared error of the mean of ten draws 15 in the first frame and 24 in the sixth, of a copy 37 and
+47. With --sample: 339.4 nats and 7.0; 17 and 25, of a copy 38 and 50.
 """
 
 import dataclasses

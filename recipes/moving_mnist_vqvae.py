@@ -18,8 +18,8 @@ The SavedModel has one more signature, `continue`: it takes `x`, whole clips who
 --sample makes the clips from the small set of digits that ships with the package.
 
 Hardware: two CPU cores. Time: 9.2 minutes of CPU time, and 3.0 with --sample, too short for good futures. Seed 0, test
-clips: −ELBO 520 nats; squared error of the mean of ten draws 17 in the first frame and 24 in the sixth, of a copy 37 and
-47. With --sample: 694 nats; 22 and 26, of a copy 38 and 50.
+clips: −ELBO 520 nats; squared error of the mean of ten draws 17 in the first frame and 24 in the sixth, of a copy 37
+and 47. With --sample: 694 nats; 22 and 26, of a copy 38 and 50.
 """
 
 import dataclasses
