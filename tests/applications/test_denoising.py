@@ -88,3 +88,12 @@ def test_values_beyond_the_range_of_a_plain_model_are_clipped():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         add_noise(*arguments)
+
+
+def test_calls_share_a_graph_whatever_the_noise_and_the_steps():
+    model = linear.vae()
+    for deviation, steps in ((1.0, 3), (2.0, 3), (2.0, 5)):
+        denoise(model, linear.draw(5), deviation=deviation, steps=steps)
+    assert model.functions["zoo.applications.denoise"].experimental_get_tracing_count() == 1
+    model.prior = zoo.priors.StandardNormal(2)
+    assert "zoo.applications.denoise" not in model.functions

@@ -8,13 +8,13 @@ from keras import ops
 from zoo.runtime.types import Tensor
 
 
-def ascend(objective: Callable[[Tensor], Tensor], first: Tensor, steps: int, rate: float = 0.05) -> Tensor:
+def ascend(objective: Callable[[Tensor], Tensor], first: Tensor, steps: int | Tensor, rate: float = 0.05) -> Tensor:
     """Adam (Kingma & Ba 2015, algorithm 1), each row on its own.
 
     Args:
         objective: function of z `[B,D]` that gives the values to maximise, `[B]`.
         first: float32 `[B,D]`, where it begins.
-        steps: int >= 0.
+        steps: int >= 0, or an int32 scalar.
         rate: float, the step size.
 
     Returns:

@@ -1,5 +1,6 @@
 """Denoising: noise of three kinds, and its removal by a model trained on pairs or by a plain VAE."""
 
+import functools
 import math
 from typing import Literal
 
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from zoo import random
 from zoo.applications._ascent import ascend
+from zoo.fitting.batched import kept_graph
 from zoo.models import VAE
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Labels
@@ -114,21 +116,22 @@ def denoise(
         checks.fail("deviation", "None, but for a zoo.VAE that was not trained on pairs", deviation)
     first = model.embed(x, labels)
     labels = model._cast_labels(labels)
-    scale = 0.5 / deviation**2
-
-    @tf.function(autograph=False, reduce_retracing=True)
-    def improved(x, first, labels):
-        density = model.prior.density(model.prior_labels(labels))
-
-        def objective(z):
-            mean = model.likelihood.mean(model.likelihood_params(model.decoder_inputs(z, labels)))
-            return density(z) - scale * tf.reduce_sum(tf.square(mean - x), axis=range(1, len(x.shape)))
-
-        return model.decode(ascend(objective, first, steps), labels)
-
+    improved = kept_graph(model, "zoo.applications.denoise", functools.partial(_improved, model))
+    settings = tf.constant(0.5 / deviation**2, tf.float32), tf.constant(steps)
     parts = []
     for i in range(0, len(x), _ROWS_AT_ONCE):
         rows = slice(i, i + _ROWS_AT_ONCE)
         its_labels = None if labels is None else labels[rows]
-        parts.append(improved(tf.convert_to_tensor(x[rows]), first[rows], its_labels))
+        parts.append(improved(tf.convert_to_tensor(x[rows]), first[rows], its_labels, *settings))
     return np.concatenate(parts)
+
+
+def _improved(model, x, first, labels, scale, steps):
+    """The reconstruction of x from latents that `steps` steps have improved, as `denoise` says."""
+    density = model.prior.density(model.prior_labels(labels))
+
+    def objective(z):
+        mean = model.likelihood.mean(model.likelihood_params(model.decoder_inputs(z, labels)))
+        return density(z) - scale * tf.reduce_sum(tf.square(mean - x), axis=range(1, len(x.shape)))
+
+    return model.decode(ascend(objective, first, steps), labels)

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.evaluation.rows import Examples
+from zoo.fitting.batched import kept_graph
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,10 +60,10 @@ def code_terms(model: keras.Model, examples: Examples) -> CodeTerms:
         examples: `Examples`, with labels for a conditional prior.
     """
 
-    @tf.function(autograph=False, reduce_retracing=True)
     def distortion_of(x, codes):
         return -model.log_likelihood(x, model.quantizer.lookup(codes))
 
+    distortion_of = kept_graph(model, "zoo.evaluation.distortion", distortion_of)
     codes, distortion, log_prior = [], [], []
     for _, x, labels, _ in examples.batches():
         codes.append(model.encode(x).numpy())

@@ -10,6 +10,7 @@ from keras import ops
 
 from zoo import distributions, random
 from zoo.evaluation.rows import Examples, standard_error
+from zoo.fitting.batched import kept_graph
 from zoo.models import HierarchicalVAE
 from zoo.priors import StandardNormal
 from zoo.runtime.types import Array, Tensor
@@ -171,19 +172,14 @@ def shifted_terms(
 
 def _compiled(model, scale):
     """Function of (x, labels, seeds, shifts) that gives log p(x|z), the KL, log p(z), and the parts of each layer."""
-    key = "zoo.evaluation.latent_terms"
-    if key not in model.functions:
-        run = _hierarchical if isinstance(model, HierarchicalVAE) else _flat
-        none = model.label_source() is None
+    run = _hierarchical if isinstance(model, HierarchicalVAE) else _flat
+    none = model.label_source() is None
 
-        def call(x, labels, seeds, shifts, mean, deviation):
-            log_likelihood, kl, density, layers = run(
-                model, x, None if none else labels, seeds, shifts, mean, deviation
-            )
-            return log_likelihood, kl, density, [(each.kl, each.mean, each.variance, each.z) for each in layers]
+    def call(x, labels, seeds, shifts, mean, deviation):
+        log_likelihood, kl, density, layers = run(model, x, None if none else labels, seeds, shifts, mean, deviation)
+        return log_likelihood, kl, density, [(each.kl, each.mean, each.variance, each.z) for each in layers]
 
-        model.functions[key] = tf.function(call, autograph=False, reduce_retracing=True)
-    function = model.functions[key]
+    function = kept_graph(model, "zoo.evaluation.latent_terms", call)
     mean, deviation = (np.float32(0.0), np.float32(1.0)) if scale is None else map(np.float32, scale)
     mean, deviation = tf.constant(mean), tf.constant(deviation)
 

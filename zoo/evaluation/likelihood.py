@@ -13,6 +13,7 @@ from zoo.evaluation.code_terms import CodeTerms, code_terms
 from zoo.evaluation.figures import Figure
 from zoo.evaluation.latent_terms import LatentTerms, latent_terms
 from zoo.evaluation.rows import Examples, Progress, standard_error
+from zoo.fitting.batched import kept_graph
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Labels
 
@@ -39,10 +40,10 @@ def log_prob(
         {'log_prob': …, 'standard_error': …}
     """
 
-    @tf.function(autograph=False, reduce_retracing=True)
     def evaluate(x, labels, seed):
         return model.log_prob(x, num_samples, seed, labels)
 
+    evaluate = kept_graph(model, ("zoo.evaluation.log_prob", num_samples), evaluate)
     values = []
     for number, batch in enumerate(batches):
         x, labels = batch if model.conditional else (batch, None)

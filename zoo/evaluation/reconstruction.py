@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.evaluation.rows import standard_error
+from zoo.fitting.batched import kept_graph
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike
 
@@ -34,7 +35,7 @@ def reconstruction_error(
         >>> zoo.evaluation.reconstruction_error(model, [images], variance=images.var())
         {'mse': …, 'mse_over_variance': …, 'psnr': …}
     """
-    reconstruct = tf.function(model.reconstruct, autograph=False, reduce_retracing=True)
+    reconstruct = kept_graph(model, "zoo.evaluation.reconstruct", model.reconstruct)
     squared, number = 0.0, 0
     for batch in batches:
         x, labels = batch if model.conditional else (batch, None)
@@ -66,10 +67,10 @@ def reconstruction_similarity(
         {'psnr': …, 'psnr_error': …, 'ssim': …, 'ssim_error': …, 'ms_ssim': …, 'ms_ssim_error': …}
     """
 
-    @tf.function(autograph=False, reduce_retracing=True)
     def compare(x, labels):
         return _similarity(x, tf.clip_by_value(model.reconstruct(x, labels), 0.0, 1.0))
 
+    compare = kept_graph(model, "zoo.evaluation.similarity", compare)
     parts = []
     for batch in batches:
         x, labels = batch if model.conditional else (batch, None)

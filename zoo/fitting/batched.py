@@ -131,3 +131,13 @@ def _joined(results):
     if len(results) == 1:
         return results[0]
     return keras.tree.map_structure(lambda *each: tf.concat(each, 0), *results)
+
+
+def kept_graph(model: keras.Model, key: object, function: Callable[..., Any]) -> Any:
+    """`function` as a graph that is kept with the model, for all calls with this key.
+
+    A graph made at each call would be traced each time. Exchanging the prior lets go of it.
+    """
+    if key not in model.functions:
+        model.functions[key] = tf.function(function, autograph=False, reduce_retracing=True)
+    return model.functions[key]
