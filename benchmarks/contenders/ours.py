@@ -57,7 +57,7 @@ def _start(model, precision, images, batch_size, threads):
         optimizer.Averages(network),
         monitors.StopOnNonFinite(position, Checkpoints(folder / "checkpoints", {})),
         keras.callbacks.TensorBoard(folder / "logs", write_graph=False, profile_batch=0),
-        monitors.Progress(position, long.total_steps),
+        monitors.Progress(position, long.total_steps, long.epochs),
         monitors.StopOnSignal(position, monitors.Agreement(network.distribute_strategy)),
     ]
 

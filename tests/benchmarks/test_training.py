@@ -2,6 +2,7 @@
 
 import types
 
+import numpy as np
 import pytest
 
 from zoo import networks
@@ -30,6 +31,14 @@ def test_flops_of_training_are_three_times_those_forwards_and_the_codebooks_once
     model = training.ours.vq_vae()
     networks_only = 3 * (training.forward_flops(model.encoder) + training.forward_flops(model.decoder))
     assert training.training_flops(model) - networks_only == 2 * 64 * 512 * 64
+
+
+def test_this_project_trains_as_a_contender(training, capsys):
+    images = np.random.default_rng(0).integers(0, 256, (256, 28, 28, 1), dtype=np.uint8)
+    parameters, run = training.ours.start("mlp_vae", "float32", images, batch_size=128, threads=1)
+    assert parameters == 784 * 400 + 400 + 400 * 40 + 40 + 20 * 400 + 400 + 400 * 784 + 784
+    first, later = run(2), run(2)  # untrained, a value costs log 2
+    assert first == pytest.approx(784 * np.log(2), rel=0.1) and later < first
 
 
 def results(loss=90.0, parameters=7, **seconds):
