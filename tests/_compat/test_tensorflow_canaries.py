@@ -111,6 +111,30 @@ def test_the_collectives_of_strategies_begin_with_a_base():
     assert tf.distribute.MirroredStrategy._collective_key_base == before + 100
 
 
+def test_setting_the_seed_throws_compiled_operations_away():
+    """An operation that is compiled anew draws again what it drew; one that is kept draws the next value."""
+
+    def draws(restart):
+        values = []
+        for _ in range(2):
+            restart(3)
+            values.append(float(tf.random.uniform((), seed=5)))
+        return values
+
+    first, second = draws(tf.random.set_seed)
+    assert first == second, "Compiled operations are kept: call tf.random.set_seed in tests/conftest.py"
+    first, second = draws(tf_compat.restart_draws)
+    assert first != second
+
+
+def test_a_dataset_is_shuffled_alike_once_draws_are_restarted():
+    orders = []
+    for _ in range(2):
+        tf_compat.restart_draws(3)
+        orders.append([int(each) for each in tf.data.Dataset.range(20).shuffle(20)])
+    assert orders[0] == orders[1] != list(range(20))
+
+
 def test_whether_onednn_is_on_can_be_asked():
     """On an x86 CPU with AVX2 it is what the environment says, which zoo sets."""
     if "avx2" not in runtime_startup.cpu_flags():

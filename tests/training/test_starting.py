@@ -1,5 +1,7 @@
 """Runs that begin with the weights of a trained model: `--start`."""
 
+import zipfile
+
 import keras
 import numpy as np
 import pytest
@@ -69,7 +71,9 @@ def test_a_prior_over_codes_stays_behind(tmp_path):
     [
         ("mnist_va", "mnist_vae"),
         ("missing.keras", "missing.keras, no such file"),
-        ("damaged.keras", "damaged.keras, no such file, or a damaged one"),
+        ("damaged.keras", "--start: .*damaged.keras, a file that Keras did not write, or a damaged one"),
+        ("archive.keras", "--start: .*archive.keras, "),
+        ("foreign.keras", "foreign.keras, a Sequential, which is no model of the zoo"),
         ("beta.keras", "Expected `--start` to be a VAE, as the recipe trains.*a BetaVAE"),
         ("wide.keras", r"the shape \(784, 16\), as these flags make it.*where it has \(784, 8\)"),
         ("deep.keras", "a model of 10 weights, as these flags make it.*of 14"),
@@ -78,6 +82,9 @@ def test_a_prior_over_codes_stays_behind(tmp_path):
 def test_other_models_are_refused(tmp_path, monkeypatch, start, expected):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "damaged.keras").write_bytes(b"cut short")
+    with zipfile.ZipFile("archive.keras", "w") as archive:
+        archive.writestr("read.me", "nothing")
+    keras.Sequential([keras.Input((2,)), layers.Dense(1)]).save("foreign.keras")
     if start == "beta.keras":
         vae(kind=zoo.BetaVAE).save(start)
     if start == "wide.keras":

@@ -16,9 +16,17 @@ class HoldsApart(keras.Model):
         return ()
 
     @property
+    def weights_not_apart(self) -> list[keras.Variable]:
+        """All weights but those of the layers apart."""
+        return self._not_apart(self.weights)
+
+    @property
     def trainable_weights(self) -> list[keras.Variable]:
+        return self._not_apart(super().trainable_weights)
+
+    def _not_apart(self, weights):
         apart = {id(weight) for layer in self.apart() for weight in layer.weights}
-        return [weight for weight in super().trainable_weights if id(weight) not in apart]
+        return [weight for weight in weights if id(weight) not in apart]
 
     @property
     def non_trainable_weights(self) -> list[keras.Variable]:

@@ -1,11 +1,11 @@
 """`--start`: a run that begins with the weights of a trained model."""
 
 import pathlib
-import zipfile
 
 import keras
 
 from zoo import presets
+from zoo.presets import keras_files
 from zoo.runtime import checks
 
 
@@ -26,7 +26,7 @@ def begin_with(model: keras.Model, start: str) -> None:
         checks.fail(
             "--start", f"a {type(model).__name__}, as the recipe trains", f"{start}, a {type(trained).__name__}"
         )
-    own, others = (_weights(each) for each in (model, trained))
+    own, others = model.weights_not_apart, trained.weights_not_apart
     if len(own) != len(others):
         checks.fail("--start", f"a model of {len(own)} weights, as these flags make it", f"{start}, of {len(others)}")
     for weight, other in zip(own, others):
@@ -37,17 +37,9 @@ def begin_with(model: keras.Model, start: str) -> None:
         weight.assign(other)
 
 
-def _weights(model):
-    apart = {id(weight) for layer in model.apart() for weight in layer.weights}
-    return [weight for weight in model.weights if id(weight) not in apart]
-
-
 def _load(start):
     path = pathlib.Path(start).expanduser()
-    if path.suffix != ".keras":
-        return presets.from_preset(start)
-    if not zipfile.is_zipfile(path):
-        checks.fail(
-            "--start", "a preset's name or folder, or a .keras file", f"{start}, no such file, or a damaged one"
-        )
-    return keras.saving.load_model(path, compile=False)
+    try:
+        return keras_files.load(path) if path.suffix == ".keras" else presets.from_preset(start)
+    except presets.PresetError as error:
+        raise ValueError(f"--start: {error}") from error
