@@ -11,6 +11,7 @@ import zoo
 from zoo import data
 from zoo.applications import TableModel
 from zoo.export import runtimes
+from zoo.likelihoods import GaussianColumns
 
 
 def people(number=240, seed=0, missing=0.0):
@@ -44,6 +45,13 @@ def whole():
 @pytest.fixture(scope="module")
 def masked():
     return build(people(missing=0.1), masked=True)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_numbers_begin_with_the_scale_that_is_asked_for(masked):
+    rows = TableModel.build(people(), latent_dim=2, hidden=(4,), masked=masked, initial_sigma=0.3)
+    gaussian = next(each for each in rows.mixed.likelihoods if isinstance(each, GaussianColumns))
+    np.testing.assert_allclose(gaussian.log_var, 2 * np.log(0.3), rtol=1e-6)
 
 
 def test_sampled_rows_have_the_columns_and_their_dependence(whole):

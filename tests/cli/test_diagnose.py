@@ -55,7 +55,10 @@ def test_it_measures_as_many_examples_as_asked_for(folder, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere.keras", "--data", "x.npy"], "Expected MODEL to be a preset"),
+        (
+            ["nowhere.keras", "--data", "x.npy"],
+            "Expected a .keras file of a model of the zoo.",
+        ),
         (
             ["model.keras", "--data", "nowhere.npy"],
             "Expected --data to be a .npy or .npz file. Received: nowhere.npy",

@@ -30,6 +30,13 @@ def test_each_column_has_its_own_scale():
     np.testing.assert_allclose(layer.log_prob(mean, mean)[0], stats.norm.logpdf(0, 0, [0.05, 1.0]).sum(), rtol=1e-3)
 
 
+def test_scales_begin_where_they_are_told():
+    zeros = np.zeros((1, 2), np.float32)
+    for sigma, layer in ((1.0, GaussianColumns(2)), (0.3, GaussianColumns(2, initial_sigma=0.3))):
+        expected = 2 * stats.norm.logpdf(0, 0, sigma)
+        np.testing.assert_allclose(layer.log_prob(zeros, zeros)[0], expected, rtol=1e-4)
+
+
 def by_hand(layer, column, level, location, scale):
     """P(level) from the thresholds that the layer says, in float64."""
     thresholds = np.float64(layer._thresholds())[column]
@@ -93,7 +100,7 @@ def test_training_moves_the_thresholds_to_the_shares_of_the_levels():
     np.testing.assert_allclose(shares, [0.1, 0.2, 0.7], atol=0.01)
 
 
-@pytest.mark.parametrize("layer", [GaussianColumns(3, minimum=0.02), Ordinal((3, 2, 4)), Ordinal(6)])
+@pytest.mark.parametrize("layer", [GaussianColumns(3, minimum=0.02, initial_sigma=0.3), Ordinal((3, 2, 4)), Ordinal(6)])
 def test_columns_survive_saving(layer):
     config = keras.saving.serialize_keras_object(layer)
     again = likelihoods.get(config)
@@ -114,3 +121,5 @@ def test_columns_refuse_what_does_not_fit():
         Ordinal((3, 0))
     with pytest.raises(ValueError, match="Expected `minimum` to be a finite number > 0"):
         GaussianColumns(3, minimum=0.0)
+    with pytest.raises(ValueError, match="Expected `initial_sigma` to be a finite number > 0"):
+        GaussianColumns(3, initial_sigma=0.0)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from keras import ops, saving
+from keras import initializers, ops, saving
 
 from zoo import distributions, random
 from zoo._compat.tflite import softplus
@@ -38,6 +38,7 @@ class GaussianColumns(ByValue):
         channels: int >= 1, the size of the last axis of the data.
         minimum: float > 0, the least σ, in units of the data: a column of few values would otherwise drive it to 0, and
             the density to infinity.
+        initial_sigma: float > 0, every σ before training. A training of few steps ends near it.
 
     Raises:
         ValueError: for arguments out of range, and for data of other channels.
@@ -46,11 +47,13 @@ class GaussianColumns(ByValue):
     support = None
     unbounded = False
 
-    def __init__(self, channels: int, minimum: float = 0.01, **kwargs: Any) -> None:
+    def __init__(self, channels: int, minimum: float = 0.01, initial_sigma: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.channels = checks.positive_int("channels", channels)
         self.minimum = checks.number("minimum", minimum, 0.0, open_low=True)
-        self.log_var = self.add_weight(shape=(channels,), initializer="zeros", name="log_var", aggregation="mean")
+        self.initial_sigma = checks.number("initial_sigma", initial_sigma, 0.0, open_low=True)
+        start = initializers.Constant(2.0 * math.log(self.initial_sigma))
+        self.log_var = self.add_weight(shape=(channels,), initializer=start, name="log_var", aggregation="mean")
 
     def params_size(self, channels: int) -> int:
         return _same(self.channels, channels)
@@ -70,7 +73,8 @@ class GaussianColumns(ByValue):
         return distributions.reparameterize(params, self._log_var(), random.normal(seeds, params.shape[1:]))
 
     def get_config(self) -> Config:
-        return {**super().get_config(), "channels": self.channels, "minimum": self.minimum}
+        own = {"channels": self.channels, "minimum": self.minimum, "initial_sigma": self.initial_sigma}
+        return {**super().get_config(), **own}
 
 
 @saving.register_keras_serializable("zoo")
