@@ -35,9 +35,13 @@ def auroc(normal, anomalous):
     return float(metrics.roc_auc_score(truth, np.concatenate([normal, anomalous])))
 
 
-def pca_error(train, components, smoothing=0.0):
-    """The squared error of a reconstruction from that many principal components, smoothed as the detector does it."""
-    pca = decomposition.PCA(components, svd_solver="randomized", random_state=0).fit(train.reshape(len(train), -1))
+def fit_pca(train, components):
+    """Principal components of images."""
+    return decomposition.PCA(components, svd_solver="randomized", random_state=0).fit(train.reshape(len(train), -1))
+
+
+def pca_error(pca, smoothing=0.0):
+    """The squared error of a reconstruction from principal components, smoothed as the detector does it."""
 
     def error(x):
         rows = x.reshape(len(x), -1)
@@ -55,9 +59,8 @@ def neighbour_distance(known, number):
     return lambda x: search.kneighbors(x.reshape(len(x), -1))[0].mean(axis=1)
 
 
-def pca_outlier(train, known, components, number):
+def pca_outlier(pca, known, number):
     """The local outlier factor of principal components, among those of known images."""
-    pca = decomposition.PCA(components, svd_solver="randomized", random_state=0).fit(train.reshape(len(train), -1))
     factor = neighbors.LocalOutlierFactor(n_neighbors=number, novelty=True)
     factor.fit(pca.transform(known.reshape(len(known), -1)))
     return lambda x: -factor.score_samples(pca.transform(x.reshape(len(x), -1)))
@@ -66,7 +69,7 @@ def pca_outlier(train, known, components, number):
 def simple(train):
     """Functions of images that give the scores of simple methods; the length of the PNG counts either way."""
     forest = ensemble.IsolationForest(random_state=0).fit(train.reshape(len(train), -1))
-    return {f"PCA {each}": pca_error(train, each) for each in (16, 32, 64)} | {
+    return {f"PCA {each}": pca_error(fit_pca(train, each)) for each in (16, 32, 64)} | {
         "isolation forest": lambda x: -forest.score_samples(x.reshape(len(x), -1)),
         "PNG length": _scores.compressed_nats,
     }
@@ -136,10 +139,11 @@ def by_class(flags, data, report, held_out):
             model = class_model(flags, f"{name}_{'without' if held_out else 'only'}_{label}", images[:cut], held_out)
             normal, strange = evaluated.images[is_normal(evaluated)], evaluated.images[~is_normal(evaluated)]
             trained, *arrays = map(models.as_floats, (images[:cut], images[cut:], normal, strange))
+            pca = fit_pca(trained, 30)
             others = {
-                "PCA 30": pca_error(trained, 30),
-                "PCA 30, smoothed": pca_error(trained, 30, SMOOTHING),
-                "PCA 30, local outlier": pca_outlier(trained, arrays[0], 30, 20),
+                "PCA 30": pca_error(pca),
+                "PCA 30, smoothed": pca_error(pca, SMOOTHING),
+                "PCA 30, local outlier": pca_outlier(pca, arrays[0], 20),
                 "5 neighbours": neighbour_distance(arrays[0], 5),
             }
             for method, value in compare(model, *arrays, BY_CLASS[part], others).items():

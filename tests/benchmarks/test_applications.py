@@ -59,7 +59,7 @@ def test_coverage_counts_the_missing_values_alone(uses):
 def test_pca_finds_what_lies_off_its_plane(uses):
     rng = np.random.default_rng(0)
     train = rng.normal(size=(100, 2)) @ rng.normal(size=(2, 12))
-    error = uses["anomalies"].pca_error(train, 2)
+    error = uses["anomalies"].pca_error(uses["anomalies"].fit_pca(train, 2))
     assert error(train).max() < 1e-9 and error(train + rng.normal(size=12)).min() > 1.0
     distance = uses["anomalies"].neighbour_distance(np.float32([[0, 0], [3, 4], [9, 9]]), 2)
     np.testing.assert_allclose(distance(np.float32([[0, 0], [3, 0]])), [2.5, 3.5])
