@@ -37,6 +37,14 @@ def test_scales_begin_where_they_are_told():
         np.testing.assert_allclose(layer.log_prob(zeros, zeros)[0], expected, rtol=1e-4)
 
 
+def test_a_scale_that_begins_below_the_minimum_learns():
+    layer = GaussianColumns(1, minimum=0.5, initial_sigma=0.1)
+    np.testing.assert_allclose(layer.log_var, [2 * np.log(0.5)], rtol=1e-6)
+    with tf.GradientTape() as tape:
+        loss = -layer.log_prob(tf.constant([[2.0]]), tf.constant([[0.0]]))
+    assert tape.gradient(loss, layer.log_var.value) < 0
+
+
 def by_hand(layer, column, level, location, scale):
     """P(level) from the thresholds that the layer says, in float64."""
     thresholds = np.float64(layer._thresholds())[column]

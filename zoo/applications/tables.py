@@ -92,7 +92,7 @@ class TableModel:
             masked: bool, whether the encoder sees which values are missing and the likelihood leaves them out; None:
                 if the schema's table has missing values. A schema alone asks for a bool.
             prior, seed: as in `zoo.VAE`.
-            initial_sigma: float > 0, σ of every number before training; 1 is the spread of a standard normal column.
+            initial_sigma: float > 0, σ of every number before training; 1 is the spread of a column, 0.05 the least σ.
                 A short training ends near it. Where columns depend closely on each other a smaller one, such as 0.3,
                 has the higher likelihood; on few rows it fits their noise. Choose by `score` of held-out rows.
         """

@@ -38,7 +38,8 @@ class GaussianColumns(ByValue):
         channels: int >= 1, the size of the last axis of the data.
         minimum: float > 0, the least σ, in units of the data: a column of few values would otherwise drive it to 0, and
             the density to infinity.
-        initial_sigma: float > 0, every σ before training. A training of few steps ends near it.
+        initial_sigma: float > 0, every σ before training, but at least `minimum`, below which it would not learn. A
+            training of few steps ends near it.
 
     Raises:
         ValueError: for arguments out of range, and for data of other channels.
@@ -52,7 +53,7 @@ class GaussianColumns(ByValue):
         self.channels = checks.positive_int("channels", channels)
         self.minimum = checks.number("minimum", minimum, 0.0, open_low=True)
         self.initial_sigma = checks.number("initial_sigma", initial_sigma, 0.0, open_low=True)
-        start = initializers.Constant(2.0 * math.log(self.initial_sigma))
+        start = initializers.Constant(2.0 * math.log(max(self.initial_sigma, self.minimum)))
         self.log_var = self.add_weight(shape=(channels,), initializer=start, name="log_var", aggregation="mean")
 
     def params_size(self, channels: int) -> int:
