@@ -83,7 +83,7 @@ def restart_draws(seed):
 
     Private: `Context._seed` and `Context._rng` of `tensorflow.python.eager.context`, as of TensorFlow 2.21.0.
     Why: the public function throws all compiled operations away, which costs the tests more than 4 % of their time.
-        An eager draw without a seed of its own, whose operation was compiled before, goes on instead.
+        Here an eager draw whose operation was compiled before goes on, and does not begin anew.
     Upstream: no upstream issue found (2026-11-27).
     Once mended: call the public function; its caller is tests/conftest.py.
     """

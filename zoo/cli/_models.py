@@ -28,11 +28,11 @@ def load(address: str) -> Any:
         ValueError: if there is no such model, or it cannot be read.
     """
     path = pathlib.Path(address).expanduser()
-    if path.is_file() and path.suffix != ".keras":
-        _fail(address, f"a file {path.suffix or 'without ending'}")
     if path.suffix == ".keras" and not path.is_dir():
         return keras_files.load(path)
-    folder = names.find(path if path.is_dir() else address)  # before TensorFlow's import, to fail early
+    folder = _folder(address)  # before TensorFlow's import, to fail early
+    if folder is None:
+        _fail(address, f"a file {path.suffix or 'without ending'}")
     with startup.quiet():
         from zoo.presets.loading import from_preset
 
