@@ -135,6 +135,26 @@ def test_error_leaves_the_old_folder_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("filled", [False, True])
+def test_a_folder_made_for_files_goes_again_if_there_are_none(tmp_path, there, filled):
+    folder = tmp_path / "a" / "b"
+    if there:
+        folder.mkdir(parents=True)
+    with pytest.raises(KeyError), files.folder_for(folder):
+        assert folder.is_dir()
+        if filled:
+            (folder / "a.txt").write_text("mine")
+        raise KeyError
+    assert folder.exists() == (there or filled) and (tmp_path / "a").exists() == (there or filled)
+
+
+def test_a_folder_that_cannot_be_made_leaves_no_parent(tmp_path):
+    with pytest.raises(OSError), files.folder_for(tmp_path / "a" / ("b" * 300)):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 def test_json_comes_back(tmp_path):
     value = {"a": [1, 2.5, None], "b": {"c": "é"}}
     files.write_json(tmp_path / "a.json", value)

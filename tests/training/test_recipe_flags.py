@@ -177,10 +177,21 @@ def test_output_that_cannot_be_written(tiny, tmp_path, error_of, below):
     assert in_the_way.read_text() == "mine"
 
 
-def test_output_that_can_be_written_is_left_empty(tiny, tmp_path):
+@pytest.mark.parametrize("there", [False, True])
+def test_output_that_can_be_written_is_left_as_it_was(tiny, tmp_path, there):
     output = tmp_path / "a" / "b"
+    if there:
+        output.mkdir(parents=True)
     flags = parse(tiny(), ["--sample", "--output", str(output)])
-    assert flags.output == output and list(output.iterdir()) == []
+    assert flags.output == output
+    assert list(tmp_path.rglob("*")) == ([output.parent, output] if there else [])
+
+
+def test_output_whose_name_no_folder_can_have(tiny, tmp_path, error_of):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for output in (tmp_path / "link" / "run", tmp_path / ("a" * 300) / "run"):
+        error = error_of(lambda argv: training.main(tiny(), argv), "--sample", "--output", output)
+        assert error.startswith("Expected `--output` to be a folder that can be written to. Received: ")
 
 
 def test_defaults_are_those_of_the_recipe(tiny, tmp_path, monkeypatch):

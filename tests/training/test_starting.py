@@ -101,5 +101,6 @@ def test_other_models_are_refused(tmp_path, monkeypatch, start, expected):
 
 def test_a_wrong_start_is_a_usage_error_before_any_data_is_read(train, tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
-        train(tmp_path, "--start", "no_such_preset")
+        train(tmp_path / "run", "--start", "no_such_preset")
     assert caught.value.code == 2 and "no_such_preset" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

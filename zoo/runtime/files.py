@@ -79,28 +79,42 @@ def _is_running(process):
 
 
 @contextlib.contextmanager
+def folder_for(folder: pathlib.Path) -> Iterator[None]:
+    """A context in which `folder` exists.
+
+    At the end it is removed if it is empty and did not exist before, and so are its parents.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    finally:
+        for path in missing:
+            with contextlib.suppress(OSError):  # which is raised for a folder that is not empty
+                path.rmdir()
+
+
+@contextlib.contextmanager
 def scratch_folder(parent: pathlib.Path) -> Iterator[pathlib.Path]:
     """A context that gives an empty hidden folder in `parent`, for files to be renamed. Removes it at the end.
 
     Removes `parent` too if it did not exist before and is empty.
     """
-    made = not parent.exists()
     require_writable("path", parent)
-    try:
-        with tempfile.TemporaryDirectory(prefix=_prefix(), dir=parent, ignore_cleanup_errors=True) as folder:
-            scratch = pathlib.Path(folder, "scratch")
-            scratch.mkdir()
-            yield scratch
-    finally:
-        if made and not any(parent.iterdir()):
-            parent.rmdir()
+    with (
+        folder_for(parent),
+        tempfile.TemporaryDirectory(prefix=_prefix(), dir=parent, ignore_cleanup_errors=True) as folder,
+    ):
+        scratch = pathlib.Path(folder, "scratch")
+        scratch.mkdir()
+        yield scratch
 
 
 def require_writable(name: str, folder: pathlib.Path) -> None:
-    """Makes `folder` if it is missing; raises a ValueError about argument `name` if it is not writable."""
+    """Raises a ValueError about argument `name` if `folder` cannot be written to, or cannot be made."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        there = next(path for path in (folder, *folder.absolute().parents) if path.is_symlink() or path.exists())
+        with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
         raise ValueError(

@@ -84,7 +84,7 @@ def main(recipe: Recipe, argv: Sequence[str] | None = None) -> dict[str, Any] | 
         with cores.sub_batches(parts):  # before TensorFlow starts its devices
             strategy = devices.start_strategy(flags.strategy, recipe.name)
             devices.require_whole_shares(batch_sizes, strategy.num_replicas_in_sync)
-            with devices.only_chief_prints(replicas.is_chief(strategy)):
+            with devices.only_chief_prints(replicas.is_chief(strategy)), files.folder_for(flags.output):
                 return _run(recipe, flags, strategy, batch_sizes)
 
 
