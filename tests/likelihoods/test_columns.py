@@ -45,6 +45,19 @@ def test_a_scale_that_begins_below_the_minimum_learns():
     assert tape.gradient(loss, layer.log_var.value) < 0
 
 
+@pytest.mark.parametrize("minimum", [0.01, 0.5, 1.0, 30.0])
+def test_a_scale_that_was_driven_to_the_minimum_grows_again(minimum):
+    layer, optimizer = GaussianColumns(1, minimum=minimum, initial_sigma=2 * minimum), keras.optimizers.SGD(3.0)
+    optimizer.build([layer.log_var])
+    reached = []
+    for value in (0.0, 0.0, 3.0 * minimum):
+        with tf.GradientTape() as tape:
+            loss = -layer.log_prob(tf.constant([[value]]), tf.constant([[0.0]]))[0]
+        optimizer.apply([tape.gradient(loss, layer.log_var.value)], [layer.log_var])
+        reached.append(float(layer.log_var.numpy()[0]))
+    assert reached[:2] == pytest.approx([2 * np.log(minimum)] * 2, abs=1e-6) and reached[2] > reached[1] + 1.0
+
+
 def by_hand(layer, column, level, location, scale):
     """P(level) from the thresholds that the layer says, in float64."""
     thresholds = np.float64(layer._thresholds())[column]
@@ -131,3 +144,6 @@ def test_columns_refuse_what_does_not_fit():
         GaussianColumns(3, minimum=0.0)
     with pytest.raises(ValueError, match="Expected `initial_sigma` to be a finite number > 0"):
         GaussianColumns(3, initial_sigma=0.0)
+    for name in ("minimum", "initial_sigma"):
+        with pytest.raises(ValueError, match=f"Expected `{name}` to be a finite number > 0 and < 1096.63"):
+            GaussianColumns(3, **{name: 1100.0})

@@ -28,7 +28,7 @@ def load(address: str) -> Any:
         ValueError: if there is no such model, or it cannot be read.
     """
     path = pathlib.Path(address).expanduser()
-    if path.suffix == ".keras" and not path.is_dir():
+    if keras_files.is_named(path):
         return keras_files.load(path)
     folder = _folder(address)  # before TensorFlow's import, to fail early
     if folder is None:

@@ -37,9 +37,9 @@ class GaussianColumns(ByValue):
     Args:
         channels: int >= 1, the size of the last axis of the data.
         minimum: float > 0, the least σ, in units of the data: a column of few values would otherwise drive it to 0, and
-            the density to infinity.
-        initial_sigma: float > 0, every σ before training, but at least `minimum`, below which it would not learn. A
-            training of few steps ends near it.
+            the density to infinity. It is below e⁷ = 1,096, the greatest σ.
+        initial_sigma: float > 0 and below e⁷, every σ before training, but at least `minimum`. A training of few steps
+            ends near it.
 
     Raises:
         ValueError: for arguments out of range, and for data of other channels.
@@ -51,16 +51,24 @@ class GaussianColumns(ByValue):
     def __init__(self, channels: int, minimum: float = 0.01, initial_sigma: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.channels = checks.positive_int("channels", channels)
-        self.minimum = checks.number("minimum", minimum, 0.0, open_low=True)
-        self.initial_sigma = checks.number("initial_sigma", initial_sigma, 0.0, open_low=True)
-        start = initializers.Constant(2.0 * math.log(max(self.initial_sigma, self.minimum)))
-        self.log_var = self.add_weight(shape=(channels,), initializer=start, name="log_var", aggregation="mean")
+        self.minimum = _sigma("minimum", minimum)
+        self.initial_sigma = _sigma("initial_sigma", initial_sigma)
+        self.log_var = self.add_weight(
+            shape=(channels,),
+            initializer=initializers.Constant(2.0 * math.log(max(self.initial_sigma, self.minimum))),
+            constraint=self._at_least,
+            name="log_var",
+            aggregation="mean",
+        )
 
     def params_size(self, channels: int) -> int:
         return _same(self.channels, channels)
 
     def _log_var(self):
         log_var = distributions.bound_log_var(ops.convert_to_tensor(self.log_var))
+        return log_var + ops.stop_gradient(self._at_least(log_var) - log_var)  # σ can grow again from the minimum
+
+    def _at_least(self, log_var):
         return ops.maximum(log_var, 2.0 * math.log(self.minimum))
 
     def terms(self, x: Tensor, params: Tensor) -> Tensor:
@@ -76,6 +84,11 @@ class GaussianColumns(ByValue):
     def get_config(self) -> Config:
         own = {"channels": self.channels, "minimum": self.minimum, "initial_sigma": self.initial_sigma}
         return {**super().get_config(), **own}
+
+
+def _sigma(name, value):
+    greatest = math.exp(distributions.LOG_VAR_RANGE[1] / 2.0)
+    return checks.number(name, value, 0.0, greatest, open_low=True, open_high=True)
 
 
 @saving.register_keras_serializable("zoo")

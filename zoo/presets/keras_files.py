@@ -8,6 +8,11 @@ from zoo.presets.manifest import PresetError
 from zoo.runtime import startup
 
 
+def is_named(path: pathlib.Path) -> bool:
+    """Whether `path` names a `.keras` file, which may be missing; a preset's folder may have such a name too."""
+    return path.suffix == ".keras" and not path.is_dir()
+
+
 def load(path: pathlib.Path) -> Any:
     """Loads the model that `model.save` wrote, without its optimizer and without TensorFlow's log lines.
 

@@ -40,7 +40,6 @@ def begin_with(model: keras.Model, start: str) -> None:
 def _load(start):
     path = pathlib.Path(start).expanduser()
     try:
-        is_file = path.suffix == ".keras" and not path.is_dir()
-        return keras_files.load(path) if is_file else presets.from_preset(start)
+        return keras_files.load(path) if keras_files.is_named(path) else presets.from_preset(start)
     except presets.PresetError as error:
         raise ValueError(f"--start: {error}") from error
