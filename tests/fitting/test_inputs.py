@@ -352,6 +352,60 @@ def test_no_array_is_refused_by_name():
             plain().encode(value)
 
 
+OF_MODEL = {
+    "fit": lambda x: plain().fit(x, verbose=0),
+    "validation": lambda x: plain().fit(GOOD, batch_size=BATCH, validation_data=x, verbose=0),
+    "evaluate": lambda x: plain().evaluate(x, verbose=0),
+    "predict": lambda x: plain().predict(x, verbose=0),
+}
+
+
+@pytest.mark.parametrize("verb", OF_MODEL)
+def test_data_without_an_example_are_refused(verb):
+    with pytest.raises(ValueError, match=r"Expected `x` to be of at least one example. Received: shape \(0, 8, 8, 1\)"):
+        OF_MODEL[verb](GOOD[:0])
+    with pytest.raises(ValueError, match="Expected data of at least one batch. Received: none"):
+        OF_MODEL[verb](tf.data.Dataset.from_tensor_slices(GOOD[:0]).batch(BATCH))
+
+
+def test_a_batch_without_an_example_is_refused():
+    for call in (plain().train_on_batch, plain().test_on_batch, plain().log_prob, plain().encode):
+        with pytest.raises(ValueError, match="at least one example"):
+            call(GOOD[:0])
+
+
+@pytest.mark.parametrize("verb", OF_MODEL)
+def test_values_under_a_mask_and_numbers_in_lists_are_refused(verb):
+    hidden = np.ma.masked_array(GOOD, GOOD > 0.9)
+    with pytest.raises(ValueError, match=rf"without a mask. Received: {(GOOD > 0.9).sum()} masked values. .*x.filled"):
+        OF_MODEL[verb](hidden)
+    OF_MODEL[verb](np.ma.masked_array(GOOD))  # without a mask they are numbers as any others
+    with pytest.raises(ValueError, match=r"Expected `x` to be an array. Received: numbers in a list. Use np.asarray\(x"):
+        OF_MODEL[verb](GOOD.tolist())
+
+
+def test_labels_and_weights_in_lists_are_refused():
+    with pytest.raises(ValueError, match="Expected `y` to be an array. Received: numbers in a list"):
+        conditional().fit(GOOD, LABELS.tolist(), verbose=0)
+    with pytest.raises(ValueError, match="Expected `sample_weight` to be an array. Received: numbers in a list"):
+        plain().fit(GOOD, sample_weight=[1.0] * len(GOOD), verbose=0)
+    with pytest.raises(ValueError, match="without a mask"):
+        plain().encode(np.ma.masked_array(GOOD, GOOD > 0.9))
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5])
+def test_numbers_of_examples_and_batches_are_at_least_one(value):
+    for name in ("batch_size", "steps_per_epoch", "validation_batch_size", "validation_steps"):
+        with pytest.raises(ValueError, match=f"Expected `{name}` to be an integer >= 1. Received: {name}={value}"):
+            plain().fit(GOOD, verbose=0, **{name: value})
+    for verb in (plain().evaluate, plain().predict):
+        for name in ("batch_size", "steps"):
+            with pytest.raises(ValueError, match=f"Expected `{name}` to be an integer >= 1. Received: {name}={value}"):
+                verb(GOOD, verbose=0, **{name: value})
+    with pytest.raises(ValueError, match="Expected `epochs` to be an integer >= 0. Received: epochs=-1"):
+        plain().fit(GOOD, epochs=-1, verbose=0)
+
+
 def test_a_size_that_the_users_own_network_cannot_take_is_said_in_the_models_words():
     class Own(keras.Model):
         """Cut into rows of 64, whatever the image: right for 8×8 only."""

@@ -366,6 +366,11 @@ def test_a_frozen_model_is_refused_by_fit_and_evaluated():
     assert np.isfinite(evaluate(model, X)["elbo"])
 
 
+def test_quantization_in_place_is_refused_with_the_way_on():
+    with pytest.raises(NotImplementedError, match="VAE cannot be quantized in place. .*quantization='int8', images="):
+        make().quantize("int8")
+
+
 def test_hdf5_is_refused_at_save_with_the_way_on(tmp_path):
     model = make()
     for ending in (".h5", ".hdf5"):

@@ -143,6 +143,8 @@ class BatchReader:
             y = None
         x, labels, target = self._roles(x, y)
         x = self._check_data("x", x)
+        if x.shape[0] == 0:
+            raise ValueError(f"Expected `x` to be of at least one example. Received: shape {tuple(x.shape)}")
         labels = self._check_labels(labels, x.shape[0])
         if target is not None:
             target = self._check_data("y", target)

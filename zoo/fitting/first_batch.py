@@ -30,7 +30,7 @@ class FirstBatch:
         self, split: Callable[[object], object], values_of: Callable[[object, bool], list[Values | Target]]
     ) -> None:
         self._split, self._values_of = split, values_of
-        self._fresh = True
+        self.is_due = True
         self._failure: ValueError | None = None
         self._arrays: list[tuple[str, Shape]] = []
         self._specs: object = None
@@ -39,7 +39,7 @@ class FirstBatch:
 
     def reopen(self) -> None:
         """Makes the next batch the first."""
-        self._fresh = True
+        self.is_due = True
         with tf.init_scope():
             self._unseen.set(True)
 
@@ -101,8 +101,8 @@ class FirstBatch:
 
         def call(batches):
             kept = None
-            if self._fresh:
-                self._fresh = False
+            if self.is_due:
+                self.is_due = False
                 self._check_specs(batches)
                 if isinstance(batches, tf.distribute.DistributedIterator):
                     kept = [(variable, variable.numpy()) for variable in variables()]

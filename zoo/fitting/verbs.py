@@ -3,7 +3,7 @@
 import pathlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import keras
 import numpy as np
@@ -16,6 +16,8 @@ from zoo.fitting.first_batch import FirstBatch
 from zoo.fitting.gradients import SkipLargeGradients
 from zoo.runtime import checks, optimizers
 from zoo.runtime.types import ArrayLike, Batches, Config, PathLike, Tensors
+
+_NO_BATCH = "Expected data of at least one batch. Received: none"
 
 # Arrays, pairs or dicts of them, or a source of batches.
 Data: TypeAlias = ArrayLike | Batches | Sequence[ArrayLike] | Mapping[str, ArrayLike] | None
@@ -107,12 +109,16 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         Raises:
             ValueError: for data of another structure, type, shape or range, before a step uses them.
         """
+        _require_counts(batch_size=batch_size, **kwargs)
+        checks.integer("epochs", epochs, 0)
         callbacks = _with_callbacks(self, self.own_callbacks(), callbacks)
         x, y = self._checked_arrays(x, y, sample_weight, class_weight)
         if isinstance(validation_data, (tuple, list)) and len(validation_data) in (2, 3):
             weights = validation_data[2] if len(validation_data) == 3 else None
             checked = self._checked_arrays(validation_data[0], validation_data[1], weights)
             validation_data = (*checked, *validation_data[2:])
+        elif validation_data is not None:
+            self._checked_arrays(validation_data)
         return super().fit(
             x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, class_weight,
             sample_weight, **kwargs,
@@ -132,6 +138,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         **kwargs: Any,
     ) -> dict[str, float] | list[float]:
         """As `keras.Model.evaluate`; the arguments are those of `fit`."""
+        _require_counts(batch_size=batch_size, **kwargs)
         if not keras_compat.is_validation(kwargs):
             x, y = self._checked_arrays(x, y, sample_weight)
         return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
@@ -148,10 +155,25 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         self._require_labels_for(class_weight)
         return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
-    def predict(self, x: Data, *args: Any, **kwargs: Any) -> np.ndarray:
+    def predict(
+        self, x: Data, batch_size: int | None = None, verbose: str | int = "auto", steps: int | None = None, **kwargs: Any
+    ) -> np.ndarray:
         """As `keras.Model.predict`; returns reconstructions."""
+        _require_counts(batch_size=batch_size, steps=steps)
         self._checked_arrays(x, judged=False)
-        return super().predict(x, *args, **kwargs)
+        try:
+            return super().predict(x, batch_size, verbose, steps, **kwargs)
+        except UnboundLocalError as error:  # Keras's own, where no batch comes
+            if self._first_batch.is_due:
+                raise ValueError(_NO_BATCH) from error
+            raise
+
+    def quantize(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raises NotImplementedError: Keras rewrites single layers, which those of a model of the zoo are not."""
+        raise NotImplementedError(
+            f"{type(self).__name__} cannot be quantized in place. For a small file use "
+            "export('model.tflite', quantization='int8', images=…)"
+        )
 
     def save(self, filepath: PathLike, *args: Any, **kwargs: Any) -> None:
         """As `keras.Model.save`, to a `.keras` file.
@@ -168,6 +190,9 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
     def _checked_arrays(self, x, y=None, sample_weight=None, class_weight=None, judged=True):
         """Checks all values of arrays, and returns `x` and `y`. Sources of batches are checked in their first batch."""
         self._require_labels_for(class_weight)
+        for name, value in {"x": x, "y": y, "sample_weight": sample_weight}.items():
+            if any(isinstance(leaf, (int, float)) for leaf in keras.tree.flatten(value)):
+                raise ValueError(f"Expected `{name}` to be an array. Received: numbers in a list. Use np.asarray({name})")
         if not _are_arrays((x, y, sample_weight)):
             return x, y
         if self.conditional and y is None and isinstance(x, (tuple, list)) and len(x) == 2:
@@ -233,7 +258,13 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         return keras.KerasTensor((None, *self.image_shape), getattr(self, "data_dtype", "float32"))
 
     def epoch_logs(self, logs: Mapping[str, object]) -> dict[str, float]:
-        """The figures of an epoch: means over all its batches, with a warning if the loss is NaN or infinite."""
+        """The figures of an epoch: means over all its batches, with a warning if the loss is NaN or infinite.
+
+        Raises:
+            ValueError: if no batch came.
+        """
+        if not logs:
+            raise ValueError(_NO_BATCH)
         results = {name: value for name, value in self.get_metrics_result().items() if name in logs}
         if not np.all(np.isfinite(results.get("loss", 0.0))):
             warnings.warn(
@@ -242,6 +273,13 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
                 stacklevel=3,  # beyond zoo._compat, where Keras calls
             )
         return results
+
+
+def _require_counts(**arguments):
+    """Raises ValueError for numbers of examples and of batches that are not at least 1, if they are given."""
+    for name in ("batch_size", "steps", "steps_per_epoch", "validation_batch_size", "validation_steps"):
+        if arguments.get(name) is not None:
+            checks.positive_int(name, arguments[name])
 
 
 def _are_arrays(values):
