@@ -38,8 +38,8 @@ def array(name: str, value: object) -> Array:
             checks.fail(name, "one dense array, whose rows are of one length", type(value).__name__)
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise ValueError(
-            f"Expected `{name}` to be an array without a mask. Received: {np.ma.count_masked(value)} masked values. Fill "
-            f"them first: {name}.filled(…)"
+            f"Expected `{name}` to be an array without a mask. Received: {np.ma.count_masked(value)} masked values. "
+            f"Fill them first: {name}.filled(…)"
         )
     dtype = value.dtype if isinstance(value.dtype, str) else value.dtype.name
     if not dtype.startswith(("bool", "int", "uint", "float", "bfloat")):

@@ -156,7 +156,12 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
     def predict(
-        self, x: Data, batch_size: int | None = None, verbose: str | int = "auto", steps: int | None = None, **kwargs: Any
+        self,
+        x: Data,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        steps: int | None = None,
+        **kwargs: Any,
     ) -> np.ndarray:
         """As `keras.Model.predict`; returns reconstructions."""
         _require_counts(batch_size=batch_size, steps=steps)
@@ -192,7 +197,8 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         self._require_labels_for(class_weight)
         for name, value in {"x": x, "y": y, "sample_weight": sample_weight}.items():
             if any(isinstance(leaf, (int, float)) for leaf in keras.tree.flatten(value)):
-                raise ValueError(f"Expected `{name}` to be an array. Received: numbers in a list. Use np.asarray({name})")
+                way = f"Use np.asarray({name})"
+                raise ValueError(f"Expected `{name}` to be an array. Received: numbers in a list. {way}")
         if not _are_arrays((x, y, sample_weight)):
             return x, y
         if self.conditional and y is None and isinstance(x, (tuple, list)) and len(x) == 2:
