@@ -116,6 +116,16 @@ def test_missing_cells_are_filled_in_and_known_ones_kept(masked, draw):
     assert not any(filled.missing(name).any() for name in filled)
 
 
+def test_a_missing_number_is_refused_by_a_model_without_masks(whole):
+    table = people()
+    cells = table["height"].copy()
+    cells[3] = np.nan
+    broken = data.Table({**table.columns, "height": cells})
+    for call in (whole.score, whole.fit):
+        with pytest.raises(ValueError, match="without missing numbers.*masked=False.* in 'height', row 3, counted"):
+            call(broken)
+
+
 def test_rows_that_were_copied_have_the_distance_zero(whole):
     table = people()
     np.testing.assert_allclose(whole.nearest(table.take([3, 8]), table), 0.0, atol=1e-3)

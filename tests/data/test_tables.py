@@ -43,6 +43,78 @@ def test_to_csv_is_the_inverse_of_from_csv(table, tmp_path):
     assert (tmp_path / "again.csv").read_text().splitlines()[2] == ',"Ulm, west",M,2,'
 
 
+def test_cells_keep_their_digits(tmp_path):
+    path = tmp_path / "digits.csv"
+    path.write_text(
+        "zip,id,price,small,large,separator\n"
+        "01234,1152921504606846977,12345678.25,0.1,1e+300,1_000\n"
+        "99999,1152921504606846979,0.30000000000000004,-2.5e-07,100000000000000000,2_000\n"
+    )
+    table = data.Table.from_csv(path)
+    assert table["zip"].tolist() == ["01234", "99999"] and table["separator"].tolist() == ["1_000", "2_000"]
+    assert table["id"].tolist() == ["1152921504606846977", "1152921504606846979"]
+    assert table["price"].tolist() == [12345678.25, 0.30000000000000004]
+    table.to_csv(path)
+    again = data.Table.from_csv(path)
+    assert {name: again[name].tolist() for name in again} == {name: table[name].tolist() for name in table}
+    data.Table({"a": np.float64(np.float32([0.1, 2.0]))}).to_csv(path)
+    assert path.read_text().split() == ["a", "0.1", "2"]  # not 0.10000000149011612
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint64, object])
+def test_whole_numbers_that_would_be_rounded_are_refused(kind):
+    assert data.Table({"a": np.array([2**53, 2**62], kind)})["a"].tolist() == [2.0**53, 2.0**62]
+    with pytest.raises(ValueError, match="`a` to be a column of numbers that float64 does not round.*9007199254740993"):
+        data.Table({"a": np.array([1, 2**53 + 1], kind)})
+
+
+def test_masked_values_are_missing():
+    numbers = np.ma.masked_array([1, 2, 3], [False, True, False])
+    texts = np.ma.masked_array(["x", "y", "z"], [False, True, False])
+    table = data.Table({"a": numbers, "b": texts, "c": np.ma.masked_array([1.5, 2.5, 3.5])})
+    np.testing.assert_array_equal(table["a"], [1.0, np.nan, 3.0])
+    assert table["b"].tolist() == ["x", "", "z"] and table["c"].tolist() == [1.5, 2.5, 3.5]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [["1,000", "12,500.50"], ["0,5", ""], ["10%", "5.5%"], ["2024-01-05", "2023-11-30T10:00:00Z"], ["05.12.2024"]],
+)
+def test_texts_that_look_like_numbers_or_dates_are_warned_about(cells):
+    with pytest.warns(UserWarning, match=rf"'a' holds texts that look like numbers .*{cells[0]!r}.*kinds={{'a'"):
+        data.Schema.of(data.Table({"a": cells}))
+
+
+def test_other_texts_are_not_warned_about():
+    cells = {
+        "a": ["01234", "99999"],
+        "b": ["A-1", "B-2"],
+        "c": ["1,5", "x"],
+        "d": ["3 rooms", "4 rooms"],
+        "e": ["", ""],
+    }
+    with pytest.raises(ValueError, match="a known value in the column 'e'"):
+        data.Schema.of(data.Table(cells))
+    assert len(data.Schema.of(data.Table({"a": ["1,5", "2,5"]}), kinds={"a": "ordinal"}).levels) == 1
+
+
+def test_numbers_that_float32_does_not_tell_apart_are_refused():
+    seconds = 1.7e9 + np.arange(50.0)
+    with pytest.raises(ValueError, match=r"`a` to be a column of numbers that float32 tells apart; subtract its mean"):
+        data.Schema.of(data.Table({"a": seconds}))
+    data.Schema.of(data.Table({"a": seconds - seconds.mean(), "b": 1.7e9 + 1e6 * np.arange(50)}))
+    for kind in ("categorical", "ordinal"):
+        with pytest.raises(ValueError, match="`a` to be a column of texts, or of numbers that float32 does not round"):
+            data.Schema.of(data.Table({"a": [2**24 + 1, 7]}), kinds={"a": kind})
+        data.Schema.of(data.Table({"a": [2**24, 0.1]}), kinds={"a": kind})
+
+
+def test_what_is_no_table_is_named():
+    for call in (data.Schema.of, data.Schema.of(data.Table({"a": [1, 2, 3]})).encode):
+        with pytest.raises(ValueError, match=r"`table` to be a zoo.data.Table, such as .*Received: table='dict'"):
+            call({"a": [1, 2, 3]})
+
+
 def test_frames_and_arrays_are_taken():
     class Series:
         def __init__(self, values):

@@ -108,9 +108,22 @@ class TableModel:
         return cls(VAE(encoder, decoder, judge, seed=seed, prior=prior))
 
     def features(self, table: data.Table) -> np.ndarray:
-        """The rows as the model takes them: float32 `[N,F]`, with the mask behind them for a masked model."""
+        """The rows as the model takes them: float32 `[N,F]`, with the mask behind them for a masked model.
+
+        Raises:
+            ValueError: for a missing number in rows for a model without masks, which would take it for the median.
+        """
         x, mask = self.schema.encode(table)
-        return np.concatenate([x, mask], axis=1) if self.masked else x
+        if self.masked:
+            return np.concatenate([x, mask], axis=1)
+        for column in (*self.schema.numbers, *self.schema.levels):
+            missing = np.flatnonzero(mask[:, self.schema.places[column.name].start] == 0)
+            if len(missing):
+                raise ValueError(
+                    "Expected `table` to be one without missing numbers, as the model was built with masked=False. "
+                    f"Received: a missing one in {column.name!r}, row {missing[0]}, counted from 0"
+                )
+        return x
 
     def fit(
         self,

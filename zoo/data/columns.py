@@ -14,6 +14,7 @@ import tensorflow as tf
 from zoo.runtime import checks
 
 _MOST_QUANTILES = 1000
+_FEWEST_STEPS = 100  # of float32 in a standard deviation of training
 _FARTHEST = 10.0  # how far beyond the largest value of training a number is distinguished, in standard deviations
 Value = float | str
 
@@ -70,6 +71,10 @@ class Number(Column):
         known = np.sort(values[np.isfinite(values)])
         if not known.size:
             checks.fail("table", f"one with a known number in the column {name!r}", "none")
+        spread, step = np.std(known), np.spacing(np.float32(np.abs(known).max()))
+        if 0.0 < spread < _FEWEST_STEPS * step:
+            expected = "a column of numbers that float32 tells apart; subtract its mean"
+            checks.fail(name, expected, f"a standard deviation of {spread:.3g} about {np.mean(known):.7g}")
         if len(known) > _MOST_QUANTILES:
             places = (np.arange(_MOST_QUANTILES) + 0.5) / _MOST_QUANTILES
             inner = np.quantile(known, places, method="inverted_cdf" if integer else "linear")

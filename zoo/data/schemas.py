@@ -1,5 +1,7 @@
 """The schema of a table, which turns its rows into numbers and back."""
 
+import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +14,7 @@ from zoo.data.tables import Table
 from zoo.runtime import checks
 
 KINDS = ("continuous", "integer", "ordinal", "categorical", "ignore")
+_SEPARATED = re.compile(r"[-+]?\d+[.,' :/-][\dT.,' :/+-]*Z?%?|[-+]?\d+%")
 _MOST_LEVELS = 20  # of whole numbers that count as ordered levels
 
 
@@ -59,6 +62,8 @@ class Schema:
         all are whole, else "continuous". An integer of at most 20 values has ordered levels, one of more is scaled as a
         continuous number and rounded. Texts that are all different, such as names, are ignored.
 
+        The features are float32, of some seven digits.
+
         Args:
             table: `Table`.
             kinds: dict of names to "continuous", "integer", "ordinal", "categorical" or "ignore", where the inferred
@@ -66,13 +71,23 @@ class Schema:
             levels: dict of names to the levels of an ordinal column, in their order; by default sorted.
             max_categories: int >= 1: of a column with more categories, the most frequent are kept, and the others count
                 as missing.
+
+        Raises:
+            ValueError: for arguments that do not fit the table, a column without a known value, and numbers that
+                float32 does not tell apart.
+
+        Warns:
+            UserWarning: of texts that look like numbers with separators, or like dates.
         """
+        _require_table(table)
         given, order = dict(kinds or {}), dict(levels or {})
         for name in (*given, *order):
             table[name]  # noqa: B018  (raises for a name that is no column)
         given |= {name: "ordinal" for name in order if name not in given}
         made = []
         for name in table:
+            if name not in given:
+                _warn_of_separators(name, table[name])
             kind = checks.one_of(f"kinds[{name!r}]", given.get(name) or inferred(table[name]), KINDS)
             if kind != "ignore":
                 made.append(_column(name, table[name], kind, order.get(name), max_categories))
@@ -84,6 +99,7 @@ class Schema:
         Raises:
             ValueError: if a column is missing, or has texts instead of numbers or the reverse.
         """
+        _require_table(table)
         lacking = [column.name for column in self.columns if column.name not in table.columns]
         if lacking:
             checks.fail("table", f"one with the columns {', '.join(map(repr, lacking))}", list(table))
@@ -135,6 +151,21 @@ class Schema:
         return cls([kinds.from_config(each) for each in config["columns"]])
 
 
+def _require_table(table):
+    if not isinstance(table, Table):
+        checks.fail("table", "a zoo.data.Table, such as zoo.data.Table(columns)", type(table).__name__)
+
+
+def _warn_of_separators(name, values):
+    known = [value for value in values.tolist() if value] if values.dtype.kind == "U" else []
+    if known and all(_SEPARATED.fullmatch(value) for value in known):
+        warnings.warn(
+            f"The column {name!r} holds texts that look like numbers with separators, or like dates, such as "
+            f"{known[0]!r}. They count as {inferred(values)!r}: turn them into numbers, or give kinds={{{name!r}: …}}",
+            stacklevel=3,
+        )
+
+
 def inferred(values: np.ndarray) -> str:
     """The kind of a column, as `Schema.of` infers it."""
     known = [value for value in values.tolist() if value not in ("",) and value == value]
@@ -152,15 +183,24 @@ def _column(name, values, kind, levels, max_categories):
     found = kinds.distinct(values)
     if not found:
         checks.fail("table", f"one with a known value in the column {name!r}, or kinds={{{name!r}: 'ignore'}}", "none")
+    few = kind == "integer" and len(found) <= _MOST_LEVELS
+    if few or kind in ("categorical", "ordinal"):
+        _require_float32(name, found)
     if kind == "categorical":
         return kinds.Categories(name, tuple(sorted(found[: checks.positive_int("max_categories", max_categories)])))
-    if kind == "ordinal" or (kind == "integer" and len(found) <= _MOST_LEVELS):
+    if few or kind == "ordinal":
         text = isinstance(found[0], str)
         ordered: tuple[Value, ...] = tuple(sorted(found) if levels is None else map(str if text else float, levels))
         if not ordered or len(set(ordered)) < len(ordered):
             checks.fail(f"levels[{name!r}]", "one level or more, each once", list(ordered))
         return kinds.Levels(name, ordered)
     return kinds.Number.of(name, values, kind == "integer")
+
+
+def _require_float32(name, found):
+    rounded = [value for value in found if not isinstance(value, str) and value == int(value) != int(np.float32(value))]
+    if rounded:
+        checks.fail(name, "a column of texts, or of numbers that float32 does not round", rounded[0])
 
 
 def _typed(column, values):

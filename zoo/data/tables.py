@@ -12,6 +12,7 @@ from zoo.data.splits import _SPLIT_SEED
 from zoo.runtime import checks, files
 from zoo.runtime.types import PathLike
 
+_EXACT = 2**53  # float64 holds every whole number up to it
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")
 
 
@@ -20,11 +21,11 @@ class Table:
 
     Args:
         columns: dict of names to arrays `[N]`; or a DataFrame of pandas or another library, with `columns` and
-            `frame[name]`. Booleans become 0 and 1; None and NaN count as missing.
+            `frame[name]`. Booleans become 0 and 1; None, NaN and masked values count as missing.
 
     Raises:
-        ValueError: for columns of different lengths or of several axes, two columns of one name, infinite numbers, and
-            columns of neither numbers nor texts.
+        ValueError: for columns of different lengths or of several axes, two columns of one name, infinite numbers,
+            whole numbers that float64 would round, and columns of neither numbers nor texts.
 
     Example:
         >>> table = zoo.data.Table({"age": [31, 50, np.nan], "city": ["Bern", "", "Ulm"]})
@@ -46,6 +47,8 @@ class Table:
     @classmethod
     def from_csv(cls, path: PathLike, missing: Sequence[str] = MISSING, delimiter: str = ",") -> "Table":
         """Reads a CSV file with names in its first line. A column is of numbers if all its known cells are.
+
+        Cells such as 007, and whole numbers that float64 would round, are texts, which keep all digits.
 
         Args:
             path: path of the file, in UTF-8.
@@ -112,19 +115,36 @@ class Table:
 
 
 def _array(name, values):
-    values = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
+    values = values.to_numpy() if hasattr(values, "to_numpy") else np.asanyarray(values)
     if values.ndim != 1:
         checks.fail(name, "a column, an array of one axis", values.shape)
+    if isinstance(values, np.ma.MaskedArray):
+        mask, values = np.ma.getmaskarray(values), values.data
+        values = np.where(mask, None, values.astype(object)) if mask.any() else values
     if values.dtype.kind in "fiub":
+        if values.dtype.kind in "iu":
+            _require_exact(name, values[(values > _EXACT) | (values < -_EXACT)].tolist())
         return _finite(name, values.astype(np.float64))
     if values.dtype.kind not in "OUT":
         checks.fail(name, "a column of numbers, or of texts (str)", f"dtype {values.dtype}")
     cells = ["" if _is_nothing(value) else value for value in values.tolist()]
     if all(value == "" or isinstance(value, numbers.Real) for value in cells):
+        _require_exact(name, [value for value in cells if isinstance(value, numbers.Integral)])
         return _finite(name, np.array([np.nan if value == "" else value for value in cells], np.float64))
     if any(isinstance(value, bytes) for value in cells):
         checks.fail(name, "a column of texts (str)", "bytes")
     return np.array([str(value) for value in cells], np.str_)
+
+
+def _require_exact(name, whole):
+    """Raises ValueError for ints that float64 would round, such as long identifiers."""
+    for value in whole:
+        if not _is_exact(value):
+            checks.fail(name, "a column of numbers that float64 does not round, or of texts (str)", value)
+
+
+def _is_exact(whole):
+    return int(float(whole)) == whole
 
 
 def _is_nothing(value):
@@ -145,11 +165,21 @@ def _finite(name, values):
 
 def _parse(cells, missing):
     cells = ["" if cell in missing else cell for cell in cells]
-    try:
-        numbers = np.array([float(cell) if cell else np.nan for cell in cells])
-    except ValueError:
+    if not any(cells) or not all(_is_number(cell) for cell in cells if cell):
         return np.array(cells, np.str_)
-    return np.array(cells, np.str_) if np.isnan(numbers).all() else numbers
+    return np.array([float(cell) if cell else np.nan for cell in cells])
+
+
+def _is_number(cell):
+    """Whether the text of a cell is a number, and one that comes back from it."""
+    digits = cell.lstrip("+-")
+    if digits.isdigit():
+        return str(int(digits)) == digits and _is_exact(int(digits))
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell  # which Python takes for a separator
 
 
 def _cell(value):
@@ -157,4 +187,8 @@ def _cell(value):
         return value
     if value != value:
         return ""
-    return str(int(value)) if value == int(value) else f"{value:.7g}"
+    if value == int(value) and abs(value) <= _EXACT:
+        return str(int(value))
+    with np.errstate(over="ignore"):
+        single = np.float32(value)  # its digits are the fewest that give the number again, if it is one of float32
+    return str(single) if float(single) == value else repr(value)
