@@ -34,6 +34,24 @@ def test_a_picture_holds_the_rounded_levels(channels, tmp_path):
     assert [each.name for each in path.parent.iterdir()] == ["a.png"]
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda image: (255 * image).astype(np.uint8), "floating-point. Received: dtype=uint8. Divide by 255"),
+        (lambda image: 255 * image, r"in \[0, 1\]. Received: images='values from 0 to 255'"),
+        (lambda image: 2 * image - 1, r"in \[0, 1\]. Received: images='values from -1 to 1'"),
+        (lambda image: image / 0.0, "in .*values from nan to nan"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
+def test_a_picture_of_another_range_is_refused(change, message, tmp_path):
+    image = np.array([[[0.0], [1.0]]])
+    for save in (save_image, lambda path, image: save_images(path.with_suffix(""), image[None])):
+        with pytest.raises(ValueError, match=f"Expected `images` to be {message}"):
+            save(tmp_path / "a.png", change(image))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("ending", [".gif", ".webp"])
 def test_an_animation_holds_its_frames(ending, tmp_path):
     frames = RNG.integers(0, 256, (4, 8, 8, 1)) / 255

@@ -86,6 +86,19 @@ def test_fail_names_the_argument_what_was_expected_and_what_came():
         checks.fail("size", "even", [3])
 
 
+def test_numpy_array_keeps_values_and_refuses_masked_ones_and_objects():
+    np.testing.assert_array_equal(checks.numpy_array("x", [[1, 2]]), np.array([[1, 2]]))
+    values = np.ma.masked_array([1.0, 2.0, 3.0])
+    assert type(checks.numpy_array("x", values)) is np.ndarray
+    values[1] = np.ma.masked
+    with pytest.raises(
+        ValueError, match=r"^Expected `x` to be an array without a mask. Received: 1 masked values. Fill"
+    ):
+        checks.numpy_array("x", values)
+    with pytest.raises(ValueError, match=r"^Expected `x` to be an array of numbers. Received: x='object, dtype object'$"):
+        checks.numpy_array("x", object())
+
+
 def test_extra_names_what_is_missing_and_the_command_that_installs_it():
     checks.extra("test", "pytest", "numpy")
     match = r"packages numpy, no_such_package. Received: no no_such_package. .* pip install 'vae-zoo\[all\]'"

@@ -20,7 +20,7 @@ def as_examples(model: keras.Model, x: ArrayLike) -> np.ndarray:
     Raises:
         ValueError: for integers, rows of another length, or an array without the axis of examples.
     """
-    x = np.asarray(x)
+    x = checks.numpy_array("x", x)
     inputs.require_floating("x", x)
     shape = model.example_shape
     if shape is not None and x.ndim == 2 and len(shape) != 1:
@@ -29,6 +29,8 @@ def as_examples(model: keras.Model, x: ArrayLike) -> np.ndarray:
         x = x.reshape(-1, *shape)
     if x.ndim < 2 or not len(x):
         checks.fail("x", "an array [N, …] of one example or more", tuple(x.shape))
+    if shape is not None:
+        inputs.require_shape("x", x, shape)
     return x.astype(np.float32)
 
 

@@ -35,7 +35,7 @@ def incomplete(name: str, x: ArrayLike, mask: ArrayLike | None = None) -> tuple[
     Raises:
         ValueError: for another type or shape, and for a mask that counts NaN as observed.
     """
-    x = np.asarray(x)
+    x = checks.numpy_array(name, x)
     if x.dtype.kind != "f" or x.ndim < 2 or not len(x):
         checks.fail(name, "floats [N, …], of one example or more", f"{x.dtype} of shape {x.shape}")
     mask = np.isfinite(x) if mask is None else np.asarray(mask)

@@ -88,7 +88,7 @@ def own_labels(model: keras.Model, labels: Labels) -> Labels:
 
 def vectors(name: str, value: ArrayLike, size: int) -> np.ndarray:
     """`value` as a float32 array `[B,size]`."""
-    array = np.asarray(value, np.float32)
+    array = checks.numpy_array(name, value).astype(np.float32)
     if array.ndim != 2 or array.shape[1] != size:
         checks.fail(name, f"of shape [B, {size}]", f"shape {array.shape}")
     return array

@@ -45,7 +45,7 @@ def add_noise(
     """
     checks.one_of("kind", kind, KINDS)
     level = checks.number("level", level, 0.0, 1.0 if kind == "salt_and_pepper" else math.inf)
-    x = np.asarray(x)
+    x = checks.numpy_array("x", x)
     if x.dtype.kind != "f" or x.ndim < (4 if kind == "blur" else 2):
         checks.fail("x", "floats [N,H,W,C]", f"{x.dtype} of shape {x.shape}")
     x = x.astype(np.float32)
@@ -105,7 +105,7 @@ def denoise(
         >>> zoo.applications.denoise(model, noisy, deviation=0.2, steps=2).shape
         (32, 28, 28, 1)
     """
-    x = np.asarray(x)
+    x = checks.numpy_array("x", x)
     if x.dtype.kind == "f" and not model.denoises and model.likelihood.support is not None:
         x = np.clip(x, *model.likelihood.support).astype(np.float32)
     if deviation is None:

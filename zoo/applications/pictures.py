@@ -6,16 +6,27 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from zoo.fitting import inputs
 from zoo.runtime import checks, files
 from zoo.runtime.types import ArrayLike, PathLike
 
 STILLS = (".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 ANIMATIONS = (".gif", ".webp")
+_BEYOND = 0.5  # how far a likelihood on the real line may leave [0, 1], which is then clipped
 
 
 def pixels(images: ArrayLike) -> np.ndarray:
-    """Grey levels of images in [0, 1]: uint8 of the same shape; values outside are clipped."""
-    return np.round(255.0 * np.clip(np.asarray(images, np.float32), 0.0, 1.0)).astype(np.uint8)
+    """Grey levels of images in [0, 1]: uint8 of the same shape; values that lie somewhat outside are clipped.
+
+    Raises:
+        ValueError: for integers, NaN and infinity, and for images of another range, such as [0, 255] or [−1, 1].
+    """
+    images = checks.numpy_array("images", images)
+    inputs.require_floating("images", images)
+    low, high = (float(images.min()), float(images.max())) if images.size else (0.0, 1.0)
+    if not (low >= -_BEYOND and high <= 1.0 + _BEYOND):  # NaN fails as well
+        checks.fail("images", "in [0, 1]", f"values from {low:g} to {high:g}")
+    return np.round(255.0 * np.clip(images.astype(np.float32), 0.0, 1.0)).astype(np.uint8)
 
 
 def grid(images: ArrayLike, columns: int | None = None, gap: int = 1, fill: float = 1.0) -> np.ndarray:
@@ -37,7 +48,7 @@ def grid(images: ArrayLike, columns: int | None = None, gap: int = 1, fill: floa
         >>> zoo.applications.grid(model.sample(10, seed=0), columns=5, gap=2).shape
         (62, 152, 1)
     """
-    images = np.asarray(images, np.float32)
+    images = checks.numpy_array("images", images).astype(np.float32)
     if images.ndim not in (4, 5) or 0 in images.shape:
         checks.fail("images", "of shape [N,H,W,C] or [R,N,H,W,C], one at least", f"shape {images.shape}")
     if images.ndim == 5:
@@ -73,7 +84,7 @@ def save_image(path: PathLike, image: ArrayLike, scale: int = 1) -> pathlib.Path
         PosixPath('samples.png')
     """
     target = _path(path, STILLS)
-    (picture,) = _pillow(np.asarray(image)[None], scale)
+    (picture,) = _pillow(checks.numpy_array("image", image)[None], scale)
     target.parent.mkdir(parents=True, exist_ok=True)
     with files.replacing(target) as scratch:
         picture.save(scratch)
@@ -101,7 +112,7 @@ def save_images(folder: PathLike, images: ArrayLike, names: Sequence[str] | None
     folder = pathlib.Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         checks.fail("folder", "a new or an empty folder", str(folder))
-    pictures = _pillow(np.asarray(images), 1)
+    pictures = _pillow(checks.numpy_array("images", images), 1)
     names = [f"{index:05d}" for index in range(len(pictures))] if names is None else list(names)
     if len(names) != len(pictures):
         checks.fail("names", f"{len(pictures)} names", names)
@@ -134,7 +145,7 @@ def save_animation(path: PathLike, frames: ArrayLike, frames_per_second: float =
     """
     target = _path(path, ANIMATIONS)
     rate = checks.number("frames_per_second", frames_per_second, 0.0, 50.0, open_low=True)
-    first, *rest = _pillow(np.asarray(frames), scale)
+    first, *rest = _pillow(checks.numpy_array("frames", frames), scale)
     options = {"lossless": True} if target.suffix.lower() == ".webp" else {}
     target.parent.mkdir(parents=True, exist_ok=True)
     with files.replacing(target) as scratch:

@@ -64,7 +64,7 @@ def check_images(images: ArrayLike, channels: int) -> tuple[Sequence[np.ndarray]
         ValueError: for anything but uint8 or floats in [0, 1] of `channels` channels.
     """
     if isinstance(images, np.ndarray) or hasattr(images, "__array__"):
-        array = np.asarray(images)
+        array = checks.numpy_array("images", images)
         if array.ndim not in (3, 4) or 0 in array.shape:
             checks.fail("images", "[H, W, C], [N, H, W, C] or a list of [H, W, C]", f"shape {array.shape}")
         given, images = ("one", array[None]) if array.ndim == 3 else ("array", array)
@@ -72,7 +72,7 @@ def check_images(images: ArrayLike, channels: int) -> tuple[Sequence[np.ndarray]
         return images, [list(images.shape[1:])] * len(images), given
     if not isinstance(images, (list, tuple)) or not images:
         checks.fail("images", "[H, W, C], [N, H, W, C] or a list of [H, W, C]", images)
-    found = [np.asarray(image) for image in images]
+    found = [checks.numpy_array("images", image) for image in images]
     for image in found:
         if image.ndim != 3 or 0 in image.shape:
             checks.fail("images", "a list of [H, W, C]", f"one of shape {image.shape}")

@@ -107,7 +107,7 @@ def example_batches(
         [TensorShape([32, 28, 28, 1]), TensorShape([32, 28, 28, 1])]
     """
     batch_size = checks.positive_int("batch_size", batch_size)
-    examples = examples if isinstance(examples, disk.DiskArray) else np.asarray(examples)
+    examples = examples if isinstance(examples, disk.DiskArray) else checks.numpy_array("examples", examples)
     if not len(examples.shape) or not len(examples):
         checks.fail("examples", "an array [N, …] of one or more", f"an array of shape {examples.shape}")
     if examples.dtype.kind not in "biuf":

@@ -224,7 +224,7 @@ class Series:
 
 def _numbers(name, values):
     try:
-        array = np.asarray(values)
+        array = np.asarray(values.astype(np.float64).filled(np.nan) if np.ma.is_masked(values) else values)
         if array.dtype.kind == "c":
             checks.fail(name, "an array of real numbers", f"dtype {array.dtype}")
         array = array.astype(np.float64)

@@ -79,7 +79,7 @@ class Features:
 
 def as_floats(images: np.ndarray) -> np.ndarray:
     """Images, uint8 or float in [0, 1], as float32 in [0, 1]."""
-    images = np.asarray(images)
+    images = checks.numpy_array("images", images)
     if images.dtype == np.uint8:
         return as_float(images)
     if images.dtype.kind != "f":

@@ -32,7 +32,10 @@ class Examples:
     """
 
     def __init__(self, model: keras.Model, images: ArrayLike, labels: Labels = None) -> None:
-        self.images: Any = images if hasattr(images, "shape") else np.asarray(images)
+        # What has a shape and is no array of NumPy's is a tensor, or lies on the disk.
+        given: Any = images
+        lazy = hasattr(given, "shape") and not isinstance(given, np.ndarray)
+        self.images = given if lazy else checks.numpy_array("images", given)
         if len(self.images.shape) < 2 or not len(self.images):
             checks.fail("images", "an array [N, …] of at least one example", f"shape {tuple(self.images.shape)}")
         source = model.label_source()

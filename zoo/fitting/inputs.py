@@ -36,11 +36,8 @@ def array(name: str, value: object) -> Array:
             value = np.asarray(value)
         except (TypeError, ValueError):  # rows of different lengths
             checks.fail(name, "one dense array, whose rows are of one length", type(value).__name__)
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        raise ValueError(
-            f"Expected `{name}` to be an array without a mask. Received: {np.ma.count_masked(value)} masked values. "
-            f"Fill them first: {name}.filled(…)"
-        )
+    if np.ma.is_masked(value):
+        checks.numpy_array(name, value)
     dtype = value.dtype if isinstance(value.dtype, str) else value.dtype.name
     if not dtype.startswith(("bool", "int", "uint", "float", "bfloat")):
         raise ValueError(f"Expected `{name}` to be an array of numbers. Received: dtype={dtype}")

@@ -4,7 +4,7 @@ import importlib.util
 import math
 import numbers
 from collections.abc import Collection, Sequence
-from typing import NoReturn, TypeGuard, TypeVar
+from typing import Any, NoReturn, TypeGuard, TypeVar
 
 Choice = TypeVar("Choice")
 Part = TypeVar("Part")
@@ -13,6 +13,23 @@ Part = TypeVar("Part")
 def fail(name: str, expected: str, received: object) -> NoReturn:
     """Raises a ValueError with the argument, the expectation and the received value."""
     raise ValueError(f"Expected `{name}` to be {expected}. Received: {name}={received!r}")
+
+
+def numpy_array(name: str, value: Any) -> Any:
+    """`value` as a NumPy array.
+
+    Raises:
+        ValueError: for masked values, which NumPy would uncover, and for what is no array, such as a dataset.
+    """
+    import numpy as np  # here, as `python -m zoo --help` answers without NumPy
+
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        received = f"{np.ma.count_masked(value)} masked values. Fill them first: {name}.filled(…)"
+        raise ValueError(f"Expected `{name}` to be an array without a mask. Received: {received}")
+    array = np.asarray(value)
+    if array.dtype.kind == "O":
+        fail(name, "an array of numbers", f"{type(value).__name__}, dtype object")
+    return array
 
 
 def is_integer(value: object) -> TypeGuard[int]:

@@ -71,7 +71,7 @@ def explore(
     sliders = min(checks.positive_int("num_latents", num_latents), model.embedding_dim)
     checks.integer("num_steps", num_steps, 2)
     steps = np.linspace(-1.0, 1.0, num_steps, dtype=np.float32) * checks.number("span", span, 0.0, open_low=True)
-    x = np.asarray(images)
+    x = checks.numpy_array("images", images)
     if x.ndim != 4 or x.shape[-1] not in (1, 3) or not len(x):
         checks.fail("images", "of shape [N,H,W,1] or [N,H,W,3], one at least", f"shape {x.shape}")
     number = min(len(x), checks.positive_int("max_examples", max_examples), max(1, _room(x) // 4))

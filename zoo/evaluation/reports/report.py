@@ -154,7 +154,7 @@ def evaluate(
 
 
 def _part(given: Part | np.ndarray, split: str) -> Part:
-    part = given if isinstance(given, Part) else Part(np.asarray(given), split=split)
+    part = given if isinstance(given, Part) else Part(checks.numpy_array(split, given), split=split)
     if part.images.ndim < 2 or not len(part):
         checks.fail(split, "a Part or an array [N, …] of at least one example", f"shape {part.images.shape}")
     return part

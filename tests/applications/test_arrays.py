@@ -1,0 +1,54 @@
+"""Arrays that the uses of a model refuse, wherever they come in."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+from zoo import applications, codec, data, evaluation, networks
+
+IMAGES = np.random.default_rng(0).uniform(size=(60, 4, 4, 1)).round().astype(np.float32)
+HIDDEN = np.ma.masked_array(IMAGES, IMAGES > 0.5)
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    shape = (4, 4, 1)
+    return zoo.VAE(networks.mlp_encoder(shape, 2, ()), networks.mlp_decoder(shape, 2, ()), "bernoulli", seed=0)
+
+
+USES = {
+    "detector": lambda model, x: applications.AnomalyDetector(model).fit(x),
+    "features": lambda model, x: applications.FeatureExtractor(model).fit(x),
+    "impute": lambda model, x: applications.impute(model, x, np.ones((4, 4, 1))),
+    "denoise": lambda model, x: applications.denoise(model, x),
+    "noise": lambda model, x: applications.add_noise(x, "gaussian", 0.1),
+    "interpolate": lambda model, x: applications.interpolate(model, x[:1], x[1:2]),
+    "compress": lambda model, x: codec.compress(model, x),
+    "evaluate": lambda model, x: evaluation.evaluate(model, x),
+    "batches": lambda model, x: data.example_batches(x, 8),
+    "grid": lambda model, x: applications.grid(x),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_masked_values_are_refused_before_anything_is_computed(model, use):
+    with pytest.raises(ValueError, match="to be an array without a mask. Received: .* masked values"):
+        USES[use](model, HIDDEN)
+
+
+def test_masked_values_of_a_series_are_missing():
+    series = data.Series(np.ma.masked_array([1.0, 2.0, 3.0], [False, True, False]), gaps="cut")
+    np.testing.assert_array_equal(series.values[:, 0], [1.0, np.nan, 3.0])
+
+
+def test_detectors_name_another_shape_and_a_dataset(model):
+    detector = applications.AnomalyDetector(model).fit(IMAGES)
+    with pytest.raises(
+        ValueError, match=r"Expected `x` to have the shape \[B, 4, 4, 1\]. Received: shape \(60, 2, 4, 1"
+    ):
+        detector.predict(IMAGES[:, :2])
+    with pytest.raises(ValueError, match="Expected `x` to be an array of numbers. Received: x='_BatchDataset, dtype object'"):
+        detector.fit(tf.data.Dataset.from_tensor_slices(IMAGES).batch(8))
