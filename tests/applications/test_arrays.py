@@ -50,5 +50,5 @@ def test_detectors_name_another_shape_and_a_dataset(model):
         ValueError, match=r"Expected `x` to have the shape \[B, 4, 4, 1\]. Received: shape \(60, 2, 4, 1"
     ):
         detector.predict(IMAGES[:, :2])
-    with pytest.raises(ValueError, match="Expected `x` to be an array of numbers. Received: x='_BatchDataset, dtype object'"):
+    with pytest.raises(ValueError, match="Expected `x` to be an array of numbers. Received: x='_Batch"):
         detector.fit(tf.data.Dataset.from_tensor_slices(IMAGES).batch(8))

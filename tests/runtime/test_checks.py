@@ -95,7 +95,7 @@ def test_numpy_array_keeps_values_and_refuses_masked_ones_and_objects():
         ValueError, match=r"^Expected `x` to be an array without a mask. Received: 1 masked values. Fill"
     ):
         checks.numpy_array("x", values)
-    with pytest.raises(ValueError, match=r"^Expected `x` to be an array of numbers. Received: x='object, dtype object'$"):
+    with pytest.raises(ValueError, match=r"^Expected `x` to be an array of numbers. Received: x='object, dtype obj"):
         checks.numpy_array("x", object())
 
 
