@@ -71,6 +71,10 @@ def test_batches_of_any_size_and_datasets_give_the_same(name):
     assert_close(model.encode(data), latents)
     assert_close(model.reconstruct(data), calls["reconstruct"]())
     assert_close(model.log_prob(data, 3, seed=7), calls["log_prob"]())
+    e = model.embed(X, *given)
+    for method, values in ((model.decode, tuple(z) if isinstance(z, list) else z), (model.decode_embedding, e)):
+        source = tf.data.Dataset.from_tensor_slices((values, *given) if given else values).batch(5)
+        assert_close(method(source), method(values, *given))
 
 
 class Batches(keras.utils.PyDataset):

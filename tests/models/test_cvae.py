@@ -2,6 +2,7 @@
 
 import by_hand
 import numpy as np
+import pytest
 
 import zoo
 
@@ -64,3 +65,11 @@ def test_the_objective_is_the_vaes_with_labels_on_both_sides():
     assert 0 < np.mean(kl < 0.4) < 1
     np.testing.assert_allclose(terms["elbo"], -reconstruction - kl.sum(axis=1), rtol=1e-5)
     np.testing.assert_allclose(terms["loss"], reconstruction + np.maximum(kl, 0.4).sum(axis=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_an_encoder_without_the_channels_of_the_classes_is_refused(channels):
+    encoder, decoder = zoo.networks.mlp_encoder((8, 8, channels), 2, ()), zoo.networks.mlp_decoder((8, 8, 1), 6, ())
+    message = f"Expected `encoder` .*channels and 4, a channel for each class. Received: encoder='{channels} channels'"
+    with pytest.raises(ValueError, match=message):
+        zoo.CVAE(encoder, decoder, num_classes=4)

@@ -208,3 +208,10 @@ def test_gated_layers_multiply_a_dense_layer_by_the_sigmoid_of_another():
     np.testing.assert_allclose(network(z), expected, atol=1e-5)
     encoder = networks.mlp_encoder((2, 3), 4, hidden=(5, 6), activation="gated")
     assert encoder.count_params() == 2 * (6 * 5 + 5) + 2 * (5 * 6 + 6) + (6 * 8 + 8)
+
+
+@pytest.mark.parametrize("hidden", [16, "16", (16, 0), (16, 1.5)])
+def test_units_of_dense_layers_are_whole_numbers(hidden):
+    for make in (networks.mlp_encoder, networks.mlp_decoder):
+        with pytest.raises(ValueError, match="Expected `hidden` to be an? "):
+            make((8, 8, 1), 2, hidden)

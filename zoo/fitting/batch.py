@@ -40,6 +40,7 @@ class BatchReader:
     `_values`.
     """
 
+    data_argument = "x"  # the name of the data in the methods' signatures
     num_classes: int | None = None  # the number of classes, for a model whose labels are classes
     num_attributes: int | None = None  # the number of attributes, for a model whose labels are attributes
 

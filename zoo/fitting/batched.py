@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from zoo.fitting import inputs
 from zoo.runtime import checks, cores
-from zoo.runtime.types import Array, Batches
+from zoo.runtime.types import Batches
 
 if TYPE_CHECKING:
     from zoo.fitting.batch import BatchReader
@@ -32,7 +32,7 @@ def batched(method: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     a plain function of tensors, and is called directly within a graph or with symbolic tensors. It declares a keyword
     `batch_size`, which it may ignore: int >= 1, rows at once, or None for a number that suits their size. Instead of
     the first argument a caller may pass a source of batches: a `tf.data.Dataset`, a generator or a
-    `keras.utils.PyDataset` of `x`, or of `(x, labels)` for a conditional model.
+    `keras.utils.PyDataset` of that argument, or of pairs of it and labels for a conditional model.
 
     All values of the arguments are checked (`_values_of`) before anything is computed.
     """
@@ -50,7 +50,8 @@ def batched(method: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         rows = {name: value for name, value in given if name not in settings}
         first = next(iter(rows))
         if gives_batches(rows[first]):
-            results = [call(self, *batch, batch_size=batch_size, **settings) for batch in of_dataset(self, rows[first])]
+            batches = of_dataset(self, rows[first], first)
+            results = [call(self, *batch, batch_size=batch_size, **settings) for batch in batches]
             if not results:
                 raise ValueError("Expected a dataset of at least one batch. Received: an empty one")
             return _joined(results)
@@ -72,12 +73,15 @@ def gives_batches(value: object) -> TypeGuard[Batches]:
     return isinstance(value, (tf.data.Dataset, types.GeneratorType, keras.utils.PyDataset))
 
 
-def of_dataset(model: "BatchReader", dataset: Batches) -> Iterator[tuple[Array, ...]]:
-    """Yields the batches of a source as the leading arguments of a method: (x,) or (x, labels)."""
+def of_dataset(model: "BatchReader", dataset: Batches, first: str = "x") -> Iterator[tuple[Any, ...]]:
+    """Yields the batches of a source as the leading arguments of a method, of which `first` is the first."""
     source: Any = dataset
     if isinstance(source, keras.utils.PyDataset):  # its iteration by `__getitem__` need not end
         source = map(source.__getitem__, range(len(source)))
     for data in source:
+        if first != model.data_argument:  # latents, which may be a tuple of arrays
+            yield data if model.conditional and isinstance(data, tuple) else (data,)
+            continue
         batch = model._split(data)
         yield (batch.x,) if batch.labels is None else (batch.x, batch.labels)
 

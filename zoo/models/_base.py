@@ -113,7 +113,7 @@ class BaseVAE(ProtocolVAE):
         return self.flatten(self.posterior_mean(*self._inputs(x, labels)))
 
     @batched
-    def decode_embedding(self, e: ArrayLike, labels: Labels = None, batch_size: int | None = None) -> Tensor:
+    def decode_embedding(self, e: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:
         """Decodes the output of `embed`: `decode_embedding(embed(x))` is `reconstruct(x)`.
 
         Args:

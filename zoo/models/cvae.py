@@ -60,12 +60,16 @@ class CVAE(VAE):
         self._set_conditions(num_classes, num_attributes)
         if not self.num_conditions:
             checks.fail("num_classes", "an integer >= 1, unless num_attributes is one", None)
+        self.data_shape(self.encoder_shape)  # raises if the encoder lacks the channels of the conditions
         self.prior = prior
 
     def data_shape(self, encoder_shape: tuple[int | None, ...] | None) -> tuple[int | None, ...] | None:
         if encoder_shape is None:
             return None
         *size, channels = encoder_shape
+        if channels is not None and channels <= self.num_conditions:
+            conditions = f"{self.num_conditions}, a channel for each {'class' if self.num_classes else 'attribute'}"
+            checks.fail("encoder", f"one of images with their own channels and {conditions}", f"{channels} channels")
         return (*size, None if channels is None else channels - self.num_conditions)
 
     def encoder_inputs(self, x: Tensor, labels: Tensor | None) -> Tensor:

@@ -163,7 +163,7 @@ class VQVAE(CodeSamplingVAE):
         return ops.reshape(z_e, (-1, math.prod(z_e.shape[1:])))
 
     @batched
-    def decode_embedding(self, e: ArrayLike, labels: Labels = None, batch_size: int | None = None) -> Tensor:
+    def decode_embedding(self, e: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:
         """Quantises and decodes embeddings: float `[B, h·w·code_dim]` to float32 `[B,H,W,C]` in [0, 1]."""
         self._check_labels(labels, None)
         z_e = ops.reshape(ops.cast(e, "float32"), (-1, *self.features_shape))

@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from zoo.networks import _blocks
+from zoo.runtime import checks
 from zoo.runtime.types import Shape
 
 
@@ -31,7 +32,7 @@ def mlp_encoder(
     """
     x = inputs = keras.Input(image_shape)
     x = layers.Flatten()(x)
-    for units in hidden:
+    for units in checks.positive_ints("hidden", hidden):
         x = _blocks.dense(x, units, activation)
     return keras.Model(inputs, _blocks.posterior(x, latent_dim), name="encoder")
 
@@ -54,7 +55,7 @@ def mlp_decoder(
         (None, 28, 28, 1)
     """
     x = inputs = keras.Input((latent_dim,))
-    for units in hidden:
+    for units in checks.positive_ints("hidden", hidden):
         x = _blocks.dense(x, units, activation)
     x = layers.Dense(math.prod(output_shape))(x)
     return keras.Model(inputs, layers.Reshape(output_shape)(x), name="decoder")
@@ -67,7 +68,7 @@ def mlp_critic(latent_dim: int, hidden: Sequence[int] = (256, 256, 256)) -> kera
     small VAE. The critic computes in float32 under any dtype policy.
     """
     x = inputs = keras.Input((latent_dim,))
-    for units in hidden:
+    for units in checks.positive_ints("hidden", hidden):
         x = layers.Dense(units, dtype="float32")(x)
         x = layers.LeakyReLU(0.2, dtype="float32")(x)
     return keras.Model(inputs, layers.Dense(1, dtype="float32")(x), name="critic")

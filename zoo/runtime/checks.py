@@ -51,6 +51,13 @@ def positive_int(name: str, value: object) -> int:
     return integer(name, value, 1)
 
 
+def positive_ints(name: str, value: object) -> list[int]:
+    """`value`, a tuple or a list, as ints >= 1."""
+    if not _is_list(value):
+        fail(name, "a tuple of integers >= 1", value)
+    return [positive_int(name, each) for each in value]
+
+
 def integer(name: str, value: object, low: int) -> int:
     """`value` as an int >= `low`."""
     if not is_integer(value) or value < low:

@@ -36,6 +36,7 @@ class CodePrior(ObjectiveModel):
         seed: int or None, of the dropout.
     """
 
+    data_argument = "codes"
     term_names = ("loss", "nats_per_code")
 
     def __init__(

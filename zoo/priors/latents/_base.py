@@ -30,6 +30,8 @@ class LatentPrior(ObjectiveModel):
         ValueError: for arguments out of range.
     """
 
+    data_argument = "z"
+
     def __init__(
         self, latent_dim: int, num_classes: int | None = None, num_attributes: int | None = None, **kwargs: Any
     ) -> None:
