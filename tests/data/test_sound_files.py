@@ -130,3 +130,22 @@ def test_the_package_that_tfds_needs_is_named(monkeypatch):
     monkeypatch.setattr("zoo.data.sounds.prepared", fails)
     with pytest.raises(data.DataError, match=r"pip install 'vae-zoo\[sound\]'"):
         data.load_spoken_digits()
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("lost", [1, 2, 40])
+def test_a_file_that_was_cut_off_is_refused(tmp_path, channels, lost):
+    path = tmp_path / "cut.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(bytes(40 * channels * 2))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-lost])
+    kept = (40 * channels * 2 - lost) // (2 * channels)
+    with pytest.raises(data.DataError, match=f"cut.wav to be a whole WAV file. .* cut off after {kept} of 40 samples"):
+        data.read_wav(path)
+    # A program that writes to a pipe does not know the length, and promises the most that the header can hold.
+    path.write_bytes(whole[:4] + b"\xff" * 4 + whole[8:40] + b"\xff" * 4 + whole[44:])
+    assert data.read_wav(path).shape == (40,)

@@ -13,6 +13,7 @@ from zoo.data.splits import _SPLIT_SEED
 from zoo.runtime import checks, files
 from zoo.runtime.types import PathLike
 
+_STREAMED = 2**32 - 2**16  # bytes that the header of a file promises whose writer did not know its length
 _DIGIT = re.compile(r"(\d)_(\w+)_(\d+)")  # names of the recordings of spoken digits: digit, speaker, number
 
 
@@ -119,15 +120,20 @@ def read_wav(path: PathLike, rate: int | None = None) -> np.ndarray:
     """The mean of a WAV file's channels, float32 `[S]` in [−1, 1], at `rate` samples a second or at its own.
 
     Raises:
-        DataError: for a file that is no WAV of PCM with 8, 16, 24 or 32 bits.
+        DataError: for a file that is no WAV of PCM with 8, 16, 24 or 32 bits, or that was cut off.
     """
     try:
         with wave.open(str(path), "rb") as file:
             width, channels, own = file.getsampwidth(), file.getnchannels(), file.getframerate()
-            content = file.readframes(file.getnframes())
+            frames = file.getnframes()
+            content = file.readframes(frames)
     except (OSError, EOFError, wave.Error) as error:
         received = str(error) or "a file that is too short"
         raise DataError(f"Expected {path} to be a WAV file of PCM. Received: {received}") from error
+    size, promised = width * channels, frames * width * channels
+    if len(content) % size or len(content) < promised < _STREAMED:
+        received = f"one that was cut off after {len(content) // size} of {frames} samples"
+        raise DataError(f"Expected {path} to be a whole WAV file. Received: {received}")
     raw = np.frombuffer(content, np.uint8).reshape(-1, width)
     if width == 1:  # the only width without a sign
         numbers = raw[:, 0].astype(np.float64) - 128.0
