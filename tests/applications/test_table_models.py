@@ -194,3 +194,12 @@ def test_other_models_are_refused(masked):
         with pytest.raises(ValueError, match=f"Expected `{next(iter(wrong))}` to be "):
             TableModel.build(few).fit(few, **wrong)
     assert TableModel.build(people(20)).masked is False and TableModel.build(people(missing=0.3)).masked
+
+
+def test_no_rows_are_named(whole):
+    none, table = people(20).take([]), people(20)
+    for call in (whole.fit, whole.score):
+        with pytest.raises(ValueError, match="Expected `table` to be one of one row or more. Received: table='0 rows'"):
+            call(none)
+    with pytest.raises(ValueError, match="Expected `training` to be a table of one row or more"):
+        whole.nearest(table, none)

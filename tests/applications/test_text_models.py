@@ -76,3 +76,10 @@ def test_other_models_are_refused(text):
     other = zoo.TextVAE(text.model.encoder, text.model.decoder, vocabulary={"length": 11, "subwords": None})
     with pytest.raises(ValueError, match=r"Expected `vocabulary` to be of 10 of 259 tokens"):
         TextModel(other)
+
+
+def test_no_lines_and_no_vocabulary_are_named(text):
+    with pytest.raises(ValueError, match=r"Expected `lines` to be one line or more. Received: lines=\[\]"):
+        text.fit([])
+    with pytest.raises(ValueError, match="Expected `vocabulary` to be a zoo.data.Vocabulary.*Text"):
+        TextModel.build(data.Text(["a line"]))

@@ -655,11 +655,13 @@ def test_folder_splits_ten_to_one_to_one(tmp_path):
 
 
 @pytest.mark.parametrize("number, sizes", [(1, (1, 1, 1)), (2, (1, 1, 1)), (3, (1, 1, 1)), (4, (2, 1, 1))])
-def test_few_pictures_make_all_three_splits(tmp_path, number, sizes):
+def test_few_pictures_make_all_three_splits(tmp_path, number, sizes, capsys):
     for i in range(number):
         write_picture(tmp_path / f"{i}.png", plain(50 * i + 20))
     splits = data.load_folder(tmp_path, (8, 8))
     assert (len(splits.train), len(splits.validation), len(splits.test)) == sizes
+    said = {1: "is for training and validation too\n", 2: "is for validation too\n"}.get(number, "")
+    assert capsys.readouterr().err.endswith(said) and bool(said) == (number < 3)
     # Where there are enough, none is in two parts; none is ever left out.
     assert set(everything(splits)[:, 0, 0, 0]) == {50 * i + 20 for i in range(number)}
 
@@ -683,7 +685,8 @@ def test_broken_file_is_named_and_skipped(tmp_path, capsys):
 
 
 def test_whole_files_are_not_mentioned(tmp_path, capsys):
-    write_picture(tmp_path / "a.png", plain(9))
+    for i in range(3):
+        write_picture(tmp_path / f"{i}.png", plain(9 * i))
     data.load_folder(tmp_path, (8, 8))
     assert capsys.readouterr() == ("", "")
 

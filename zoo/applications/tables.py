@@ -114,6 +114,8 @@ class TableModel:
             ValueError: for a missing number in rows for a model without masks, which would take it for the median.
         """
         x, mask = self.schema.encode(table)
+        if not len(x):
+            checks.fail("table", "one of one row or more", "0 rows")
         if self.masked:
             return np.concatenate([x, mask], axis=1)
         for column in (*self.schema.numbers, *self.schema.levels):
@@ -241,6 +243,8 @@ class TableModel:
         scale = np.ones(self.schema.size)
         for column in self.schema.categories:
             scale[self.schema.places[column.name]] = np.sqrt(0.5)
+        if not len(training):
+            checks.fail("training", "a table of one row or more", "0 rows")
         rows, known = (self.schema.encode(each)[0] * scale for each in (table, training))
         squared = (rows**2).sum(axis=1)[:, None] - 2.0 * rows @ known.T + (known**2).sum(axis=1)
         return np.sqrt(np.maximum(squared.min(axis=1), 0.0))

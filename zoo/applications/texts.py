@@ -66,6 +66,8 @@ class TextModel:
             free_bits: float >= 0, nats for each latent; see `zoo.VAE`.
             seed: int or None, of the noise in training.
         """
+        if not isinstance(vocabulary, data.Vocabulary):
+            checks.fail("vocabulary", "a zoo.data.Vocabulary", type(vocabulary).__name__)
         size = (vocabulary.length, vocabulary.size, latent_dim)
         how: dict[str, Any] = {"width": width, "depth": depth, "heads": heads, "dropout": dropout, "seed": seed}
         encoder, decoder = networks.TextEncoder(*size, **how), networks.TextDecoder(*size, word_dropout, **how)
@@ -90,6 +92,8 @@ class TextModel:
             cycles: int >= 1, of the KL's weight, in the first nine tenths of the training (`zoo.callbacks.KLWarmup`).
         """
         tokens = self.vocabulary.encode(lines)
+        if not len(tokens):
+            checks.fail("lines", "one line or more", lines)
         total = -(-len(tokens) // checks.positive_int("batch_size", batch_size)) * checks.positive_int("epochs", epochs)
         rate = keras.optimizers.schedules.CosineDecay(learning_rate, total)
         self.model.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0))

@@ -35,7 +35,7 @@ def load_folder(
 
     A line on stderr names each file that cannot be read, with the reason; others count the files that are left out. A
     tenth of the pictures is for validation and a tenth for testing, at least one each. A single picture is used for all
-    three splits.
+    three splits, and of two pictures one for validation and testing; a line on stderr says so.
 
     Args:
         directory: path.
@@ -65,6 +65,9 @@ def load_folder(
     images = _pictures(found.pictures, image_size, background, disk_folder)
     if not len(images):
         raise DataError(f"None of the {len(found.pictures)} images in {str(directory)!r} can be read.")
+    if len(images) < 3:
+        again = "for training and validation" if len(images) == 1 else "for validation"
+        print(f"too few pictures for three splits: the test picture is {again} too", file=sys.stderr)
     if len(images) == 1:
         return Splits(images, images, images)
     train, test = cut(images, max(1, len(images) // 10))

@@ -144,6 +144,7 @@ class Vocabulary:
         Raises:
             ImportError: without the package `tokenizers`.
         """
+        lines = _lines(lines)
         checks.integer("size", size, SPECIAL + 257)
         package = _tokenizers()
         tokenizer = package.Tokenizer(package.models.BPE())
