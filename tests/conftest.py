@@ -63,7 +63,10 @@ def pytest_collection_modifyitems(items):
     def place(path):
         return next((LONGEST.index(name) for name in (path.parent.name, path.stem) if name in LONGEST), len(LONGEST))
 
-    items.sort(key=lambda item: place(item.path))
+    def model(item):  # of the conformance suite, which keeps one trained model at a time
+        return item.callspec.params.get("name", "") if "conformance" in item.path.stem and "[" in item.name else ""
+
+    items.sort(key=lambda item: (place(item.path), model(item)))
 
 
 @pytest.fixture(autouse=True)

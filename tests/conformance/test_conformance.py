@@ -1,6 +1,7 @@
 """What holds for every model of the zoo."""
 
 import functools
+import gc
 import math
 import operator
 
@@ -99,11 +100,19 @@ def graphs_are_not_optimized():
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
 
 
-@pytest.fixture(scope="module", autouse=True)
-def trained_models_are_let_go():
-    yield
-    for function in (trained, evaluated, first_history, bounds, train_alone):
-        function.cache_clear()
+names_done = []
+
+
+@pytest.fixture(autouse=True)
+def trained_models_are_let_go(request):
+    """When the tests of the next one begin (`conftest.py` sorts by model): all at once would take more than 20 GB."""
+    name = getattr(request.node, "callspec", None) and request.node.callspec.params.get("name")
+    if name and name not in names_done[-1:]:
+        names_done.append(name)
+        for function in (trained, evaluated, first_history, bounds, train_alone):
+            function.cache_clear()
+        if len(names_done) % 4 == 0:
+            gc.collect()
 
 
 @pytest.mark.parametrize("name", conformance.params(NAMES, quick=conformance.TRAINED))
