@@ -335,3 +335,11 @@ def test_a_weight_that_is_automatic_is_left_alone_by_geco():
     with pytest.raises(ValueError, match=expected):
         fit(model, GECO(1.0))
     assert int(model.optimizer.iterations) == 0 and float(model.kl_weight) == 1.0
+
+
+def test_two_callbacks_that_set_one_weight_are_refused():
+    for both in ((KLWarmup(4), KLWarmup(8)), (GECO(40.0), KLWarmup(4))):
+        with pytest.raises(ValueError, match="Expected `callbacks` to be at most one that sets kl_weight. Received: "):
+            fit(make(), *both)
+    model = make(zoo.BetaVAE, capacity=2.0)
+    assert set(fit(model, KLWarmup(4), CapacityWarmup(4))) >= {"kl_weight", "capacity"}

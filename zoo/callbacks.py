@@ -19,6 +19,8 @@ class _Schedule(keras.callbacks.Callback):
     changes once per execution.
     """
 
+    moves: str  # the weight, which only one callback of a training may set
+
     def value(self, step: int) -> float:
         """The weight after `step` steps."""
         raise NotImplementedError
@@ -66,6 +68,8 @@ class KLWarmup(_Schedule):
     Example:
         >>> model.fit(images, epochs=10, callbacks=[zoo.callbacks.KLWarmup(steps=1000)])
     """
+
+    moves = "kl_weight"
 
     def __init__(self, steps: int | None = None, start: float = 0.0, cycles: int = 1, ratio: float = 1.0) -> None:
         super().__init__()
@@ -115,6 +119,8 @@ class CapacityWarmup(_Schedule):
         >>> model.fit(images, epochs=10, callbacks=[zoo.callbacks.CapacityWarmup(steps=1000)])
     """
 
+    moves = "capacity"
+
     def __init__(self, steps: int, start: float = 0.0) -> None:
         super().__init__()
         self.steps = checks.positive_int("steps", steps)
@@ -163,6 +169,8 @@ class GECO(keras.callbacks.Callback):
         >>> history.history["kl_weight"][0]
         1.0
     """
+
+    moves = "kl_weight"
 
     def __init__(
         self,

@@ -136,3 +136,14 @@ def test_a_models_similarity_is_the_mean_over_images_with_its_error():
     for name, values in each.items():
         np.testing.assert_allclose(found[name], values.mean(), rtol=1e-4)
         np.testing.assert_allclose(found[f"{name}_error"], values.std(ddof=1) / np.sqrt(5), rtol=1e-3)
+
+
+@pytest.mark.parametrize("measure", [reconstruction_error, reconstruction_similarity])
+def test_batches_that_are_none_or_of_another_range_are_refused(measure):
+    model = constant_model(0.3)
+    with pytest.raises(ValueError, match="Expected `batches` to be one batch or more. Received: batches='none'"):
+        measure(model, [])
+    with pytest.raises(ValueError, match=r"Expected `x` to lie in \[0, 1\]. .* Divide by 255"):
+        measure(model, [255.0 * images(0.3, 0.5)])
+    with pytest.raises(ValueError, match=r"It lacks the axis of the batch: x\[None\]"):
+        measure(model, images(0.3, 0.5))

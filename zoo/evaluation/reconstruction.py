@@ -31,17 +31,21 @@ def reconstruction_error(
         dict of floats: `mse`, in squared units of the [0, 1] range; `mse_over_variance`, 1 for a model that always
         gives the mean value; `psnr`, −10 log10 mse, in dB.
 
+    Raises:
+        ValueError: for images of another shape or range than those of the model, and for no batch.
+
     Example:
         >>> zoo.evaluation.reconstruction_error(model, [images], variance=images.var())
         {'mse': …, 'mse_over_variance': …, 'psnr': …}
     """
-    reconstruct = kept_graph(model, "zoo.evaluation.reconstruct", model.reconstruct)
     squared, number = 0.0, 0
     for batch in batches:
         x, labels = batch if model.conditional else (batch, None)
-        difference = np.asarray(reconstruct(x, labels) - x, np.float64)
+        difference = np.asarray(model.reconstruct(x, labels) - x, np.float64)
         squared += np.square(difference).sum()
         number += difference.size
+    if not number:
+        checks.fail("batches", "one batch or more", "none")
     mse = squared / number
     ratio = {} if variance is None else {"mse_over_variance": mse / variance}
     return {"mse": mse, **ratio, "psnr": -10.0 * math.log10(mse) if mse else math.inf}
@@ -66,17 +70,16 @@ def reconstruction_similarity(
         >>> zoo.evaluation.reconstruction_similarity(model, [images])
         {'psnr': …, 'psnr_error': …, 'ssim': …, 'ssim_error': …, 'ms_ssim': …, 'ms_ssim_error': …}
     """
-
-    def compare(x, labels):
-        return _similarity(x, tf.clip_by_value(model.reconstruct(x, labels), 0.0, 1.0))
-
-    compare = kept_graph(model, "zoo.evaluation.similarity", compare)
+    compare = kept_graph(model, "zoo.evaluation.similarity", _similarity)
     parts = []
     for batch in batches:
         x, labels = batch if model.conditional else (batch, None)
-        parts.append({name: value.numpy() for name, value in compare(x, labels).items()})
+        made = tf.clip_by_value(model.reconstruct(x, labels), 0.0, 1.0)
+        parts.append({name: value.numpy() for name, value in compare(x, made).items()})
+    if not parts:
+        checks.fail("batches", "one batch or more", "none")
     result: dict[str, float] = {}
-    for name in parts[0] if parts else ():
+    for name in parts[0]:
         values = np.concatenate([part[name] for part in parts]).astype(np.float64)
         error = standard_error(values) if np.isfinite(values).all() else float("nan")
         result |= {name: float(values.mean()), f"{name}_error": error}

@@ -298,6 +298,10 @@ def _with_callbacks(model, own, given):
     """What Keras's `fit` takes as `callbacks`: those of the user, who may refuse to train, then the model's own."""
     made = isinstance(given, keras.callbacks.CallbackList)
     theirs = given.callbacks if made else [] if given is None else keras.tree.flatten(given)
+    moved = [each.moves for each in theirs if hasattr(each, "moves")]
+    for weight in {name for name in moved if moved.count(name) > 1}:
+        both = [type(each).__name__ for each in theirs if getattr(each, "moves", None) == weight]
+        checks.fail("callbacks", f"at most one that sets {weight}", both)
     own = [each for each in own if not any(isinstance(other, type(each)) for other in theirs)]
     if not made:
         return [*theirs, *own]
