@@ -217,7 +217,9 @@ def test_images_that_cannot_be_compressed_are_refused(flat, images, message):
 
 def test_models_that_cannot_compress_are_refused(flat, coded):
     keras.utils.set_random_seed(0)
-    conditional = zoo.CVAE(networks.mlp_encoder((8, 8, 2), 2, ()), networks.mlp_decoder(SHAPE, 5, ()), num_classes=3)
+    conditional = zoo.CVAE(
+        networks.mlp_encoder((8, 8, SHAPE[-1] + 3), 2, ()), networks.mlp_decoder(SHAPE, 5, ()), num_classes=3
+    )
     for model, message in (
         (vae(prior=priors.Flow(3)), "standard normal prior"),
         (vq_vae(with_prior=False), "no prior"),

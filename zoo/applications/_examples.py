@@ -36,5 +36,6 @@ def as_examples(model: keras.Model, x: ArrayLike) -> np.ndarray:
 
 def require_unconditional(model: keras.Model, use: str) -> None:
     """Raises ValueError for a conditional model, whose methods ask for labels."""
+    checks.zoo_model(model)
     if model.conditional:
         checks.fail("model", f"one without labels, as {use} knows none", type(model).__name__)

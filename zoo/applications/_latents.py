@@ -46,6 +46,7 @@ def latent_statistics(model: keras.Model, images: ArrayLike, labels: Labels = No
         >>> statistics.order.shape, statistics.kl.shape
         ((16,), (16,))
     """
+    checks.zoo_model(model)
     if model.num_codes is not None:
         embedded = np.asarray(model.embed(images, labels))
         std = embedded.std(axis=0)

@@ -192,6 +192,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         return _anomaly_signature.write(self, path, **kwargs)
 
     def _check(self):
+        checks.zoo_model(self.model)
         checks.one_of("score", self.score, SCORES)
         checks.positive_int("num_samples", self.num_samples)
         for name in ("num_components", "num_neighbors"):

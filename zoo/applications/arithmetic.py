@@ -32,6 +32,7 @@ def attribute_direction(
         >>> zoo.applications.add_attribute(model, images[:4], direction, strength=0.5).shape
         (4, 28, 28, 1)
     """
+    checks.zoo_model(model)
     has = np.asarray(has_attribute)
     if has.shape != (len(images),) or has.dtype.kind not in "biu" or not set(np.unique(has)) <= {0, 1}:
         received = f"shape {has.shape} and dtype {has.dtype}, with the values {np.unique(has)[:5].tolist()}"
@@ -65,6 +66,7 @@ def add_attribute(
         >>> direction = zoo.applications.attribute_direction(model, images, labels < 5)
         >>> without = zoo.applications.add_attribute(model, images[:4], direction, strength=-1.0)
     """
+    checks.zoo_model(model)
     moved = vectors("direction", np.asarray(direction)[None], model.embedding_dim)
     embedded = np.asarray(model.embed(images, labels)) + checks.number("strength", strength) * moved
     return np.asarray(model.decode_embedding(embedded.astype(np.float32), labels))

@@ -38,6 +38,7 @@ def sample_labelled(
         >>> labels
         array([3, 3, 7, 7], dtype=int32)
     """
+    checks.zoo_model(model)
     source = model.label_source()
     if source is None or source.num_classes is None:
         checks.fail("model", "a model that samples classes, such as a zoo.CVAE", type(model).__name__)
@@ -79,6 +80,7 @@ def jitter(
         >>> more.shape, their_labels.shape
         ((96, 28, 28, 1), (96,))
     """
+    checks.zoo_model(model)
     if len(images) < 2:
         checks.fail("images", "two examples at least, as their spread sets the noise", f"{len(images)} examples")
     copies, scale = checks.positive_int("num_copies", num_copies), checks.number("scale", scale, 0.0)

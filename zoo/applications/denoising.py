@@ -105,6 +105,7 @@ def denoise(
         >>> zoo.applications.denoise(model, noisy, deviation=0.2, steps=2).shape
         (32, 28, 28, 1)
     """
+    checks.zoo_model(model)
     x = checks.numpy_array("x", x)
     if x.dtype.kind == "f" and not model.denoises and model.likelihood.support is not None:
         x = np.clip(x, *model.likelihood.support).astype(np.float32)

@@ -40,6 +40,7 @@ def walk(
         >>> zoo.applications.save_animation("walk.gif", frames, scale=4)
         PosixPath('walk.gif')
     """
+    checks.zoo_model(model)
     number = checks.positive_int("num_points", num_points if images is None else len(images))
     if number < 2:
         checks.fail("num_points", "an integer >= 2", number)

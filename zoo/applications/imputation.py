@@ -70,6 +70,7 @@ def impute(
         >>> zoo.applications.impute(model, images, observed, steps=2, num_samples=4).shape
         (32, 28, 28, 1)
     """
+    checks.zoo_model(model)
     imputer = Imputer(model, method, steps, num_samples, num_draws, noise)
     values, observed = incomplete("x", x, mask)
     imputer.check("x", values, observed)
@@ -120,6 +121,7 @@ def impute_interval(
         >>> bool(np.all(low <= high))
         True
     """
+    checks.zoo_model(model)
     coverage = checks.number("coverage", coverage, 0.0, 1.0, open_low=True, open_high=True)
     checks.integer("num_draws", num_draws, 2)
     require_unconditional(model, "impute_interval")
@@ -182,6 +184,7 @@ def impute_with_residuals(
         >>> zoo.applications.impute_with_residuals(model, images[:8], observed, complete, **few).shape
         (8, 28, 28, 1)
     """
+    checks.zoo_model(model)
     ridge = checks.number("ridge", ridge, 0.0, open_low=True)
     checks.seed("seed", seed)
     require_unconditional(model, "impute_with_residuals")

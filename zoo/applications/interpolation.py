@@ -42,6 +42,7 @@ def interpolate(
         >>> zoo.applications.interpolate(model, images[:4], images[4:8], num_steps=5).shape
         (4, 5, 28, 28, 1)
     """
+    checks.zoo_model(model)
     checks.integer("num_steps", num_steps, 2)
     if tuple(start.shape) != tuple(end.shape):
         checks.fail("end", f"of start's shape {tuple(start.shape)}", tuple(end.shape))

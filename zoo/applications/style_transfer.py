@@ -34,6 +34,7 @@ def relabel(model: keras.Model, images: ArrayLike, labels: ArrayLike, new_labels
         >>> zoo.applications.relabel(model, images, labels, (labels + 1) % 10).shape
         (32, 28, 28, 1)
     """
+    checks.zoo_model(model)
     if not model.conditional:
         checks.fail("model", "a conditional model, such as a zoo.CVAE", type(model).__name__)
     return np.asarray(model.decode_embedding(model.embed(images, labels), new_labels))
@@ -41,6 +42,7 @@ def relabel(model: keras.Model, images: ArrayLike, labels: ArrayLike, new_labels
 
 def num_levels(model: keras.Model) -> int:
     """The number of levels that `mix_levels` can separate: layers of latents, or levels of residual codes; else 1."""
+    checks.zoo_model(model)
     if isinstance(getattr(model, "quantizer", None), ResidualQuantizer):
         return model.quantizer.depth
     return model.num_layers

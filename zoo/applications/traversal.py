@@ -60,6 +60,7 @@ def traverse(
         >>> result.images.shape, result.latents.shape
         ((3, 5, 28, 28, 1), (3,))
     """
+    checks.zoo_model(model)
     number = min(checks.positive_int("num_latents", num_latents), model.embedding_dim)
     checks.integer("num_steps", num_steps, 2)
     statistics = latent_statistics(model, images, labels)

@@ -38,6 +38,7 @@ def reconstruction_error(
         >>> zoo.evaluation.reconstruction_error(model, [images], variance=images.var())
         {'mse': …, 'mse_over_variance': …, 'psnr': …}
     """
+    checks.zoo_model(model)
     squared, number = 0.0, 0
     for batch in batches:
         x, labels = batch if model.conditional else (batch, None)
@@ -70,6 +71,7 @@ def reconstruction_similarity(
         >>> zoo.evaluation.reconstruction_similarity(model, [images])
         {'psnr': …, 'psnr_error': …, 'ssim': …, 'ssim_error': …, 'ms_ssim': …, 'ms_ssim_error': …}
     """
+    checks.zoo_model(model)
     compare = kept_graph(model, "zoo.evaluation.similarity", _similarity)
     parts = []
     for batch in batches:

@@ -32,6 +32,7 @@ class Examples:
     """
 
     def __init__(self, model: keras.Model, images: ArrayLike, labels: Labels = None) -> None:
+        checks.zoo_model(model)
         # What has a shape and is no array of NumPy's is a tensor, or lies on the disk.
         given: Any = images
         lazy = hasattr(given, "shape") and not isinstance(given, np.ndarray)

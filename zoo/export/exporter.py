@@ -92,6 +92,7 @@ def export(
         signature …
         PosixPath('digits_onnx')
     """
+    checks.zoo_model(model)
     path = pathlib.Path(path)
     format = _format(path, format)
     checks.one_of("quantization", quantization, litert.QUANTIZATIONS if format == "litert" else (None,))

@@ -58,6 +58,7 @@ def save_preset(
         …
         PosixPath('my_digits')
     """
+    checks.zoo_model(model)
     target = pathlib.Path(folder)
     if not isinstance(description, str) or not description.strip() or "\n" in description:
         checks.fail("description", "a text of one line", description)

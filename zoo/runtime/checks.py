@@ -15,6 +15,12 @@ def fail(name: str, expected: str, received: object) -> NoReturn:
     raise ValueError(f"Expected `{name}` to be {expected}. Received: {name}={received!r}")
 
 
+def zoo_model(model: object) -> None:
+    """Raises a ValueError for argument `model` unless it is a model of the zoo, by what all of these have."""
+    if not hasattr(type(model), "decode_embedding"):
+        fail("model", "a model of the zoo, such as zoo.from_preset gives", type(model).__name__)
+
+
 def numpy_array(name: str, value: Any) -> Any:
     """`value` as a NumPy array.
 

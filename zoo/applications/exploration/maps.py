@@ -60,6 +60,7 @@ def latent_map(
         >>> latent_map.points.shape
         (32, 2)
     """
+    checks.zoo_model(model)
     checks.one_of("method", method, METHODS)
     if method == "latents":
         order = latent_statistics(model, images, labels).order[:2]
@@ -152,6 +153,7 @@ def manifold(model: keras.Model, num_steps: int = 20, labels: Labels = None) -> 
         >>> zoo.applications.manifold(zoo.VAE(encoder, decoder), num_steps=5).shape
         (5, 5, 28, 28, 1)
     """
+    checks.zoo_model(model)
     if model.num_codes is not None or model.embedding_dim != 2:
         size = "codes" if model.num_codes is not None else f"{model.embedding_dim} latents"
         checks.fail("model", "one with two latents", f"a {type(model).__name__} with {size}")

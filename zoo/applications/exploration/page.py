@@ -65,6 +65,7 @@ def explore(
         >>> zoo.applications.explore(model, images, labels, "digits.html", num_steps=3)
         PosixPath('digits.html')
     """
+    checks.zoo_model(model)
     path = pathlib.Path(path)
     if path.suffix.lower() not in (".html", ".htm") or path.is_dir():
         checks.fail("path", "a file that ends in .html", str(path))

@@ -125,6 +125,7 @@ def evaluate(
         >>> print(report.table())
         figure …
     """
+    checks.zoo_model(model)
     if metrics is None:
         metrics = [name for name in METRICS if name != "disentanglement" or factors is not None]
     for name in metrics:

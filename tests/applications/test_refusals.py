@@ -1,4 +1,4 @@
-"""Arrays that the uses of a model refuse, wherever they come in."""
+"""Arrays and models that the uses of a model refuse, wherever they come in."""
 
 import keras
 import numpy as np
@@ -24,19 +24,45 @@ USES = {
     "features": lambda model, x: applications.FeatureExtractor(model).fit(x),
     "impute": lambda model, x: applications.impute(model, x, np.ones((4, 4, 1))),
     "denoise": lambda model, x: applications.denoise(model, x),
-    "noise": lambda model, x: applications.add_noise(x, "gaussian", 0.1),
     "interpolate": lambda model, x: applications.interpolate(model, x[:1], x[1:2]),
     "compress": lambda model, x: codec.compress(model, x),
     "evaluate": lambda model, x: evaluation.evaluate(model, x),
+}
+OF_ARRAYS = {
+    "noise": lambda model, x: applications.add_noise(x, "gaussian", 0.1),
     "batches": lambda model, x: data.example_batches(x, 8),
     "grid": lambda model, x: applications.grid(x),
 }
+OF_MODELS = {
+    "walk": lambda model, x: applications.walk(model),
+    "traverse": lambda model, x: applications.traverse(model, x[:1]),
+    "relabel": lambda model, x: applications.relabel(model, x, [0], [1]),
+    "jitter": lambda model, x: applications.jitter(model, x),
+    "map": lambda model, x: applications.latent_map(model, x),
+    "manifold": lambda model, x: applications.manifold(model),
+    "explore": lambda model, x: applications.explore(model, x, None, "page.html"),
+    "direction": lambda model, x: applications.attribute_direction(model, x, x[:, 0, 0, 0] > 0),
+    "labelled": lambda model, x: applications.sample_labelled(model, 1),
+    "errors": lambda model, x: evaluation.reconstruction_error(model, [x]),
+    "diagnose": lambda model, x: evaluation.diagnose(model, x),
+    "export": lambda model, x: zoo.export.export(model, "model"),
+    "preset": lambda model, x: zoo.save_preset(model, "model", "A model."),
+}
 
 
-@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("use", USES | OF_MODELS)
+def test_models_of_other_kinds_are_refused(use, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    other = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
+    with pytest.raises(ValueError, match="Expected `model` to be a model of the zoo, such as zoo.from_preset gives"):
+        (USES | OF_MODELS)[use](other, IMAGES)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("use", USES | OF_ARRAYS)
 def test_masked_values_are_refused_before_anything_is_computed(model, use):
     with pytest.raises(ValueError, match="to be an array without a mask. Received: .* masked values"):
-        USES[use](model, HIDDEN)
+        (USES | OF_ARRAYS)[use](model, HIDDEN)
 
 
 def test_masked_values_of_a_series_are_missing():
