@@ -343,3 +343,14 @@ def test_two_callbacks_that_set_one_weight_are_refused():
             fit(make(), *both)
     model = make(zoo.BetaVAE, capacity=2.0)
     assert set(fit(model, KLWarmup(4), CapacityWarmup(4))) >= {"kl_weight", "capacity"}
+
+
+def test_schedules_count_updates_where_gradients_are_accumulated():
+    model = make()
+    model.compile(keras.optimizers.SGD(0.01, gradient_accumulation_steps=2))
+    seen = Seen("kl_weight")
+    fit(model, KLWarmup(4), seen, epochs=2)  # ten batches are five updates
+    assert seen.values == pytest.approx([0.0, 0.0, 0.25, 0.25, 0.5, 0.5, 0.75, 0.75, 1.0, 1.0])
+    model = make()
+    model.compile(keras.optimizers.Adam(gradient_accumulation_steps=2))
+    assert "kl_weight" in fit(model, GECO(10.0, warmup=1), epochs=2)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo.runtime import checks
+from zoo.runtime import checks, optimizers
 from zoo.runtime.types import ArrayLike
 
 
@@ -41,8 +41,7 @@ class _Schedule(keras.callbacks.Callback):
 
     def _assign(self):
         target = self.target()
-        # `.value`, as under a strategy the variable itself does not convert to an int.
-        self._in_force = self.value(int(self.model.optimizer.iterations.value.numpy()))
+        self._in_force = self.value(optimizers.steps_taken(self.model.optimizer))
         target.assign(self._in_force)
 
 
@@ -53,7 +52,7 @@ class KLWarmup(_Schedule):
     et al. 2019, "Cyclical Annealing Schedule", eqs. (6) and (7): `steps` has `cycles` equal cycles, and the weight
     rises in the first `ratio` of each and stays at 1 for the rest. It suits `kl_weight="auto"` too, as it ends at 1;
     with a Bernoulli likelihood that has a `KLWarmup()` by itself. A training that ends before `steps` leaves
-    `model.kl_weight` below 1.
+    `model.kl_weight` below 1; `val_loss` rises with the weight, so let early stopping monitor `val_elbo` (mode "max").
 
     Args:
         steps: int >= 1, training steps until the weight stays at 1; None for a third of those that `fit` is asked for,
@@ -83,7 +82,7 @@ class KLWarmup(_Schedule):
         return _kl_weight(self.model)
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        begun = int(self.model.optimizer.iterations.value.numpy()) > 0
+        begun = optimizers.steps_taken(self.model.optimizer) > 0
         self._risen = begun and self.steps is None and self.cycles == 1 and float(self.target().value.numpy()) == 1.0
         super().on_train_begin(logs)
 
@@ -221,7 +220,7 @@ class GECO(keras.callbacks.Callback):
             )
 
     def _taken(self):
-        return int(self.model.optimizer.iterations.value.numpy())
+        return optimizers.steps_taken(self.model.optimizer)
 
     def _sums(self):
         """The sum of the term over the examples of this epoch, and the number of these examples."""

@@ -510,3 +510,52 @@ def test_codes_of_a_prior_are_looked_at_as_data_are():
         calls[name](prior, codes)
     with pytest.raises(ValueError, match="Expected no `labels`, as PixelCNN is not conditional"):
         prior.fit(codes, np.zeros(24, "int32"), verbose=0)
+
+
+class Column:
+    """An array of another library, as a column of pandas."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.values, dtype)
+
+    def __len__(self):
+        return len(self.values)
+
+
+CONTAINERS = {"column": Column, "variable": tf.Variable, "keras_variable": keras.Variable}
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_weights_count_in_every_container(container):
+    contain, weights = CONTAINERS[container], np.full(24, 5.0, np.float32)
+    validation = (GOOD, None, contain(weights))
+    for x, given in ((GOOD, contain(weights)), (contain(GOOD), weights)):
+        history = plain().fit(x, sample_weight=given, validation_data=validation, verbose=0, batch_size=BATCH).history
+        for prefix in ("", "val_"):
+            assert history[f"{prefix}loss"][0] / -history[f"{prefix}elbo"][0] == pytest.approx(5.0)
+        figures = plain().evaluate(x, sample_weight=given, verbose=0, return_dict=True)
+        assert figures["loss"] / -figures["elbo"] == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_every_container_is_checked_completely(container):
+    late, labels, contain = GOOD.copy(), LABELS.copy(), CONTAINERS[container]
+    late[20:] *= 255
+    labels[20:] = CLASSES
+    for call in (plain().fit, plain().evaluate, plain().predict):
+        with pytest.raises(ValueError, match=r"Expected `x` to lie in \[0, 1\]. .* Divide by 255"):
+            call(contain(late), batch_size=BATCH, verbose=0)
+    with pytest.raises(ValueError, match="Expected `labels` to be from 0 to 3. Received: labels=4"):
+        conditional().fit(GOOD, contain(labels), batch_size=BATCH, verbose=0)
+    with pytest.raises(ValueError, match="Expected `sample_weight` to be numbers >= 0"):
+        plain().fit(GOOD, sample_weight=contain(-np.ones(24, np.float32)), batch_size=BATCH, verbose=0)
+
+
+def test_a_number_in_the_place_of_an_array_and_numbers_beyond_float32_are_named():
+    with pytest.raises(ValueError, match="Expected `z` to be "):
+        plain().decode(0.5)
+    with pytest.raises(ValueError, match=r"Expected `z` to be numbers that float32 can hold. Received: z=1e\+39"):
+        plain().decode([[1e39, 0.0, 0.0]])

@@ -151,3 +151,78 @@ def test_incomplete_parts_are_named_by_what_they_lack():
         ValueError, match="Expected `quantizer` to be a zoo.quantizers.Quantizer that defines call, lookup"
     ):
         zoo.VQVAE(encoder, decoder, layers.Dense(3))
+
+
+class Returns(zoo.likelihoods.Likelihood):
+    """Log-probabilities of another shape than one for each example."""
+
+    support = None
+
+    def __init__(self, reduce):
+        super().__init__()
+        self.reduce = reduce
+
+    def log_prob(self, x, params, training=False):
+        return self.reduce(-ops.abs(x - params))
+
+    def mean(self, params):
+        return params
+
+
+class ReturnsPrior(zoo.priors.LatentPrior):
+    def __init__(self, reduce):
+        super().__init__(2)
+        self.reduce = reduce
+        self.built = True
+
+    def log_density(self, z, labels=None):
+        return self.reduce(-0.5 * ops.square(z) - 0.9189385)
+
+    def draw(self, seeds, temperature, labels=None):
+        return temperature[:, None] * zoo.random.normal(seeds, (2,))
+
+
+@pytest.mark.parametrize("reduce", [lambda v: v, ops.sum, lambda v: ops.sum(v, axis=-1, keepdims=True)])
+def test_a_shape_that_would_be_broadcast_is_refused(reduce):
+    networks_of = networks.mlp_encoder(SHAPE, 2, (8,)), networks.mlp_decoder(SHAPE, 2, (8,))
+    message = "of {} to give a number for each example, \\[B\\]. Received: shape"
+    for model, name in (
+        (zoo.VAE(*networks_of, Returns(reduce)), "Returns"),
+        (zoo.VAE(*networks_of, "bernoulli", prior=ReturnsPrior(reduce)), "ReturnsPrior"),
+    ):
+        model.compile("sgd")
+        for call in (lambda model=model: model.fit(X, verbose=0), lambda model=model: model.log_prob(X[:3])):
+            with pytest.raises(ValueError, match=message.format(name)):
+                call()
+
+
+def test_a_decoder_of_two_outputs_is_refused():
+    z = keras.Input((2,))
+    decoder = keras.Model(z, [layers.Dense(64)(z), layers.Dense(64)(z)])
+    model = zoo.VAE(networks.mlp_encoder(SHAPE, 2, (8,)), decoder, "bernoulli")
+    for call in (lambda: model.sample(1), lambda: model.reconstruct(X)):
+        with pytest.raises(ValueError, match="Expected `decoder` to be a network of one output. Received: .*2 outputs"):
+            call()
+
+
+def test_a_part_or_a_setting_that_is_exchanged_counts_from_the_next_call_on():
+    encoder, decoder = networks.mlp_encoder(SHAPE, 2, (8,)), networks.mlp_decoder(SHAPE, 2, (8,))
+    model = zoo.BetaVAE(encoder, decoder, likelihood=zoo.likelihoods.Gaussian(1.0), beta=1.0, seed=0)
+    model.compile("sgd")
+
+    def penalties():
+        logs = model.fit(X, validation_data=X, verbose=0, batch_size=16).history
+        return [(logs[f"{of}loss"][0] - logs[f"{of}reconstruction"][0]) / logs[f"{of}kl"][0] for of in ("", "val_")]
+
+    assert penalties() == pytest.approx([1.0, 1.0], rel=1e-3)
+    model.beta = 10.0
+    assert penalties() == pytest.approx([10.0, 10.0], rel=1e-3)
+    z = np.ones((3, 2), np.float32)
+    model.decode(z)
+    model.decoder = networks.mlp_decoder(SHAPE, 2, (8,))
+    np.testing.assert_allclose(model.decode(z), np.clip(0.5 + model.decoder(z), 0.0, 1.0), atol=1e-6)
+    before = model.log_prob(X[:3], 2, seed=0)
+    model.likelihood = zoo.likelihoods.Gaussian(0.5)
+    assert np.abs(model.log_prob(X[:3], 2, seed=0) - before).min() > 1.0
+    with pytest.raises(ValueError, match=r"Expected `kl_weight` to be set by kl_weight.assign\(0.5\)"):
+        model.kl_weight = 0.5

@@ -62,3 +62,17 @@ def test_replicas_are_clipped_together():
 
     whole = [strategy.reduce("SUM", share, axis=None) for share in tf.function(lambda: strategy.run(shares))()]
     np.testing.assert_allclose(whole, [0.15, 0.2], rtol=1e-6)
+
+
+def test_adam_accumulates_gradients_as_keras_does():
+    x = np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32)
+    found = []
+    for kind in (optimizers.Adam, keras.optimizers.Adam):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+        model.compile(kind(0.05, gradient_accumulation_steps=3), "mse")
+        model.fit(x, x.sum(axis=1, keepdims=True), batch_size=4, epochs=2, verbose=0, shuffle=False)
+        assert optimizers.steps_taken(model.optimizer) == 4
+        found.append(model.get_weights())
+    for ours, theirs in zip(*found):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)

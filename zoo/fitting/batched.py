@@ -46,7 +46,7 @@ def batched(method: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         if batch_size is not None:
             checks.positive_int("batch_size", batch_size)
         _, *given = bound.arguments.items()
-        settings: dict[str, Any] = {name: value for name, value in given if isinstance(value, numbers.Number)}
+        settings: dict[str, Any] = {name: value for name, value in given[1:] if isinstance(value, numbers.Number)}
         rows = {name: value for name, value in given if name not in settings}
         first = next(iter(rows))
         if gives_batches(rows[first]):
@@ -59,6 +59,8 @@ def batched(method: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         for name, value in rows.items():
             rows[name] = self._row_argument(name, value, number)
             if name == first:
+                if not all(leaf.shape for leaf in keras.tree.flatten(rows[name])):
+                    checks.fail(name, "an array [B, …]", value)
                 number = keras.tree.flatten(rows[name])[0].shape[0]
         if not tf.executing_eagerly() or any(map(keras.utils.is_keras_tensor, keras.tree.flatten(rows))):
             return method(self, **rows, **settings)

@@ -157,6 +157,9 @@ class Values:
                 f"that are NaN or infinite, the first in row {row}"
             )
         low, high = values.min(), values.max()
+        farthest = max(float(low), float(high), key=abs)
+        if abs(farthest) > LARGEST:
+            checks.fail(self.name, "numbers that float32 can hold", farthest)
         if values.dtype.kind in "iu":
             worst = low if low < self.low else high
             way = self.way

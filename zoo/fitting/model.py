@@ -1,6 +1,7 @@
 """The training step and the test step of all models and priors."""
 
 import contextlib
+import inspect
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +13,7 @@ from keras import ops
 from zoo._compat import keras as keras_compat
 from zoo.fitting.batch import Batch
 from zoo.fitting.verbs import Verbs
-from zoo.runtime import cores, replicas
+from zoo.runtime import checks, cores, replicas
 from zoo.runtime.types import Config, Tensor, Tensors
 
 
@@ -34,6 +35,25 @@ class ObjectiveModel(Verbs):
         # Set this way, neither is a part of the model's state.
         object.__setattr__(self, "functions", {})  # of zoo.fitting.batched
         object.__setattr__(self, "_added", threading.local())  # each replica is traced in its own thread
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets an attribute. A new value of an argument of the constructor counts from the next call on.
+
+        Raises:
+            ValueError: for another object in the place of `kl_weight`, a variable that callbacks set.
+        """
+        former = self.__dict__.get(name)
+        changed = not name.startswith("_") and former is not None and former is not value
+        if changed and name == "kl_weight" and isinstance(former, keras.Variable):
+            checks.fail(name, f"set by kl_weight.assign({value!r})", value)
+        super().__setattr__(name, value)
+        if changed and _is_argument(name, type(self)):
+            self.forget_graphs()
+
+    def forget_graphs(self) -> None:
+        """Lets go of the compiled methods and steps, which hold networks, settings and priors as they were."""
+        self.functions.clear()
+        self.train_function = self.test_function = self.predict_function = None
 
     def compute_terms(
         self, x: Tensor, labels: Tensor | None = None, training: bool = False, target: Tensor | None = None
@@ -188,3 +208,9 @@ class ObjectiveModel(Verbs):
     def get_config(self) -> Config:
         policy = keras.saving.serialize_keras_object(self.dtype_policy)
         return {"name": self.name, "trainable": self.trainable, "dtype": policy}
+
+
+def _is_argument(name, kind):
+    """Whether a constructor of a class or of one of its bases has an argument `name`."""
+    inits = [vars(base)["__init__"] for base in kind.__mro__ if "__init__" in vars(base)]
+    return any(name in inspect.signature(init).parameters for init in inits)

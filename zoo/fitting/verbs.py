@@ -112,13 +112,11 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         _require_counts(batch_size=batch_size, **kwargs)
         checks.integer("epochs", epochs, 0)
         callbacks = _with_callbacks(self, self.own_callbacks(), callbacks)
-        x, y = self._checked_arrays(x, y, sample_weight, class_weight)
+        x, y, sample_weight = self._checked_arrays(x, y, sample_weight, class_weight)
         if isinstance(validation_data, (tuple, list)) and len(validation_data) in (2, 3):
-            weights = validation_data[2] if len(validation_data) == 3 else None
-            checked = self._checked_arrays(validation_data[0], validation_data[1], weights)
-            validation_data = (*checked, *validation_data[2:])
+            validation_data = self._checked_arrays(*validation_data)[: len(validation_data)]
         elif validation_data is not None:
-            self._checked_arrays(validation_data)
+            validation_data, *_ = self._checked_arrays(validation_data)
         return super().fit(
             x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, class_weight,
             sample_weight, **kwargs,
@@ -140,7 +138,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         """As `keras.Model.evaluate`; the arguments are those of `fit`."""
         _require_counts(batch_size=batch_size, **kwargs)
         if not keras_compat.is_validation(kwargs):
-            x, y = self._checked_arrays(x, y, sample_weight)
+            x, y, sample_weight = self._checked_arrays(x, y, sample_weight)
         return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
 
     def train_on_batch(
@@ -165,7 +163,8 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
     ) -> np.ndarray:
         """As `keras.Model.predict`; returns reconstructions."""
         _require_counts(batch_size=batch_size, steps=steps)
-        self._checked_arrays(x, judged=False)
+        x, labels, _ = self._checked_arrays(x, judged=False)
+        x = x if labels is None else (x, labels)
         try:
             return super().predict(x, batch_size, verbose, steps, **kwargs)
         except UnboundLocalError as error:  # Keras's own, where no batch comes
@@ -193,20 +192,22 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         return super().save(filepath, *args, **kwargs)
 
     def _checked_arrays(self, x, y=None, sample_weight=None, class_weight=None, judged=True):
-        """Checks all values of arrays, and returns `x` and `y`. Sources of batches are checked in their first batch."""
+        """Checks all values of arrays, and returns the first three; sources of batches are checked in a first step."""
         self._require_labels_for(class_weight)
-        for name, value in {"x": x, "y": y, "sample_weight": sample_weight}.items():
+        given = {"x": x, "y": y, "sample_weight": sample_weight}
+        for name, value in given.items():
             if any(isinstance(leaf, (int, float)) for leaf in keras.tree.flatten(value)):
                 way = f"Use np.asarray({name})"
                 raise ValueError(f"Expected `{name}` to be an array. Received: numbers in a list. {way}")
+        x, y, sample_weight = (_as_arrays(name, value) for name, value in given.items())
         if not _are_arrays((x, y, sample_weight)):
-            return x, y
+            return x, y, sample_weight
         if self.conditional and y is None and isinstance(x, (tuple, list)) and len(x) == 2:
             x, y = x
         inputs.look(self._values(self._split((x, y, sample_weight)), judged))
         if y is None and sample_weight is not None:
             y = np.zeros((len(sample_weight), *NO_TARGET), np.float32)
-        return x, y
+        return x, y, sample_weight
 
     def _require_labels_for(self, class_weight):
         if class_weight is not None and self.num_classes is None:
@@ -286,6 +287,15 @@ def _require_counts(**arguments):
     for name in ("batch_size", "steps", "steps_per_epoch", "validation_batch_size", "validation_steps"):
         if arguments.get(name) is not None:
             checks.positive_int(name, arguments[name])
+
+
+def _as_arrays(name, value):
+    """A structure whose arrays of other libraries, such as columns of pandas, and variables are arrays of NumPy."""
+
+    def convert(leaf):
+        return leaf if isinstance(leaf, tf.Tensor) or not hasattr(leaf, "__array__") else inputs.array(name, leaf)
+
+    return keras.tree.map_structure(convert, value)
 
 
 def _are_arrays(values):

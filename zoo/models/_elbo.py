@@ -13,7 +13,7 @@ from zoo.fitting.model import ObjectiveModel
 from zoo.models._activation import warn_of_activation
 from zoo.models._automatic import automatic_likelihood, unmasked
 from zoo.models._prior import HoldsApart
-from zoo.runtime import checks, cores
+from zoo.runtime import checks, cores, optimizers
 from zoo.runtime.types import Config, Tensor, Tensors
 
 Method = TypeVar("Method", bound=Callable[..., object])
@@ -106,7 +106,10 @@ class NetworksVAE(HoldsApart, ObjectiveModel):
     @sub_batched
     def likelihood_params(self, inputs: Tensor, training: bool = False) -> Tensor:
         """The decoder's output for its inputs, float32 `[B,H,W,params_size]`."""
-        return ops.cast(self.run_network("decoder", inputs, training), "float32")
+        params = self.run_network("decoder", inputs, training)
+        if isinstance(params, (list, tuple, dict)):
+            checks.fail("decoder", "a network of one output", f"one of {len(params)} outputs")
+        return ops.cast(params, "float32")
 
     @sub_batched
     def log_likelihood(self, x: Tensor, inputs: Tensor, training: bool = False) -> Tensor:
@@ -117,10 +120,13 @@ class NetworksVAE(HoldsApart, ObjectiveModel):
         """log p(x|z) of the decoder's output: float32 `[B]`, nats.
 
         Raises:
-            ValueError: if the output does not fit the likelihood and the data; it might otherwise be broadcast.
+            ValueError: if the output does not fit the likelihood and the data, or the likelihood does not give a number
+                for each example; they might otherwise be broadcast.
         """
         self.likelihood.check_params(tuple(x.shape[1:]), tuple(params.shape[1:]))
-        return self.likelihood.log_prob(x, params, training=training)
+        log_prob = self.likelihood.log_prob(x, params, training=training)
+        checks.per_example(f"log_prob of {type(self.likelihood).__name__}", log_prob)
+        return log_prob
 
 
 class Latents(NamedTuple):
@@ -204,7 +210,7 @@ class ElboVAE(NetworksVAE):
         """
         if not self.kl_weight_rule or not isinstance(unmasked(self.likelihood), likelihoods.Bernoulli):
             return []
-        begun = self.compiled and int(self.optimizer.iterations.value.numpy()) > 0
+        begun = self.compiled and optimizers.steps_taken(self.optimizer) > 0
         return [] if begun and float(self.kl_weight.value.numpy()) == 1.0 else [callbacks.KLWarmup()]
 
     def get_config(self) -> Config:

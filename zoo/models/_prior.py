@@ -67,9 +67,7 @@ class HasPrior(HoldsApart, ObjectiveModel):
         if prior is not None:
             self.check_prior(prior)
         self.prior_slot.exchange(prior)
-        # The compiled methods and the steps of `fit`, `evaluate` and `predict` hold the former prior.
-        self.functions.clear()
-        self.train_function = self.test_function = self.predict_function = None
+        self.forget_graphs()
 
 
 class PriorSlot(keras.layers.Layer):

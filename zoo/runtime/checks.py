@@ -21,6 +21,13 @@ def zoo_model(model: object) -> None:
         fail("model", "a model of the zoo, such as zoo.from_preset gives", type(model).__name__)
 
 
+def per_example(name: str, value: Any) -> None:
+    """Raises a ValueError unless `value` has the shape `[B]`: another one could be broadcast."""
+    if len(value.shape) != 1:
+        shape = tuple(value.shape)
+        raise ValueError(f"Expected {name} to give a number for each example, [B]. Received: shape {shape}")
+
+
 def numpy_array(name: str, value: Any) -> Any:
     """`value` as a NumPy array.
 

@@ -47,7 +47,7 @@ class Adam(keras_compat.PrivateAdam):
     def update_step(self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor) -> None:
         dtype, (first, second) = variable.dtype, self.moments(variable)
         beta_1, beta_2 = tf.cast(self.beta_1, dtype), tf.cast(self.beta_2, dtype)
-        step = tf.cast(self.iterations.value + 1, dtype)
+        step = tf.cast(keras.ops.convert_to_tensor(self.iterations) + 1, dtype)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle, m=first.value.handle, v=second.value.handle,
             beta1_power=tf.pow(beta_1, step), beta2_power=tf.pow(beta_2, step), lr=tf.cast(learning_rate, dtype),
@@ -61,3 +61,9 @@ class Adam(keras_compat.PrivateAdam):
         norm = tf.linalg.global_norm([replicas.all_sum(gradient) for gradient in known])
         scale = self.global_clipnorm / tf.maximum(norm, self.global_clipnorm)
         return [None if gradient is None else scale * gradient for gradient in gradients]
+
+
+def steps_taken(optimizer: keras.optimizers.Optimizer) -> int:
+    """The number of updates that an optimizer has made; where it accumulates gradients, fewer than the batches."""
+    iterations = optimizer.iterations  # a tensor where it accumulates gradients, which has no `value`
+    return int(getattr(iterations, "value", iterations).numpy())

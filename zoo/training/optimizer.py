@@ -57,7 +57,7 @@ class Averages(keras.callbacks.Callback):
 
     def apply(self) -> None:
         """Puts the averages into the model; does nothing before the first step, as there are none."""
-        if self._kept and self._own is None and self.model.optimizer.iterations.numpy():
+        if self._kept and self._own is None and optimizers.steps_taken(self.model.optimizer):
             self._keep_own()
             self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
 

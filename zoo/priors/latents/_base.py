@@ -74,12 +74,17 @@ class LatentPrior(ObjectiveModel):
             float32 `[B,G]`, nats, whose sum over G is the KL: G is D if the prior's dimensions are independent, and 1
             otherwise.
         """
-        log_ratio = distributions.normal_log_prob(z, mean, log_var) - self.log_density(z, labels)
+        log_ratio = distributions.normal_log_prob(z, mean, log_var) - self._log_density(z, labels)
         return ops.expand_dims(log_ratio, 1)
 
     def density(self, labels: Tensor | None = None) -> Callable[[Tensor], Tensor]:
         """log p(z|labels) as a function of z alone. Over several calls, parts that do not depend on z run once."""
-        return lambda z: self.log_density(z, labels)
+        return lambda z: self._log_density(z, labels)
+
+    def _log_density(self, z, labels):
+        log_density = self.log_density(z, labels)
+        checks.per_example(f"log_density of {type(self).__name__}", log_density)
+        return log_density
 
     def attach(self, model: keras.Model) -> None:
         """Called when the prior becomes `model.prior`, for a prior that needs the model's networks."""
@@ -101,7 +106,7 @@ class LatentPrior(ObjectiveModel):
         Raises:
             ValueError: for an argument of another kind, shape or range.
         """
-        return self.log_density(*self._inputs(z, labels))
+        return self._log_density(*self._inputs(z, labels))
 
     def sample(self, num_samples: int, seed: Seeds = None, temperature: float = 1.0, labels: Labels = None) -> Tensor:
         """Samples latents; the arguments are those of `zoo.VAE.sample`. Returns float32 `[num_samples,D]`."""
