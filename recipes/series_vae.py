@@ -21,6 +21,7 @@ Hardware: two CPU cores. Time of --sample: 30 seconds of CPU time. Seed 0: an AU
 
 import dataclasses
 import functools
+import math
 import pathlib
 
 import numpy as np
@@ -96,6 +97,11 @@ def parts(flags):
     found = series.split(0.1, flags.test)
     for part in found:
         part.starts(flags.length, flags.stride)  # raises ValueError for a part that is too short
+    steps = len(found[1])
+    if steps < math.ceil(1.0 / flags.rate - 1.0 - 1e-9):
+        checks.fail(
+            "--rate", f"at least {1.0 / (steps + 1):.4g}, as {steps} validating steps hold no lower one", flags.rate
+        )
     return found
 
 

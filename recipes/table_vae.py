@@ -25,6 +25,7 @@ import functools
 import pathlib
 
 import numpy as np
+import tensorflow as tf
 from matplotlib.figure import Figure
 
 from zoo import data, training
@@ -185,7 +186,11 @@ def batches(part, batch_size, **how):
 
 def build(flags, shape, seed):
     _, schema = table(flags)
-    typed(schema, pairs(flags.given or (), "--given"))  # refused before the training
+    given = typed(schema, pairs(flags.given or (), "--given"))
+    for name, value in given.items():  # refused before the training
+        column = next(column for column in schema.columns if column.name == name)
+        if not column.encode(tf.constant([value]))[1].numpy().all():
+            checks.fail("--given", f"a value of the training rows for {name}", value)
     for column in schema.columns:
         print(f"{column.name}: {column.kind}, {column.size} features")
     return TableModel.build(schema, flags.latent_dim, flags.hidden, masked=True, seed=seed).model

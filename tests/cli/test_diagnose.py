@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import zoo
 from zoo import cli
@@ -20,6 +21,9 @@ def folder(tmp_path, monkeypatch):
     np.save(tmp_path / "wrong.npy", 255 * X)
     np.savez(tmp_path / "labelled.npz", x=X, labels=np.zeros(40, "int32"))
     np.savez(tmp_path / "other.npz", y=X, z=X)
+    (tmp_path / "pictures").mkdir()
+    for number, image in enumerate(X[:12]):
+        Image.fromarray((255 * image[..., 0]).astype(np.uint8)).save(tmp_path / "pictures" / f"{number}.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -83,3 +87,8 @@ def test_wrong_input_is_one_line_and_status_2(folder, capsys, arguments, message
     printed = capsys.readouterr()
     assert printed.out == "" and printed.err.count("\n") == 1
     assert printed.err.startswith(f"vae-zoo diagnose: {message}")
+
+
+def test_pictures_are_converted_to_the_channels_of_the_model(folder, capsys):
+    assert cli.main(["diagnose", "model.keras", "--data", "pictures"]) == 0
+    assert "shape" not in capsys.readouterr().err

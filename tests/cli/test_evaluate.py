@@ -77,7 +77,7 @@ def test_the_classifier_of_the_dataset_judges(monkeypatch, data):
         (["--data", "text.png"], "no picture of a format that Pillow can read"),
         (["--data", "missing.npy"], "missing.npy, no such file"),
         ([], "no card that names a dataset"),
-        (["--data", "floats.npy", "--binarize"], "Expected images of uint8, as --binarize is given"),
+        (["--data", "floats.npy", "--binarize"], "Expected images of uint8, as they are to be binarised"),
         (["--data", "test.npz", "--num-samples", "0"], "Expected --num-samples to be an integer >= 1. Received: 0"),
         (["--data", "test.npz", "--seed", "-1"], "Expected --seed to be an integer >= 0"),
         (["--data", "test.npz", "--html", "nowhere/a.html"], "Received: --html='nowhere/a.html'"),

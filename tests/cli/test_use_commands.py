@@ -31,6 +31,7 @@ def folder(tmp_path_factory):
     np.save(folder / "strange.npy", 255 - IMAGES[:5])
     Image.fromarray(np.eye(8, dtype=np.uint8) * 255).save(folder / "mask.png")
     (folder / "text.png").write_text("no picture")
+    np.save(folder / "signed.npy", 2 * X - 1)
     np.save(folder / "nan.npy", np.full((8, 8, 1), np.nan))
     return folder
 
@@ -167,6 +168,22 @@ IMPUTE = ("impute", "@vae.keras", "--data", "@images.npy", "--output", "a.npy")
         ((*ANOMALY[:-1], "@none.npy", "--output", "a.csv"), "Expected --normal to exist"),
         ((*ANOMALY[:-1], "@text.png", "--output", "a.csv"), "Expected --normal to be pictures"),
         ((*ANOMALY[:-1], "@nan.npy", "--output", "a.csv"), "nan.npy. Received: values that are not finite"),
+        ((*ANOMALY, "--output", "a.csv", "--export", "a.csv"), "a path of its own for each output"),
+        (
+            (
+                "anomaly",
+                "@vae.keras",
+                "--data",
+                "@signed.npy",
+                "--normal",
+                "@images.npy",
+                "--score",
+                "elbo",
+                "--output",
+                "a.csv",
+            ),
+            "Expected `x` to lie in [0, 1]",
+        ),
         ((*EXPLORE, "--label", "3"), "Expected `--label` to be left out without --manifold"),
         ((*EXPLORE, "--litert", "."), "Expected `--litert` to be left out without --serve"),
         ((*IMPUTE, "--missing", "random:2"), "Expected --missing to be left, right, top, bottom"),

@@ -321,3 +321,9 @@ def test_what_does_not_fit_is_refused(table):
     empty = data.Table({"a": [np.nan, np.nan]})
     with pytest.raises(ValueError, match="Expected `table` to be one with a known value in the column 'a'"):
         data.Schema.of(empty)
+
+
+@pytest.mark.parametrize("cell", ["²", "+-5", "9" * 400, "1_0", "٣"])
+def test_cells_that_only_look_like_numbers_are_texts(cell, tmp_path):
+    (tmp_path / "a.csv").write_text(f"a\n2\n{cell}\n", encoding="utf-8")
+    assert data.Table.from_csv(tmp_path / "a.csv")["a"].tolist() == ["2", cell]

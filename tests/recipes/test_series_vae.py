@@ -39,13 +39,22 @@ def test_a_run_on_a_csv_writes_scores_samples_and_the_model(script, pump, tmp_pa
 
 
 def test_a_run_stopped_within_an_epoch_ends_as_if_it_had_not_been(script, pump, tmp_path, capsys):
-    resuming.assert_resumes(script.main.recipe, [*pump, *SIZES, "--batch-size", "16"], tmp_path, capsys)
+    resuming.assert_resumes(
+        script.main.recipe, [*pump, "--rate", "0.1", *SIZES, "--batch-size", "16"], tmp_path, capsys
+    )
 
 
 def test_the_made_series_has_its_faults_in_the_last_part(script):
     series = script.machine()
     assert series.values.shape == (6000, 3) and series.labels[:4200].sum() == 0
     assert series.labels.sum() == 5 * 40 + 1
+
+
+def test_a_rate_that_the_validating_steps_cannot_hold_is_refused_before_training(script, pump, tmp_path, capsys):
+    with pytest.raises(SystemExit) as error:
+        script.main([*pump, "--rate", "0.04", "--output", str(tmp_path / "run"), *SMALL])
+    assert error.value.code == 2 and not (tmp_path / "run").exists()
+    assert "`--rate` to be at least 0.04762, as 20 validating steps hold no lower one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

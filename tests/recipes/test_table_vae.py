@@ -76,6 +76,7 @@ def test_the_sample_hides_cells_and_measures_them(script):
         (["--sample", "--given", "cultivar"], "Expected `--given` to be NAME=VALUE"),
         (["--sample", "--rows", "0"], "Expected `--rows` to be an integer >= 1"),
         (["--sample", "--given", "colour=red"], "Expected `--given` to be one of"),
+        (["--sample", "--given", "cultivar=zzz"], "Expected `--given` to be a value of the training rows for cultivar"),
         ([], "Expected `--csv` to be a file, or left out with --sample"),
     ],
 )
@@ -90,3 +91,10 @@ def test_a_file_that_is_not_there_ends_it_with_status_1(script, capsys, tmp_path
     with pytest.raises(SystemExit) as error:
         script.main(["--csv", "none.csv", "--output", str(tmp_path)])
     assert error.value.code == 1 and "Expected none.csv to be a CSV file" in capsys.readouterr().err
+
+
+def test_a_batch_of_which_no_cell_is_hidden_trains(script, tmp_path):
+    lines = [f"{i + 0.5},{2 * i + 0.5}" for i in range(10)]
+    (tmp_path / "ten.csv").write_text("\n".join(["a,b", *lines]))
+    flags = ["--csv", str(tmp_path / "ten.csv"), "--hide", "0.0001", "--output", str(tmp_path / "run")]
+    assert script.main([*flags, *SMALL])["steps"] == 50

@@ -18,7 +18,8 @@ def as_examples(model: keras.Model, x: ArrayLike) -> np.ndarray:
         x: `[N,…]`, or `[N,F]` with the F numbers of an example in a row; the model's shape is then restored.
 
     Raises:
-        ValueError: for integers, rows of another length, or an array without the axis of examples.
+        ValueError: for integers, rows of another length, an array without the axis of examples, and values outside of
+            the model's range.
     """
     x = checks.numpy_array("x", x)
     inputs.require_floating("x", x)
@@ -31,7 +32,10 @@ def as_examples(model: keras.Model, x: ArrayLike) -> np.ndarray:
         checks.fail("x", "an array [N, …] of one example or more", tuple(x.shape))
     if shape is not None:
         inputs.require_shape("x", x, shape)
-    return x.astype(np.float32)
+    x = x.astype(np.float32)
+    if not model.denoises:
+        inputs.look([model.data_values("x", x)])
+    return x
 
 
 def require_unconditional(model: keras.Model, use: str) -> None:

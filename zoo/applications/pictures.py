@@ -130,7 +130,7 @@ def save_animation(path: PathLike, frames: ArrayLike, frames_per_second: float =
     Args:
         path: path; its ending is the format: .gif or .webp.
         frames: float `[F,H,W,C]` in [0, 1].
-        frames_per_second: float > 0, at most 50, which is the most that browsers show of a GIF.
+        frames_per_second: float >= 0.01, at most 50, which is the most that browsers show of a GIF.
         scale: int >= 1, the side of a pixel in the file.
 
     Returns:
@@ -144,7 +144,7 @@ def save_animation(path: PathLike, frames: ArrayLike, frames_per_second: float =
         PosixPath('walk.gif')
     """
     target = _path(path, ANIMATIONS)
-    rate = checks.number("frames_per_second", frames_per_second, 0.0, 50.0, open_low=True)
+    rate = checks.number("frames_per_second", frames_per_second, 0.01, 50.0)
     first, *rest = _pillow(checks.numpy_array("frames", frames), scale)
     options = {"lossless": True} if target.suffix.lower() == ".webp" else {}
     target.parent.mkdir(parents=True, exist_ok=True)

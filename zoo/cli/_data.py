@@ -60,7 +60,7 @@ def binarized(found: Data, seed: int) -> Data:
     from zoo import data
 
     if found.images.dtype != "uint8":
-        raise ValueError(f"Expected images of uint8, as --binarize is given. Received: {found.images.dtype}")
+        raise ValueError(f"Expected images of uint8, as they are to be binarised. Received: {found.images.dtype}")
     return dataclasses.replace(found, images=data.binarize(data.Images(found.images), seed).images[:])
 
 

@@ -65,7 +65,15 @@ def read_labels(text: str, number: int) -> np.ndarray:
     if labels.dtype.kind not in "iuf" or labels.ndim not in (1, 2) or len(labels) != number:
         received = f"{labels.dtype} of shape {labels.shape}"
         raise ValueError(f"Expected --data-labels to have a label for each of {number} images. Received: {received}")
-    return labels.astype(np.int32 if labels.dtype.kind in "iu" else np.float32)
+    return _of_32_bits(labels, "--data-labels")
+
+
+def _of_32_bits(labels, option):
+    if labels.dtype.kind == "f":
+        return labels.astype(np.float32)
+    if labels.size and not -(2**31) <= int(labels.min()) <= int(labels.max()) < 2**31:
+        raise ValueError(f"Expected {option} to be labels of 32 bits. Received: {labels.min()} to {labels.max()}")
+    return labels.astype(np.int32)
 
 
 def in_channels(images: np.ndarray, channels: int) -> np.ndarray:
@@ -181,10 +189,10 @@ def _read_array(path, shape, option):
     found, labels = read_arrays(path, option)
     images = _as_images(found, path, shape)
     if labels is not None:
-        if len(labels) != len(images) or labels.dtype.kind not in "iuf":
+        if labels.ndim < 1 or len(labels) != len(images) or labels.dtype.kind not in "iuf":
             received = f"{labels.dtype} of shape {labels.shape}"
             raise ValueError(f"Expected a label for each of the {len(images)} images in {path}. Received: {received}")
-        labels = labels.astype(np.int32 if labels.dtype.kind in "iu" else np.float32)
+        labels = _of_32_bits(labels, f"the labels of {path}")
     return Data(images, labels, f"{len(images)} examples of {path}", "given", [str(row) for row in range(len(images))])
 
 

@@ -1,8 +1,8 @@
 """Finds anomalies: a score for each image, and whether it lies beyond the threshold.
 
-python -m zoo anomaly mnist_cvae --data pictures/ --sample --output scores.csv
+python -m zoo anomaly mnist_vae --data pictures/ --output scores.csv
 python -m zoo anomaly model.keras --data strange.npy --normal normal.npy --output scores.csv --heat-maps errors/
-python -m zoo anomaly mnist_vae --data pictures/ --sample --score elbo --output scores.csv --export detector.tflite
+python -m zoo anomaly mnist_vae --data mnist --sample --score elbo --output scores.csv --export detector.tflite
 
 The threshold comes from normal images that the model was not trained on, --normal: of those, the share
 --false-positive-rate counts as anomalies. By default they are the validation split of the dataset on the preset's card.
@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> None:
     path = _output.check_file(args.output, (".csv",))
     folder = None if args.heat_maps is None else _output.check_folder(args.heat_maps, "--heat-maps")
     exported = None if args.export is None else _output.place(args.export, "--export")
+    _output.require_different(args.output, args.heat_maps, args.export)
     model = _models.load(args.model)
     from zoo import applications
     from zoo.runtime import files

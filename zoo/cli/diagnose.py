@@ -75,7 +75,7 @@ def _parts(args: argparse.Namespace, model: Any) -> tuple[tuple["np.ndarray", An
         return _few(*_files.read_arrays(pathlib.Path(path).expanduser(), option), args.examples)
 
     held_out = (None, None) if args.validation is None else arrays(args.validation, "--validation")
-    if args.data.endswith(_data.ARRAYS):
+    if args.data.lower().endswith(_data.ARRAYS):
         return arrays(args.data, "--data"), held_out
     folder = pathlib.Path(args.data).expanduser()
     if folder.is_dir():
@@ -86,8 +86,10 @@ def _parts(args: argparse.Namespace, model: Any) -> tuple[tuple["np.ndarray", An
         splits = data.load(args.data, args.data_dir, model.image_shape[:2], args.sample)
     parts = []
     for part in (splits.train, splits.validation):
+        images, labels = _few(part.images, part.labels, args.examples)
+        part = data.Images(_files.in_channels(images, model.image_shape[-1]), labels)
         part = data.binarize(part, args.seed) if args.binarize else part
-        parts.append(_few(part.images, part.labels, args.examples))
+        parts.append((part.images[:], part.labels))
     return parts[0], parts[1] if args.validation is None else held_out
 
 

@@ -96,6 +96,7 @@ def _checked(args):
         raise ValueError(f"Expected --seed to be an integer >= 0 and < 2**31. Received: {args.seed}")
     for name in ("json", "html"):
         _output.check_report(getattr(args, name), f"--{name}")
+    _output.require_different(args.json, args.html)
     if not args.update_card:
         return None
     folder = _models.preset_folder(args.model)

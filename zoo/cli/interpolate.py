@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> None:
     path = _output.check_file(args.output, (*_output.PICTURES, ".gif"))
     checks.integer("--steps", args.steps, 2)
     checks.positive_int("--scale", args.scale)
-    checks.number("--fps", args.fps, 0.0, 50.0, open_low=True)
+    checks.number("--fps", args.fps, 0.01, 50.0)
     chosen = None if args.pairs is None else [_pair(text) for text in args.pairs]
     model = _models.load(args.model)
     from zoo import applications  # imports TensorFlow, of which `load` hides the log lines

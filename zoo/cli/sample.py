@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> None:
         path, is_folder = _output.check_file(args.output, _output.ANIMATIONS), False
         checks.integer("--walk", args.walk, 2)
         checks.positive_int("--steps", args.steps)
-        checks.number("--fps", args.fps, 0.0, 50.0, open_low=True)
+        checks.number("--fps", args.fps, 0.01, 50.0)
     else:
         path, is_folder = _output.check_file_or_folder(args.output, _output.PICTURES)
     checks.positive_int("--num", args.num)

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
     checks.integer("--steps", args.steps, 2)
     checks.number("--span", args.span, 0.0, open_low=True)
     checks.positive_int("--scale", args.scale)
-    checks.number("--fps", args.fps, 0.0, 50.0, open_low=True)
+    checks.number("--fps", args.fps, 0.01, 50.0)
     if args.example is not None:
         checks.integer("--example", args.example, 0)
         if args.label is not None:

@@ -1,6 +1,7 @@
 """Tables in memory: from CSV files, DataFrames and arrays."""
 
 import csv
+import math
 import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -144,7 +145,10 @@ def _require_exact(name, whole):
 
 
 def _is_exact(whole):
-    return int(float(whole)) == whole
+    try:
+        return int(float(whole)) == whole
+    except OverflowError:
+        return False
 
 
 def _is_nothing(value):
@@ -172,14 +176,16 @@ def _parse(cells, missing):
 
 def _is_number(cell):
     """Whether the text of a cell is a number, and one that comes back from it."""
-    digits = cell.lstrip("+-")
-    if digits.isdigit():
-        return str(int(digits)) == digits and _is_exact(int(digits))
+    if "_" in cell:  # which Python takes for a separator
+        return False
     try:
-        float(cell)
+        value = float(cell)
     except ValueError:
         return False
-    return "_" not in cell  # which Python takes for a separator
+    digits = cell.removeprefix("+").removeprefix("-")
+    if not digits.isdecimal():
+        return True
+    return math.isfinite(value) and str(int(digits)) == digits and int(value) == int(cell)
 
 
 def _cell(value):

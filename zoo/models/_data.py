@@ -93,8 +93,9 @@ class DataVAE(NetworksVAE):
         if batch.target is None:
             data = self._values_of("x", batch.x) if not judged else [self.data_values("x", batch.x)]
         else:
-            other = inputs.Target(type(self).__name__, batch.x, batch.target)
-            data = [inputs.Values("x", batch.x), self.data_values("y", batch.target), other]
+            data = [inputs.Values("x", batch.x), self.data_values("y", batch.target)]
+            if not isinstance(self.likelihood, Masked):  # which may hide no value of a batch from the encoder
+                data.append(inputs.Target(type(self).__name__, batch.x, batch.target))
         return data + super()._values(batch, judged)
 
     def _values_of(self, name, value):

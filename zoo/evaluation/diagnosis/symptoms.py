@@ -11,6 +11,7 @@ from zoo.evaluation.diagnosis.decoder_scale import gaussian_scale, scale_misfit
 from zoo.evaluation.latent_terms import LatentTerms, latent_terms, no_shift, shifted_terms
 from zoo.evaluation.rows import Examples
 from zoo.models import HierarchicalVAE
+from zoo.runtime import checks
 
 _STEP = 0.2  # of the posterior's log-variance, in the estimate of the KL's weight
 _MOST_SHIFTED = 512  # examples of that estimate, of the decoder's scale and of the principal components
@@ -261,6 +262,8 @@ def _means(model, examples):
     """The mean example of each group, and the group of each example: its class, if the model takes classes."""
     groups = model.num_classes if model.num_classes and examples.labels is not None else 1
     group = np.zeros(len(examples), int) if groups == 1 else np.asarray(examples.labels, int)
+    if not 0 <= group.min() <= group.max() < groups:
+        checks.fail("labels", f"from 0 to {groups - 1}", int(group.max() if group.max() >= groups else group.min()))
     totals = np.zeros((groups, *examples.images.shape[1:]))
     for rows, x, _, _ in examples.batches():
         np.add.at(totals, group[rows], x)
