@@ -25,7 +25,6 @@ import functools
 import pathlib
 
 import numpy as np
-import tensorflow as tf
 from matplotlib.figure import Figure
 
 from zoo import data, training
@@ -189,7 +188,7 @@ def build(flags, shape, seed):
     given = typed(schema, pairs(flags.given or (), "--given"))
     for name, value in given.items():  # refused before the training
         column = next(column for column in schema.columns if column.name == name)
-        if not column.encode(tf.constant([value]))[1].numpy().all():
+        if not column.encode(np.array([value], None if column.text else np.float32))[1].numpy().all():
             checks.fail("--given", f"a value of the training rows for {name}", value)
     for column in schema.columns:
         print(f"{column.name}: {column.kind}, {column.size} features")

@@ -36,7 +36,7 @@ class ObjectiveModel(Verbs):
         object.__setattr__(self, "functions", {})  # of zoo.fitting.batched
         object.__setattr__(self, "_added", threading.local())  # each replica is traced in its own thread
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         """Sets an attribute. A new value of an argument of the constructor counts from the next call on.
 
         Raises:

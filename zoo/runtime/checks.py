@@ -4,7 +4,10 @@ import importlib.util
 import math
 import numbers
 from collections.abc import Collection, Sequence
-from typing import Any, NoReturn, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard, TypeVar
+
+if TYPE_CHECKING:
+    from zoo.runtime.types import Tensor
 
 Choice = TypeVar("Choice")
 Part = TypeVar("Part")
@@ -21,14 +24,14 @@ def zoo_model(model: object) -> None:
         fail("model", "a model of the zoo, such as zoo.from_preset gives", type(model).__name__)
 
 
-def per_example(name: str, value: Any) -> None:
+def per_example(name: str, value: "Tensor") -> None:
     """Raises a ValueError unless `value` has the shape `[B]`: another one could be broadcast."""
     if len(value.shape) != 1:
         shape = tuple(value.shape)
         raise ValueError(f"Expected {name} to give a number for each example, [B]. Received: shape {shape}")
 
 
-def numpy_array(name: str, value: Any) -> Any:
+def numpy_array(name: str, value: object) -> Any:
     """`value` as a NumPy array.
 
     Raises:
