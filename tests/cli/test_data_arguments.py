@@ -161,6 +161,7 @@ def files(tmp_path, monkeypatch):
         (["--data", "labels.npz"], "a label for each of the 2 images in labels.npz. Received: int64 of shape (3,)"),
         (["--data", "x.npy"], "Expected data with labels, as the model takes them. Received: 2 examples of x.npy"),
         (["--data", "x.npy", "--data-labels", "1,2,3"], "a label for each of 2 images. Received: int64 of shape (3,)"),
+        (["--data", "x.npy", "--data-labels", "4294967299"], "labels of 32 bits. Received: 4294967299 to 4294967299"),
         (["--data", "x.npy", "--data-labels", "one"], "integers or a .npy file. Received: one"),
         (["--data", "x.npy", "--split", "test"], "--split with a dataset or a folder only. Received: x.npy"),
         (["--data", "good.png", "--split", "test"], "--split with a dataset or a folder only. Received: good.png"),

@@ -78,4 +78,7 @@ def test_labels_are_required_of_a_conditional_model():
     model = zoo.CVAE(encoder, zoo.networks.mlp_decoder((4, 4, 1), 2 + 3, hidden=()), num_classes=3)
     with pytest.raises(ValueError, match="Expected `labels`, as CVAE is conditional. Received: None"):
         diagnose(model, X)
+    for label in (-1, 3):
+        with pytest.raises(ValueError, match=f"Expected `labels` to be from 0 to 2. Received: labels={label}"):
+            diagnose(model, X, labels=np.full(256, label, "int32"))
     assert isinstance(diagnose(model, X, labels=np.zeros(256, "int32")), list)
