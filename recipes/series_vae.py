@@ -21,13 +21,13 @@ Hardware: two CPU cores. Time of --sample: 30 seconds of CPU time. Seed 0: an AU
 
 import dataclasses
 import functools
-import math
 import pathlib
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from zoo import applications, data, training
+from zoo.applications import anomaly
 from zoo.runtime import checks
 
 SAMPLE_FAULTS = ("spike", "stuck", "noise", "phase", "drift", "apart")  # in this order, in the last part
@@ -98,7 +98,7 @@ def parts(flags):
     for part in found:
         part.starts(flags.length, flags.stride)  # raises ValueError for a part that is too short
     steps = len(found[1])
-    if steps < math.ceil(1.0 / flags.rate - 1.0 - 1e-9):
+    if steps < anomaly.least_examples(flags.rate):
         checks.fail(
             "--rate", f"at least {1.0 / (steps + 1):.4g}, as {steps} validating steps hold no lower one", flags.rate
         )

@@ -260,6 +260,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         return other - own
 
 
+def least_examples(rate: float) -> int:
+    """The least number of normal examples that can hold a false-positive rate in (0, 1)."""
+    return math.ceil(1.0 / rate - 1.0 - 1e-9)
+
+
 def conformal_threshold(scores: np.ndarray, rate: float) -> float:
     """The score at rank ⌈(n + 1)(1 − rate)⌉ of n calibration scores, which new scores exceed with a chance <= `rate`.
 
@@ -272,6 +277,7 @@ def conformal_threshold(scores: np.ndarray, rate: float) -> float:
     """
     rank = math.ceil((len(scores) + 1) * (1.0 - rate) - 1e-9)
     if rank > len(scores):
-        needed = math.ceil(1.0 / rate - 1.0 - 1e-9)
-        checks.fail("x", f"at least {needed} examples to calibrate a rate of {rate:g}", f"{len(scores)} examples")
+        checks.fail(
+            "x", f"at least {least_examples(rate)} examples to calibrate a rate of {rate:g}", f"{len(scores)} examples"
+        )
     return float(np.sort(scores)[rank - 1])
