@@ -90,9 +90,8 @@ def parts(flags):
     if flags.sample:
         series = machine()
     else:
-        delimiter = {"tab": "\t"}.get(flags.delimiter, flags.delimiter)
         series = data.Series.from_csv(
-            flags.csv, flags.time, flags.channels, flags.label, flags.gaps, flags.tolerance, delimiter
+            flags.csv, flags.time, flags.channels, flags.label, flags.gaps, flags.tolerance, flags.delimiter
         )
     found = series.split(0.1, flags.test)
     for part in found:

@@ -131,6 +131,7 @@ def number(name, value):
 class Flags:
     csv: pathlib.Path | None = training.flag(None, "a CSV file with names in its first line")
     sample: bool = training.flag(False, "the wines of scikit-learn")
+    delimiter: str = training.flag(",", "between the cells; 'tab' for tabs")
     kinds: tuple[str, ...] | None = training.flag(None, "NAME=KIND: kinds of columns")
     given: tuple[str, ...] | None = training.flag(
         None, "NAME=VALUE: columns of given.csv", sample=("cultivar=first",), free=True
@@ -151,7 +152,7 @@ class Flags:
 @functools.lru_cache(1)
 def table(flags):
     """The rows, and the schema of those that train."""
-    truth, found = wines() if flags.sample else (None, data.Table.from_csv(flags.csv))
+    truth, found = wines() if flags.sample else (None, data.Table.from_csv(flags.csv, delimiter=flags.delimiter))
     tenth = max(1, len(found) // 10)
     rest, test = found.cut(tenth)
     train, validation = rest.cut(tenth)

@@ -1,9 +1,11 @@
 """The generator: what it draws is uniform and independent, and a pure function of its seeds."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import zoo
 from zoo.random import fold_in, fresh_seed, gumbel, normal, row_seeds, uniform
 
 SEEDS = [0, 1, -1, 2**31 - 1, -(2**31), 123456789]
@@ -210,6 +212,24 @@ def test_seeds_of_a_wrong_shape_or_type_are_refused(seed, received):
 def test_fresh_seeds_fit_int32_and_differ():
     seeds = {fresh_seed() for _ in range(20)}
     assert len(seeds) > 15 and all(0 <= seed < 2**31 for seed in seeds)
+
+
+def test_fresh_seeds_follow_from_the_seed_of_keras():
+    """As Keras's own noise and weights do: a run that sets it once is the same each time."""
+
+    def run():
+        keras.utils.set_random_seed(5)
+        model = zoo.VAE(zoo.networks.mlp_encoder((4, 4, 1), 2, (4,)), zoo.networks.mlp_decoder((4, 4, 1), 2, (4,)))
+        model.compile("adam")
+        model.fit(np.full((20, 4, 4, 1), 0.5, np.float32), batch_size=5, verbose=0)
+        return [*model.get_weights(), model.sample(3).numpy()]
+
+    first, second = run(), run()
+    assert all(map(np.array_equal, first, second))
+    keras.utils.set_random_seed(6)
+    seeds = fresh_seed(), fresh_seed()
+    keras.utils.set_random_seed(5)
+    assert len({*seeds, fresh_seed(), fresh_seed()}) == 4
 
 
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")

@@ -17,7 +17,7 @@ number of rows.
 
 import math
 import numbers
-import secrets
+import random
 
 import numpy as np
 import tensorflow as tf
@@ -85,8 +85,11 @@ def fold_in(seed: int | ArrayLike, data: int | ArrayLike) -> Tensor:
 
 
 def fresh_seed() -> int:
-    """A random int32 seed from the operating system."""
-    return secrets.randbits(31)
+    """A random int32 seed >= 0, from Python's generator, which `keras.utils.set_random_seed` sets.
+
+    Without that call it differs from process to process.
+    """
+    return random.getrandbits(31)
 
 
 def row_seeds(seed: Seeds, num_rows: int | Tensor) -> Tensor:

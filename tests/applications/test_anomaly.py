@@ -90,6 +90,21 @@ def test_reconstruction_is_the_squared_error_and_the_heat_map_its_parts(images_m
     np.testing.assert_allclose(detector.heat_map(IMAGES.reshape(30, 64)), squared[..., 0], atol=1e-6)
 
 
+def test_the_heat_map_of_a_colour_image_adds_its_channels():
+    keras.utils.set_random_seed(0)
+    model = zoo.VAE(zoo.networks.mlp_encoder((8, 8, 3), 2, ()), zoo.networks.mlp_decoder((8, 8, 3), 2, ()), seed=0)
+    x = np.random.default_rng(0).uniform(size=(30, 8, 8, 3)).astype(np.float32)
+    detector = AnomalyDetector(model, "reconstruction", 0.2).fit(x)
+    found = detector.heat_map(x)
+    np.testing.assert_allclose(found, np.square(model.reconstruct(x).numpy() - x).sum(axis=-1), rtol=1e-4)
+    np.testing.assert_allclose(found.sum(axis=(1, 2)), -detector.score_samples(x), rtol=1e-4)
+
+
+def test_calibration_is_the_share_that_only_sets_the_threshold(model):
+    detector = AnomalyDetector(model, "latent", 0.2, calibration=0.25).fit(NORMAL[:40])
+    assert len(detector.compared_.known) == 30
+
+
 def test_smoothing_is_a_gaussian_filter_of_the_difference(images_model):
     detector = AnomalyDetector(images_model, "reconstruction", false_positive_rate=0.2, smoothing=1.0).fit(IMAGES)
     difference = images_model.reconstruct(IMAGES).numpy() - IMAGES

@@ -49,6 +49,18 @@ def test_draws_have_the_conditional_mean_and_covariance(model, method):
     np.testing.assert_allclose(np.cov(missing.T), covariance, atol=0.2 * covariance.max())
 
 
+def test_metropolis_rejects_what_a_wide_encoder_proposes():
+    """Proposals of e^1.5 times the posterior's variance: without rejections the draws are too far apart."""
+    model = linear.vae()
+    last = [layer for layer in model.encoder.layers if layer.get_weights()][-1]
+    kernel, bias = last.get_weights()
+    last.set_weights([kernel, bias + [0, 0, 1.5, 1.5]])
+    x = np.repeat(X[:1], 400, axis=0)
+    missing = impute(model, x, MASK, num_draws=20, method="metropolis", steps=40)[:, :, ~SEEN].reshape(-1, 2)
+    _, covariance = linear.conditional(X[:1], MASK)
+    np.testing.assert_allclose(np.diag(np.cov(missing.T)), np.diag(covariance), rtol=0.1)
+
+
 def test_intervals_of_draws_with_noise_cover_as_often_as_they_say(model):
     x = linear.draw(400, seed=1)
     draws = impute(model, x, MASK, num_draws=99, num_samples=50)[:, :, ~SEEN]

@@ -47,6 +47,17 @@ def masked():
     return build(people(missing=0.1), masked=True)
 
 
+@pytest.mark.slow
+def test_patience_ends_with_the_best_weights():
+    keras.utils.set_random_seed(0)
+    few, validation = people(30), people(200, seed=1)
+    rows = TableModel.build(few, latent_dim=2, hidden=(64,), seed=0)
+    found = rows.fit(few, validation, epochs=2000, batch_size=32, learning_rate=1e-2, patience=3).history["val_elbo"]
+    assert len(found) == np.argmax(found) + 1 + 3 and max(found) > found[-1] + 0.1
+    now = rows.model.evaluate(rows.features(validation), batch_size=512, verbose=0, return_dict=True)["elbo"]
+    assert abs(now - max(found)) < 0.06
+
+
 @pytest.mark.parametrize("masked", [False, True])
 def test_numbers_begin_with_the_scale_that_is_asked_for(masked):
     rows = TableModel.build(people(), latent_dim=2, hidden=(4,), masked=masked, initial_sigma=0.3)

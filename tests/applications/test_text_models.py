@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import data
+from zoo import callbacks, data
 from zoo.applications import TextModel
 
 LINES = ["red car", "blue car", "red dog", "a cat"]
@@ -36,6 +36,15 @@ def test_training_lowers_the_loss_with_a_weight_that_comes_back_to_one():
     assert history["kl_weight"][0] < 1.0 and history["kl_weight"][-1] == 1.0
     assert float(text.model.kl_weight.numpy()) == 1.0 and text.model.free_bits == 0.5
     assert text.score(["zqxj"], num_samples=4)[0] / 5 > text.score(LINES[:1], num_samples=4)[0] / 8  # nats per token
+
+
+def test_the_weight_of_the_kl_comes_back_to_one_in_the_last_tenth(monkeypatch):
+    seen, own = [], callbacks.KLWarmup
+    monkeypatch.setattr(
+        callbacks, "KLWarmup", lambda *args, **kwargs: seen.append((args, kwargs)) or own(*args, **kwargs)
+    )
+    build().fit(LINES, epochs=20, batch_size=4)
+    assert seen == [((18,), {"cycles": 4, "ratio": 0.5})]
 
 
 def test_lines_are_those_of_the_models_tokens(text):

@@ -46,7 +46,8 @@ def test_a_folder_of_pictures_comes_back_with_names_and_sizes(run, folder, tmp_p
 
 
 def test_one_picture_and_an_array(run, folder, tmp_path):
-    assert run("compress", "@vq.keras", "--data", "@images.npy", "--output", "array.vaez")[0] == 0
+    status, report, _ = run("compress", "@vq.keras", "--data", "@images.npy", "--output", "array.vaez")
+    assert status == 0 and report["bits_per_value"] == pytest.approx(8 * report["bytes"] / (5 * 8 * 8))
     assert run("decompress", "@vq.keras", "array.vaez", "--output", "array.npy")[0] == 0
     restored = np.load(tmp_path / "array.npy")
     assert (restored.shape, restored.dtype) == ((5, 8, 8, 1), np.uint8)
@@ -62,6 +63,7 @@ def test_one_picture_and_an_array(run, folder, tmp_path):
         (("compress", "@vq.keras", "--data", "@missing.png", "--output", "x.vaez"), "to exist"),
         (("compress", "@vq.keras", "--data", "@pictures/broken.png", "--output", "x.vaez"), "broken.png"),
         (("compress", "@vq.keras", "--data", "@pictures", "--binarize", "--output", "x.vaez"), "--binarize"),
+        (("compress", "@vq.keras", "--data", "@images.npy", "--seed", "1", "--output", "x.vaez"), "without --binarize"),
         (("decompress", "@vq.keras", "@images.npy", "--output", "x.png"), "written by zoo.codec"),
         (("decompress", "@vq.keras", "@missing.vaez", "--output", "x.png"), "FILE to be readable"),
         (("decompress", "@vq.keras", "@images.npy"), "--output"),

@@ -44,6 +44,7 @@ def test_figures_as_table_json_and_page(saved, data, capsys, tmp_path):
     metrics = {figure["metric"] for figure in found["figures"]}
     assert metrics == {"likelihood", "reconstruction", "representation", "criticism"}
     assert "no feature network" in found["left_out"]["samples"]
+    assert found["about"]["training"].startswith("20 ")  # the limit is of the data that are measured
     assert found["about"]["command"] == (
         f"python -m zoo evaluate {saved} --data test.npz --limit 10 --training-data train.npz --num-samples 3 --seed 0"
     )
@@ -79,7 +80,7 @@ def test_the_classifier_of_the_dataset_judges(monkeypatch, data):
         ([], "no card that names a dataset"),
         (["--data", "floats.npy", "--binarize"], "Expected images of uint8, as they are to be binarised"),
         (["--data", "test.npz", "--num-samples", "0"], "Expected --num-samples to be an integer >= 1. Received: 0"),
-        (["--data", "test.npz", "--seed", "-1"], "Expected --seed to be an integer >= 0"),
+        (["--data", "test.npz", "--seed", "-1"], "Expected `--seed` to be an integer >= 0"),
         (["--data", "test.npz", "--html", "nowhere/a.html"], "Received: --html='nowhere/a.html'"),
         (["--data", "test.npz", "--json", "."], "Expected `--json` to be a file in a folder that exists"),
         (["--data", "test.npz", "--update-card"], "Expected MODEL to be a preset, as --update-card is given"),

@@ -66,7 +66,8 @@ def test_export_writes_a_tflite_file_by_its_ending(run, model_file, tmp_path):
     ("words", "message"),
     [
         (("--output", "m.tflite", "--format", "onnx"), "Expected `path`"),
-        (("--output", "digits", "--quantization", "int8"), "Expected `quantization`"),
+        (("--output", "digits", "--quantization", "int8"), "Expected `--quantization` to be left out unless"),
+        (("--output", "digits", "--batch-size", "4"), "Expected `--batch-size` to be left out unless"),
         (("--output", "m.tflite", "--batch-size", "0"), "Expected `--batch-size` to be an integer >= 1"),
         (("--output", "m.h5"), "Expected `path`"),
         (("--output", "m.tflite", "--data", "missing.npy"), "no such file"),

@@ -60,6 +60,16 @@ def test_anomaly_writes_the_scores_of_the_detector_and_heat_maps(run, folder, tm
     np.testing.assert_allclose(maps, 255 * expected / expected.max(), atol=0.51)
 
 
+def test_anomaly_limits_the_normal_examples(run, folder, tmp_path):
+    limited = ("--normal", "@images.npy", "--normal-limit", "12", "--false-positive-rate", "0.1")
+    _, report, _ = run(
+        *("anomaly", "@vae.keras", "--data", "@strange.npy", "--score", "reconstruction", *limited),
+        *("--output", "scores.csv"),
+    )
+    detector = applications.AnomalyDetector(model_in(folder), "reconstruction", 0.1).fit(X[:12])
+    assert report["threshold"] == pytest.approx(-detector.offset_)
+
+
 def test_anomaly_exports_no_score_that_compresses_images(run, tmp_path):
     status, _, message = run(
         *(*ANOMALY, "--false-positive-rate", "0.1", "--output", "scores.csv", "--export", "detector.tflite")
@@ -147,6 +157,7 @@ def test_denoise_removes_what_it_added(run, folder, tmp_path):
 
 ANOMALY = ("anomaly", "@vae.keras", "--data", "@images.npy", "--normal", "@images.npy")
 EXPLORE = ("explore", "@vae.keras", "--data", "@images.npy", "--output", "a.html")
+DENOISE = ("denoise", "@vae.keras", "--data", "@images.npy", "--output", "a.png")
 IMPUTE = ("impute", "@vae.keras", "--data", "@images.npy", "--output", "a.npy")
 
 
@@ -185,13 +196,21 @@ IMPUTE = ("impute", "@vae.keras", "--data", "@images.npy", "--output", "a.npy")
             "Expected `x` to lie in [0, 1]",
         ),
         ((*EXPLORE, "--label", "3"), "Expected `--label` to be left out without --manifold"),
+        (
+            (*IMPUTE, "--missing", "left", "--scale", "2"),
+            "Expected `--scale` to be left out where --output is an array",
+        ),
+        ((*IMPUTE, "--missing", "random:0.5", "--seed", "-1"), "Expected `--seed` to be an integer >= 0 and < 2**31"),
+        ((*ANOMALY, "--output", "a.csv", "--seed", "-1"), "Expected `--seed` to be an integer >= 0 and < 2**31"),
+        ((*DENOISE, "--seed", "3"), "Expected `--seed` to be left out without --add"),
+        ((*DENOISE, "--steps", "3"), "Expected `--steps` to be left out without --deviation"),
         ((*EXPLORE, "--litert", "."), "Expected `--litert` to be left out without --serve"),
         ((*IMPUTE, "--missing", "random:2"), "Expected --missing to be left, right, top, bottom"),
         ((*IMPUTE, "--mask", "@text.png"), "Expected --mask to be a picture or a .npy file"),
         ((*IMPUTE, "--mask", "@images.npy", "--method", "mean"), "Expected `method` to be one of"),
         ((*IMPUTE, "--missing", "left", "--method", "prior"), "Expected `method` to be not 'prior' with a VAE"),
-        (("denoise", "@vae.keras", "--data", "@images.npy", "--output", "a.png", "--add", "snow:1"), "`kind`"),
-        (("denoise", "@vae.keras", "--data", "@images.npy", "--output", "a.png", "--add", "blur"), "KIND:LEVEL"),
+        ((*DENOISE, "--add", "snow:1"), "`kind`"),
+        ((*DENOISE, "--add", "blur"), "KIND:LEVEL"),
     ],
 )
 def test_wrong_input_gets_one_line_and_leaves_nothing_behind(run, tmp_path, words, message):

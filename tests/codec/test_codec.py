@@ -225,7 +225,7 @@ def test_models_that_cannot_compress_are_refused(flat, coded):
         (vq_vae(with_prior=False), "no prior"),
         (vq_vae(num_classes=2), "a prior of labels"),
         (conditional, "without labels"),
-        ("model", "exports cannot be used"),
+        ("model", "a model of the zoo"),
     ):
         with pytest.raises(ValueError, match=r"Expected `model`.*" + message):
             codec.compress(model, BINARY)

@@ -74,6 +74,25 @@ def test_parts_follow_each_other_without_overlap():
     assert means.tolist() == [2, 5] and deviations.tolist() == [1, 1]
 
 
+def test_small_units_are_no_constant():
+    small = 1e-15 * np.arange(4.0)
+    np.testing.assert_allclose(data.Series(small).statistics()[1], [small.std()], rtol=1e-12)
+    assert data.Series([0.1, 0.1, 0.1]).statistics()[1].tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ([1e300, 2e300], "Expected `load` to be a channel of numbers that float32 can hold. Received: load='2e+300'"),
+        (1.7e9 + np.arange(60.0), "Expected `load` to be a channel of numbers that float32 tells apart; subtract its"),
+        ([np.nan, np.nan], "Expected `load` to be a channel with a known value"),
+    ],
+)
+def test_channels_that_float32_cannot_tell_apart_are_refused(values, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        data.Series(values, names=["load"], gaps="cut").statistics()
+
+
 @pytest.mark.parametrize(
     "call, message",
     [

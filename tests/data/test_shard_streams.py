@@ -149,6 +149,14 @@ def test_static_binarisation_is_the_same_at_each_epoch(pattern, images):
     assert abs(every.mean() - grey.mean()) < 4 * np.sqrt((grey * (1 - grey)).sum()) / grey.size
 
 
+def test_the_seed_of_a_static_binarisation_decides(pattern):
+    def pixels(seed):
+        return np.concatenate([x for x, _ in batches(data.load_shards(pattern, SHAPE, static_seed=seed).train)])
+
+    np.testing.assert_array_equal(pixels(1), pixels(1))
+    assert np.mean(pixels(1) != pixels(2)) > 0.2
+
+
 def test_dynamic_binarisation_differs_between_epochs(train):
     found = batches(train, epochs=2, dynamic=True)
     values = [dict(zip(numbers, x)) for x, numbers in found]

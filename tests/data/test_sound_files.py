@@ -70,6 +70,11 @@ def test_a_folder_becomes_sounds_of_one_length(tmp_path):
     np.testing.assert_allclose(sounds.waveforms, [[-0.5, -0.5, 0, 0], [0.5] * 4, [0] * 4])
 
 
+def test_the_peak_is_that_of_the_part_which_is_kept(tmp_path):
+    write(tmp_path / "a_0.wav", [2**13] * 4 + [2**14], "<i2")
+    np.testing.assert_allclose(data.load_sounds(tmp_path, samples=4, peak=0.5).waveforms, [[0.5] * 4])
+
+
 def test_a_folder_without_sounds_and_another_file_are_named(tmp_path):
     with pytest.raises(data.DataError, match="to be a folder with WAV files. Received: none"):
         data.load_sounds(tmp_path)

@@ -142,6 +142,8 @@ def test_frames_and_arrays_are_taken():
         ("a,b\n", "and a row or more"),
         ("", "and a row or more"),
         ("a\n1\ninf\n", "broken.csv: Expected `a` to be a column of finite numbers.*'inf in row 1"),
+        ("a;b\n1;2\n", "Expected ',' between the cells of .*broken.csv. Received: 'a;b'. Give the delimiter ';'"),
+        ("a\tb\n1\t2\n", "Give the delimiter 'tab'"),
     ],
 )
 def test_a_broken_file_is_refused_by_name_and_row(content, message, tmp_path):
@@ -151,6 +153,18 @@ def test_a_broken_file_is_refused_by_name_and_row(content, message, tmp_path):
         data.Table.from_csv(path)
     with pytest.raises(data.DataError, match="Expected .*none.csv to be a CSV file"):
         data.Table.from_csv(tmp_path / "none.csv")
+
+
+def test_other_delimiters_are_read_and_one_column_may_hold_them(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("a\tb\n1\t2\n")
+    assert data.Table.from_csv(path, delimiter="tab")["b"].tolist() == [2.0]
+    assert data.Table.from_csv(path, delimiter="\t")["b"].tolist() == [2.0]
+    path.write_text("a;b\nred\nblue;green\n")
+    assert data.Table.from_csv(path)["a;b"].tolist() == ["red", "blue;green"]
+    for delimiter in ("", "::", None):
+        with pytest.raises(ValueError, match="Expected `delimiter` to be one character, or 'tab'"):
+            data.Table.from_csv(path, delimiter=delimiter)
 
 
 def test_columns_must_fit_each_other():

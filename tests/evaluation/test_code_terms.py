@@ -49,3 +49,11 @@ def test_the_cross_entropy_is_that_of_the_prior(sign_vae):
 def test_without_a_prior_there_is_no_rate(sign_vae):
     names = [figure.name for figure in likelihood_figures(sign_vae, images(4, 0))]
     assert names == ["distortion", "codebook_usage", "perplexity", "code_entropy"]
+
+
+def test_the_error_of_the_perplexity_is_that_of_the_entropy_times_its_slope(sign_vae):
+    figures = {figure.name: figure for figure in likelihood_figures(sign_vae, images(4, 0))}
+    zero, one = -math.log(28 / 32), -math.log(4 / 32)
+    surprise = np.array([(12 * zero + 4 * one) / 16, zero])
+    expected = math.exp(surprise.mean()) * surprise.std(ddof=1) / math.sqrt(2)
+    np.testing.assert_allclose(figures["perplexity"].error, expected, rtol=1e-5)

@@ -31,6 +31,16 @@ def test_differences_are_in_standard_deviations_of_the_data():
     assert figures["check_sparsity"].about == "data 0, samples 0, position 0.50"
 
 
+def test_the_error_is_of_data_and_samples():
+    x = np.repeat(np.float32([0.2, 0.4]), 16 * 10).reshape(20, 4, 4, 1)
+    model = constant(0.5)
+    model.decoder.layers[-2].set_weights([np.full((1, 16), 0.1), np.zeros(16)])
+    figure = predictive_checks(model, x, seed=3)[0]
+    sampled, real = (each.mean(axis=(1, 2, 3)) for each in (model.sample(20, seed=3).numpy(), x))
+    expected = math.sqrt(real.var(ddof=1) / 20 + sampled.var(ddof=1) / 20) / real.std(ddof=1)
+    np.testing.assert_allclose(figure.error, expected, rtol=1e-3)
+
+
 def test_sparsity_is_the_share_of_values_near_the_lowest():
     x = np.ones((4, 16), "float32")
     x[:2, :8], x[2:, :4] = 0.009, 0.0

@@ -136,6 +136,16 @@ def test_sap_by_hand():
     assert twice["sap"] == 0.0
 
 
+def test_sap_weighs_a_rare_value_as_much_as_a_common_one():
+    """Without weights the machine says the common value always, from either code, and the difference is 0."""
+    draw = np.random.default_rng(1)
+    factor = (draw.random(4000) < 0.2).astype(int)
+    codes = np.stack([np.clip(0.45 + 0.1 * factor + 0.1 * draw.standard_normal(4000), 0, 1), draw.random(4000)], 1)
+    images = data.FactorImages(np.round(255 * codes).astype(np.uint8)[:, None, None], factor[:, None], ["rare"])
+    found = evaluation.sap(lambda x: 10 * x[:, 0, 0], images, num_examples=2000, seed=0, num_test=2000)
+    assert 0.08 < found["sap"] < 0.2
+
+
 @pytest.mark.parametrize(
     "importance, expected",
     [

@@ -110,6 +110,13 @@ def test_a_model_with_labels_samples_those_of_training():
         sample_quality(model, training, test, judge(), 40, training_labels=labels)
 
 
+def test_labels_are_drawn_as_often_as_in_training():
+    encoder = zoo.networks.mlp_encoder((4, 4, 1 + 3), 2, hidden=())
+    model = zoo.CVAE(encoder, zoo.networks.mlp_decoder((4, 4, 1), 2 + 3, hidden=()), num_classes=3, seed=0)
+    drawn = quality._labels(model, np.repeat(np.int32([0, 2]), [45, 5]), 400, 0)
+    assert set(drawn) == {0, 2} and 0.06 < np.mean(drawn == 2) < 0.14
+
+
 def test_a_network_that_trained_the_model_is_refused():
     with pytest.raises(ValueError, match="took no part in the training of vae"):
         card = {"name": "vae", "trained_with": ["quarters"]}

@@ -2,6 +2,7 @@
 
 import json
 import math
+import types
 from unittest import mock
 
 import exports
@@ -240,6 +241,18 @@ def test_psnr():
     black, grey = np.zeros((2, 3, 3, 1), np.float32), np.full((2, 3, 3, 1), 0.1, np.float32)
     assert parity.psnr(black, grey) == pytest.approx(20.0, abs=1e-4)
     assert parity.psnr(grey, grey) == 200.0
+
+
+def test_what_a_quantization_costs_is_the_second_runtime_less_the_first():
+    def runtime(shift):
+        outputs = {
+            "reconstruct": {"image": np.zeros((3, 2))},
+            "log_prob": {"log_prob": np.float32([-5, -6, -7]) + shift},
+        }
+        return types.SimpleNamespace(run=lambda name, **inputs: outputs[name])
+
+    cases = {"reconstruct": {"image": np.zeros((3, 2))}, "log_prob": {"image": np.zeros((3, 2))}}
+    assert parity.cost(runtime(0.0), runtime(-0.5), cases)["log_prob_change"] == -0.5
 
 
 def test_cases_have_the_inputs_of_the_signatures_and_the_extreme_seeds():

@@ -119,6 +119,23 @@ def test_weights_of_classes_are_those_of_their_examples():
     assert any(np.abs(a - b).max() > 1e-5 for a, b in zip(models[0].get_weights(), models[3].get_weights()))
 
 
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({0: 1.0, 4: 2.0}, "Expected `class_weight` to be a dict of labels from 0 to 3. Received: class_weight=4"),
+        ({-1: 1.0}, "a dict of labels from 0 to 3. Received: class_weight=-1"),
+        ({"cat": 1.0}, "a dict of labels from 0 to 3. Received: class_weight='cat'"),
+        ({0: -1.0}, r"Expected `class_weight\[0\]` to be a finite number >= 0"),
+        ({0: float("nan")}, r"Expected `class_weight\[0\]` to be a finite number >= 0"),
+    ],
+)
+def test_weights_of_classes_that_the_model_has_not_are_refused(weights, message):
+    model, labels = make(cls=zoo.CVAE, conditions=4, num_classes=4), (np.arange(30) % 4).astype("int32")
+    for call in (model.fit, model.train_on_batch):
+        with pytest.raises(ValueError, match=message):
+            call(X, labels, class_weight=weights)
+
+
 def test_weights_that_mean_nothing_are_refused_by_name():
     model = make()
     for weights, message in (

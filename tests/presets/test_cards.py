@@ -11,6 +11,7 @@ CARD = {
     "tags": ["mnist", "vae"],
     "command": "python recipes/mnist_vae.py",
     "training_seconds": 600,
+    "training_cpu_seconds": 1200,
     "limits": "Digits only.",
     "results": [
         {"name": "elbo", "value": -83.1, "error": 0.25, "unit": "nats", "split": "test", "num_examples": 100},
@@ -33,5 +34,5 @@ def test_the_head_is_yaml_with_a_model_index():
 def test_the_text_has_results_and_training():
     text = cards.readme(CARD)
     assert "| elbo | -83.10 ± 0.25 nats | 100 test examples |  |" in text
-    assert "- Wall time: 10 minutes" in text and "Digits only." in text
+    assert "- Wall time: 10 minutes" in text and "- CPU time: 20 minutes" in text and "Digits only." in text
     assert "## Results" not in cards.readme({key: value for key, value in CARD.items() if key != "results"})

@@ -8,6 +8,7 @@ import resuming
 import scripts
 
 from zoo import data
+from zoo.applications import SeriesDetector
 
 SIZES = ("--filters", "4", "--latent-dim", "2", "--length", "8", "--windows", "3", "--parts", "1")
 SMALL = ("--epochs", "2", "--no-export", *SIZES)
@@ -25,7 +26,9 @@ def pump(tmp_path):
     return ("--csv", str(tmp_path / "pump.csv"), "--time", "t", "--label", "broken")
 
 
-def test_a_run_on_a_csv_writes_scores_samples_and_the_model(script, pump, tmp_path):
+def test_a_run_on_a_csv_writes_scores_samples_and_the_model(script, pump, tmp_path, monkeypatch):
+    fitted, own = [], SeriesDetector.fit
+    monkeypatch.setattr(SeriesDetector, "fit", lambda self, series: (fitted.append(series), own(self, series))[1])
     metrics = script.main([*pump, "--rate", "0.1", "--output", str(tmp_path / "run"), *SMALL])
     scores = data.Table.from_csv(tmp_path / "run" / "scores.csv")
     assert scores["time"].tolist() == [60 * i for i in range(140, 200)]
@@ -36,6 +39,7 @@ def test_a_run_on_a_csv_writes_scores_samples_and_the_model(script, pump, tmp_pa
     assert 0 <= metrics["test"]["auroc"] <= 1 and sum(metrics["windows"].values()) == 113 + 13 + 53
     assert (tmp_path / "run" / "series.png").stat().st_size > 1000
     assert (tmp_path / "run" / "model.keras").exists()
+    assert [each.times[[0, -1]].tolist() for each in fitted] == [[60 * 120, 60 * 139]]  # the validating steps alone
 
 
 def test_a_run_stopped_within_an_epoch_ends_as_if_it_had_not_been(script, pump, tmp_path, capsys):

@@ -46,6 +46,8 @@ def test_a_run_on_a_csv_writes_rows_scores_and_the_model(script, path, city, tmp
     scores = data.Table.from_csv(tmp_path / "run" / "scores.csv")
     model = TableModel.load(tmp_path / "run" / "model.keras")
     np.testing.assert_allclose(scores["nats"], model.score(data.Table.from_csv(path)), rtol=1e-4)
+    _, test = data.Table.from_csv(path).cut(6)
+    assert metrics["test"]["test_nats"] == pytest.approx(model.score(test).mean(), rel=1e-4)
     again = model.sample(30, 0)
     assert again["city"].tolist() == written["synthetic"]["city"].tolist()
     assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == metrics

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import types
 
 import numpy as np
 import pytest
@@ -119,3 +120,9 @@ def test_disk_that_fills_up_later_is_named(tmp_path, monkeypatch):
     stored = disk.DiskArray((4, 2), np.uint8, tmp_path)
     with pytest.raises(disk.NoRoom, match="No space left on device"):
         stored[:2] = np.ones((2, 2), np.uint8)
+
+
+def test_a_full_disk_is_refused_with_both_sizes(tmp_path, monkeypatch):
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=2**20))
+    with pytest.raises(disk.NoRoom, match=r"no room for 12 MiB of data in .* \(1 MiB are free\)"):
+        disk.DiskArray((3, 2**20), np.float32, tmp_path)

@@ -131,10 +131,10 @@ def test_workers_do_what_one_of_them_wants_at_every_tenth_step(monkeypatch):
 
 
 def test_seconds_of_a_run_that_goes_on_add_up(model, images, tmp_path):
-    position, history = monitors.Position(6), [{"epoch": 1, "step": 6, "seconds": 1000.0}]
+    position, history = monitors.Position(6), [{"epoch": 1, "step": 6, "seconds": 1000.0, "cpu_seconds": 500.0}]
     saver = monitors.SaveCheckpoints(position, Checkpoints(tmp_path, {}), history, 300, ALONE, chief=True)
     fit(model, images, [position, saver], epochs=1)
-    assert 1000.0 < history[-1]["seconds"] < 1100.0
+    assert 1000.0 < history[-1]["seconds"] < 1100.0 and 500.0 < history[-1]["cpu_seconds"] < 600.0
 
 
 def test_progress_prints_a_line_an_epoch(model, images, capsys):

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from zoo import callbacks, networks, training
+from zoo import callbacks, data, networks, training
 
 
 def build_tiny(flags, image_shape, seed):
@@ -109,6 +109,14 @@ def test_a_training_that_diverges_ends_with_the_last_good_weights_and_status_1(f
     codes, decoder = weights(tmp_path)
     assert equal(codes, model.encoder.get_weights() + model.quantizer.get_weights())
     assert metrics["decoder"]["step"] > 0 or equal(decoder, model.decoder.get_weights())
+
+
+def test_the_error_that_is_watched_is_of_validation_images(tmp_path, monkeypatch):
+    own, seen = callbacks.GoBack.__init__, []
+    monkeypatch.setattr(callbacks.GoBack, "__init__", lambda self, *data: (seen.append(data), own(self, *data))[1])
+    run(tmp_path, "--decoder", "sharp")
+    images = data.load("mnist", sample=True).validation.images[:256]
+    np.testing.assert_allclose(seen[0][0], images / np.float32(255), atol=1e-6)
 
 
 def test_wrong_flags_end_with_status_2(tmp_path, capsys):

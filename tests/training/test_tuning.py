@@ -111,6 +111,14 @@ def test_beta_reaches_the_model(tmp_path):
     )
 
 
+def test_models_are_compared_on_validation_images(tmp_path):
+    flags = tuning._flags(recipe(), [], GRID, tmp_path, 1.0, 2)
+    found, whole = tuning._slices(recipe(), flags, GRID), load(None, None, None)
+    chosen = {image.tobytes() for image in found.train.images}
+    assert len(chosen) == 40 and chosen <= {image.tobytes() for image in whole.train.images}
+    np.testing.assert_array_equal(found.validation.images, whole.validation.images)
+
+
 def test_by_default_there_are_half_and_twice_the_latents_of_the_recipe():
     points = tuning._points(recipe(), tuning.Grid(betas=(1.0, 2.0, 1.0)))
     assert points == [(1.0, 2), (2.0, 2), (1.0, 4), (2.0, 4), (1.0, 8), (2.0, 8)]

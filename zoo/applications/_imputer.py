@@ -81,7 +81,7 @@ class Imputer:
         num_samples = checks.positive_int("num_samples", num_samples)
         by_draw = chosen in ("gibbs", "metropolis", "prior")
         self.particles = self.num_draws if self.num_draws and by_draw else num_samples
-        self.noise = noise
+        self.noise = checks.boolean("noise", noise)
         self.masked = isinstance(model.likelihood, Masked)
         self.likelihood = model.likelihood.likelihood if self.masked else model.likelihood
         if chosen in ("metropolis", "gradient") and not isinstance(model, VAE):

@@ -121,10 +121,9 @@ def impute_interval(
         >>> bool(np.all(low <= high))
         True
     """
-    checks.zoo_model(model)
+    require_unconditional(model, "impute_interval")
     coverage = checks.number("coverage", coverage, 0.0, 1.0, open_low=True, open_high=True)
     checks.integer("num_draws", num_draws, 2)
-    require_unconditional(model, "impute_interval")
     imputer = Imputer(model, method, steps, num_samples, num_draws, noise)
     values, observed = incomplete("x", x, mask)
     imputer.check("x", values, observed)
@@ -184,10 +183,9 @@ def impute_with_residuals(
         >>> zoo.applications.impute_with_residuals(model, images[:8], observed, complete, **few).shape
         (8, 28, 28, 1)
     """
-    checks.zoo_model(model)
+    require_unconditional(model, "impute_with_residuals")
     ridge = checks.number("ridge", ridge, 0.0, open_low=True)
     checks.seed("seed", seed)
-    require_unconditional(model, "impute_with_residuals")
     imputer = Imputer(model, method, steps, num_samples, None, False)
     values, observed = incomplete("x", x, mask)
     imputer.check("x", values, observed)

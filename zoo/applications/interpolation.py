@@ -5,16 +5,17 @@ from typing import Literal
 import keras
 import numpy as np
 
+from zoo.fitting import inputs
 from zoo.runtime import checks
-from zoo.runtime.types import Array, ArrayLike
+from zoo.runtime.types import ArrayLike
 
 PATHS = ("linear", "spherical")
 
 
 def interpolate(
     model: keras.Model,
-    start: Array,
-    end: Array,
+    start: ArrayLike,
+    end: ArrayLike,
     num_steps: int = 8,
     labels: ArrayLike | None = None,
     path: Literal["linear", "spherical"] = "linear",
@@ -44,6 +45,7 @@ def interpolate(
     """
     checks.zoo_model(model)
     checks.integer("num_steps", num_steps, 2)
+    start, end = inputs.array("start", start), inputs.array("end", end)
     if tuple(start.shape) != tuple(end.shape):
         checks.fail("end", f"of start's shape {tuple(start.shape)}", tuple(end.shape))
     checks.one_of("path", path, PATHS)

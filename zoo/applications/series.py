@@ -19,6 +19,8 @@ from zoo.priors import LatentPrior
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike
 
+_LEAST_DEVIATION = 1e-6
+
 
 def series_vae(
     series: data.Series,
@@ -43,6 +45,9 @@ def series_vae(
         likelihood: of the standardised values; None for `zoo.likelihoods.Gaussian("optimal", range=None)`.
         prior, seed: as in `zoo.VAE`.
 
+    Raises:
+        ValueError: for a channel whose values float32 does not hold or tell apart, or whose deviation is below 1e-6.
+
     Example:
         >>> series = zoo.data.Series(np.sin(0.3 * np.arange(400.0)))
         >>> vae = zoo.applications.series_vae(series, length=16, latent_dim=2, seed=0)
@@ -52,6 +57,9 @@ def series_vae(
         TensorShape([3, 16, 1])
     """
     means, deviations = (each.tolist() for each in series.statistics())
+    for name, deviation in zip(series.names, deviations):
+        if deviation < _LEAST_DEVIATION:  # Keras's layer would not standardise it
+            checks.fail("series", f"one whose channel {name!r} is in a smaller unit", f"a deviation of {deviation:.3g}")
     channels, names = len(means), series.names if series.has_names else None
     judge = Standardized(likelihood or Gaussian("optimal", range=None), means, deviations, names)
     inner = networks.conv1d_encoder((length, channels), latent_dim, filters, stride, dense)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ARRAYS = (".npy", ".npz")
 SPLITS = ("train", "validation", "test")
+OPTIONS = ("data", "data_dir", "split", "sample", "data_labels", "limit")
 
 
 @dataclasses.dataclass(frozen=True)

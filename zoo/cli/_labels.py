@@ -43,6 +43,14 @@ def in_turn(name: str, given: Sequence[str] | None, model: "keras.Model", number
     return values[np.arange(number) % len(values)]
 
 
+def one(name: str, given: str | None, model: "keras.Model") -> "np.ndarray":
+    """A single label, as an array of length 1; raises as `in_turn` does, and for several."""
+    labels = in_turn(name, None if given is None else [given], model, 2)
+    if labels is None or len({label.tobytes() for label in labels}) > 1:
+        _fail(name, "one label", [given or "nothing"])
+    return labels[:1]
+
+
 def _classes(name, given, number):
     import numpy as np
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 ANIMATIONS = (".gif", ".webp")
+EACH = "where each image is a file of its own"  # in errors
 PICTURES = (".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 

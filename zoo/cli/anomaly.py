@@ -12,7 +12,7 @@ import argparse
 import contextlib
 import sys
 
-from zoo.cli import _data, _models, _output
+from zoo.cli import _data, _models, _options, _output
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     path = _output.check_file(args.output, (".csv",))
+    _options.check_seed(args)
     folder = None if args.heat_maps is None else _output.check_folder(args.heat_maps, "--heat-maps")
     exported = None if args.export is None else _output.place(args.export, "--export")
     _output.require_different(args.output, args.heat_maps, args.export)

@@ -11,7 +11,7 @@ is given; other models are lossless. It needs the packages of pip install 'vae-z
 
 import argparse
 
-from zoo.cli import _data, _models, _output, _progress
+from zoo.cli import _data, _models, _options, _output, _progress
 
 ENDINGS = (".vaez",)
 
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--binarize", action="store_true", help="draw each pixel as 0 or 1 first, for a model of binary data"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of --binarize (default: 0)")
+    parser.add_argument("--seed", type=int, help="of --binarize (default: 0)")
     parser.add_argument(
         "--no-verify", action="store_true", help="do not read the file again to compare: twice as fast, less safe"
     )
@@ -38,6 +38,10 @@ def run(args: argparse.Namespace) -> None:
     from zoo.runtime import checks
 
     path = _output.check_file(args.output, ENDINGS)
+    if not args.binarize:
+        _options.refuse(args, "without --binarize", "seed")
+    _options.fill(args, seed=0)
+    _options.check_seed(args)
     checks.extra("codec", "constriction", "scipy")
     model = _models.load(args.model)
     from zoo import codec

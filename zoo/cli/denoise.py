@@ -9,7 +9,7 @@ latents of a plain VAE to images with Gaussian noise of that standard deviation.
 
 import argparse
 
-from zoo.cli import _data, _models, _output
+from zoo.cli import _data, _models, _options, _output
 from zoo.runtime import checks
 
 SHOWN = 32
@@ -24,14 +24,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--add", metavar="KIND:LEVEL", help="noise to put on the data, such as gaussian:0.3")
     parser.add_argument("--deviation", type=float, metavar="D", help="of Gaussian noise, for a plain VAE")
-    parser.add_argument("--steps", type=int, default=100, metavar="N", help="with --deviation (default: 100)")
-    parser.add_argument("--scale", type=int, default=2, metavar="N", help="the side of a pixel (default: 2)")
-    parser.add_argument("--seed", type=int, default=0, help="of the noise of --add")
+    parser.add_argument("--steps", type=int, metavar="N", help="with --deviation (default: 100)")
+    parser.add_argument("--scale", type=int, metavar="N", help="the side of a pixel (default: 2)")
+    parser.add_argument("--seed", type=int, help="of the noise of --add (default: 0)")
 
 
 def run(args: argparse.Namespace) -> None:
     path, is_folder = _output.check_file_or_folder(args.output, _output.PICTURES)
     kind, level = _noise(args.add)
+    if is_folder:
+        _options.refuse(args, _output.EACH, "scale")
+    if args.add is None:
+        _options.refuse(args, "without --add", "seed")
+    if args.deviation is None:
+        _options.refuse(args, "without --deviation", "steps")
+    _options.fill(args, scale=2, steps=100, seed=0)
+    _options.check_seed(args)
     checks.positive_int("--scale", args.scale)
     checks.integer("--steps", args.steps, 0)
     model = _models.load(args.model)

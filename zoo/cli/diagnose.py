@@ -13,7 +13,7 @@ import argparse
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-from zoo.cli import _data, _models, _output
+from zoo.cli import _data, _models, _options, _output
 from zoo.runtime import checks
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     checks.positive_int("--examples", args.examples)
+    _options.check_seed(args)
     report = _output.check_report(args.json, "--json")
     for name in ("binarize", "sample"):
         if getattr(args, name) and args.data.endswith(_data.ARRAYS):

@@ -14,7 +14,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from zoo.cli import _data, _models, _output, _progress
+from zoo.cli import _data, _models, _options, _output, _progress
 
 if TYPE_CHECKING:
     import keras
@@ -92,8 +92,7 @@ def _checked(args):
     """Checks the arguments before TensorFlow is imported; the folder of the preset whose card is to be updated."""
     if args.num_samples < 1:
         raise ValueError(f"Expected --num-samples to be an integer >= 1. Received: {args.num_samples}")
-    if not 0 <= args.seed < 2**31:
-        raise ValueError(f"Expected --seed to be an integer >= 0 and < 2**31. Received: {args.seed}")
+    _options.check_seed(args)
     for name in ("json", "html"):
         _output.check_report(getattr(args, name), f"--{name}")
     _output.require_different(args.json, args.html)
@@ -165,11 +164,11 @@ def _factors(args, model):
 
 
 def _about(args, card):
-    command = " ".join(["python -m zoo evaluate", args.model, *_options(args)])
+    command = " ".join(["python -m zoo evaluate", args.model, *_given(args)])
     return {"name": card.get("name", args.model), "command": command}
 
 
-def _options(args):
+def _given(args):
     """The options that change the figures, as they would be typed."""
     given = []
     for name in ("data", "split", "data_labels", "limit", "training_data", "judge"):

@@ -12,7 +12,7 @@ import argparse
 import pathlib
 import sys
 
-from zoo.cli import _data, _labels, _models, _output
+from zoo.cli import _data, _labels, _models, _options, _output
 
 HOST = "127.0.0.1"
 ENDINGS = (".html", ".htm", ".png", ".svg", ".pdf")
@@ -25,11 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method",
         choices=("latents", "pca", "umap"),
-        default="latents",
         help="of the map: the two latents of the largest KL, the main axes of all, or UMAP (default: latents)",
     )
-    parser.add_argument("--examples", type=int, default=1000, metavar="N", help="on the map (default: 1000)")
-    parser.add_argument("--latents", type=int, default=8, metavar="N", help="sliders of the page (default: 8)")
+    parser.add_argument("--examples", type=int, metavar="N", help="on the map (default: 1000)")
+    parser.add_argument("--latents", type=int, metavar="N", help="sliders of the page (default: 8)")
     parser.add_argument("--manifold", action="store_true", help="write the grid over a 2-D latent as a picture instead")
     parser.add_argument("--label", metavar="LABEL", help="of the manifold, for a model with labels")
     parser.add_argument("--serve", type=int, metavar="PORT", help="serve the page on this machine until Ctrl-C")
@@ -43,12 +42,17 @@ def run(args: argparse.Namespace) -> None:
 
     endings = _output.PICTURES if args.manifold else ENDINGS
     path = _output.check_file(args.output, ENDINGS[:2] if args.serve is not None else endings)
+    if args.manifold:
+        _options.refuse(args, "with --manifold, which shows no data", *_data.OPTIONS, "method", "examples", "latents")
+    else:
+        _options.refuse(args, "without --manifold", "label")
+    if path.suffix.lower() not in ENDINGS[:2]:
+        _options.refuse(args, "unless --output is a page", "latents")
+    if args.serve is None:
+        _options.refuse(args, "without --serve", "litert")
+    _options.fill(args, method="latents", examples=1000, latents=8)
     checks.positive_int("--examples", args.examples)
     checks.positive_int("--latents", args.latents)
-    if args.label is not None and not args.manifold:
-        checks.fail("--label", "left out without --manifold", args.label)
-    if args.litert is not None and args.serve is None:
-        checks.fail("--litert", "left out without --serve", args.litert)
     modules = None
     if args.serve is not None:
         if not 0 <= args.serve < 2**16:
@@ -59,8 +63,7 @@ def run(args: argparse.Namespace) -> None:
     from zoo import applications  # imports TensorFlow, of which `load` hides the log lines
 
     if args.manifold:
-        label = None if args.label is None else [args.label]
-        one = _labels.in_turn("--label", label, model, 1) if model.conditional or label else None
+        one = _labels.one("--label", args.label, model) if model.conditional or args.label else None
         applications.save_image(path, applications.grid(applications.manifold(model, labels=one), gap=0), 2)
         _output.report("explore", path)
         return

@@ -11,7 +11,7 @@ import argparse
 import contextlib
 import sys
 
-from zoo.cli import _data, _models, _output
+from zoo.cli import _data, _models, _options, _output
 
 MEASURED_ON = 32
 
@@ -26,14 +26,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", choices=("tf_saved_model", "litert", "onnx"), help="(default: by the ending of --output)"
     )
     parser.add_argument("--quantization", choices=("float16", "int8"), help="of the weights in a TFLite file")
-    parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="of a TFLite file (default: 1)")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="of a TFLite file (default: 1)")
 
 
 def run(args: argparse.Namespace) -> None:
     from zoo.runtime import checks
 
-    checks.positive_int("--batch-size", args.batch_size)
     path = _output.place(args.output)
+    if (args.format or ("litert" if path.suffix == ".tflite" else None)) != "litert":
+        _options.refuse(args, "unless --output ends in .tflite", "batch_size", "quantization")
+    _options.fill(args, batch_size=1)
+    checks.positive_int("--batch-size", args.batch_size)
     model = _models.load(args.model)
     images = labels = None
     if args.data:

@@ -9,7 +9,7 @@ a picture or a .npy file, not 0 where the data is observed.
 
 import argparse
 
-from zoo.cli import _data, _models, _output
+from zoo.cli import _data, _models, _options, _output
 
 SHOWN = 16
 
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", help="importance, gibbs, metropolis, gradient, or prior (of a VAEAC)")
     parser.add_argument("--steps", type=int, default=10, metavar="N", help="of the method (default: 10)")
     parser.add_argument("--num-samples", type=int, default=32, metavar="N", help="of an image (default: 32)")
-    parser.add_argument("--scale", type=int, default=2, metavar="N", help="the side of a pixel (default: 2)")
+    parser.add_argument("--scale", type=int, metavar="N", help="the side of a pixel (default: 2)")
     parser.add_argument("--seed", type=int, default=0)
 
 
@@ -39,9 +39,13 @@ def run(args: argparse.Namespace) -> None:
 
     from zoo.runtime import checks
 
-    is_array = pathlib.Path(args.output).suffix == ".npy"
+    is_array = pathlib.Path(args.output).suffix.lower() == ".npy"
     path, is_folder = _output.check_file_or_folder(args.output, (*_output.PICTURES, ".npy"))
+    if is_folder or is_array:
+        _options.refuse(args, _output.EACH if is_folder else "where --output is an array", "scale")
+    _options.fill(args, scale=2)
     checks.positive_int("--scale", args.scale)
+    _options.check_seed(args)
     if args.num_draws is not None:
         checks.positive_int("--num-draws", args.num_draws)
     elif not args.noise:

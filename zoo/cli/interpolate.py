@@ -10,7 +10,7 @@ Without --pairs the images are paired in their order; for a model with labels, t
 import argparse
 from typing import TYPE_CHECKING
 
-from zoo.cli import _data, _models, _output
+from zoo.cli import _data, _models, _options, _output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=10, metavar="N", help="images of a pair (default: 10)")
     parser.add_argument("--path", choices=("linear", "spherical"), default="linear", help="(default: linear)")
     parser.add_argument("--scale", type=int, default=2, metavar="N", help="the side of a pixel (default: 2)")
-    parser.add_argument("--fps", type=float, default=10.0, help="frames a second of an animation (default: 10)")
+    parser.add_argument("--fps", type=float, help="frames a second of an animation (default: 10)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -37,6 +37,9 @@ def run(args: argparse.Namespace) -> None:
     path = _output.check_file(args.output, (*_output.PICTURES, ".gif"))
     checks.integer("--steps", args.steps, 2)
     checks.positive_int("--scale", args.scale)
+    if path.suffix.lower() not in _output.ANIMATIONS:
+        _options.refuse(args, "unless --output is an animation", "fps")
+    _options.fill(args, fps=10.0)
     checks.number("--fps", args.fps, 0.01, 50.0)
     chosen = None if args.pairs is None else [_pair(text) for text in args.pairs]
     model = _models.load(args.model)

@@ -12,7 +12,7 @@ to the model's. With --relabel a conditional model decodes each image with other
 
 import argparse
 
-from zoo.cli import _data, _labels, _models, _output
+from zoo.cli import _data, _labels, _models, _options, _output
 
 SHOWN = 32
 
@@ -28,14 +28,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tiles", nargs="?", type=int, const=512, metavar="SIDE",
         help="reconstruct pictures of any size whole, by tiles of SIDE pixels (default: 512); docs/large_pictures.md",
     )  # fmt: skip
-    parser.add_argument("--columns", type=int, default=16, metavar="N", help="images in a row (default: 16)")
-    parser.add_argument("--scale", type=int, default=2, metavar="N", help="the side of a pixel (default: 2)")
+    parser.add_argument("--columns", type=int, metavar="N", help="images in a row (default: 16)")
+    parser.add_argument("--scale", type=int, metavar="N", help="the side of a pixel (default: 2)")
 
 
 def run(args: argparse.Namespace) -> None:
     from zoo.runtime import checks
 
     path, is_folder = _output.check_file_or_folder(args.output, _output.PICTURES)
+    if is_folder:
+        _options.refuse(args, _output.EACH, "columns", "scale")
+    if args.tiles is not None:
+        _options.refuse(args, "with --tiles, which writes pictures as they are", "columns", "scale")
+    if args.relabel:
+        _options.refuse(args, "with --relabel, of which a row is one image", "columns")
+    _options.fill(args, columns=16, scale=2)
     checks.positive_int("--columns", args.columns)
     checks.positive_int("--scale", args.scale)
     if args.relabel and is_folder:

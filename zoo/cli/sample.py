@@ -10,22 +10,22 @@ of samples.
 
 import argparse
 
-from zoo.cli import _labels, _models, _output
+from zoo.cli import _labels, _models, _options, _output
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     _models.add_argument(parser)
     _output.add_argument(parser, "a picture, such as samples.png, with all samples; or a new folder for a PNG of each")
-    parser.add_argument("--num", type=int, default=64, metavar="N", help="the number of samples (default: 64)")
+    parser.add_argument("--num", type=int, metavar="N", help="the number of samples (default: 64)")
     parser.add_argument("--seed", type=int, metavar="S", help="an integer of 32 bits (default: a random one)")
     parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="of the prior (default: 1)")
     parser.add_argument("--labels", nargs="+", metavar="LABEL", help=f"{_labels.HELP} (default: all classes)")
     parser.add_argument("--columns", type=int, metavar="N", help="images in a row (default: about a square)")
-    parser.add_argument("--scale", type=int, default=2, metavar="N", help="the side of a pixel (default: 2)")
+    parser.add_argument("--scale", type=int, metavar="N", help="the side of a pixel (default: 2)")
     walk = parser.add_argument_group("an animated walk")
     walk.add_argument("--walk", type=int, metavar="N", help="write a .gif or .webp that passes N samples of the prior")
-    walk.add_argument("--steps", type=int, default=12, metavar="N", help="frames between two of them (default: 12)")
-    walk.add_argument("--fps", type=float, default=12.0, help="frames a second (default: 12)")
+    walk.add_argument("--steps", type=int, metavar="N", help="frames between two of them (default: 12)")
+    walk.add_argument("--fps", type=float, help="frames a second (default: 12)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -34,10 +34,15 @@ def run(args: argparse.Namespace) -> None:
     if args.walk is not None:
         path, is_folder = _output.check_file(args.output, _output.ANIMATIONS), False
         checks.integer("--walk", args.walk, 2)
-        checks.positive_int("--steps", args.steps)
-        checks.number("--fps", args.fps, 0.01, 50.0)
+        _options.refuse(args, "with --walk", "num", "columns")
     else:
         path, is_folder = _output.check_file_or_folder(args.output, _output.PICTURES)
+        _options.refuse(args, "without --walk", "steps", "fps")
+    if is_folder:
+        _options.refuse(args, _output.EACH, "columns", "scale")
+    _options.fill(args, num=64, scale=2, steps=12, fps=12.0)
+    checks.positive_int("--steps", args.steps)
+    checks.number("--fps", args.fps, 0.01, 50.0)
     checks.positive_int("--num", args.num)
     checks.number("--temperature", args.temperature, 0.0)
     checks.positive_int("--scale", args.scale)

@@ -9,7 +9,7 @@ of a VQ-VAE, the mean of the data.
 
 import argparse
 
-from zoo.cli import _data, _labels, _models, _output
+from zoo.cli import _data, _labels, _models, _options, _output
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=11, metavar="N", help="images in a row (default: 11)")
     parser.add_argument("--span", type=float, default=3.0, help="standard deviations to each side (default: 3)")
     parser.add_argument("--scale", type=int, default=2, metavar="N", help="the side of a pixel (default: 2)")
-    parser.add_argument("--fps", type=float, default=10.0, help="frames a second of an animation (default: 10)")
+    parser.add_argument("--fps", type=float, help="frames a second of an animation (default: 10)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -33,6 +33,9 @@ def run(args: argparse.Namespace) -> None:
     checks.integer("--steps", args.steps, 2)
     checks.number("--span", args.span, 0.0, open_low=True)
     checks.positive_int("--scale", args.scale)
+    if path.suffix.lower() not in _output.ANIMATIONS:
+        _options.refuse(args, "unless --output is an animation", "fps")
+    _options.fill(args, fps=10.0)
     checks.number("--fps", args.fps, 0.01, 50.0)
     if args.example is not None:
         checks.integer("--example", args.example, 0)
@@ -41,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
     model = _models.load(args.model)
     from zoo import applications  # imports TensorFlow, of which `load` hides the log lines
 
-    label = None if args.label is None else _labels.in_turn("--label", [args.label], model, 1)
+    label = None if args.label is None else _labels.one("--label", args.label, model)
     data = _data.load(args, model, need_labels=model.conditional)
     x, labels = data.floats(), data.labels if model.conditional else None
     start = None

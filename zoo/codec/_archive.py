@@ -17,7 +17,6 @@ from zoo.codec._bits_back import BitsBack
 from zoo.codec._codes import Codes
 from zoo.codec._note import Note, Progress
 from zoo.codec._passes import weights_digest
-from zoo.models._base import BaseVAE
 from zoo.priors import StandardNormal
 from zoo.runtime import checks, startup
 from zoo.runtime.types import ArrayLike
@@ -73,6 +72,9 @@ def compress(
         True
     """
     checks.extra("codec", "constriction", "scipy")
+    checks.boolean("verify", verify)
+    if lossless is not None:
+        checks.boolean("lossless", lossless)
     scheme = _scheme(model, lossless)
     if checks.number("rate_weight", rate_weight, 0.0) and scheme != LOSSY:
         checks.fail("rate_weight", "0, unless a VQ-VAE writes a lossy file", rate_weight)
@@ -170,8 +172,7 @@ def _decompress(model, data, progress, codec=None):
 
 
 def _scheme(model, lossless):
-    if not isinstance(model, BaseVAE):
-        checks.fail("model", "a model of the zoo, such as zoo.from_preset gives; exports cannot be used", model)
+    checks.zoo_model(model)
     if isinstance(model, models.VQVAE):
         if model.prior is None or model.prior.conditional:
             kind = "no prior" if model.prior is None else "a prior of labels"

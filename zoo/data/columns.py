@@ -19,6 +19,21 @@ _FARTHEST = 10.0  # how far beyond the largest value of training a number is dis
 Value = float | str
 
 
+def require_told_apart(name: str, what: str, known: np.ndarray) -> None:
+    """Raises ValueError unless float32 holds the known values `[N]` of training, and tells them apart.
+
+    `what` is "column" or "channel".
+    """
+    largest = np.abs(known).max()
+    if largest > np.finfo(np.float32).max:
+        checks.fail(name, f"a {what} of numbers that float32 can hold", f"{largest:.7g}")
+    if known.min() < known.max():
+        spread, step = np.std(known), np.spacing(np.float32(largest))
+        if spread < _FEWEST_STEPS * step:
+            expected = f"a {what} of numbers that float32 tells apart; subtract its mean"
+            checks.fail(name, expected, f"a standard deviation of {spread:.3g} about {np.mean(known):.7g}")
+
+
 @dataclasses.dataclass(frozen=True)
 class Column:
     """A column of a table.
@@ -71,10 +86,7 @@ class Number(Column):
         known = np.sort(values[np.isfinite(values)])
         if not known.size:
             checks.fail("table", f"one with a known number in the column {name!r}", "none")
-        spread, step = np.std(known), np.spacing(np.float32(np.abs(known).max()))
-        if 0.0 < spread < _FEWEST_STEPS * step:
-            expected = "a column of numbers that float32 tells apart; subtract its mean"
-            checks.fail(name, expected, f"a standard deviation of {spread:.3g} about {np.mean(known):.7g}")
+        require_told_apart(name, "column", known)
         if len(known) > _MOST_QUANTILES:
             places = (np.arange(_MOST_QUANTILES) + 0.5) / _MOST_QUANTILES
             inner = np.quantile(known, places, method="inverted_cdf" if integer else "linear")

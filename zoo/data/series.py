@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from zoo.data.columns import require_told_apart
 from zoo.data.errors import DataError
 from zoo.data.tables import MISSING, Table
 from zoo.runtime import checks
@@ -99,7 +100,7 @@ class Series:
             channels: strs, the columns to take; None for all others of numbers.
             label: str, the column that says where anomalies are, or None.
             gaps, tolerance: as in `Series`.
-            delimiter: str of one character.
+            delimiter: str of one character, or "tab".
 
         Raises:
             DataError: if the file cannot be read as a table, or as a series; the message names the row.
@@ -217,9 +218,18 @@ class Series:
         return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
     def statistics(self) -> tuple[np.ndarray, np.ndarray]:
-        """The mean and the standard deviation of each channel, float64 `[C]` each; 1 for a constant channel."""
-        deviations = np.nanstd(self.values, axis=0)
-        return np.nanmean(self.values, axis=0), np.where(deviations > 1e-12, deviations, 1.0)
+        """The mean and the standard deviation of each channel, float64 `[C]` each; 1 for a constant channel.
+
+        Raises:
+            ValueError: for a channel that is missing throughout, or whose values float32 does not hold or tell apart.
+        """
+        for name, values in zip(self.names, self.values.T):
+            known = values[~np.isnan(values)]
+            if not known.size:
+                checks.fail(name, "a channel with a known value", "none")
+            require_told_apart(name, "channel", known)
+        constant = np.nanmin(self.values, axis=0) == np.nanmax(self.values, axis=0)
+        return np.nanmean(self.values, axis=0), np.where(constant, 1.0, np.nanstd(self.values, axis=0))
 
 
 def _numbers(name, values):

@@ -14,6 +14,7 @@ from zoo.runtime import checks, files
 from zoo.runtime.types import PathLike
 
 _EXACT = 2**53  # float64 holds every whole number up to it
+_DELIMITERS = (";", "\t", "|", ",")
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")
 
 
@@ -54,18 +55,25 @@ class Table:
         Args:
             path: path of the file, in UTF-8.
             missing: strs, the cells that count as missing, without surrounding spaces.
-            delimiter: str of one character.
+            delimiter: str of one character, or "tab".
 
         Raises:
-            DataError: if the file cannot be read, has no rows, a row of another length, or an infinite number; the
-                message names it.
+            DataError: if the file cannot be read, has no rows, a row of another length, an infinite number, or another
+                delimiter in every row; the message names it.
         """
+        delimiter = "\t" if delimiter == "tab" else delimiter
+        if not isinstance(delimiter, str) or len(delimiter) != 1:
+            checks.fail("delimiter", "one character, or 'tab'", delimiter)
         try:
             with open(path, newline="", encoding="utf-8-sig") as file:
                 names, *rows = [*csv.reader(file, delimiter=delimiter)] or [[]]
         except (OSError, ValueError, csv.Error) as error:  # a ValueError for another encoding
             raise DataError(f"Expected {path} to be a CSV file in UTF-8. Received: {error}") from error
         rows = [row for row in rows if row]
+        other = [each for each in _DELIMITERS if all(len(row) == 1 and each in row[0] for row in (names, *rows))]
+        if other and other[0] != delimiter:
+            way = f"Give the delimiter {('tab' if other[0] == chr(9) else other[0])!r}"
+            raise DataError(f"Expected {delimiter!r} between the cells of {path}. Received: {names[0][:60]!r}. {way}")
         names = [name.strip() for name in names]
         if not rows or len(set(names)) != len(names):
             raise DataError(f"Expected {path} to have different names and a row or more. Received: {names}")

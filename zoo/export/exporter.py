@@ -104,7 +104,7 @@ def export(
     model = runtimes.in_float32(model)
     if more and format == "onnx":
         checks.fail("more", "left out, as an ONNX export takes no further signatures", list(more))
-    kind = _Kind(bool(observe), more or {})
+    kind = _Kind(checks.boolean("observe", observe), more or {})
     cases = parity.cases(model, runtimes.Keras(model, kind.observe), images, labels)
     reference = runtimes.Keras(model, kind.observe, kind.more)
     metadata = {"name": model.name, "model": type(model).__name__, **_ranges(model), **(metadata or {})}

@@ -150,7 +150,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         return_dict: bool = False,
     ) -> dict[str, float] | list[float]:
         """As `keras.Model.train_on_batch`; the arguments are those of `fit`."""
-        self._require_labels_for(class_weight)
+        self._require_class_weight(class_weight)
         return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
     def predict(
@@ -193,7 +193,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
 
     def _checked_arrays(self, x, y=None, sample_weight=None, class_weight=None, judged=True):
         """Checks all values of arrays, and returns the first three; sources of batches are checked in a first step."""
-        self._require_labels_for(class_weight)
+        self._require_class_weight(class_weight)
         given = {"x": x, "y": y, "sample_weight": sample_weight}
         for name, value in given.items():
             if any(isinstance(leaf, (int, float)) for leaf in keras.tree.flatten(value)):
@@ -209,11 +209,17 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
             y = np.zeros((len(sample_weight), *NO_TARGET), np.float32)
         return x, y, sample_weight
 
-    def _require_labels_for(self, class_weight):
-        if class_weight is not None and self.num_classes is None:
+    def _require_class_weight(self, class_weight):
+        if class_weight is None:
+            return
+        if self.num_classes is None:
             checks.fail(
                 "class_weight", f"None, as {type(self).__name__} has no classes; use sample_weight", class_weight
             )
+        for label, weight in class_weight.items():
+            if not checks.is_integer(label) or not 0 <= label < self.num_classes:
+                checks.fail("class_weight", f"a dict of labels from 0 to {self.num_classes - 1}", label)
+            checks.number(f"class_weight[{label}]", weight, 0.0)
 
     def make_train_function(self, force: bool = False) -> None:
         if self.built and self.trainable_variables and not all(each.built for each in self.optimizers()):

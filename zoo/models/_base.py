@@ -66,7 +66,7 @@ class BaseVAE(ProtocolVAE):
             ValueError: for an argument of another kind, shape or range.
         """
         rows = self._rows(num_samples, seed, temperature)
-        return self.generate(*rows, labels, batch_size=batch_size, observe=bool(observe))[0]
+        return self.generate(*rows, labels, batch_size=batch_size, observe=checks.boolean("observe", observe))[0]
 
     @batched
     def generate(

@@ -4,6 +4,7 @@ from zoo.fitting.batched import batched
 from zoo.models._any_size import AnySizeVAE
 from zoo.models._code_prior import HasCodePrior
 from zoo.priors import CodePrior
+from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Batches, Labels, Seeds, Tensor
 
 
@@ -47,7 +48,8 @@ class CodeSamplingVAE(HasCodePrior, AnySizeVAE):
         """
         rows = self._rows(num_samples, seed, temperature)
         self._require_prior().check_top_k(top_k)
-        return self.generate(*rows, labels, top_k=top_k, batch_size=batch_size, observe=bool(observe))[0]
+        observe = checks.boolean("observe", observe)
+        return self.generate(*rows, labels, top_k=top_k, batch_size=batch_size, observe=observe)[0]
 
     @batched
     def generate(  # type: ignore[override]  # the labels are the prior's

@@ -138,6 +138,13 @@ def number(
     return float(value)
 
 
+def boolean(name: str, value: object) -> bool:
+    """`value`, True or False, as Python or NumPy has them; a text such as "no" would count as True."""
+    if type(value).__name__ not in ("bool", "bool_"):
+        fail(name, "True or False", value)
+    return bool(value)
+
+
 def one_of(name: str, value: Choice, choices: Collection[Choice]) -> Choice:
     """`value`, which must be among `choices`."""
     if value not in choices:

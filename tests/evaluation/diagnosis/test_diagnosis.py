@@ -82,3 +82,11 @@ def test_labels_are_required_of_a_conditional_model():
         with pytest.raises(ValueError, match=f"Expected `labels` to be from 0 to 2. Received: labels={label}"):
             diagnose(model, X, labels=np.full(256, label, "int32"))
     assert isinstance(diagnose(model, X, labels=np.zeros(256, "int32")), list)
+
+
+def test_a_few_examples_are_refused(linear_vae):
+    model, x = optimal(linear_vae)
+    with pytest.raises(ValueError, match="Expected `data` to be at least 20 examples.*Received: data=19"):
+        diagnose(model, x[:19])
+    with pytest.raises(ValueError, match="Expected `validation` to be at least 20 examples.*Received: validation=1"):
+        diagnose(model, x, x[:1])

@@ -75,6 +75,14 @@ def test_all_is_measured_for_each_kind_of_model(linear_vae, sign_vae, hierarchic
     assert layers.hierarchical and len(layers.terms.layers) == 2 and np.isfinite(layers.fit.bound).all()
 
 
+def test_many_latents_are_compared_with_the_first_components():
+    x = np.random.default_rng(0).uniform(size=(100, 8, 8, 1)).astype("float32")
+    networks = zoo.networks.mlp_encoder((8, 8, 1), 32, ()), zoo.networks.mlp_decoder((8, 8, 1), 32, ())
+    model = zoo.VAE(*networks, zoo.likelihoods.Gaussian(0.3), seed=0)
+    centred = (x - x.mean(axis=0)).reshape(100, -1)
+    np.testing.assert_allclose(measure(model, Examples(model, x)).linear, linear_share(centred, 16), rtol=1e-4)
+
+
 def test_nothing_is_measured_of_data_out_of_range(linear_vae):
     model = linear_vae(*posterior_for(1.0), LOADINGS, likelihood=zoo.likelihoods.Gaussian())
     for data, validation in ((255 * X, X), (X, 255 * X)):

@@ -176,6 +176,13 @@ def test_a_vq_vae_without_a_prior_cannot_sample():
     assert [picture.name for picture in report.pictures] == ["reconstructions", "codes"]
 
 
+def test_samples_are_compared_with_grey_images_where_the_data_were_binarised(grey):
+    levels = np.full((12, *SHAPE), 64, np.uint8)
+    binary = np.where(np.random.default_rng(0).random(levels.shape) < 0.25, 255, 0).astype(np.uint8)
+    report = evaluate(grey, Part(binary, grey=levels), metrics=["criticism"], with_pictures=False)
+    assert by_name(report)["check_variance"].about.startswith("data 0, ")
+
+
 @pytest.mark.parametrize(
     "change, reason",
     [

@@ -58,6 +58,13 @@ def test_pseudo_inputs_start_from_images_and_stay_within_the_support():
     assert after.min() >= 0 and after.max() <= 1 and np.abs(after - before).max() > 0.01
 
 
+def test_pseudo_inputs_that_start_from_as_many_images_are_those_images():
+    x = np.random.default_rng(0).uniform(size=(20, *entries.SHAPE)).astype("float32")
+    prior, _ = attached(components=20)
+    prior.initialize(x)
+    np.testing.assert_array_equal(np.sort(prior.pseudo_inputs.numpy(), axis=0), np.sort(x, axis=0))
+
+
 @pytest.mark.parametrize("limits", (None, (-1.0, 1.0)))
 def test_the_support_is_that_of_the_likelihood(limits):
     prior = VampPrior(2, entries.SHAPE, 3, seed=1)

@@ -6,7 +6,10 @@ from zoo.evaluation.diagnosis.faults import judge
 from zoo.evaluation.diagnosis.findings import Finding
 from zoo.evaluation.diagnosis.symptoms import measure
 from zoo.evaluation.rows import Examples
+from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Labels
+
+_LEAST_EXAMPLES = 20
 
 
 def diagnose(
@@ -34,11 +37,15 @@ def diagnose(
         list of `Finding`, the most fundamental first; empty for a model without a fault.
 
     Raises:
-        ValueError: for missing labels, or empty data.
+        ValueError: for missing labels, or fewer than 20 examples.
 
     Example:
         >>> for finding in zoo.evaluation.diagnose(model, images):
         ...     print(finding)
     """
+    examples = Examples(model, data, labels)
     held_out = None if validation is None else Examples(model, validation, validation_labels)
-    return judge(measure(model, Examples(model, data, labels), held_out, seed))
+    for name, part in (("data", examples), ("validation", held_out)):
+        if part is not None and len(part) < _LEAST_EXAMPLES:
+            checks.fail(name, f"at least {_LEAST_EXAMPLES} examples, as a diagnosis rests on their spread", len(part))
+    return judge(measure(model, examples, held_out, seed))
