@@ -27,7 +27,7 @@ def build(flags, image_shape, seed):
     height, width, channels = image_shape
     given, size = (height, width, 2 * channels), {"filters": (16, 32), "dense": 128}
     encoder = networks.conv_encoder(given, flags.latent_dim, **size)
-    prior = zoo.priors.ConditionalGaussian(networks.conv_encoder(given, flags.latent_dim, **size))
+    prior = zoo.priors.ConditionalGaussian(networks.conv_encoder(given, flags.latent_dim, **size), seed=seed)
     decoder = networks.unet_decoder(image_shape, flags.latent_dim, channels)
     return zoo.VAEAC(encoder, decoder, "bernoulli", prior, alpha=flags.alpha, seed=seed)
 

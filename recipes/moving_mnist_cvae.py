@@ -51,7 +51,7 @@ def build(flags, shape, seed):
     prior = networks.clip_encoder(past_shape, flags.latent_dim, (32, flags.filters), dense=128)
     grid = (side // 4, side // 4, flags.filters + flags.latent_dim)
     decoder = networks.clip_decoder(grid, (ahead, side, side, 1), flags.filters, blocks=2)
-    return zoo.FutureVAE(encoder, decoder, features, prior=zoo.priors.ConditionalGaussian(prior), seed=seed)
+    return zoo.FutureVAE(encoder, decoder, features, prior=zoo.priors.ConditionalGaussian(prior, seed), seed=seed)
 
 
 main = training.script(
