@@ -31,7 +31,8 @@ from zoo import data, training
 from zoo.applications import TableModel
 from zoo.runtime import checks
 
-_SHOWN = 4  # columns of numbers in the picture
+_SHOWN = 4  # columns in the picture
+_VALUES = 8  # of a column of texts in it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,26 +90,43 @@ def imputation_error(rows, imputed):
     }
 
 
+def plot_shares(axis, real, synthetic):
+    """Bars of the shares of the commonest values."""
+    values, counts = np.unique(real, return_counts=True)
+    values = values[np.argsort(-counts, kind="stable")][:_VALUES]
+    for offset, (label, found) in zip((-0.2, 0.2), (("real", real), ("synthetic", synthetic))):
+        shares = [np.mean(found == value) for value in values]
+        axis.bar(np.arange(len(values)) + offset, shares, 0.4, alpha=0.5, label=label)
+    axis.set_xticks(np.arange(len(values)), [value[:12] for value in values], rotation=30)
+
+
 def plot(rows, synthetic, scores, given, path):
-    """Histograms of the first columns, real and synthetic; two columns against each other; and the scores."""
+    """Histograms of some columns, real and synthetic; two columns against each other; and the scores."""
     numbers = [name for name in synthetic if rows.whole[name].dtype.kind == "f"]
-    names = numbers[: _SHOWN - 1] + numbers[_SHOWN - 1 :][-1:]
+    numbers = numbers[: _SHOWN - 1] + numbers[_SHOWN - 1 :][-1:]
+    texts = [name for name in synthetic if rows.whole[name].dtype.kind == "U"]
     figure = Figure(figsize=(12, 6), layout="constrained")
     axes = figure.subplots(2, _SHOWN, squeeze=False)
-    for axis, name in zip(axes[0], names):
-        bins = np.histogram_bin_edges(rows.whole[name][~rows.whole.missing(name)], 20)
-        axis.hist(rows.whole[name], bins, density=True, alpha=0.5, label="real")
-        axis.hist(synthetic[name], bins, density=True, alpha=0.5, label="synthetic")
+    for axis, name in zip(axes[0], [*numbers, *texts]):
+        known = rows.whole[name][~rows.whole.missing(name)]
+        if name in texts:
+            plot_shares(axis, known, synthetic[name])
+        else:
+            bins = np.histogram_bin_edges(known, 20)
+            axis.hist(known, bins, density=True, alpha=0.5, label="real")
+            axis.hist(synthetic[name], bins, density=True, alpha=0.5, label="synthetic")
         axis.set_title(name)
     axes[0, 0].legend()
-    if len(names) > 1:
-        first, second = names[0], names[-1]
+    if len(numbers) > 1:
+        first, second = numbers[0], numbers[-1]
         several = {"real": rows.whole, "synthetic": synthetic, **({"synthetic, given": given} if given else {})}
         for axis, (title, table) in zip(axes[1], several.items()):
             axis.scatter(table[first], table[second], s=6)
             axis.set(title=title, xlabel=first, ylabel=second, xlim=axes[1, 0].get_xlim(), ylim=axes[1, 0].get_ylim())
     axes[1, -1].hist(scores, 20)
     axes[1, -1].set(title="−log p of the rows", xlabel="nats")
+    for axis in axes.flat:
+        axis.set_visible(axis.has_data())
     figure.savefig(path, dpi=80)
 
 

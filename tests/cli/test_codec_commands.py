@@ -7,6 +7,7 @@ from PIL import Image
 
 import zoo
 from zoo import networks, priors
+from zoo.cli import _output
 from zoo.runtime import files
 
 pytest.importorskip("constriction")
@@ -89,3 +90,20 @@ def test_several_images_do_not_fit_a_picture(run):
     assert run("compress", "@vq.keras", "--data", "@images.npy", "--output", "array.vaez")[0] == 0
     status, _, errors = run("decompress", "@vq.keras", "array.vaez", "--output", "x.png")
     assert status == 2 and "5 images" in errors
+
+
+@pytest.mark.parametrize(
+    ("names", "places"),
+    [
+        (["a.png", "b.jpg"], ["a.png", "b.png"]),
+        (["a.png", "a.jpg", "b.jpg", "c/a.bmp"], ["a.png.png", "a.jpg.png", "b.png", "c/a.png"]),
+        (["a.png", "a.jpg", "a.jpg.gif"], ["a.png.png", "a.jpg.png", "a.jpg.gif.png"]),
+    ],
+)
+def test_names_that_differ_in_their_ending_alone_keep_it(names, places):
+    assert [str(place) for place in _output.places(names)] == places
+
+
+def test_equal_names_are_refused():
+    with pytest.raises(ValueError, match=r"Expected different names of pictures. Received: \('a.png', 2\)"):
+        _output.places(["a.png", "b.png", "a.png"])

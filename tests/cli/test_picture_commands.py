@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import socket
 import socketserver
 import subprocess
@@ -331,3 +332,21 @@ def test_the_program_refuses_wrong_input_with_one_line(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (2, "", [])
     assert done.stderr.startswith("vae-zoo sample: Expected the name of a preset.") and done.stderr.count("\n") == 1
+
+
+def test_sigterm_leaves_nothing_half_written(run, capsys, tmp_path, monkeypatch):
+    """As a job's end by its scheduler; in the middle of a folder of pictures."""
+    before = signal.getsignal(signal.SIGTERM)
+    saved, own = [], Image.Image.save
+
+    def save(image, path, **kwargs):
+        own(image, path, **kwargs)
+        saved.append(path)
+        if len(saved) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Image.Image, "save", save)
+    with pytest.raises(SystemExit) as stopped:
+        run(capsys, tmp_path, "sample", "@vae.keras", "--num", "3", "--output", "samples")
+    assert (stopped.value.code, len(saved), list(tmp_path.iterdir())) == (143, 2, [])
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -54,6 +54,20 @@ def test_a_run_on_a_csv_writes_rows_scores_and_the_model(script, path, city, tmp
     assert (tmp_path / "run" / "table.png").stat().st_size > 1000
 
 
+def test_a_table_of_texts_has_a_picture_of_their_shares(script, city, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(script.Figure, "savefig", lambda figure, path, **kwargs: shown.append(figure))
+    city = np.where(np.arange(60) % 9, city, "")
+    table = data.Table({"city": city, "size": np.resize(["S", "M"], 60)})
+    script.plot(script.Rows(table, table, table, table), table.take(slice(20)), np.arange(60.0), None, "table.png")
+    visible = [axis for axis in shown[0].axes if axis.get_visible()]
+    assert [axis.get_title() for axis in visible] == ["city", "size", "−log p of the rows"]
+    known, names = city[city != ""], [label.get_text() for label in visible[0].get_xticklabels()]
+    shares = [[np.mean(found == name) for name in names] for found in (known, city[:20])]
+    np.testing.assert_allclose([bar.get_height() for bar in visible[0].patches], np.ravel(shares))
+    assert shares[0] == sorted(shares[0], reverse=True) and sum(shares[0]) == 1.0
+
+
 @pytest.mark.slow
 def test_a_run_stopped_within_an_epoch_ends_as_if_it_had_not_been(script, path, tmp_path, capsys):
     flags = ["--csv", str(path), "--kinds", "id=ignore", *SIZES, "--batch-size", "16"]

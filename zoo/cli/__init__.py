@@ -5,9 +5,12 @@ A command is a file of this folder. Its docstring is its help, `add_arguments(pa
 """
 
 import argparse
+import contextlib
 import importlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -23,13 +26,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         int, the exit status: 0; 2 for wrong input, with one line on standard error; 130 after Ctrl-C.
+
+    Raises:
+        SystemExit: after SIGTERM, with status 143. What was half written is removed.
     """
     argv = sys.argv[1:] if argv is None else [*argv]  # `list` is a command here
     chosen = argv[:1] if argv[:1] and argv[0] in COMMANDS else COMMANDS
     args = _parser({name: importlib.import_module(f"zoo.cli.{name}") for name in chosen}).parse_args(argv)
     try:
-        args.run(args)
-        sys.stdout.flush()
+        with _ended_by_sigterm():
+            args.run(args)
+        print(end="", flush=True)  # an output that was closed is seen here; without one, nothing is done
     except (ValueError, OSError, ImportError, MemoryError) as error:
         if isinstance(error, BrokenPipeError):  # `| head` has read enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -42,6 +49,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"vae-zoo {args.command}: stopped", file=sys.stderr)
         return 130
     return 0
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm():
+    if threading.current_thread() is not threading.main_thread():  # the only one that may handle signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parser(modules: dict[str, ModuleType]) -> argparse.ArgumentParser:

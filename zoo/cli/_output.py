@@ -1,6 +1,7 @@
 """Where commands write: checks before the work begins, and the line that says what was written."""
 
 import argparse
+import collections
 import json
 import os
 import pathlib
@@ -113,16 +114,27 @@ def report(command: str, written: Sequence[os.PathLike] | os.PathLike, **more: o
 
 
 def places(names: Sequence[str]) -> list[pathlib.PurePosixPath]:
-    """Relative paths for PNGs; ValueError for names that lead out of a folder."""
-    places = []
+    """Relative paths for PNGs, which keep the names' endings where two would be equal otherwise, such as a.jpg.png.
+
+    Raises:
+        ValueError: for names that lead out of a folder, and for equal ones.
+    """
+    paths = []
     for name in names:
         path = pathlib.PurePosixPath(str(name).replace("\\", "/"))
         if path.is_absolute() or not path.name or ".." in path.parts or ":" in name:
             raise ValueError(f"Expected names of pictures within a folder. Received: {name!r}")
-        places.append(path.with_suffix(".png"))
-    if len(set(places)) < len(places):  # a.png and a.jpg
-        places = [place.with_name(pathlib.PurePosixPath(name).name + ".png") for place, name in zip(places, names)]
-    return places
+        paths.append(path)
+    short, whole = (
+        [path.with_suffix(".png") for path in paths],
+        [path.with_name(f"{path.name}.png") for path in paths],
+    )
+    often = collections.Counter(short)
+    mixed = [long if often[brief] > 1 else brief for brief, long in zip(short, whole)]
+    for places in (mixed, whole):  # a.png and a.jpg beside a.jpg.png need all endings
+        if len(set(places)) == len(places):
+            return places
+    raise ValueError(f"Expected different names of pictures. Received: {collections.Counter(names).most_common(1)[0]}")
 
 
 def _require_place(path, received, name="--output"):
