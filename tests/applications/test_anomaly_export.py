@@ -57,6 +57,9 @@ def test_an_export_scores_and_judges_as_the_detector_does(model, tmp_path, name,
     assert found["is_anomaly"].dtype == np.int32
     np.testing.assert_array_equal(found["is_anomaly"], detector.predict(MIXED) == -1)
     assert found["is_anomaly"][-2:].tolist() == [1, 1]
+    wrong = runtime.run("anomaly", x=np.where(np.eye(8, 4) > 0, np.float32([[np.nan], [np.inf]] * 4), MIXED))
+    assert np.isnan(wrong["score"][:4]).all() and wrong["is_anomaly"][:4].tolist() == [1] * 4
+    np.testing.assert_allclose(wrong["score"][4:], found["score"][4:], rtol=1e-5)
     report = json.loads((path.with_suffix(".json") if path.suffix else path / "assets.extra/export.json").read_text())
     assert report["metadata"]["anomaly"] == {
         "score": score, "threshold": -detector.offset_, "false_positive_rate": 0.1

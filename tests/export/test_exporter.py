@@ -89,7 +89,10 @@ def test_bad_argument(file, kwargs, match, tmp_path):
 @pytest.mark.parametrize(
     "labels, match",
     [
-        (np.zeros(3, np.int32), r"`labels` to be of the shape \[2\].* Received: labels=\(3,\)"),
+        (np.zeros(3, np.int32), r"`labels` to be int32 of shape \[2\]. Received: shape \(3,\)"),
+        (np.float32([0, 1.7]), "`labels` to be integers. Received: dtype=float32"),
+        (np.array(["0", "1"]), "`labels` to be an array of numbers"),
+        (np.int64([0, 2**32 + 1]), "`labels` to be from 0 to 3. Received: labels=4294967297"),
         (np.int32([0, 4]), "`labels` to be from 0 to 3. Received: labels=4"),
     ],
 )

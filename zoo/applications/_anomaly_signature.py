@@ -29,8 +29,11 @@ def write(detector: "AnomalyDetector", path: PathLike, **kwargs: Any) -> pathlib
     data = signatures.data_name(model)
 
     def anomaly(**given):
-        score = score_of(detector, given[data])
-        return {"score": score, "is_anomaly": ops.cast(score > np.float32(threshold), "int32")}
+        valid = signatures.valid_rows(model, given)
+        score = ops.where(valid, score_of(detector, given[data]), np.float32(np.nan))
+        # Not `not score <= threshold`, which graphs simplify as if there were no NaN.
+        is_anomaly = ops.logical_or(ops.logical_not(valid), score > np.float32(threshold))
+        return {"score": score, "is_anomaly": ops.cast(is_anomaly, "int32")}
 
     signature = signatures.Signature(anomaly, {data: tf.TensorSpec((None, *model.image_shape), tf.float32, data)})
     images = kwargs.pop("images", None)

@@ -45,8 +45,8 @@ def sample_labelled(
     chosen = np.arange(source.num_classes) if classes is None else np.asarray(classes)
     if chosen.ndim != 1 or not chosen.size or chosen.dtype.kind not in "iu":
         checks.fail("classes", "a list of integers", classes)
-    labels = np.repeat(chosen.astype(np.int32), checks.positive_int("num_per_class", num_per_class))
-    return np.asarray(model.sample(len(labels), seed, temperature, labels)), labels
+    labels = np.repeat(chosen, checks.positive_int("num_per_class", num_per_class))
+    return np.asarray(model.sample(len(labels), seed, temperature, labels)), labels.astype(np.int32)
 
 
 def jitter(

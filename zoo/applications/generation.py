@@ -65,4 +65,4 @@ def _for_each(labels, number):
         labels = np.repeat(labels.reshape(1, *labels.shape[1:]), number, axis=0)
     if len(labels) != number:
         checks.fail("labels", f"one label, or {number}, one for each point", labels.tolist())
-    return labels.astype(np.int32) if labels.dtype.kind in "iu" else labels
+    return labels

@@ -85,7 +85,7 @@ def decode_tiled(model: keras.Model, codes: np.ndarray, tile: int = 512) -> np.n
     each = _codes_of_a_vector(model)
     if codes.ndim != 2 or codes.dtype.kind not in "iu" or not codes.size or codes.shape[1] % each:
         checks.fail("codes", "int32 of shape [h, w]", f"{codes.dtype} of shape {codes.shape}")
-    vectors = codes.astype(np.int32).reshape(len(codes), -1, each)
+    vectors = codes.reshape(len(codes), -1, each)
     found = receptive_field.any_size(model.decoder)
 
     def run(window):

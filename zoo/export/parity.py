@@ -131,11 +131,10 @@ def cases(
     if model.label_source() is None and labels is not None:
         raise ValueError(f"Expected no `labels`, as {type(model).__name__} is not conditional. Received: {labels!r}")
     if model.label_source() is not None:
-        dtype, shape = model.label_source().label_spec
-        labels = _own_labels(model.label_source(), number) if labels is None else np.asarray(labels, dtype)
-        if labels.shape != (number, *shape):
-            checks.fail("labels", f"of the shape {[number, *shape]}, as `images` are", labels.shape)
-        given["labels"] = labels
+        source = model.label_source()
+        labels = _own_labels(source, number) if labels is None else source._check_labels(np.asarray(labels), number)
+        look([source.label_values(labels)])
+        given["labels"] = np.asarray(labels, source.label_spec[0])
     latents = next(name for name in reference.signatures["decode"].inputs if name != "labels")
     source = "sample" if "sample" in reference.signatures else "encode"
     output = latents if source == "sample" or latents == "codes" else "mean"

@@ -21,15 +21,23 @@ with its noise at the same z. The outputs of `sample` are means.
 
 `zoo.applications.AnomalyDetector.export` adds `anomaly`, which takes `image` and gives `score` f32 `[B]` and
 `is_anomaly` i32 `[B]`, 0 or 1.
+
+An exported graph raises no error for values that the model's methods refuse: data out of range, NaN, a class or a code
+that does not exist, a negative temperature. The outputs of such a row are NaN, and −1 for codes; `is_anomaly` is 1. So
+are those of all rows if one input has a single row and another has several.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
+from keras import ops
 
-from zoo.runtime.types import Tensors
+from zoo.fitting import inputs as ranges
+from zoo.runtime.types import Tensor, Tensors
 
 ALIASES = {"serving_default": "reconstruct"}
 OBSERVED = "sample_observed"
@@ -92,7 +100,14 @@ def of(model: keras.Model, batch_size: int | None = None, observe: bool = False)
 
     def signature(call, *inputs, label_source=model if model.conditional else None):
         inputs = inputs if label_source is None else (*inputs, spec("labels", *label_source.label_spec))
-        return Signature(call, {spec.name: spec for spec in inputs})
+
+        def checked(**given):
+            valid = ops.logical_and(valid_rows(model, given, label_source), _of_one_batch(given))
+            # A runtime may fail on an index out of range, for all rows.
+            indices = {name: _or(valid, value, 0) for name, value in given.items() if name in ("labels", "codes")}
+            return _or_nothing(valid, call(**{**given, **indices}))
+
+        return Signature(checked, {spec.name: spec for spec in inputs})
 
     def reconstruct(labels=None, **given):
         return {data: model.reconstruct(given[data], labels)}
@@ -135,6 +150,53 @@ def of(model: keras.Model, batch_size: int | None = None, observe: bool = False)
         if observe:
             found[OBSERVED] = signature(sample_observed, seed, temperature, label_source=model.label_source())
     return found
+
+
+def valid_rows(model: keras.Model, given: Tensors, label_source: keras.Model | None = None) -> Tensor:
+    """Whether each row is one that the model's methods take: inputs of a signature, by name, to bool `[B]`."""
+    data, rows = data_name(model), []
+    for name, value in given.items():
+        if name == "labels" and label_source is not None:
+            values = [label_source.label_values(value)]
+        elif name == "temperature":
+            values = [ranges.Values(name, value, 0.0)]
+        elif name == "mask":
+            values = [ranges.Values(name, value, 0.0, 1.0)]
+        elif name == data and "mask" in given:  # missing values may be anything
+            values = model.values_of("x", ops.where(given["mask"] > 0.0, value, (model.data_range or (0.0,))[0]))
+        else:
+            values = model.values_of("x" if name == data else name, value)
+        rows += [each.hold_rows() for each in values]
+    return functools.reduce(ops.logical_and, rows) if rows else ops.ones_like(given["seed"], "bool")
+
+
+def _of_one_batch(given):
+    """Whether all inputs have as many rows as the first: a single one would otherwise count for all."""
+    numbers = [ops.shape(value)[0] for value in given.values()]
+    return functools.reduce(ops.logical_and, [ops.equal(number, numbers[0]) for number in numbers])
+
+
+def _or_nothing(valid, outputs):
+    """The outputs; NaN, or −1 for integers, in rows that are not valid."""
+    nothing = ops.where(valid, np.float32(0.0), np.float32(np.nan))  # added, as runtimes are slow to select
+
+    return {
+        name: _or(valid, output, -1) if _is_integer(output) else output + _beside(output, nothing)
+        for name, output in outputs.items()
+    }
+
+
+def _or(valid, value, other):
+    return ops.where(_beside(value, valid), value, other) if _is_integer(value) else value
+
+
+def _is_integer(value):
+    return "int" in keras.backend.standardize_dtype(value.dtype)
+
+
+def _beside(value, of_row):
+    """A number for each row in a shape that broadcasts to `value`."""
+    return ops.reshape(of_row, (-1, *[1] * (len(value.shape) - 1)))
 
 
 def _latents(encoding):

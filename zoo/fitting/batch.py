@@ -92,11 +92,11 @@ class BatchReader:
 
         `judged` says whether the likelihood sees the data, or the encoder alone.
         """
-        labels = [] if batch.labels is None else [self._label_values(batch.labels)]
+        labels = [] if batch.labels is None else [self.label_values(batch.labels)]
         weights = [] if batch.weights is None else [inputs.Values("sample_weight", batch.weights, low=0.0)]
         return labels + weights
 
-    def _label_values(self, labels):
+    def label_values(self, labels):
         if self.num_attributes is not None:
             return inputs.Values("labels", labels)
         return inputs.Values("labels", labels, 0, self.num_conditions - 1)
@@ -120,11 +120,11 @@ class BatchReader:
             return None
         return keras.tree.map_structure(lambda leaf: inputs.array(name, leaf), value)
 
-    def _values_of(self, name, value):
+    def values_of(self, name, value):
         """The ranges of an argument of a `batched` method: a list of `zoo.fitting.inputs.Values`."""
         if value is None:
             return []
-        return [self._label_values(value)] if name == "labels" else []
+        return [self.label_values(value)] if name == "labels" else []
 
     def _rows(self, num_samples: int, seed: Seeds, temperature: float) -> tuple[Tensor, Tensor]:
         """Checks the arguments of `sample`, and returns one seed and one temperature for each row.

@@ -34,7 +34,7 @@ def batched(method: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     the first argument a caller may pass a source of batches: a `tf.data.Dataset`, a generator or a
     `keras.utils.PyDataset` of that argument, or of pairs of it and labels for a conditional model.
 
-    All values of the arguments are checked (`_values_of`) before anything is computed.
+    All values of the arguments are checked (`values_of`) before anything is computed.
     """
     signature = inspect.signature(method)
 
@@ -64,7 +64,7 @@ def batched(method: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
                 number = keras.tree.flatten(rows[name])[0].shape[0]
         if not tf.executing_eagerly() or any(map(keras.utils.is_keras_tensor, keras.tree.flatten(rows))):
             return method(self, **rows, **settings)
-        inputs.look([each for name, value in rows.items() for each in self._values_of(name, value)])
+        inputs.look([each for name, value in rows.items() for each in self.values_of(name, value)])
         return _run(self, method, rows, settings, batch_size)
 
     return cast(Callable[Arguments, Result], call)

@@ -135,6 +135,13 @@ class Values:
         numbers = numbers if numbers.dtype.is_integer else tf.cast(numbers, tf.float32)
         return self._fit(tf.reduce_min(numbers), tf.reduce_max(numbers))
 
+    def hold_rows(self) -> Tensor:
+        """Whether the values of each example lie in the range, bool `[B]`: for graphs that cannot raise an error."""
+        # Value by value: runtimes differ in what the least and the largest of values with a NaN are.
+        numbers = tf.convert_to_tensor(self.array)
+        fit = self._fit(numbers, numbers)
+        return tf.reduce_all(fit, axis=list(range(1, len(fit.shape)))) if len(fit.shape) > 1 else fit
+
     def require(self, values: np.ndarray) -> None:
         """Raises ValueError unless `values`, the array in NumPy, lie in the range."""
         values = _rows(values)
@@ -194,6 +201,11 @@ class BesideMask(Values):
     def hold(self) -> Tensor:
         mask = tf.split(tf.cast(self.array, tf.float32), 2, axis=-1)[1]
         return super().hold() & tf.reduce_all((mask == 0.0) | (mask == 1.0))
+
+    def hold_rows(self) -> Tensor:
+        mask = tf.split(tf.cast(self.array, tf.float32), 2, axis=-1)[1]
+        known = (mask == 0.0) | (mask == 1.0)
+        return super().hold_rows() & tf.reduce_all(known, axis=list(range(1, len(known.shape))))
 
     def require(self, values: np.ndarray) -> None:
         super().require(values)

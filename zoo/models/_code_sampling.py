@@ -115,7 +115,7 @@ class CodeSamplingVAE(HasCodePrior, AnySizeVAE):
             return self._require_prior()._check_labels(value, num_rows)
         return super()._row_argument(name, value, num_rows)
 
-    def _values_of(self, name, value):
+    def values_of(self, name, value):
         if value is not None and name == "prior_labels":
-            return [self._require_prior()._label_values(value)]
-        return super()._values_of(name, value)
+            return [self._require_prior().label_values(value)]
+        return super().values_of(name, value)

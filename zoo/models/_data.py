@@ -91,19 +91,19 @@ class DataVAE(NetworksVAE):
 
     def _values(self, batch, judged=True):
         if batch.target is None:
-            data = self._values_of("x", batch.x) if not judged else [self.data_values("x", batch.x)]
+            data = self.values_of("x", batch.x) if not judged else [self.data_values("x", batch.x)]
         else:
             data = [inputs.Values("x", batch.x), self.data_values("y", batch.target)]
             if not isinstance(self.likelihood, Masked):  # which may hide no value of a batch from the encoder
                 data.append(inputs.Target(type(self).__name__, batch.x, batch.target))
         return data + super()._values(batch, judged)
 
-    def _values_of(self, name, value):
+    def values_of(self, name, value):
         if name == "x":
             return [inputs.Values("x", value) if self.denoises else self.data_values("x", value)]
         if name in ("z", "e", "given"):
             return [inputs.Values(name, leaf) for leaf in keras.tree.flatten(value)]
-        return super()._values_of(name, value)
+        return super().values_of(name, value)
 
     def _inputs(self, x, labels, name="x"):
         """Checks data or latents and labels, and casts them: data to `data_dtype`, labels where there are any."""

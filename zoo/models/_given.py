@@ -41,7 +41,7 @@ class GivenVAE(CVAE):
     def label_spec(self) -> tuple[str, tuple[int, ...]]:
         return ("float32", self._given_shape)
 
-    def _label_values(self, labels):
+    def label_values(self, labels):
         support = self.likelihood.support
         return inputs.Values("labels", labels) if support is None else inputs.Values("labels", labels, *support)
 

@@ -213,7 +213,7 @@ class VAEAC(GivenVAE):
     def _check_labels(self, labels, num_rows):
         return None if labels is None else self._check_attributes(inputs.array("labels", labels), num_rows)
 
-    def _label_values(self, labels):
+    def label_values(self, labels):
         low, high = self.likelihood.support or (-inputs.LARGEST, inputs.LARGEST)
         return inputs.BesideMask("labels", labels, min(low, 0.0), max(high, 1.0))
 

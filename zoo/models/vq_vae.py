@@ -199,10 +199,10 @@ class VQVAE(CodeSamplingVAE):
 
     # Inputs.
 
-    def _values_of(self, name, value):
+    def values_of(self, name, value):
         if name == "codes":
             return [inputs.Values("codes", value, 0, self.num_codes - 1)]
-        return super()._values_of(name, value)
+        return super().values_of(name, value)
 
     def _check_data(self, name, x):
         if name != "codes":

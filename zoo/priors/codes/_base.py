@@ -276,12 +276,12 @@ class CodePrior(ObjectiveModel):
     def _values(self, batch, judged=True):
         if batch.target is not None:
             checks.fail("y", "labels, as a prior's codes are their own target", f"shape {tuple(batch.target.shape)}")
-        return [*self._values_of("codes", batch.x), *super()._values(batch, judged)]
+        return [*self.values_of("codes", batch.x), *super()._values(batch, judged)]
 
-    def _values_of(self, name, value):
+    def values_of(self, name, value):
         if name in ("codes", "given") and value is not None:
             return [inputs.Values(name, value, 0, self.num_codes - 1)]
-        return super()._values_of(name, value)
+        return super().values_of(name, value)
 
     def get_config(self) -> Config:
         names = ("num_codes", "grid_shape", "num_classes", "dropout", "seed")

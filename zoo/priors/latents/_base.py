@@ -136,10 +136,10 @@ class LatentPrior(ObjectiveModel):
     def _values(self, batch, judged=True):
         if batch.target is not None:
             checks.fail("y", "labels, as latents are their own target", f"shape {tuple(batch.target.shape)}")
-        return [*self._values_of("z", batch.x), *super()._values(batch, judged)]
+        return [*self.values_of("z", batch.x), *super()._values(batch, judged)]
 
-    def _values_of(self, name, value):
-        return [inputs.Values("z", value)] if name == "z" else super()._values_of(name, value)
+    def values_of(self, name, value):
+        return [inputs.Values("z", value)] if name == "z" else super().values_of(name, value)
 
     def get_config(self) -> Config:
         names = ("latent_dim", "num_classes", "num_attributes")
