@@ -354,3 +354,26 @@ def test_schedules_count_updates_where_gradients_are_accumulated():
     model = make()
     model.compile(keras.optimizers.Adam(gradient_accumulation_steps=2))
     assert "kl_weight" in fit(model, GECO(10.0, warmup=1), epochs=2)
+
+
+def test_a_third_of_the_steps_is_of_those_that_are_left():
+    """Of a training that begins at a later epoch with a new optimizer, and of one that resumes at it."""
+    begun = make()
+    fit(begun, KLWarmup(), epochs=30, initial_epoch=27)
+    assert float(begun.kl_weight) == 1.0
+    seen, whole = Seen("kl_weight"), Seen("kl_weight")
+    fit(make(), KLWarmup(), whole, epochs=6)
+    stopped = make()
+    fit(stopped, KLWarmup(30 // 3), seen, epochs=1)
+    fit(stopped, KLWarmup(), seen, epochs=6, initial_epoch=1)
+    np.testing.assert_allclose(seen.values, whole.values)
+
+
+def test_a_fit_that_trains_nothing_says_so(tmp_path):
+    """BackupAndRestore leaves the epoch that it restored with the model."""
+    model = make()
+    model._initial_epoch = 2
+    with pytest.warns(UserWarning, match="No epoch was trained, as an earlier training has counted them already"):
+        fit(model, epochs=2)
+    model._initial_epoch = None
+    fit(model, epochs=2, initial_epoch=2)  # asked for

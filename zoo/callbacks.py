@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from zoo.fitting import inputs
 from zoo.runtime import checks, optimizers
 from zoo.runtime.types import ArrayLike
 
@@ -77,14 +78,22 @@ class KLWarmup(_Schedule):
         self.cycles = checks.positive_int("cycles", cycles)
         self.ratio = checks.number("ratio", ratio, 0.0, 1.0, open_low=True)
         self._risen = False
+        self._first_epoch: int | None = None
+        self._begun = 0
 
     def target(self) -> keras.Variable:
         return _kl_weight(self.model)
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        begun = optimizers.steps_taken(self.model.optimizer) > 0
-        self._risen = begun and self.steps is None and self.cycles == 1 and float(self.target().value.numpy()) == 1.0
+        self._first_epoch, self._begun = None, optimizers.steps_taken(self.model.optimizer)
+        self._risen = (
+            self._begun > 0 and self.steps is None and self.cycles == 1 and float(self.target().value.numpy()) == 1.0
+        )
         super().on_train_begin(logs)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if self._first_epoch is None:
+            self._first_epoch = epoch
 
     def value(self, step: int) -> float:
         steps = self._planned() if self.steps is None else self.steps
@@ -97,7 +106,11 @@ class KLWarmup(_Schedule):
     def _planned(self):
         # None if the data have no known end.
         epochs, steps = ((self.params or {}).get(name) for name in ("epochs", "steps"))
-        return min(500, max(1, epochs * steps // 3)) if epochs and steps else 500
+        if not epochs or not steps:
+            return 500
+        # A run that resumes has the steps of its earlier epochs behind it; one that begins at a later epoch has not.
+        asked_for = min(epochs * steps, self._begun + (epochs - (self._first_epoch or 0)) * steps)
+        return min(500, max(1, asked_for // 3))
 
 
 class CapacityWarmup(_Schedule):
@@ -249,7 +262,8 @@ class GoBack(keras.callbacks.Callback):
         every: int >= 1, steps. With `steps_per_execution` the measurement follows the execution.
 
     Raises:
-        ValueError: for arguments out of range, or a model of another kind.
+        ValueError: for arguments out of range; at the start of training for a model of another kind, and for images or
+            labels that it does not take.
         Diverged: in training.
 
     Example:
@@ -265,11 +279,15 @@ class GoBack(keras.callbacks.Callback):
         self.bound = checks.number("bound", bound, 1.0, open_low=True)
         self.every = checks.positive_int("every", every)
         self.last_good: tuple[int, list[np.ndarray]] = (0, [])
-        self._data = (tf.constant(images, tf.float32), None if labels is None else tf.constant(labels))
+        self._given = (images, labels)
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         if not hasattr(self.model, "start_error"):
             checks.fail("model", "a zoo.Sharpening", self.model)
+        images, labels = self._given
+        self._data = self.model.model._inputs(images, labels)
+        named = {"x": images, "labels": labels}
+        inputs.look([each for name, value in named.items() for each in self.model.model.values_of(name, value)])
         self._measure = tf.function(self._squared_error, autograph=False)
         self._keep()
         if self._steps() == 0:  # a run that resumes has the first error in its weights

@@ -73,6 +73,17 @@ def test_values_beyond_the_range_of_a_plain_model_are_clipped():
     model = zoo.VAE(zoo.networks.mlp_encoder((4, 4, 1), 2, ()), zoo.networks.mlp_decoder((4, 4, 1), 2, ()))
     x = np.random.default_rng(0).normal(size=(3, 4, 4, 1)).astype(np.float32)
     np.testing.assert_array_equal(denoise(model, x), model.reconstruct(np.clip(x, 0, 1)))
+    for wrong, message in ((255 * np.clip(x, 0, 1), r"to lie in \[-10, 11\]"), (np.inf * x, "to be finite")):
+        for deviation in (None, 0.1):
+            with pytest.raises(ValueError, match=f"Expected `x` {message}"):
+                denoise(model, wrong, deviation)
+
+
+def test_a_model_on_the_real_line_takes_any_precision():
+    model, x = linear.vae(), linear.draw(3)
+    expected = denoise(model, x, deviation=0.5, steps=2)
+    for dtype in (np.float64, np.float16):
+        np.testing.assert_allclose(denoise(model, x.astype(dtype), deviation=0.5, steps=2), expected, atol=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +94,9 @@ def test_values_beyond_the_range_of_a_plain_model_are_clipped():
         ((GREY, "gaussian", -1.0), "Expected `level` to be a finite number >= 0"),
         ((GREY[0], "blur", 1.0), "Expected `x` to be floats"),
         ((GREY.astype(int), "gaussian", 1.0), "Expected `x` to be floats"),
+        ((GREY[:0], "gaussian", 1.0), "Expected `x` to be floats"),
+        ((255 * GREY, "gaussian", 0.1), r"Expected `x` to lie in \[0, 1\]"),
+        ((GREY * np.nan, "salt_and_pepper", 0.1), "Expected `x` to be finite"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

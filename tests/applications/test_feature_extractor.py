@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from sklearn import base, linear_model, pipeline
+from sklearn.exceptions import NotFittedError
 
 import zoo
 from zoo.applications import FeatureExtractor, cluster, few_label_accuracy
@@ -36,6 +37,16 @@ def test_an_extractor_is_cloned_and_pickled_and_works_in_a_pipeline(model):
     classifier = pipeline.make_pipeline(features, linear_model.LogisticRegression(C=1e4)).fit(IMAGES, labels)
     again = pickle.loads(pickle.dumps(classifier))
     np.testing.assert_array_equal(again.predict(IMAGES), classifier.predict(IMAGES))
+
+
+def test_a_number_that_is_always_the_same_is_not_blown_up(model):
+    same = np.repeat(IMAGES[:1], 5, axis=0)
+    features = FeatureExtractor(model, standardize=True).fit(same).transform(IMAGES[:2])
+    np.testing.assert_allclose(features, model.embed(IMAGES[:2]) - model.embed(IMAGES[:1]), atol=1e-5)
+    with pytest.raises(NotFittedError):
+        FeatureExtractor(model).transform(IMAGES)
+    with pytest.raises(ValueError, match="Expected `standardize` to be True or False. Received: standardize='no'"):
+        FeatureExtractor(model, standardize="no").fit(IMAGES)
 
 
 def test_clusters_that_lie_apart_are_the_labels(model):

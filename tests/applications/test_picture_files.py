@@ -69,8 +69,11 @@ def test_a_folder_gets_all_pictures_or_none(tmp_path):
     images = RNG.uniform(size=(2, 4, 4, 1))
     assert save_images(tmp_path / "all", images, ["b", "a"]) == [tmp_path / "all/b.png", tmp_path / "all/a.png"]
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "all/a.png")), np.round(255 * images[1, ..., 0]))
-    with pytest.raises(ValueError, match="Expected `names` to be 2 names. Received: names=\\['a'\\]"):
+    with pytest.raises(ValueError, match="Expected `names` to be 2 different names. Received: names=\\['a'\\]"):
         save_images(tmp_path / "none", images, ["a"])
+    for names in (["a", "a"], ["../a", "b"], ["/a", "b"], ["a/b", "c"], ["a\\b", "c"], ["", "c"], [1, 2]):
+        with pytest.raises(ValueError, match="Expected `names` to be"):
+            save_images(tmp_path / "none", images, names)
     with pytest.raises(ValueError, match="Expected `folder` to be a new or an empty folder"):
         save_images(tmp_path / "all", images)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all"]

@@ -262,14 +262,14 @@ def test_a_very_large_array_is_looked_at_in_evenly_spaced_rows(monkeypatch):
 def test_each_call_looks_at_its_own_first_batch_and_at_no_other():
     looked = []
     model = make()
-    values = model._first_batch.values_of
+    values = model._first_batch._values_of
 
     class Seen(inputs.Values):
         def require(self, numbers):
             looked.append(self.name)
 
     # A range that nothing lies in, so that Python is called by each look.
-    model._first_batch.values_of = lambda *data: [Seen("x", each.array, 2.0, 3.0) for each in values(*data)]
+    model._first_batch._values_of = lambda *data: [Seen("x", each.array, 2.0, 3.0) for each in values(*data)]
     for number, verb in enumerate(("fit", "fit", "evaluate", "predict", "fit"), start=1):
         VERBS[f"{verb} tf.data"](model, GOOD)
         assert len(looked) == number

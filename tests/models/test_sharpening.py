@@ -198,6 +198,21 @@ def test_an_error_above_the_bound_brings_the_last_good_weights_back():
     assert int(stage.steps.value) == step + 1
 
 
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (255 * X, None, r"Expected `x` to lie in \[0, 1\]"),
+        (np.uint8(255 * X), None, "Expected `x` to be floating-point"),
+        (X * np.nan, None, "Expected `x` to be finite numbers"),
+        (X[:, :1], None, "Expected `x` to have the shape"),
+        (X, np.zeros(len(X), np.int32), "Expected no `labels`"),
+    ],
+)
+def test_images_that_the_model_does_not_take_cannot_guard_it(images, labels, message):
+    with pytest.raises(ValueError, match=message):
+        train(make(), 1, callbacks=[zoo.callbacks.GoBack(images, labels)])
+
+
 def test_healthy_training_is_left_alone_and_nan_is_not():
     stage = make(rate=1e-4)
     guard = zoo.callbacks.GoBack(X, every=2)

@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import threading
 
 import keras
 import numpy as np
@@ -87,7 +88,7 @@ def test_folder_is_removed_whole(tmp_path, monkeypatch):
     removed = []
     monkeypatch.setattr(shutil, "rmtree", lambda path: removed.append((path, target.exists())))
     files.remove(target)
-    assert removed == [(tmp_path / f".{os.getpid()}-old-step", False)]
+    assert removed == [(tmp_path / f".{os.getpid()}-{threading.get_ident()}-old-step", False)]
 
 
 def test_what_dead_processes_left_is_swept_and_nothing_else(tmp_path):

@@ -201,7 +201,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         smoothing, shape = checks.number("smoothing", self.smoothing, 0.0), self.model.known_shape
         if smoothing and shape is not None:
             _scores.require_image(shape, smoothing)
-        checks.seed("seed", self.seed)
+        checks.fixed_seed("seed", self.seed)
         require_unconditional(self.model, "an AnomalyDetector")
         if self.score == "background" and self.background is None:
             checks.fail("background", "a model of the zoo for score='background'", None)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from zoo import random
 from zoo.applications._ascent import ascend
+from zoo.fitting import inputs
 from zoo.fitting.batched import kept_graph
 from zoo.models import VAE
 from zoo.runtime import checks
@@ -17,6 +18,7 @@ from zoo.runtime.types import ArrayLike, Labels
 
 KINDS = ("gaussian", "salt_and_pepper", "blur")
 _ROWS_AT_ONCE = 256
+_FARTHEST = 10.0  # widths of the range of the data: noise may reach so far, and 0..255 does not count as noise
 
 
 def add_noise(
@@ -46,12 +48,13 @@ def add_noise(
     checks.one_of("kind", kind, KINDS)
     level = checks.number("level", level, 0.0, 1.0 if kind == "salt_and_pepper" else math.inf)
     x = checks.numpy_array("x", x)
-    if x.dtype.kind != "f" or x.ndim < (4 if kind == "blur" else 2):
-        checks.fail("x", "floats [N,H,W,C]", f"{x.dtype} of shape {x.shape}")
+    if x.dtype.kind != "f" or not len(x) or x.ndim < (4 if kind == "blur" else 2):
+        checks.fail("x", "floats [N,H,W,C] of one image or more", f"{x.dtype} of shape {x.shape}")
     x = x.astype(np.float32)
+    inputs.look([inputs.Values("x", x, 0.0, 1.0)])
     if kind == "blur":
         return np.clip(_blurred(x, level), 0.0, 1.0)
-    seeds = random.row_seeds(checks.seed("seed", seed), len(x))
+    seeds = random.row_seeds(checks.fixed_seed("seed", seed), len(x))
     if kind == "gaussian":
         noise = np.concatenate([random.normal(part, x.shape[1:]) for part in _parts(seeds)])
         return np.clip(x + np.float32(level) * noise, 0.0, 1.0)
@@ -89,7 +92,8 @@ def denoise(
 
     Args:
         model: a model of the zoo.
-        x: float `[N,…]`, noisy; for a plain model it is clipped to the range of its data.
+        x: float `[N,…]`, noisy; for a plain model it is clipped to the range of its data, beyond which it may lie by
+            ten times the width of the range.
         deviation: float > 0, the standard deviation of the noise, for a plain `zoo.VAE` or a subclass; or None.
         steps: int >= 0.
         labels: int32 `[N]`, for a conditional model.
@@ -107,8 +111,8 @@ def denoise(
     """
     checks.zoo_model(model)
     x = checks.numpy_array("x", x)
-    if x.dtype.kind == "f" and not model.denoises and model.likelihood.support is not None:
-        x = np.clip(x, *model.likelihood.support).astype(np.float32)
+    if x.dtype.kind == "f" and not model.denoises:
+        x = _clipped(x.astype(np.float32), model.likelihood.support)
     if deviation is None:
         return np.asarray(model.reconstruct(x, labels))
     deviation = checks.number("deviation", deviation, 0.0, open_low=True)
@@ -125,6 +129,15 @@ def denoise(
         its_labels = None if labels is None else labels[rows]
         parts.append(improved(tf.convert_to_tensor(x[rows]), first[rows], its_labels, *settings))
     return np.concatenate(parts)
+
+
+def _clipped(x, support):
+    """Noisy values within the range of the data; values that noise does not explain are refused."""
+    if support is None:
+        return x
+    slack = _FARTHEST * (support[1] - support[0])
+    inputs.look([inputs.Values("x", x, support[0] - slack, support[1] + slack)])
+    return np.clip(x, *support)
 
 
 def _improved(model, x, first, labels, scale, steps):

@@ -77,7 +77,7 @@ def impute(
     if isinstance(model, VAEAC) and labels is not None:
         checks.fail("labels", "None with a VAEAC, as `x` and `mask` hold all that it is given", labels)
     labels = model._check_labels(labels, len(values))
-    missing = imputer(values, observed, labels, checks.seed("seed", seed))
+    missing = imputer(values, observed, labels, checks.fixed_seed("seed", seed))
     return np.where(observed > 0, values, missing)
 
 
@@ -135,7 +135,7 @@ def impute_interval(
         draws = np.where(masks > 0, examples, imputer(examples * masks, masks, None, seed))
         return np.quantile(draws, ends, axis=0).astype(np.float32)
 
-    low, high = quantiles(complete, hidden, int(random.fold_in(checks.seed("seed", seed), 1)))
+    low, high = quantiles(complete, hidden, int(random.fold_in(checks.fixed_seed("seed", seed), 1)))
     beyond = np.sort(np.maximum(low - complete, complete - high)[hidden == 0])
     rank = int(np.ceil((len(beyond) + 1) * coverage))
     if rank > len(beyond):
@@ -185,7 +185,7 @@ def impute_with_residuals(
     """
     require_unconditional(model, "impute_with_residuals")
     ridge = checks.number("ridge", ridge, 0.0, open_low=True)
-    checks.seed("seed", seed)
+    checks.fixed_seed("seed", seed)
     imputer = Imputer(model, method, steps, num_samples, None, False)
     values, observed = incomplete("x", x, mask)
     imputer.check("x", values, observed)

@@ -103,7 +103,7 @@ def save_images(folder: PathLike, images: ArrayLike, names: Sequence[str] | None
         the paths.
 
     Raises:
-        ValueError: for a folder with files in it, or images of another shape.
+        ValueError: for a folder with files in it, images of another shape, or names that are equal or lead elsewhere.
 
     Example:
         >>> zoo.applications.save_images("samples", images[:2])
@@ -114,8 +114,11 @@ def save_images(folder: PathLike, images: ArrayLike, names: Sequence[str] | None
         checks.fail("folder", "a new or an empty folder", str(folder))
     pictures = _pillow(checks.numpy_array("images", images), 1)
     names = [f"{index:05d}" for index in range(len(pictures))] if names is None else list(names)
-    if len(names) != len(pictures):
-        checks.fail("names", f"{len(pictures)} names", names)
+    if len(names) != len(pictures) or len(set(names)) != len(names):
+        checks.fail("names", f"{len(pictures)} different names", names)
+    for name in names:
+        if not name or not isinstance(name, str) or pathlib.PurePath(name).name != name or "\\" in name:
+            checks.fail("names", "names of files, without a folder", name)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with files.replacing(folder) as scratch:
         scratch.mkdir()

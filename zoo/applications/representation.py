@@ -5,10 +5,13 @@ from typing import Self
 import keras
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
 
 from zoo.applications._examples import as_examples, require_unconditional
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike
+
+_LEAST_DEVIATION = 1e-6  # below it lies rounding
 
 
 class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -17,7 +20,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     Args:
         model: a trained model of the zoo, not a conditional one. `fit` does not train it.
         standardize: bool, whether each number of the embeddings is shifted and scaled to mean 0 and variance 1 over the
-            examples of `fit`.
+            examples of `fit`; one that is the same for all of them is shifted alone.
         batch_size: int >= 1, examples at once; None for a number that suits their size.
 
     Attributes:
@@ -39,16 +42,20 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def fit(self, x: ArrayLike, y: object = None) -> Self:
         """Checks the model, and measures the embeddings if `standardize` asks for it: float `[N,…]` or `[N,F]`."""
         require_unconditional(self.model, "a FeatureExtractor")
-        self.mean_, self.scale_ = 0.0, 1.0
+        standardize = checks.boolean("standardize", self.standardize)
+        self.mean_, self.scale_ = np.zeros(1, np.float32), np.ones(1, np.float32)
         x = as_examples(self.model, x)
-        if self.standardize:
+        if standardize:
             e = self._embed(x)
-            self.mean_, self.scale_ = e.mean(axis=0), e.std(axis=0) + 1e-12
+            deviation = e.std(axis=0)
+            self.mean_ = e.mean(axis=0)
+            self.scale_ = np.where(deviation > _LEAST_DEVIATION, deviation, np.ones(1, np.float32))
         self.n_features_in_ = int(np.prod(x.shape[1:]))
         return self
 
     def transform(self, x: ArrayLike) -> np.ndarray:
         """Embeddings, float32 `[N,E]`."""
+        check_is_fitted(self)
         return ((self._embed(as_examples(self.model, x)) - self.mean_) / self.scale_).astype(np.float32)
 
     def _embed(self, x):
@@ -89,7 +96,7 @@ def cluster(
     e = FeatureExtractor(model).fit_transform(x)
     if checks.positive_int("num_clusters", num_clusters) > len(e):
         checks.fail("num_clusters", f"at most the number of examples, {len(e)}", num_clusters)
-    k_means = clustering.KMeans(num_clusters, n_init=10, random_state=checks.seed("seed", seed)).fit(e)
+    k_means = clustering.KMeans(num_clusters, n_init=10, random_state=checks.fixed_seed("seed", seed)).fit(e)
     result: dict[str, np.ndarray | float] = {
         "clusters": k_means.labels_.astype(np.int32),
         "centers": k_means.cluster_centers_.astype(np.float32),
@@ -135,7 +142,7 @@ def few_label_accuracy(
     classes, counts = np.unique(labels, return_counts=True)
     if counts.min() < checks.positive_int("per_class", per_class):
         checks.fail("per_class", f"at most {counts.min()}, the examples of the smallest class", per_class)
-    rng = np.random.default_rng(checks.seed("seed", seed))
+    rng = np.random.default_rng(checks.fixed_seed("seed", seed))
     found: dict[str, list[float]] = {"nearest": [], "linear": []}
     for _ in range(checks.positive_int("num_draws", num_draws)):
         rows = np.concatenate([rng.choice(np.flatnonzero(labels == each), per_class, False) for each in classes])

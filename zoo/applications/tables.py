@@ -231,7 +231,7 @@ class TableModel:
         the same columns.
         """
         x = self.features(table)
-        seeds = np.full(len(x), int(random.fold_in(checks.seed("seed", seed), 0)), np.int32)
+        seeds = np.full(len(x), int(random.fold_in(checks.fixed_seed("seed", seed), 0)), np.int32)
         return -np.asarray(self.model.log_prob(x, num_samples, seeds), np.float64)
 
     def nearest(self, table: data.Table, training: data.Table) -> np.ndarray:

@@ -95,6 +95,7 @@ class TextModel:
         if not len(tokens):
             checks.fail("lines", "one line or more", lines)
         total = -(-len(tokens) // checks.positive_int("batch_size", batch_size)) * checks.positive_int("epochs", epochs)
+        learning_rate = checks.number("learning_rate", learning_rate, 0.0, open_low=True)
         rate = keras.optimizers.schedules.CosineDecay(learning_rate, total)
         self.model.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0))
         known = None if validation is None else self.vocabulary.encode(validation)
@@ -112,7 +113,9 @@ class TextModel:
             temperature: float >= 0, multiplies the prior's standard deviation.
             greedy: bool, whether to take the likeliest token at each place instead, for the same z.
         """
-        return self.vocabulary.decode(self.model.sample(num_lines, seed, temperature, observe=not greedy))
+        return self.vocabulary.decode(
+            self.model.sample(num_lines, seed, temperature, observe=not checks.boolean("greedy", greedy))
+        )
 
     def reconstruct(self, lines: Sequence[str]) -> list[str]:
         """Lines by way of their latents: those of the posterior mean, with the likeliest token at each place."""
@@ -133,7 +136,7 @@ class TextModel:
         Longer lines have higher values: compare lines of one length, or values per token.
         """
         tokens = self.vocabulary.encode(lines)
-        seeds = np.full(len(tokens), int(random.fold_in(checks.seed("seed", seed), 0)), np.int32)
+        seeds = np.full(len(tokens), int(random.fold_in(checks.fixed_seed("seed", seed), 0)), np.int32)
         return -np.asarray(self.model.log_prob(tokens, num_samples, seeds), np.float64)
 
     def save(self, path: PathLike) -> None:

@@ -65,6 +65,8 @@ def predictive_checks(
     if len(examples) < 2:
         checks.fail("images", "at least two", f"{len(examples)}")
     chosen = default_statistics(model, examples) if statistics is None else dict(statistics)
+    if not chosen:
+        checks.fail("statistics", "a dict of one function or more, or None", statistics)
     start = time.perf_counter()
     sampled: dict[str, list[np.ndarray]] = {name: [] for name in chosen}
     for x in samples(model, len(examples), seed, examples.labels, _ROWS):

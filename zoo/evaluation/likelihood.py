@@ -12,7 +12,8 @@ from zoo import random
 from zoo.evaluation.code_terms import CodeTerms, code_terms
 from zoo.evaluation.figures import Figure
 from zoo.evaluation.latent_terms import LatentTerms, latent_terms
-from zoo.evaluation.rows import Examples, Progress, standard_error
+from zoo.evaluation.rows import Examples, Progress, pair, standard_error
+from zoo.fitting import inputs
 from zoo.fitting.batched import kept_graph
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Labels
@@ -34,11 +35,16 @@ def log_prob(
     Returns:
         dict of floats: `log_prob`, and the `standard_error` of this mean over the images (NaN for a single image).
 
+    Raises:
+        ValueError: for data or labels that the model does not take, and for no batch.
+
     Example:
         >>> batches = [images[:16], images[16:]]
         >>> zoo.evaluation.log_prob(model, batches, num_samples=10)
         {'log_prob': …, 'standard_error': …}
     """
+
+    checks.zoo_model(model)
 
     def evaluate(x, labels, seed):
         return model.log_prob(x, num_samples, seed, labels)
@@ -46,9 +52,12 @@ def log_prob(
     evaluate = kept_graph(model, ("zoo.evaluation.log_prob", num_samples), evaluate)
     values = []
     for number, batch in enumerate(batches):
-        x, labels = batch if model.conditional else (batch, None)
+        x, labels = pair(model, batch)
+        inputs.look([*model.values_of("x", x), *([] if labels is None else [model.label_values(labels)])])
         # Another seed for each batch, or the i-th images of all batches would share their noise.
         values.append(evaluate(x, labels, tf.constant(seed + number)).numpy())
+    if not values:
+        checks.fail("batches", "one batch or more", "none")
     examples = np.concatenate(values).astype(np.float64)
     return {"log_prob": float(examples.mean()), "standard_error": standard_error(examples)}
 

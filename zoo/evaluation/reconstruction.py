@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo.evaluation.rows import standard_error
+from zoo.evaluation.rows import pair, standard_error
+from zoo.fitting import inputs
 from zoo.fitting.batched import kept_graph
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike
@@ -39,9 +40,11 @@ def reconstruction_error(
         {'mse': …, 'mse_over_variance': …, 'psnr': …}
     """
     checks.zoo_model(model)
+    if variance is not None:
+        variance = checks.number("variance", variance, 0.0, open_low=True)
     squared, number = 0.0, 0
     for batch in batches:
-        x, labels = batch if model.conditional else (batch, None)
+        x, labels = pair(model, batch)
         difference = np.asarray(model.reconstruct(x, labels) - x, np.float64)
         squared += np.square(difference).sum()
         number += difference.size
@@ -61,6 +64,9 @@ def reconstruction_similarity(
         model: a model of the zoo, of images.
         batches: iterable of float images `[B,H,W,C]` in [0, 1], or of (images, labels) for a conditional model.
 
+    Raises:
+        ValueError: for a model of data in another range.
+
     Returns:
         dict of floats: `psnr`, `ssim`, `ms_ssim`, and for each the standard error over images: `psnr_error`, … (NaN for
         a single image). The measures are those of `similarity`; a measure that is not defined for the size of the
@@ -74,8 +80,10 @@ def reconstruction_similarity(
     checks.zoo_model(model)
     compare = kept_graph(model, "zoo.evaluation.similarity", _similarity)
     parts = []
+    if model.data_range != (0.0, 1.0):
+        checks.fail("model", "one of images in [0, 1], on which the measures rest", f"data in {model.data_range}")
     for batch in batches:
-        x, labels = batch if model.conditional else (batch, None)
+        x, labels = pair(model, batch)
         made = tf.clip_by_value(model.reconstruct(x, labels), 0.0, 1.0)
         parts.append({name: value.numpy() for name, value in compare(x, made).items()})
     if not parts:
@@ -99,7 +107,7 @@ def similarity(images: ArrayLike, others: ArrayLike) -> dict[str, np.ndarray]:
         `ms_ssim`, for sides of at least 22. The latter two are 1 for equal images.
 
     Raises:
-        ValueError: for arrays of different shapes, or of another rank.
+        ValueError: for arrays of different shapes, of another rank, of integers, or out of [0, 1].
 
     Example:
         >>> result = zoo.evaluation.similarity(images, images)
@@ -113,6 +121,9 @@ def similarity(images: ArrayLike, others: ArrayLike) -> dict[str, np.ndarray]:
     get as many scales as fit, with the first of the published weights divided by their sum: 2 scales for 28 and 32
     pixels (0.136, 0.864), 3 for 64. Compare figures of images of one size only.
     """
+    for name, each in (("images", images), ("others", others)):
+        inputs.require_floating(name, inputs.array(name, each))
+        inputs.look([inputs.Values(name, inputs.array(name, each), 0.0, 1.0)])
     images, others = tf.convert_to_tensor(images, tf.float32), tf.convert_to_tensor(others, tf.float32)
     if images.shape.rank != 4 or images.shape != others.shape:
         checks.fail("others", f"images [B,H,W,C] as `images`, {tuple(images.shape)}", tuple(others.shape))

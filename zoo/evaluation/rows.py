@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from zoo import random
+from zoo.fitting import inputs
 from zoo.runtime import checks
 from zoo.runtime.types import Array, ArrayLike, Labels
 
@@ -28,7 +29,8 @@ class Examples:
         labels: one for each image, for a conditional model or prior; None otherwise.
 
     Raises:
-        ValueError: for labels that are missing, or of another number than the images; for no images.
+        ValueError: for images of another shape than the model's, and for none; for labels that are missing, or of
+            another number than the images.
     """
 
     def __init__(self, model: keras.Model, images: ArrayLike, labels: Labels = None) -> None:
@@ -39,6 +41,9 @@ class Examples:
         self.images = given if lazy else checks.numpy_array("images", given)
         if len(self.images.shape) < 2 or not len(self.images):
             checks.fail("images", "an array [N, …] of at least one example", f"shape {tuple(self.images.shape)}")
+        if model.known_shape is not None:
+            inputs.require_shape("images", self.images, model.known_shape)
+        self._model = model
         source = model.label_source()
         if source is not None and labels is None:
             raise ValueError(f"Expected `labels`, as {type(source).__name__} is conditional. Received: None")
@@ -60,6 +65,7 @@ class Examples:
             return self
         rows = evenly_spaced(len(self), number)
         part = object.__new__(Examples)
+        part._model = self._model
         part.images = np.asarray(self.images[rows])
         part.labels = None if self.labels is None else self.labels[rows]
         return part
@@ -68,13 +74,34 @@ class Examples:
         """All images as float32."""
         return as_float(self.images[:])
 
-    def batches(self, seed: int = 0) -> Iterator[tuple[slice, np.ndarray, np.ndarray | None, np.ndarray]]:
-        """Yields rows, images float32, labels or None, and a seed for each image, int32."""
+    def batches(
+        self, seed: int = 0, checked: bool = True
+    ) -> Iterator[tuple[slice, np.ndarray, np.ndarray | None, np.ndarray]]:
+        """Yields rows, images float32, labels or None, and a seed for each image, int32.
+
+        Raises:
+            ValueError: for values out of the model's range, unless `checked` is False.
+        """
         seeds = np.asarray(random.row_seeds(seed, len(self)))
         size = max(1, min(_MOST_ROWS, _MOST_VALUES // max(1, self.dims)))
         for start in range(0, len(self), size):
             rows = slice(start, min(start + size, len(self)))
-            yield rows, as_float(self.images[rows]), None if self.labels is None else self.labels[rows], seeds[rows]
+            x, labels = as_float(self.images[rows]), None if self.labels is None else self.labels[rows]
+            if checked:
+                inputs.look([*self._model.values_of("x", x), *self._label_values(labels)])
+            yield rows, x, labels, seeds[rows]
+
+    def _label_values(self, labels):
+        return [] if labels is None else [self._model.label_source().label_values(labels)]
+
+
+def pair(model: keras.Model, batch: ArrayLike | tuple[ArrayLike, ArrayLike]) -> tuple[ArrayLike, ArrayLike | None]:
+    """Images and labels of a batch; None without labels. Raises ValueError where a conditional model gets no pair."""
+    if not model.conditional:
+        return batch, None
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+        checks.fail("batches", "pairs of images and labels, as the model is conditional", type(batch).__name__)
+    return batch[0], batch[1]
 
 
 def evenly_spaced(total: int, most: int) -> np.ndarray:

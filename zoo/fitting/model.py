@@ -30,7 +30,7 @@ class ObjectiveModel(Verbs):
             kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.trackers: dict[str, keras.metrics.Metric] = {
-            name: keras.metrics.Mean(name=name) for name in self.term_names
+            name: keras.metrics.Mean(name=name, dtype="float32") for name in self.term_names
         }
         # Set this way, neither is a part of the model's state.
         object.__setattr__(self, "functions", {})  # of zoo.fitting.batched

@@ -117,10 +117,14 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
             validation_data = self._checked_arrays(*validation_data)[: len(validation_data)]
         elif validation_data is not None:
             validation_data, *_ = self._checked_arrays(validation_data)
-        return super().fit(
+        history = super().fit(
             x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, class_weight,
             sample_weight, **kwargs,
         )  # fmt: skip
+        if not history.epoch and epochs > kwargs.get("initial_epoch", 0):
+            # keras.callbacks.BackupAndRestore leaves the epoch that it restored with the model.
+            warnings.warn("No epoch was trained, as an earlier training has counted them already", stacklevel=2)
+        return history
 
     def own_callbacks(self) -> list[keras.callbacks.Callback]:
         """Those that the objective asks of `fit`. A callback of the user's of the same class takes the place of one."""

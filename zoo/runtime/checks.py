@@ -90,6 +90,13 @@ def seed(name: str, value: object) -> int | None:
     return int(value)
 
 
+def fixed_seed(name: str, value: object) -> int:
+    """As `seed`, but not None: the result must be the same at each call."""
+    if value is None:
+        fail(name, "an integer of 32 bits", value)
+    return seed(name, value) or 0
+
+
 def image_size(name: str, value: object) -> tuple[int, int]:
     """(H, W) from a pair of integers >= 1, or from one integer, the side of a square."""
     pair = value if _is_list(value) else (value, value)

@@ -9,6 +9,7 @@ import pathlib
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 
 import keras
@@ -63,7 +64,7 @@ def _prefix():
 
 
 def _scratch(path, kind=""):
-    return path.with_name(f"{_prefix()}{kind}{path.name}")
+    return path.with_name(f"{_prefix()}{threading.get_ident()}-{kind}{path.name}")
 
 
 def _is_running(process):
