@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo.fitting import inputs
 from zoo.runtime import checks, optimizers
 from zoo.runtime.types import ArrayLike
 
@@ -284,10 +283,7 @@ class GoBack(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         if not hasattr(self.model, "start_error"):
             checks.fail("model", "a zoo.Sharpening", self.model)
-        images, labels = self._given
-        self._data = self.model.model._inputs(images, labels)
-        named = {"x": images, "labels": labels}
-        inputs.look([each for name, value in named.items() for each in self.model.model.values_of(name, value)])
+        self._data = self.model.checked(*self._given)
         self._measure = tf.function(self._squared_error, autograph=False)
         self._keep()
         if self._steps() == 0:  # a run that resumes has the first error in its weights

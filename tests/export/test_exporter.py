@@ -274,3 +274,21 @@ def test_mixed_model_is_exported_in_float32(name, format, mixed, tmp_path):
     received = exports.run(path, "sample", {"seed": exports.SEEDS, "temperature": np.ones(exports.ROWS, np.float32)})
     exports.assert_agree(received["image"], copy.sample(exports.ROWS, seed=exports.SEEDS).numpy())
     assert all(row["passed"] for row in zoo.export.check(path, model))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "match"),
+    [
+        ("x", "Expected `metadata` to be a dict"),
+        ({"quantization": "int4"}, "Expected `metadata` to be without 'quantization', which follows from the model"),
+        ({"value_range": [0, 9]}, "Expected `metadata` to be without 'value_range'"),
+        ({"name": 3}, r"Expected `metadata\['name'\]` to be a text"),
+        ({"name": ""}, r"Expected `metadata\['name'\]` to be a text"),
+        ({"loss": float("nan")}, "Expected `metadata` to be a dict that JSON can hold"),
+    ],
+)
+def test_bad_metadata_leave_an_earlier_export_as_it_is(metadata, match, tmp_path):
+    (tmp_path / "m.tflite").write_text("earlier")
+    for name in ("m", "m.tflite"):
+        refused(tmp_path / name, match, metadata=metadata)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("m.tflite", "earlier")]

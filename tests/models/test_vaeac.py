@@ -154,3 +154,17 @@ def test_what_does_not_fit_is_refused(model):
             zoo.VAEAC(model.encoder, model.decoder, likelihood)
     with pytest.raises(ValueError, match="`alpha` to be a finite number > 0 and <= 1"):
         zoo.VAEAC(model.encoder, model.decoder, alpha=0.0)
+
+
+def test_masks_and_temperatures_out_of_range_are_refused(model):
+    x = np.full((2, *SHAPE), 0.5, np.float32)
+    mask, seeds, ones = np.ones_like(x), np.int32([0, 1]), np.ones(2, np.float32)
+    model.complete(x, mask, seeds, ones)
+    for wrong in (255 * mask, 0.5 * mask, np.nan * mask):
+        with pytest.raises(ValueError, match="Expected `mask` to be 0 and 1 alone. Received: mask='values such as"):
+            model.complete(x, wrong, seeds, ones)
+    for wrong in (-ones, np.nan * ones):
+        with pytest.raises(ValueError, match="Expected `temperature` to be"):
+            model.complete(x, mask, seeds, wrong)
+        with pytest.raises(ValueError, match="Expected `temperature` to be"):
+            model.generate(seeds, wrong)

@@ -1,3 +1,4 @@
+import pytest
 import yaml
 
 from zoo.presets import cards
@@ -36,3 +37,21 @@ def test_the_text_has_results_and_training():
     assert "| elbo | -83.10 ± 0.25 nats | 100 test examples |  |" in text
     assert "- Wall time: 10 minutes" in text and "- CPU time: 20 minutes" in text and "Digits only." in text
     assert "## Results" not in cards.readme({key: value for key, value in CARD.items() if key != "results"})
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "message"),
+    [
+        ("tags", "vae", "Expected `card\\['tags'\\]` to be a list of texts"),
+        ("datasets", [1], "Expected `card\\['datasets'\\]` to be a list of texts"),
+        ("license", None, "Expected `card\\['license'\\]` to be a text of one line"),
+        ("license", "a: b", "to be the name of a license, such as apache-2.0"),
+        ("description", "one\ntwo", "Expected `card\\['description'\\]` to be a text of one line"),
+        ("results", ["x"], "to be a list of figures"),
+        ("seed", {1}, "to be a dict that JSON can hold"),
+    ],
+)
+def test_a_card_that_cannot_be_shown_is_refused(entry, value, message):
+    cards.check(CARD)
+    with pytest.raises(ValueError, match=message):
+        cards.check(CARD | {entry: value})

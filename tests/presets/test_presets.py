@@ -195,6 +195,15 @@ def test_save_preset_refuses_what_it_would_destroy(model, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
+def test_a_manifest_without_checksums_is_refused(folder):
+    about = vars(manifest.read(folder))
+    for missing in (about["config"], about["rest"], f"{about['variables']}.index"):
+        files = {name: digest for name, digest in about["files"].items() if name != missing}
+        (folder / manifest.NAME).write_text(json.dumps({**about, "files": files}))
+        with pytest.raises(presets.PresetError, match=f"Expected the checksum of {missing} in "):
+            zoo.from_preset(folder)
+
+
 def test_update_card(folder):
     saving.update_card(folder, {**CARD, "model": "VAE", "description": "Another text"})
     assert "Another text" in (folder / "README.md").read_text()

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from quantizers import normal, run_on_tflite
 
-from zoo.quantizers import FiniteScalarQuantizer
+from zoo.quantizers import FiniteScalarQuantizer, ResidualQuantizer, VectorQuantizer
 
 LEVELS = [(8, 5, 5, 5), (4, 3, 5), (2, 2), (7,), (16, 9)]
 
@@ -219,3 +219,26 @@ def test_a_functional_model_with_it_saves_and_loads(tmp_path):
     model.save(tmp_path / "model.keras")
     z_e = normal(4, 5, 3)
     np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras")(z_e), model(z_e))
+
+
+@pytest.mark.parametrize(
+    ("codes", "message"),
+    [
+        ([0, 12], "Expected `codes` to be from 0 to 11. Received: codes=12"),
+        ([-1], "Expected `codes` to be from 0 to 11. Received: codes=-1"),
+        ([2**32], "Expected `codes` to be from 0 to 11"),
+        ([0.7], "Expected `codes` to be int32. Received: dtype=float"),
+    ],
+)
+@pytest.mark.parametrize(
+    "quantizer",
+    [
+        FiniteScalarQuantizer((3, 4)),
+        VectorQuantizer(12, 2),
+        ResidualQuantizer(12, 2, 1),
+    ],
+    ids=lambda quantizer: type(quantizer).__name__,
+)
+def test_codes_that_do_not_exist_have_no_vector(quantizer, codes, message):
+    with pytest.raises(ValueError, match=message):
+        quantizer.lookup(np.array([codes]))

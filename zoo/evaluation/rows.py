@@ -43,7 +43,7 @@ class Examples:
             checks.fail("images", "an array [N, …] of at least one example", f"shape {tuple(self.images.shape)}")
         if model.known_shape is not None:
             inputs.require_shape("images", self.images, model.known_shape)
-        self._model = model
+        self.model = model
         source = model.label_source()
         if source is not None and labels is None:
             raise ValueError(f"Expected `labels`, as {type(source).__name__} is conditional. Received: None")
@@ -65,7 +65,7 @@ class Examples:
             return self
         rows = evenly_spaced(len(self), number)
         part = object.__new__(Examples)
-        part._model = self._model
+        part.model = self.model
         part.images = np.asarray(self.images[rows])
         part.labels = None if self.labels is None else self.labels[rows]
         return part
@@ -88,11 +88,11 @@ class Examples:
             rows = slice(start, min(start + size, len(self)))
             x, labels = as_float(self.images[rows]), None if self.labels is None else self.labels[rows]
             if checked:
-                inputs.look([*self._model.values_of("x", x), *self._label_values(labels)])
+                inputs.look([*self.model.values_of("x", x), *self._label_values(labels)])
             yield rows, x, labels, seeds[rows]
 
     def _label_values(self, labels):
-        return [] if labels is None else [self._model.label_source().label_values(labels)]
+        return [] if labels is None else [self.model.label_source().label_values(labels)]
 
 
 def pair(model: keras.Model, batch: ArrayLike | tuple[ArrayLike, ArrayLike]) -> tuple[ArrayLike, ArrayLike | None]:

@@ -16,6 +16,7 @@ from zoo.runtime.types import ArrayLike, Cases, PathLike
 FORMATS = ("tf_saved_model", "litert", "onnx")
 # Endings that a folder must not have, and the expected path instead.
 _KERAS = 'a folder, or a file that ends in ".tflite"; Keras\'s own file is written by model.save("model.keras")'
+_TEXTS = ("name", "version", "description", "author", "license", "training_data")  # entries of metadata
 _NO_FOLDERS = {
     ".tflite": 'a folder; a TFLite file takes format="litert", or none',
     ".onnx": 'a folder, as a signature is a file of its own: model.export("model", format="onnx")',
@@ -107,12 +108,7 @@ def export(
     kind = _Kind(checks.boolean("observe", observe), more or {})
     cases = parity.cases(model, runtimes.Keras(model, kind.observe), images, labels)
     reference = runtimes.Keras(model, kind.observe, kind.more)
-    metadata = {"name": model.name, "model": type(model).__name__, **_ranges(model), **(metadata or {})}
-    metadata["producer"] = f"vae-zoo {zoo.__version__}"
-    try:
-        json.dumps(metadata)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"Expected `metadata` to be a dict that JSON can hold. Received: {error}") from error
+    metadata = _metadata(model, metadata)
     with startup.quiet():
         return writer(model, path, reference, {**cases, **(more_cases or {})}, metadata, kind, quantization, batch_size)
 
@@ -188,6 +184,25 @@ def _write_onnx(model, path, reference, cases, metadata, kind, quantization, bat
 
 
 _WRITERS = {"tf_saved_model": _write_saved_model, "litert": _write_litert, "onnx": _write_onnx}
+
+
+def _metadata(model, given):
+    """What an export says of itself: the user's entries, and those that follow from the model."""
+    own = {"model": type(model).__name__, **_ranges(model), "producer": f"vae-zoo {zoo.__version__}"}
+    given = {} if given is None else given
+    if not isinstance(given, Mapping):
+        checks.fail("metadata", "a dict", given)
+    for name in (*own, "quantization", "batch_size"):
+        if name in given:
+            checks.fail("metadata", f"without {name!r}, which follows from the model and the export", given[name])
+    for name in _TEXTS:
+        if name in given and not (isinstance(given[name], str) and given[name]):
+            checks.fail(f"metadata[{name!r}]", "a text", given[name])
+    try:
+        json.dumps(given, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Expected `metadata` to be a dict that JSON can hold. Received: {error}") from error
+    return {"name": model.name, **own, **given}
 
 
 def _ranges(model):

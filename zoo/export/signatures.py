@@ -158,10 +158,8 @@ def valid_rows(model: keras.Model, given: Tensors, label_source: keras.Model | N
     for name, value in given.items():
         if name == "labels" and label_source is not None:
             values = [label_source.label_values(value)]
-        elif name == "temperature":
-            values = [ranges.Values(name, value, 0.0)]
         elif name == "mask":
-            values = [ranges.Values(name, value, 0.0, 1.0)]
+            values = [ranges.ZeroOrOne(name, value)]
         elif name == data and "mask" in given:  # missing values may be anything
             values = model.values_of("x", ops.where(given["mask"] > 0.0, value, (model.data_range or (0.0,))[0]))
         else:

@@ -96,7 +96,7 @@ class BatchReader:
         weights = [] if batch.weights is None else [inputs.Values("sample_weight", batch.weights, low=0.0)]
         return labels + weights
 
-    def label_values(self, labels):
+    def label_values(self, labels: Array) -> inputs.Values:
         if self.num_attributes is not None:
             return inputs.Values("labels", labels)
         return inputs.Values("labels", labels, 0, self.num_conditions - 1)
@@ -120,10 +120,12 @@ class BatchReader:
             return None
         return keras.tree.map_structure(lambda leaf: inputs.array(name, leaf), value)
 
-    def values_of(self, name, value):
+    def values_of(self, name: str, value: Array | None) -> list[inputs.Values]:
         """The ranges of an argument of a `batched` method: a list of `zoo.fitting.inputs.Values`."""
         if value is None:
             return []
+        if name == "temperature":
+            return [inputs.Values(name, value, 0.0)]
         return [self.label_values(value)] if name == "labels" else []
 
     def _rows(self, num_samples: int, seed: Seeds, temperature: float) -> tuple[Tensor, Tensor]:

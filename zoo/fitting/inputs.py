@@ -195,6 +195,26 @@ class Values:
 
 
 @dataclasses.dataclass(frozen=True)
+class ZeroOrOne(Values):
+    """Values that are 0 or 1, such as a mask."""
+
+    low: float = 0.0
+    high: float = 1.0
+
+    def hold(self) -> Tensor:
+        return tf.reduce_all(self.hold_rows())
+
+    def hold_rows(self) -> Tensor:
+        known = (self.array == 0.0) | (self.array == 1.0)
+        return tf.reduce_all(known, axis=list(range(1, len(known.shape))))
+
+    def require(self, values: np.ndarray) -> None:
+        other = _rows(values)[(_rows(values) != 0) & (_rows(values) != 1)]
+        if len(other):
+            checks.fail(self.name, "0 and 1 alone", f"values such as {other[0]:g}")
+
+
+@dataclasses.dataclass(frozen=True)
 class BesideMask(Values):
     """Values beside their mask: the second half of the last axis is 1 for observed and 0 for missing values."""
 

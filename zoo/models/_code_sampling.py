@@ -1,11 +1,12 @@
 """Samples and log-probabilities of a model of codes, by the prior over them."""
 
+from zoo.fitting import inputs
 from zoo.fitting.batched import batched
 from zoo.models._any_size import AnySizeVAE
 from zoo.models._code_prior import HasCodePrior
 from zoo.priors import CodePrior
 from zoo.runtime import checks
-from zoo.runtime.types import ArrayLike, Batches, Labels, Seeds, Tensor
+from zoo.runtime.types import Array, ArrayLike, Batches, Labels, Seeds, Tensor
 
 
 class CodeSamplingVAE(HasCodePrior, AnySizeVAE):
@@ -115,7 +116,7 @@ class CodeSamplingVAE(HasCodePrior, AnySizeVAE):
             return self._require_prior()._check_labels(value, num_rows)
         return super()._row_argument(name, value, num_rows)
 
-    def values_of(self, name, value):
+    def values_of(self, name: str, value: Array | None) -> list[inputs.Values]:
         if value is not None and name == "prior_labels":
             return [self._require_prior().label_values(value)]
         return super().values_of(name, value)

@@ -90,15 +90,16 @@ class DataVAE(NetworksVAE):
         return x
 
     def _values(self, batch, judged=True):
+        data: list[inputs.Values | inputs.Target]
         if batch.target is None:
-            data = self.values_of("x", batch.x) if not judged else [self.data_values("x", batch.x)]
+            data = [*self.values_of("x", batch.x)] if not judged else [self.data_values("x", batch.x)]
         else:
             data = [inputs.Values("x", batch.x), self.data_values("y", batch.target)]
             if not isinstance(self.likelihood, Masked):  # which may hide no value of a batch from the encoder
                 data.append(inputs.Target(type(self).__name__, batch.x, batch.target))
         return data + super()._values(batch, judged)
 
-    def values_of(self, name, value):
+    def values_of(self, name: str, value: Array | None) -> list[inputs.Values]:
         if name == "x":
             return [inputs.Values("x", value) if self.denoises else self.data_values("x", value)]
         if name in ("z", "e", "given"):

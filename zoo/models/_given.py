@@ -10,7 +10,7 @@ from zoo.fitting import inputs
 from zoo.likelihoods import Likelihood
 from zoo.models.cvae import CVAE
 from zoo.priors import LatentPrior
-from zoo.runtime.types import Config, Shape, Tensor
+from zoo.runtime.types import Array, Config, Shape, Tensor
 
 
 class GivenVAE(CVAE):
@@ -41,7 +41,7 @@ class GivenVAE(CVAE):
     def label_spec(self) -> tuple[str, tuple[int, ...]]:
         return ("float32", self._given_shape)
 
-    def label_values(self, labels):
+    def label_values(self, labels: Array) -> inputs.Values:
         support = self.likelihood.support
         return inputs.Values("labels", labels) if support is None else inputs.Values("labels", labels, *support)
 

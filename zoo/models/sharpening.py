@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from zoo import layers, networks
+from zoo.fitting import inputs
 from zoo.layers import PerceptualDistance
 from zoo.models._base import BaseVAE
 from zoo.models._critic import HasCritic
@@ -16,7 +17,7 @@ from zoo.models.iwae import IWAE
 from zoo.models.vae import VAE
 from zoo.models.vq_vae import VQVAE
 from zoo.runtime import checks, cores, replicas
-from zoo.runtime.types import Config, Labels, Tensor, Tensors
+from zoo.runtime.types import ArrayLike, Config, Labels, Tensor, Tensors
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -170,6 +171,13 @@ class Sharpening(HasCritic, HoldsApart):
         return tf.random.stateless_uniform([4], seed=[0, self.noise.row_seeds(1)[0]])
 
     # The model that is trained.
+
+    def checked(self, images: ArrayLike, labels: Labels = None) -> tuple[Tensor, Tensor | None]:
+        """Images and labels as `compute_terms` takes them; raises ValueError for those that `fit` refuses."""
+        found = self._inputs(images, labels)
+        named = {"x": images, "labels": labels}
+        inputs.look([each for name, value in named.items() for each in self.model.values_of(name, value)])
+        return found
 
     def call(self, x: Tensor, labels: Labels = None) -> Tensor:
         return self.model(x, labels)

@@ -16,7 +16,7 @@ from zoo.models._elbo import sub_batched
 from zoo.models._given import GivenVAE
 from zoo.priors import LatentPrior
 from zoo.runtime import checks
-from zoo.runtime.types import ArrayLike, Batches, Config, Labels, Tensor, Tensors
+from zoo.runtime.types import Array, ArrayLike, Batches, Config, Labels, Tensor, Tensors
 
 _MASKS = 0x3A5C  # the stream of the masks, from the model's seed
 
@@ -213,7 +213,10 @@ class VAEAC(GivenVAE):
     def _check_labels(self, labels, num_rows):
         return None if labels is None else self._check_attributes(inputs.array("labels", labels), num_rows)
 
-    def label_values(self, labels):
+    def values_of(self, name: str, value: Array | None) -> list[inputs.Values]:
+        return [inputs.ZeroOrOne("mask", value)] if name == "mask" else super().values_of(name, value)
+
+    def label_values(self, labels: Array) -> inputs.Values:
         low, high = self.likelihood.support or (-inputs.LARGEST, inputs.LARGEST)
         return inputs.BesideMask("labels", labels, min(low, 0.0), max(high, 1.0))
 

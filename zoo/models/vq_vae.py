@@ -16,7 +16,7 @@ from zoo.priors import CodePrior
 from zoo.quantizers import metrics
 from zoo.quantizers._base import require
 from zoo.runtime import checks
-from zoo.runtime.types import ArrayLike, Batches, Config, Labels, Tensor, Tensors
+from zoo.runtime.types import Array, ArrayLike, Batches, Config, Labels, Tensor, Tensors
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -199,7 +199,7 @@ class VQVAE(CodeSamplingVAE):
 
     # Inputs.
 
-    def values_of(self, name, value):
+    def values_of(self, name: str, value: Array | None) -> list[inputs.Values]:
         if name == "codes":
             return [inputs.Values("codes", value, 0, self.num_codes - 1)]
         return super().values_of(name, value)

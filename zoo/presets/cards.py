@@ -1,14 +1,39 @@
 """The `README.md` of a preset, with the YAML head that Hugging Face reads."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from zoo.evaluation.figures import Figure
+from zoo.runtime import checks
 
 # The names of TFDS's datasets at the Hugging Face hub.
 HUB = {"mnist": "ylecun/mnist", "fashion_mnist": "zalando-datasets/fashion_mnist", "cifar10": "uoft-cs/cifar10"}
 TAGS = ("variational-autoencoder", "vae", "tensorflow", "tflite")
+
+
+def check(card: Mapping[str, Any]) -> None:
+    """Raises ValueError, which names the entry, for a card that JSON cannot hold or `readme` cannot show."""
+    for name in ("name", "description", "license"):
+        value = card[name]
+        if not isinstance(value, str) or not value.strip() or "\n" in value:
+            checks.fail(f"card[{name!r}]", "a text of one line", value)
+    if not re.fullmatch(r"[\w.+-]+", card["license"]):
+        checks.fail("card['license']", "the name of a license, such as apache-2.0", card["license"])
+    for name in ("datasets", "tags"):
+        values = card.get(name, ())
+        if not isinstance(values, (list, tuple)) or not all(isinstance(value, str) for value in values):
+            checks.fail(f"card[{name!r}]", "a list of texts", values)
+    results = card.get("results", ())
+    if not isinstance(results, (list, tuple)) or not all(
+        isinstance(result, Mapping) and {"name", "value", "split"} <= set(result) for result in results
+    ):
+        checks.fail("card['results']", "a list of figures, as zoo.evaluation.Figure.as_dict gives them", results)
+    try:
+        json.dumps(card)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Expected `card` to be a dict that JSON can hold. Received: {error}") from error
 
 
 def readme(card: Mapping[str, Any]) -> str:

@@ -43,7 +43,7 @@ def from_preset(preset: str | os.PathLike) -> Any:
     if not (folder / manifest.NAME).exists() and (folder / "model.weights.h5").exists():
         return keras.saving.load_model(folder)
     about = manifest.read(folder)
-    needed = {about.config, about.rest}
+    needed = {about.config, about.rest, f"{about.variables}.index"}
     needed |= {name for name in about.files if name.startswith(about.variables)}
     manifest.check(folder, about, needed)
     model = _build(folder / about.config)

@@ -87,8 +87,11 @@ def check(folder: pathlib.Path, manifest: Manifest, names: Collection[str] | Non
     """Compares files with their checksums; `names` None for all of the manifest.
 
     Raises:
-        PresetError: names the first file that is missing or differs.
+        PresetError: names the first file that is missing or differs, or of which the manifest has no checksum.
     """
+    unknown = sorted(set(names or ()) - set(manifest.files))
+    if unknown:
+        raise PresetError(f"Expected the checksum of {unknown[0]} in {folder / NAME}. Received: none.")
     for name, expected in manifest.files.items():
         if names is not None and name not in names:
             continue

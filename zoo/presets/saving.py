@@ -1,7 +1,6 @@
 """Saves a model as a preset: exports, configuration, card and checksums."""
 
 import datetime
-import json
 import os
 import pathlib
 from collections.abc import Mapping
@@ -67,10 +66,7 @@ def save_preset(
     if target.is_dir() and any(target.iterdir()) and not (target / manifest.NAME).is_file():
         checks.fail("folder", "the folder of a preset, an empty folder, or a new one", str(folder))
     about = {"name": target.name, "description": description, "license": "Apache-2.0", **(card or {})}
-    try:
-        json.dumps(about)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"Expected `card` to be a dict that JSON can hold. Received: {error}") from error
+    cards.check(about)
     target.parent.mkdir(parents=True, exist_ok=True)
     with files.replacing(target) as scratch:
         scratch.mkdir()

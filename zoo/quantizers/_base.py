@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import tensorflow as tf
 from keras import layers, ops
 
+from zoo.fitting import inputs
 from zoo.runtime import checks
-from zoo.runtime.types import Tensor
+from zoo.runtime.types import ArrayLike, Tensor
 
 
 class Quantizer(layers.Layer):
@@ -70,6 +72,14 @@ class Quantizer(layers.Layer):
             float32 `[B, …, K]`, in squared units of the latent space. The least is that of the code that `call` gives.
         """
         return squared_distances(z_e, self.lookup(ops.arange(self.num_codes, dtype="int32")))
+
+
+def require_codes(codes: ArrayLike, num_codes: int) -> None:
+    """Raises ValueError for codes that are no integers from 0 to K − 1; within a graph only for another type."""
+    codes = inputs.array("codes", codes)
+    inputs.require_integers("codes", codes)
+    if not isinstance(codes, tf.Tensor) or hasattr(codes, "numpy"):
+        inputs.look([inputs.Values("codes", codes, 0, num_codes - 1)])
 
 
 def squared_distances(vectors: Tensor, codebook: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from keras import ops, saving
 
-from zoo.quantizers._base import Quantizer
+from zoo.quantizers._base import Quantizer, require_codes
 from zoo.quantizers.vector import straight_through
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Config, Tensor, Tensors
@@ -102,6 +102,7 @@ class FiniteScalarQuantizer(Quantizer):
 
     def lookup(self, codes: ArrayLike) -> Tensor:
         """The vectors of `codes`, int32 `[B, …]`: float32 `[B, …, code_dim]`, equal to `z_q` to the last bit."""
+        require_codes(codes, self.num_codes)
         # Flattened first, as TFLite broadcasts over few axes.
         rows = ops.reshape(ops.cast(codes, "int32"), (-1, 1))
         digits = ops.mod(ops.floor_divide(rows, self._place_values), np.array(self.levels, "int32"))

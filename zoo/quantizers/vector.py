@@ -9,7 +9,7 @@ from zoo import random
 from zoo._compat import tflite
 from zoo.distributions import sum_per_example
 from zoo.quantizers import metrics
-from zoo.quantizers._base import Quantizer
+from zoo.quantizers._base import Quantizer, require_codes
 from zoo.runtime import checks, cores, replicas
 from zoo.runtime.types import ArrayLike, Config, Tensor, Tensors
 
@@ -165,6 +165,7 @@ class VectorQuantizer(Quantizer):
 
     def lookup(self, codes: ArrayLike) -> Tensor:
         """The vectors of `codes`, int32 `[B, …]`: float32 `[B, …, code_dim]`."""
+        require_codes(codes, self.num_codes)
         # Flattened first, as TFLite's GATHER requires it.
         vectors = ops.take(self.embeddings, ops.reshape(codes, (-1,)), axis=0)
         return ops.reshape(vectors, (*ops.shape(codes), self.code_dim))

@@ -14,7 +14,7 @@ from zoo.fitting.batched import batched
 from zoo.fitting.model import ObjectiveModel
 from zoo.layers.dropout import Dropout
 from zoo.runtime import checks, cores
-from zoo.runtime.types import ArrayLike, Batches, Config, Labels, Seeds, Shape, Tensor, Tensors
+from zoo.runtime.types import Array, ArrayLike, Batches, Config, Labels, Seeds, Shape, Tensor, Tensors
 
 # The state that sampling passes from place to place: tensors whose shapes do not change.
 Cache: TypeAlias = Sequence[tuple[Tensor, ...]]
@@ -278,7 +278,7 @@ class CodePrior(ObjectiveModel):
             checks.fail("y", "labels, as a prior's codes are their own target", f"shape {tuple(batch.target.shape)}")
         return [*self.values_of("codes", batch.x), *super()._values(batch, judged)]
 
-    def values_of(self, name, value):
+    def values_of(self, name: str, value: Array | None) -> list[inputs.Values]:
         if name in ("codes", "given") and value is not None:
             return [inputs.Values(name, value, 0, self.num_codes - 1)]
         return super().values_of(name, value)

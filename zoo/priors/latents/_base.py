@@ -12,7 +12,7 @@ from zoo.fitting import inputs
 from zoo.fitting.batched import batched
 from zoo.fitting.model import ObjectiveModel
 from zoo.runtime import checks
-from zoo.runtime.types import ArrayLike, Batches, Config, Labels, Seeds, Tensor, Tensors
+from zoo.runtime.types import Array, ArrayLike, Batches, Config, Labels, Seeds, Tensor, Tensors
 
 
 class LatentPrior(ObjectiveModel):
@@ -138,7 +138,7 @@ class LatentPrior(ObjectiveModel):
             checks.fail("y", "labels, as latents are their own target", f"shape {tuple(batch.target.shape)}")
         return [*self.values_of("z", batch.x), *super()._values(batch, judged)]
 
-    def values_of(self, name, value):
+    def values_of(self, name: str, value: Array | None) -> list[inputs.Values]:
         return [inputs.Values("z", value)] if name == "z" else super().values_of(name, value)
 
     def get_config(self) -> Config:
