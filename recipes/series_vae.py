@@ -66,7 +66,7 @@ class Flags:
     channels: tuple[str, ...] | None = training.flag(None, "columns to take; default: all others of numbers")
     label: str | None = training.flag(None, "the column that is 1 where an anomaly is known")
     delimiter: str = training.flag(",", "between the cells; 'tab' for tabs")
-    gaps: str = training.flag("refuse", "gaps in time are refused, or cut it", choices=("refuse", "cut"))
+    gaps: str = training.flag("refuse", "refuse: stop at a gap; cut: split the series there", choices=("refuse", "cut"))
     tolerance: float = training.flag(0.5, "share of the median step of time by which a step may differ")
     test: float = training.flag(0.3, "share of the series that is scored")
     length: int = training.flag(32, "steps of a window")
@@ -99,7 +99,7 @@ def parts(flags):
     steps = len(found[1])
     if steps < anomaly.least_examples(flags.rate):
         checks.fail(
-            "--rate", f"at least {1.0 / (steps + 1):.4g}, as {steps} validating steps hold no lower one", flags.rate
+            "--rate", f"at least {1.0 / (steps + 1):.4g}, as {steps} validating steps allow no lower one", flags.rate
         )
     return found
 
@@ -121,8 +121,9 @@ def plot(series, scores, detector, path):
         axis.plot(series.times, values, linewidth=0.7)
         axis.set_ylabel(name)
     axes[-1].plot(series.times, scores, color="tab:red", linewidth=0.8)
-    axes[-1].axhline(-detector.offset_, color="black", linestyle=":", linewidth=0.8)
-    axes[-1].set(ylabel="score", yscale="log")
+    axes[-1].axhline(-detector.offset_, color="black", linestyle=":", linewidth=0.8, label="threshold")
+    axes[-1].set(ylabel="score", yscale="log", xlabel="time")
+    axes[-1].legend(loc="upper left")
     for axis in axes if series.labels is not None else ():
         inside = axis.get_xaxis_transform()
         axis.fill_between(series.times, 0, 1, where=series.labels > 0, color="tab:orange", alpha=0.4, transform=inside)

@@ -10,7 +10,7 @@ recordings of the Free Spoken Digit Dataset. Codes take 500 bits a second. After
 codes, for samples; the VAE needs none. Written to --output, besides what all recipes write:
 
 - `originals.wav` and `reconstructions.wav`, test sounds after each other, and `samples.wav`, sounds from --seed;
-- `sounds.png`, spectrograms of the first two;
+- `sounds.png`, spectrograms of six test sounds and of their reconstructions;
 - `metrics.json`: the log-spectral distance between test sounds and their reconstructions, bits a second, and the
   accuracy of a classifier, trained on spectrograms of original sounds, on original and on reconstructed test sounds.
   For comparison, distance and accuracy also for Griffin-Lim on the true spectrograms.

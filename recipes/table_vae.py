@@ -6,12 +6,12 @@
 
 The kinds of the columns (continuous, integer, ordinal, categorical) are inferred and printed; --kinds changes them.
 Cells that are empty, NA, NaN or "?" are missing: the encoder sees which, and the likelihood leaves them out. A tenth of
-the rows validates, and another tenth tests. `zoo.applications.TableModel.load` reads `model.keras`, and the SavedModel
-takes and gives columns by name. Written to --output, besides what all recipes write:
+the rows is used for validation and another tenth for testing. `zoo.applications.TableModel.load` reads `model.keras`,
+and the SavedModel takes and gives columns by name. Written to --output, besides what all recipes write:
 
 - `synthetic.csv`, --rows synthetic rows by --seed; `given.csv`, as many with the columns of --given;
 - `scores.csv`, −log p of each row of FILE, nats: the highest are the most unusual; `imputed.csv`, FILE with its missing
-  cells filled in;
+  cells filled in, without the columns that are ignored;
 - `table.png`.
 
 --sample takes the wines of scikit-learn, 178 rows of 13 numbers and a class, and hides a twentieth of their cells.
@@ -100,7 +100,7 @@ def plot_shares(axis, real, synthetic):
     axis.set_xticks(np.arange(len(values)), [value[:12] for value in values], rotation=30)
 
 
-def plot(rows, synthetic, scores, given, path):
+def plot(rows, synthetic, scores, given, path, condition=""):
     """Histograms of some columns, real and synthetic; two columns against each other; and the scores."""
     numbers = [name for name in synthetic if rows.whole[name].dtype.kind == "f"]
     numbers = numbers[: _SHOWN - 1] + numbers[_SHOWN - 1 :][-1:]
@@ -116,10 +116,10 @@ def plot(rows, synthetic, scores, given, path):
             axis.hist(known, bins, density=True, alpha=0.5, label="real")
             axis.hist(synthetic[name], bins, density=True, alpha=0.5, label="synthetic")
         axis.set_title(name)
-    axes[0, 0].legend()
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     if len(numbers) > 1:
         first, second = numbers[0], numbers[-1]
-        several = {"real": rows.whole, "synthetic": synthetic, **({"synthetic, given": given} if given else {})}
+        several = {"real": rows.whole, "synthetic": synthetic, **({f"synthetic, {condition}": given} if given else {})}
         for axis, (title, table) in zip(axes[1], several.items()):
             axis.scatter(table[first], table[second], s=6)
             axis.set(title=title, xlabel=first, ylabel=second, xlim=axes[1, 0].get_xlim(), ylim=axes[1, 0].get_ylim())
@@ -209,8 +209,10 @@ def build(flags, shape, seed):
         column = next(column for column in schema.columns if column.name == name)
         if not column.encode(np.array([value], None if column.text else np.float32))[1].numpy().all():
             checks.fail("--given", f"a value of the training rows for {name}", value)
-    for column in schema.columns:
-        print(f"{column.name}: {column.kind}, {column.size} features")
+    known = {column.name: column for column in schema.columns}
+    for name in table(flags)[0].whole:
+        column = known.get(name)
+        print(f"{name}: {'ignored' if column is None else f'{column.user_kind}, features: {column.size}'}")
     return TableModel.build(schema, flags.latent_dim, flags.hidden, masked=True, seed=seed).model
 
 
@@ -225,7 +227,8 @@ def finish(flags, model, splits, folder, seed):
         found.to_csv(folder / f"{name}.csv")
     scores = table_model.score(rows.whole)
     data.Table({"row": np.arange(len(scores)), "nats": scores}).to_csv(folder / "scores.csv")
-    plot(rows, written["synthetic"], scores, written.get("given"), folder / "table.png")
+    condition = ", ".join(flags.given or ())
+    plot(rows, written["synthetic"], scores, written.get("given"), folder / "table.png", condition)
     figures = {"test_nats": float(table_model.score(rows.test).mean())}
     for name, found in (("synthetic", written["synthetic"]), ("test", rows.test)):
         figures[f"distance_to_training_{name}"] = float(np.median(table_model.nearest(found, rows.train)))

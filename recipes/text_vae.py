@@ -4,11 +4,11 @@
     python recipes/text_vae.py --text FILE --vocabulary subwords --length 32
     python recipes/text_vae.py --sample
 
-FILE is UTF-8, and a line of it is an example. By the hash of a line a tenth of the lines validates and another tenth
-tests, and no line is in two parts. Lines of more than --length − 1 tokens are left out; their number, and the first of
-them, are printed. The vocabulary is kept with the model: the bytes, or sub-words learned from the training lines, which
-need `pip install 'vae-zoo[text]'`. Word dropout, free bits and a weight of the KL that rises in cycles keep the KL
-above 0.
+FILE is UTF-8, and a line of it is an example. By the hash of a line a tenth of the lines is used for validation and
+another tenth for testing, and no line is in two parts. Lines of more than --length − 1 tokens are left out; their
+number, and the first of them, are printed. The vocabulary is kept with the model: the bytes, or sub-words learned from
+the training lines, which need `pip install 'vae-zoo[text]'`. Word dropout, free bits and a weight of the KL that rises
+in cycles keep the KL above 0.
 
 Written to --output, besides what all recipes write: `sentences.txt`, with reconstructions of test lines, samples, and
 lines on the way between two sentences. `zoo.applications.TextModel.load` reads `model.keras`. The export's signatures

@@ -50,8 +50,8 @@ class KLWarmup(_Schedule):
 
     Linear warm-up is Sønderby et al. 2016, "Ladder Variational Autoencoders", section 2.3; the cyclical form is Fu
     et al. 2019, "Cyclical Annealing Schedule", eqs. (6) and (7): `steps` has `cycles` equal cycles, and the weight
-    rises in the first `ratio` of each and stays at 1 for the rest. It suits `kl_weight="auto"` too, as it ends at 1;
-    with a Bernoulli likelihood that has a `KLWarmup()` by itself. A training that ends before `steps` leaves
+    rises in the first `ratio` of each and stays at 1 for the rest. It suits `kl_weight="auto"` too, as it ends at 1:
+    with that and a Bernoulli likelihood, `fit` adds a `KLWarmup()` itself. A training that ends before `steps` leaves
     `model.kl_weight` below 1; `val_loss` rises with the weight, so let early stopping monitor `val_elbo` (mode "max").
 
     Args:
@@ -154,9 +154,8 @@ class GECO(keras.callbacks.Callback):
 
     after each training step, where w is the weight and the term is the mean over the step's batch. Rezende & Viola
     2018, "Taming VAEs", algorithm 1, minimises KL + λ (reconstruction − target): the loss of a VAE with w = 1/λ, times
-    λ. Deviations: the KL may have a target too; and there is no moving average of the term. log w is a sum over the
-    steps already, which an average of the term would only delay, and so w is the only state: a run that was stopped and
-    resumed has the same weights.
+    λ. Deviations: the KL may have a target too; and there is no moving average of the term, as log w already sums
+    over the steps. w is therefore the only state: a run that was stopped and resumed has the same weights.
 
     |log w| stays below `bound`. If the weight is at the bound when training ends, the target was out of reach, and a
     warning names the target and the value that was reached. With `steps_per_execution` the weight changes once per
@@ -300,8 +299,8 @@ class GoBack(keras.callbacks.Callback):
         self.restore()
         raise Diverged(
             f"The squared error was {error:.4g} at step {step}, more than {self.bound:g} times the {first:.4g} before "
-            f"the first step. Training has stopped, and the weights of step {self.last_good[0]} are back. Lower "
-            "learning rates, that of the critic first, or a smaller adversarial weight are the things to try."
+            f"the first step. Training has stopped, and the weights of step {self.last_good[0]} are back. Try a "
+            "lower learning rate, first for the critic, or a smaller adversarial weight."
         )
 
     def restore(self) -> None:

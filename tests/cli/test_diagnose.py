@@ -22,7 +22,7 @@ def folder(tmp_path, monkeypatch):
     np.savez(tmp_path / "labelled.npz", x=X, labels=np.zeros(40, "int32"))
     np.savez(tmp_path / "other.npz", y=X, z=X)
     (tmp_path / "pictures").mkdir()
-    for number, image in enumerate(X[:12]):
+    for number, image in enumerate(X[:30]):
         Image.fromarray((255 * image[..., 0]).astype(np.uint8)).save(tmp_path / "pictures" / f"{number}.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -92,3 +92,10 @@ def test_wrong_input_is_one_line_and_status_2(folder, capsys, arguments, message
 def test_pictures_are_converted_to_the_channels_of_the_model(folder, capsys):
     assert cli.main(["diagnose", "model.keras", "--data", "pictures"]) == 0
     assert "shape" not in capsys.readouterr().err
+
+
+def test_a_small_validation_part_leaves_over_fitting_out(folder, capsys, monkeypatch):
+    monkeypatch.setattr("zoo.evaluation.diagnose", lambda model, x, validation, *others: [])
+    assert cli.main(["diagnose", "model.keras", "--data", "pictures"]) == 0
+    out = capsys.readouterr().out
+    assert "Over-fitting needs 20 validation examples, of which there are" in out

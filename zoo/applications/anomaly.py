@@ -64,7 +64,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
       deviation: the mixture of Gaussians is fitted afterwards, by expectation maximisation). It finds a kind that is
       missing among many.
     - "local_outlier": local outlier factor of `embed(x)` among those of normal examples (Breunig et al. 2000, "LOF:
-      Identifying Density-Based Local Outliers"): how much thinner the examples lie there than around its neighbours.
+      Identifying Density-Based Local Outliers"): how much lower the density is there than at its neighbours.
 
     Images are compressed to PNG at 8 bits a value; for other data "error_per_nat" and "complexity" are refused.
 
@@ -76,10 +76,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             "log_prob" and "background".
         background: a model of the zoo for the same data, for "background".
         num_neighbors: int >= 1. For "latent": the mean distance to that many neighbours; None for the Mahalanobis
-            distance. For "local_outlier": the neighbours of an example; None for 20, and for half of the examples to
-            compare with at most.
-        num_components: int >= 1, Gaussians of "density_of_states" and "latent_density"; None for 4 and 20, and for one
-            of ten examples to compare with at most.
+            distance. For "local_outlier": the number of neighbours; None for 20, but at most half of the examples to
+            compare with.
+        num_components: int >= 1, Gaussians of "density_of_states" and "latent_density"; None for 4 and 20,
+            but at most one for every ten examples to compare with.
         smoothing: float >= 0, for images: the difference from the reconstruction is smoothed by a Gaussian filter of
             that standard deviation, in pixels, before it is squared, in `heat_map` and in scores that use the squared
             error. An edge that lies a little beside its place then counts less than a part that is missing.
@@ -127,8 +127,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
         Args:
             x: normal examples that the model was not trained on: float `[N,…]`, or `[N,F]` with an example in a row.
-                The calibration needs 1/α − 1 of them at least: all count, or, for a score that compares with normal
-                examples, the share `calibration`.
+                At least 1/α − 1 of them must set the threshold. A score that compares with normal examples uses only
+                the share `calibration` of them for it; others use all.
 
         Raises:
             ValueError: for arguments out of range, or too few examples.
@@ -173,9 +173,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """Exports the model as `model.export` does, with one more signature, `anomaly`.
 
         It takes examples, as `image` or `x`, and gives `score` float32 `[B]`, higher for anomalies, and `is_anomaly`
-        int32 `[B]`, 1 for examples beyond the threshold. A score with noise has that of `seed`. The graph is compared
-        with this detector, and the file with the graph, before the file is put in place; threshold, score and
-        false-positive rate are in its metadata.
+        int32 `[B]`, 1 for examples beyond the threshold. A score that samples z uses the detector's `seed`. The graph
+        is compared with this detector, and the file with the graph, before the file is put in place; threshold, score
+        and false-positive rate are in its metadata.
 
         Args:
             path, kwargs: as in `zoo.export.export`: a SavedModel or a `.tflite` file.

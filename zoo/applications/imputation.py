@@ -46,7 +46,8 @@ def impute(
     Args:
         model: a model of the zoo. "metropolis" and "gradient" ask for a `zoo.VAE` or a subclass.
         x: float `[N,…]`; missing values may be anything, NaN included.
-        mask: bool or 0 and 1, of x's shape, or of a shape that broadcasts to it: 1 is observed. None: what is not NaN.
+        mask: bool or 0 and 1, of x's shape, or of a shape that broadcasts to it: 1 is observed. None: all values
+            that are not NaN are observed.
         num_draws: int >= 1, how often each example is filled in at random; None for one filling, the mean.
         method: the sampler, see above; None for "importance", and for "prior" with a `zoo.VAEAC`.
         steps: int >= 0; at least 1 for all but "importance" and "prior".
@@ -54,7 +55,7 @@ def impute(
             "prior" take `num_draws` of them, if it is given.
         noise: bool, whether draws contain the noise of p(x|z), as intervals of a value need. Without it they are means
             of p(x|z).
-        labels: int32 `[N]`, for a conditional model. A `zoo.VAEAC` takes `x` and `mask` for its labels.
+        labels: int32 `[N]`, for a conditional model. A `zoo.VAEAC` takes none: `x` and `mask` take their place.
         seed: int. An example's result depends on its row.
 
     Returns:
@@ -161,8 +162,8 @@ def impute_with_residuals(
 
     A decoder with few latents misses detail, and misses it alike at neighbouring values. With r = x − mean of p(x|z),
     the conditional mean of r_missing given r_observed is added, under a Gaussian with the mean and the covariance of
-    the residuals of complete examples from which the same values were hidden. With a model that always decodes the same
-    it is the conditional mean of a Gaussian of the data.
+    the residuals of complete examples from which the same values were hidden. If the decoder
+    ignored z, the result would be the conditional mean of a Gaussian fitted to the data.
 
     Args:
         model, x, mask, method, steps, num_samples, seed: as in `impute`, without labels; the mask is given.

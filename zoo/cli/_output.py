@@ -107,6 +107,24 @@ def write_rows(path: pathlib.Path, rows: "np.ndarray", frames_per_second: float,
     applications.save_animation(path, frames, frames_per_second, scale)
 
 
+def in_rows(parts: Sequence["np.ndarray"], columns: int) -> "np.ndarray":
+    """Images `[N,H,W,C]` of several kinds, those of one number below each other, in rows of at most `columns`.
+
+    Returns:
+        `[R,columns,H,W,C]`, filled up with white.
+    """
+    import numpy as np
+
+    number = len(parts[0])
+    columns = min(columns, number)
+    rows = []
+    for start in range(0, number, columns):
+        for part in parts:
+            row = part[start : start + columns]
+            rows.append(np.concatenate([row, np.ones((columns - len(row), *row.shape[1:]), row.dtype)]))
+    return np.stack(rows)
+
+
 def report(command: str, written: Sequence[os.PathLike] | os.PathLike, **more: object) -> None:
     """Prints one line of JSON: the command, the paths that it wrote, and more."""
     paths = [written] if isinstance(written, os.PathLike) else written

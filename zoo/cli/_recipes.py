@@ -41,6 +41,10 @@ def loaded(path: pathlib.Path, flags: Sequence[str] = ()) -> Iterator[Any]:
     import runpy
     from unittest import mock
 
+    from zoo.runtime import startup
+
+    with startup.quiet():
+        import keras  # noqa: F401  (first here, as a script imports it without hiding TensorFlow's log lines)
     with (
         mock.patch.object(sys, "argv", [str(path), *flags]),  # as the card of the model records the command
         mock.patch.object(sys, "path", [str(path.parent), *sys.path]),

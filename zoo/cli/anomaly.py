@@ -4,8 +4,9 @@ python -m zoo anomaly mnist_vae --data pictures/ --output scores.csv
 python -m zoo anomaly model.keras --data strange.npy --normal normal.npy --output scores.csv --heat-maps errors/
 python -m zoo anomaly mnist_vae --data mnist --sample --score elbo --output scores.csv --export detector.tflite
 
-The threshold comes from normal images that the model was not trained on, --normal: of those, the share
---false-positive-rate counts as anomalies. By default they are the validation split of the dataset on the preset's card.
+The threshold comes from normal images that the model was not trained on, --normal, so that a new normal image is called
+anomalous with a chance of at most --false-positive-rate. By default they are the validation split of the dataset on the
+preset's card.
 """
 
 import argparse
@@ -37,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--export", metavar="PATH", help="also the model with the signature `anomaly`: a .tflite file, or a folder"
     )
-    parser.add_argument("--heat-maps", metavar="FOLDER", help="a new folder for pictures of where images are unusual")
+    parser.add_argument(
+        "--heat-maps", metavar="FOLDER", help="a new folder of pictures, white where images are unusual"
+    )
     parser.add_argument("--seed", type=int, default=0)
 
 
@@ -106,12 +109,12 @@ def _normal(args, model):
 
 
 def _write_heat_maps(folder, maps):
-    """Grey pictures, white where the error is the largest of all images."""
+    """Grey pictures, white where the error is among the largest thousandth of all images."""
     import numpy as np
 
     from zoo import applications
 
     if maps.ndim != 3:
         raise ValueError(f"Expected --heat-maps with a model of images. Received: maps of shape {maps.shape[1:]}")
-    largest = max(float(maps.max()), np.finfo(np.float32).tiny)
-    applications.save_images(folder, maps[..., None] / largest)
+    white = max(float(np.quantile(maps, 0.999)), np.finfo(np.float32).tiny)
+    applications.save_images(folder, np.minimum(maps[..., None] / white, 1.0))

@@ -13,6 +13,7 @@ from zoo.cli import _data, _models, _options, _output
 from zoo.runtime import checks
 
 SHOWN = 32
+COLUMNS = 16
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"a picture of the first images (--limit, by default {SHOWN}), noisy ones above; or a new folder of PNGs",
     )
     parser.add_argument("--add", metavar="KIND:LEVEL", help="noise to put on the data, such as gaussian:0.3")
-    parser.add_argument("--deviation", type=float, metavar="D", help="of Gaussian noise, for a plain VAE")
+    parser.add_argument("--deviation", type=float, metavar="D", help="deviation of Gaussian noise, for a plain VAE")
     parser.add_argument("--steps", type=int, metavar="N", help="with --deviation (default: 100)")
-    parser.add_argument("--scale", type=int, metavar="N", help="the side of a pixel (default: 2)")
+    parser.add_argument("--scale", type=int, metavar="N", help="draw each pixel as N×N pixels (default: 2)")
     parser.add_argument("--seed", type=int, help="of the noise of --add (default: 0)")
 
 
@@ -43,8 +44,6 @@ def run(args: argparse.Namespace) -> None:
     checks.positive_int("--scale", args.scale)
     checks.integer("--steps", args.steps, 0)
     model = _models.load(args.model)
-    import numpy as np
-
     from zoo import applications
 
     data = _data.load(args, model)
@@ -57,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
     if is_folder:
         applications.save_images(path, clean)
     else:
-        applications.save_image(path, applications.grid(np.stack([noisy, clean])), args.scale)
+        applications.save_image(path, applications.grid(_output.in_rows([noisy, clean], COLUMNS)), args.scale)
     more = {} if kind is None else {"mse_before": _mse(noisy, x), "mse_after": _mse(clean, x)}
     _output.report("denoise", path, num=len(x), data=data.description, **more)
 

@@ -48,12 +48,19 @@ def run(args: argparse.Namespace) -> None:
     model = _models.load(args.model)
     from zoo import evaluation
     from zoo.data import DataError
+    from zoo.evaluation.diagnosis.diagnosis import LEAST_EXAMPLES
     from zoo.runtime import files
 
     try:
         (x, labels), (validation, validation_labels) = _parts(args, model)
     except DataError as error:
         raise ValueError(str(error)) from error
+    left_out = ""
+    if validation is None:
+        left_out = " Over-fitting needs --validation."
+    elif args.validation is None and len(validation) < LEAST_EXAMPLES:
+        left_out = f" Over-fitting needs {LEAST_EXAMPLES} validation examples, of which there are {len(validation)}."
+        validation = validation_labels = None
     if model.label_source() is None:
         labels = validation_labels = None
     findings = evaluation.diagnose(model, x, validation, labels, validation_labels, args.seed)
@@ -63,8 +70,7 @@ def run(args: argparse.Namespace) -> None:
     for finding in findings:
         print(f"{finding.title} ({finding.severity})\n  {finding.evidence}\n  {finding.advice}")
     if not findings:
-        about = "" if validation is not None else " Over-fitting needs --validation."
-        print(f"Nothing found in {len(x)} examples.{about}")
+        print(f"Nothing found in {len(x)} examples.{left_out}")
 
 
 def _parts(args: argparse.Namespace, model: Any) -> tuple[tuple["np.ndarray", Any], tuple[Any, Any]]:

@@ -4,7 +4,7 @@ python -m zoo impute model.keras --data mnist --sample --missing right --output 
 python -m zoo impute model.keras --data holes/ --mask mask.png --num-draws 5 --output filled/
 
 --missing names a part of every image: left, right, top, bottom, random:SHARE, or box:ROW,COLUMN,HEIGHT,WIDTH. --mask is
-a picture or a .npy file, not 0 where the data is observed.
+a picture or a .npy file, 0 where a value is missing.
 """
 
 import argparse
@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-noise", dest="noise", action="store_false", help="draws are means of p(x|z)")
     parser.add_argument("--method", help="importance, gibbs, metropolis, gradient, or prior (of a VAEAC)")
     parser.add_argument("--steps", type=int, default=10, metavar="N", help="of the method (default: 10)")
-    parser.add_argument("--num-samples", type=int, default=32, metavar="N", help="of an image (default: 32)")
-    parser.add_argument("--scale", type=int, metavar="N", help="the side of a pixel (default: 2)")
+    parser.add_argument("--num-samples", type=int, default=32, metavar="N", help="samples for each image (default: 32)")
+    parser.add_argument("--scale", type=int, metavar="N", help="draw each pixel as N×N pixels (default: 2)")
     parser.add_argument("--seed", type=int, default=0)
 
 

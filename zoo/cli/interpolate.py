@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pairs", nargs="+", metavar="I-J", help=f"numbers of images (default: {PAIRS} pairs)")
     parser.add_argument("--steps", type=int, default=10, metavar="N", help="images of a pair (default: 10)")
     parser.add_argument("--path", choices=("linear", "spherical"), default="linear", help="(default: linear)")
-    parser.add_argument("--scale", type=int, default=2, metavar="N", help="the side of a pixel (default: 2)")
+    parser.add_argument("--scale", type=int, default=2, metavar="N", help="draw each pixel as N×N pixels (default: 2)")
     parser.add_argument("--fps", type=float, help="frames a second of an animation (default: 10)")
 
 

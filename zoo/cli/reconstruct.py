@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="reconstruct pictures of any size whole, by tiles of SIDE pixels (default: 512); docs/large_pictures.md",
     )  # fmt: skip
     parser.add_argument("--columns", type=int, metavar="N", help="images in a row (default: 16)")
-    parser.add_argument("--scale", type=int, metavar="N", help="the side of a pixel (default: 2)")
+    parser.add_argument("--scale", type=int, metavar="N", help="draw each pixel as N×N pixels (default: 2)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -77,13 +77,8 @@ def _write_reconstructions(args, model, data, path, is_folder):
     if is_folder:
         applications.save_images(path, reconstructed)
     else:
-        columns = min(args.columns, len(x))
-        rows = [
-            part
-            for start in range(0, len(x), columns)
-            for part in (_row(x, start, columns), _row(reconstructed, start, columns))
-        ]
-        applications.save_image(path, applications.grid(np.stack(rows)), args.scale)
+        rows = _output.in_rows([x, reconstructed], args.columns)
+        applications.save_image(path, applications.grid(rows), args.scale)
     _output.report("reconstruct", path, num=len(x), data=data.description, mse=mse)
 
 
@@ -126,12 +121,3 @@ def _write_relabelled(args, model, data, new_labels, path):
     columns = [applications.relabel(model, x, data.labels, np.full(len(x), label)) for label in new_labels]
     applications.save_image(path, applications.grid(np.stack([x, *columns], axis=1)), args.scale)
     _output.report("reconstruct", path, num=len(x), data=data.description, labels=new_labels.tolist())
-
-
-def _row(images, start, columns):
-    """Images from `start`, filled up with white to a whole row."""
-    import numpy as np
-
-    row = images[start : start + columns]
-    missing = columns - len(row)
-    return np.concatenate([row, np.ones((missing, *row.shape[1:]), row.dtype)])

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="of the prior (default: 1)")
     parser.add_argument("--labels", nargs="+", metavar="LABEL", help=f"{_labels.HELP} (default: all classes)")
     parser.add_argument("--columns", type=int, metavar="N", help="images in a row (default: about a square)")
-    parser.add_argument("--scale", type=int, metavar="N", help="the side of a pixel (default: 2)")
+    parser.add_argument("--scale", type=int, metavar="N", help="draw each pixel as N×N pixels (default: 2)")
     walk = parser.add_argument_group("an animated walk")
     walk.add_argument("--walk", type=int, metavar="N", help="write a .gif or .webp that passes N samples of the prior")
     walk.add_argument("--steps", type=int, metavar="N", help="frames between two of them (default: 12)")
@@ -84,7 +84,17 @@ def _write_samples(args, model, seed, path, is_folder):
         _output.report("sample", path, files=[each.name for each in written[:3]], **more)
         return
     distinct = 1 if labels is None or labels.ndim > 1 else len(set(labels.tolist()))
-    # Labels come in turn: with a multiple of their number each column has one of them.
-    columns = args.columns or (distinct * max(1, round(args.num**0.5 / distinct)) if distinct > 1 else None)
+    columns = args.columns or (_columns(args.num, distinct) if distinct > 1 else None)
     applications.save_image(path, applications.grid(images, columns), args.scale)
     _output.report("sample", path, **more)
+
+
+def _columns(number, distinct):
+    """Images in a row, of about a square, without blanks if it can be.
+
+    Labels come in turn: with a multiple of their number each column has one of them.
+    """
+    side = number**0.5
+    whole = [each for each in range(distinct, number + 1, distinct) if number % each == 0]
+    nearest = min(whole, key=lambda each: max(each / side, side / each), default=0)
+    return nearest if side / 2 < nearest < 2 * side else distinct * max(1, round(side / distinct))

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--latents", type=int, default=8, metavar="N", help="the number of latents (default: 8)")
     parser.add_argument("--steps", type=int, default=11, metavar="N", help="images in a row (default: 11)")
     parser.add_argument("--span", type=float, default=3.0, help="standard deviations to each side (default: 3)")
-    parser.add_argument("--scale", type=int, default=2, metavar="N", help="the side of a pixel (default: 2)")
+    parser.add_argument("--scale", type=int, default=2, metavar="N", help="draw each pixel as N×N pixels (default: 2)")
     parser.add_argument("--fps", type=float, help="frames a second of an animation (default: 10)")
 
 

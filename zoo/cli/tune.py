@@ -55,7 +55,10 @@ def run(args: argparse.Namespace) -> None:
     folder = _output.place(options.output)
     if folder.exists() and not folder.is_dir():
         checks.fail("--output", "a folder", options.output)
-    from zoo.training import Recipe, pictures, tuning
+    from zoo.runtime import startup
+
+    with startup.quiet():
+        from zoo.training import Recipe, pictures, tuning
 
     grid = _grid(options)
     with _recipes.loaded(path, of_recipe) as main, contextlib.redirect_stdout(sys.stderr):

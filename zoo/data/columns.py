@@ -51,6 +51,11 @@ class Column:
         """The number of features."""
         return 1
 
+    @property
+    def user_kind(self) -> str:
+        """The kind by the name that `zoo.data.Schema.of` takes and infers."""
+        raise NotImplementedError
+
     def encode(self, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Values `[B]` to features float32 `[B,size]` and whether each is known, bool `[B]`."""
         raise NotImplementedError
@@ -68,8 +73,8 @@ class Column:
 class Number(Column):
     """A number, scaled by its quantiles so that the training values become standard normal.
 
-    Numbers beyond those of training are told apart on a linear scale, but decoded numbers lie between the least and the
-    largest of training.
+    Larger or smaller numbers than in training get distinct features, but decoded numbers stay within the range of
+    training.
 
     Args:
         quantiles: floats that do not decrease, at the probabilities (i + ½) / G.
@@ -79,6 +84,10 @@ class Number(Column):
     quantiles: tuple[float, ...]
     integer: bool = False
     kind: ClassVar[str] = "number"
+
+    @property
+    def user_kind(self) -> str:
+        return "integer" if self.integer else "continuous"
 
     @classmethod
     def of(cls, name: str, values: np.ndarray, integer: bool = False) -> "Number":
@@ -137,6 +146,7 @@ class Levels(Column):
 
     levels: tuple[Value, ...]
     kind: ClassVar[str] = "levels"
+    user_kind = "ordinal"
 
     @property
     def text(self) -> bool:  # type: ignore[override]
@@ -170,6 +180,7 @@ class Categories(Column):
 
     categories: tuple[Value, ...]
     kind: ClassVar[str] = "categories"
+    user_kind = "categorical"
 
     @property
     def text(self) -> bool:  # type: ignore[override]

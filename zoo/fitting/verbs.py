@@ -127,7 +127,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         return history
 
     def own_callbacks(self) -> list[keras.callbacks.Callback]:
-        """Those that the objective asks of `fit`. A callback of the user's of the same class takes the place of one."""
+        """Callbacks that the objective adds to `fit`. One that the user passes of the same class replaces it."""
         return []
 
     def evaluate(

@@ -178,7 +178,7 @@ def _codebook(axes, model, images, number=1000):
     counts = np.sort(np.bincount(codes, minlength=number_codes))[::-1]
     axes.bar(np.arange(number_codes), counts / counts.sum(), width=1.0)
     axes.axhline(1.0 / number_codes, color="black", linewidth=0.8, linestyle=":")
-    axes.set_xlabel("codes, the most frequent first; dotted: all alike")
+    axes.set_xlabel("codes, the most frequent first; dotted line: all equally frequent")
     axes.set_ylabel("share of use")
     axes.set_title(f"codebook use: {np.count_nonzero(counts)} of {number_codes} codes")
 
@@ -191,7 +191,7 @@ def _tradeoff(curves, active, points, chosen):
         )
         units = [point.active_units for point in of_number]
         active.plot([point.beta for point in of_number], units, "o-", color=line.get_color())
-    circle = {"s": 200, "facecolors": "none", "edgecolors": "black", "zorder": 3}
+    circle = {"s": 200, "facecolors": "none", "edgecolors": "black", "zorder": 3, "clip_on": False}
     curves.scatter([chosen.rate], [chosen.distortion], label="recommended", **circle)
     active.scatter([chosen.beta], [chosen.active_units], **circle)
     most = max(point.latents for point in points)
@@ -207,7 +207,7 @@ def _tradeoff(curves, active, points, chosen):
     active.set_xticks(betas, [f"{beta:g}" for beta in betas])
     active.minorticks_off()
     active.yaxis.get_major_locator().set_params(integer=True)
-    curves.margins(x=0.12)
+    curves.margins(x=0.2, y=0.12)
     active.set_xlabel("β")
     active.set_ylabel("active units")
     active.set_ylim(bottom=0)

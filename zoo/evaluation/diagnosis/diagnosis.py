@@ -9,7 +9,7 @@ from zoo.evaluation.rows import Examples
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Labels
 
-_LEAST_EXAMPLES = 20
+LEAST_EXAMPLES = 20
 
 
 def diagnose(
@@ -46,6 +46,6 @@ def diagnose(
     examples = Examples(model, data, labels)
     held_out = None if validation is None else Examples(model, validation, validation_labels)
     for name, part in (("data", examples), ("validation", held_out)):
-        if part is not None and len(part) < _LEAST_EXAMPLES:
-            checks.fail(name, f"at least {_LEAST_EXAMPLES} examples, as a diagnosis rests on their spread", len(part))
+        if part is not None and len(part) < LEAST_EXAMPLES:
+            checks.fail(name, f"at least {LEAST_EXAMPLES} examples, as a diagnosis rests on their spread", len(part))
     return judge(measure(model, examples, held_out, seed))

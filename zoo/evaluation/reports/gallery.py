@@ -77,6 +77,9 @@ def _neighbours(task):
     return [_grid("nearest", f"Samples, and below each the nearest training image {spaces}.", rows)]
 
 
+_LATENTS = "latents, the largest first"
+
+
 def _latents(task):
     part = Examples(task.model, task.test.images, task.labels).take(_PLOTTED)
     layers = latent_terms(task.model, part, task.seed).layers
@@ -87,16 +90,17 @@ def _latents(task):
     if layers[0].kl_by_latent is None:
         values = np.sort(layers[0].activity.ravel())[::-1]
         caption = f"Activity of each latent, the largest first, over {len(part)} examples; above 0.01 it is active."
-        return [_bars("activity", caption, "variance of the posterior mean, in units of the prior's", values)]
+        unit = "variance of the posterior mean, in units of the prior's"
+        return [_bars("activity", caption, unit, values, ends=_LATENTS)]
     values = np.sort(layers[0].kl_by_latent.ravel())[::-1]
     caption = f"KL divergence of each latent, the largest first, over {len(part)} examples."
-    return [_bars("kl", caption, "nats per example", values)]
+    return [_bars("kl", caption, "nats per example", values, ends=_LATENTS)]
 
 
 def _codes(task):
     part = Examples(task.model, task.test.images, task.labels).take(_PLOTTED)
     counts = np.sort(code_terms(task.model, part).counts)[::-1]
-    caption = f"Share of each code, the most frequent first, over {len(part)} examples; dotted: all alike."
+    caption = f"Share of each code, the most frequent first, over {len(part)} examples; dotted line: all alike often."
     return [_bars("codes", caption, "share of use", counts / max(1, counts.sum()), level=1.0 / len(counts))]
 
 
@@ -123,7 +127,7 @@ def _png(pixels):
     return file.getvalue()
 
 
-def _bars(name, caption, unit, values, labels=None, level=None):
+def _bars(name, caption, unit, values, labels=None, level=None, ends=None):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Plot
 
@@ -136,6 +140,8 @@ def _bars(name, caption, unit, values, labels=None, level=None):
     if level is not None:
         axes.axhline(level, color="black", linewidth=0.8, linestyle=":")
     axes.set_ylabel(unit, fontsize=9)
+    if ends is not None:
+        axes.set_xlabel(ends, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     file = io.BytesIO()
     plot.savefig(file, format="png", metadata={"Software": None})

@@ -137,7 +137,9 @@ def _nearest(task):
     found = []
     for space, each in near.items():
         share = each.summary()["share_nearer"]
-        about = "of the samples, nearer to a training image than 99 % of test images are: 0.01 expected"
+        about = (
+            "share of samples that are nearer to a training image than 99 % of the test images are; 0.01 is expected"
+        )
         error = math.sqrt(share * (1.0 - share) / number)
         name = f"share_nearer ({space})"
         found.append(
