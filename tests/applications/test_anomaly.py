@@ -100,6 +100,15 @@ def test_the_heat_map_of_a_colour_image_adds_its_channels():
     np.testing.assert_allclose(found.sum(axis=(1, 2)), -detector.score_samples(x), rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("score", "number", "components"),
+    [("density_of_states", 400, 4), ("density_of_states", 60, 3), ("latent_density", 400, 20)],
+)
+def test_the_default_number_of_gaussians_leaves_ten_examples_for_each(model, score, number, components):
+    detector = AnomalyDetector(model, score, 0.2).fit(NORMAL[:number])
+    assert detector.compared_.mixture.n_components == components
+
+
 def test_calibration_is_the_share_that_only_sets_the_threshold(model):
     detector = AnomalyDetector(model, "latent", 0.2, calibration=0.25).fit(NORMAL[:40])
     assert len(detector.compared_.known) == 30

@@ -123,6 +123,7 @@ def test_a_page_holds_images_reconstructions_and_frames(tmp_path):
     np.testing.assert_array_equal(sheet(found["reconstructions"], 7), levels(model.reconstruct(X, LABELS)[7]))
     assert found["classes"] == ["0", "1", "2"] and found["labels"] == LABELS.tolist()
     assert found["starts"] == [-1, 4, 8, 0]  # the prior's mean, and the first example of each class
+    assert found["centre"] == "the prior's mean"
     statistics = latent_statistics(model, X, LABELS)
     latent = statistics.order[1]
     assert found["latents"][1]["latent"] == latent and found["steps"] == [-3, 0, 3]
@@ -141,6 +142,7 @@ def test_a_page_has_a_bounded_size(tmp_path):
     found, _ = content(explore(model, many, path=tmp_path / "page.html", max_examples=30, num_steps=3))
     assert len(found["points"]) == 30 and found["labels"] is None
     codes, _ = content(explore(tiny_models.vq_vae(), X, LABELS, tmp_path / "codes.html", num_steps=3))
+    assert codes["centre"] == "the mean of the examples"
     assert codes["embeddings"] is None and codes["latents"][0]["kl"] is None
 
 

@@ -13,6 +13,7 @@ import pytest
 import zoo
 from zoo import codec, networks, priors
 from zoo.codec import _archive, _container
+from zoo.codec._bits_back import BitsBack
 
 pytest.importorskip("constriction")
 
@@ -125,6 +126,31 @@ def test_a_lossy_file_gives_the_reconstructions(coded):
     expected = 255.0 * np.asarray(coded.reconstruct(GREY / np.float32(255)))
     assert as_bytes.dtype == np.uint8
     assert np.abs(as_bytes - expected).max() <= 0.501
+    several = codec.decompress(coded, codec.compress(coded, list(GREY[:3])))
+    assert isinstance(several, list)
+    np.testing.assert_array_equal(np.stack(several), as_bytes[:3])
+
+
+def test_levels_are_asked_of_the_likelihood_only_where_pixels_are_kept():
+    """A lossy file needs no probabilities of pixels, and one with the pixels those of its own levels."""
+    for likelihood, images, lossless in (
+        (zoo.likelihoods.Gaussian(range=None), BINARY[:3], None),
+        (zoo.likelihoods.Bernoulli(), BINARY[:3], True),
+    ):
+        plain = vq_vae()
+        model = zoo.VQVAE(plain.encoder, plain.decoder, plain.quantizer, likelihood, prior=plain.prior)
+        restored = codec.decompress(model, codec.compress(model, images, lossless))
+        np.testing.assert_allclose(restored, images if lossless else model.reconstruct(images), atol=1e-6)
+
+
+def test_the_bins_rest_on_the_posteriors_of_the_images():
+    model = vae()
+    (scales,), (kls,) = BitsBack(model)._statistics(BINARY[:16])
+    found = {name: np.asarray(value) for name, value in model.encode(BINARY[:16]).items()}
+    scale = np.exp(0.5 * found["log_var"])
+    np.testing.assert_allclose(scales, np.quantile(scale, 0.1, axis=0), rtol=1e-4)
+    kl = (0.5 * (found["mean"] ** 2 + scale**2 - 1.0) - np.log(scale)).mean(axis=0)
+    np.testing.assert_allclose(kls, kl, rtol=1e-4)
 
 
 @pytest.mark.parametrize("quantizer", [None, zoo.quantizers.FiniteScalarQuantizer((2, 3, 2, 3))])

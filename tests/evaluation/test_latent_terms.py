@@ -76,6 +76,20 @@ def test_a_prior_that_fits_the_latents_leaves_no_excess(linear_vae):
     assert latent_terms(model, Examples(model, x.reshape(-1, 4, 4, 1))).excess > 2.0
 
 
+def test_the_excess_of_a_prior_is_per_active_latent(linear_vae):
+    """Latents of three times the deviation of a normal prior: 2 (E_p log p − E_q log p) = 9 − 1 for each."""
+    prior = zoo.priors.MixtureOfGaussians(3, components=1, seed=0)
+    prior.means.bias.assign(np.zeros((1, 3)))
+    prior.log_vars.bias.assign(np.zeros((1, 3)))
+    projection = np.zeros((16, 3), "float32")
+    projection[:3] = np.eye(3)
+    model = linear_vae(projection, np.full(3, -10.0, "float32"), LOADINGS, prior=prior)
+    x = np.full((4000, 16), 0.5, "float32")
+    x[:, :3] += 3.0 * np.random.default_rng(0).normal(size=(4000, 3))
+    found = latent_terms(model, Examples(model, x.reshape(-1, 4, 4, 1)))
+    np.testing.assert_allclose(found.excess, 8.0, rtol=0.06)
+
+
 def test_the_seed_decides(linear_vae):
     model = linear_vae(PROJECTION, LOG_VAR, LOADINGS)
     few = Examples(model, X[:8])

@@ -15,7 +15,7 @@ import zoo
 from zoo import data, networks
 from zoo.evaluation import METRICS, Figure, Part, Report, evaluate
 from zoo.evaluation.features import Features
-from zoo.evaluation.reports import measures
+from zoo.evaluation.reports import measures, task
 
 SHAPE = (12, 12, 1)  # SSIM needs 11 pixels, MS-SSIM 22
 
@@ -196,6 +196,16 @@ def test_samples_are_left_out_with_the_reason(grey, change, reason):
     report = evaluate(grey, metrics=["samples"], with_pictures=False, **arguments)
     assert not report.figures
     assert re.search(reason, report.left_out["samples"])
+
+
+@pytest.mark.parametrize(("training", "drawn"), [(2, 2), (None, 0)])
+def test_samples_have_the_labels_of_training_or_else_of_the_test(training, drawn):
+    encoder, decoder = networks.mlp_encoder((*SHAPE[:2], 4), 2, (4,)), networks.mlp_decoder(SHAPE, 5, (4,))
+    model = zoo.CVAE(encoder, decoder, num_classes=3, seed=0)
+    parts = Part(images(5), np.zeros(5, np.int32)), training and Part(images(5), np.full(5, training, np.int32))
+    settings = {"judge": None, "factors": None, "num_samples": 1, "seed": 4, "card": {}, "progress": print}
+    found = task.Task(model=model, test=parts[0], training=parts[1], **settings).draw(6)
+    np.testing.assert_allclose(found, model.sample(6, seed=4, labels=np.full(6, drawn, np.int32)), atol=1e-6)
 
 
 def test_disentanglement_needs_factors(grey):
