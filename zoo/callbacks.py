@@ -140,6 +140,8 @@ class CapacityWarmup(_Schedule):
     def target(self) -> keras.Variable:
         if getattr(self.model, "capacity", None) is None:
             raise ValueError(f"Expected a zoo.BetaVAE with a capacity. Received: {self.model.name}, which has none")
+        if self.start > self.model.capacity:
+            checks.fail("start", f"at most the capacity of the model, {self.model.capacity:g}", self.start)
         return self.model.capacity_in_force
 
     def value(self, step: int) -> float:

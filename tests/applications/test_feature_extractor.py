@@ -72,3 +72,13 @@ def test_few_labels_are_enough_where_classes_lie_apart_and_useless_where_there_a
     assert 0.0 < found["nearest_deviation"] < 0.1
     with pytest.raises(ValueError, match="Expected `per_class` to be at most 100"):
         few_label_accuracy(noise, labels, noise, labels, per_class=101)
+
+
+def test_features_and_labels_must_be_as_many():
+    features, labels = np.zeros((20, 2)), np.arange(20) % 2
+    for given, name in (
+        ((features, labels[:15], features, labels), "labels"),
+        ((features, labels, features, labels[:, None]), "test_labels"),
+    ):
+        with pytest.raises(ValueError, match=f"Expected `{name}` to be one label for each of the 20 examples"):
+            few_label_accuracy(*given)

@@ -116,3 +116,23 @@ def test_spherical_frames_are_the_images_along_the_arc():
 def test_another_path_is_refused():
     with pytest.raises(ValueError, match="Expected `path` to be one of 'linear', 'spherical'. Received: path='round'"):
         interpolate(vae(), START, END, path="round")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"path": "sphere"}, "Expected `path` to be one of 'linear', 'spherical'"),
+        ({"weight": np.nan}, "Expected `weight` to be a finite number >= 0 and <= 1"),
+        ({"b": np.ones((1, 2))}, r"Expected `b` to be of a's shape \(3, 2\)"),
+    ],
+)
+def test_points_between_vectors_are_refused_by_name(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        between(**{"a": np.zeros((3, 2)), "b": np.ones((3, 2)), "weight": 0.5, **arguments})
+
+
+def test_lists_are_images_as_in_other_methods():
+    model = tiny_models.vae()
+    images = np.full((2, *model.image_shape), 0.5, np.float32)
+    found = interpolate(model, images.tolist(), images.tolist(), 3)
+    np.testing.assert_allclose(found, interpolate(model, images, images, 3), atol=1e-6)

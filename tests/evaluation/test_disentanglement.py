@@ -213,3 +213,12 @@ def test_wrong_input_is_refused(function):
 def test_unknown_trees_are_refused():
     with pytest.raises(ValueError, match="`trees` to be one of 'boosting', 'forest'. Received: trees='lasso'"):
         evaluation.dci(values, grid(2, 2), 10, trees="lasso")
+
+
+def test_codes_that_are_no_numbers_and_too_few_images_are_refused():
+    with pytest.raises(ValueError, match="Expected `embed` to be a function to finite codes"):
+        evaluation.mig(lambda images: values(images) * np.nan, grid(2, 3), **FEW)
+    settings = SETTINGS[evaluation.factor_vae_score]
+    for name in ("batch_size", "num_variance"):
+        with pytest.raises(ValueError, match=f"Expected `{name}` to be an integer >= 2"):
+            evaluation.factor_vae_score(values, grid(2, 3), **{**settings, name: 1})

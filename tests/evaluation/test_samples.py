@@ -154,3 +154,10 @@ def test_sets_with_fewer_examples_than_neighbours_are_refused():
         precision_recall(normal(3), normal(50))
     with pytest.raises(ValueError, match=r"Expected `k` to be an integer >= 1"):
         density_coverage(normal(30), normal(50), 0)
+
+
+def test_groups_that_leave_a_single_example_are_refused():
+    features = np.random.default_rng(0).normal(size=(3, 2))
+    with pytest.raises(ValueError, match="Expected `groups` to be 0, or larger, as 3 examples without one group are"):
+        frechet_distance(features, features, groups=2)
+    assert np.isfinite(frechet_distance(features, features, groups=3)["standard_error"])

@@ -226,3 +226,18 @@ def test_a_part_or_a_setting_that_is_exchanged_counts_from_the_next_call_on():
     assert np.abs(model.log_prob(X[:3], 2, seed=0) - before).min() > 1.0
     with pytest.raises(ValueError, match=r"Expected `kl_weight` to be set by kl_weight.assign\(0.5\)"):
         model.kl_weight = 0.5
+
+
+@pytest.mark.parametrize("output", [(64,), (8, 8, 2), (8, 8)])
+def test_a_decoder_whose_output_is_no_image_decodes_nothing(output):
+    """Neither does it in training, where the likelihood sees data beside it."""
+    model = zoo.VAE(networks.mlp_encoder(SHAPE, 2, ()), networks.mlp_decoder(output, 2, ()), "bernoulli", seed=0)
+    for call in (
+        lambda: model.sample(2, seed=0),
+        lambda: model.decode(np.zeros((2, 2), np.float32)),
+        lambda: model.decode_embedding(np.zeros((2, 2), np.float32)),
+        lambda: model.reconstruct(X[:2]),
+        lambda: model.log_prob(X[:2]),
+    ):
+        with pytest.raises(ValueError, match=r"Expected the decoder to give \[B, 8, 8, 1\], as Bernoulli asks for 1"):
+            call()

@@ -215,3 +215,25 @@ def test_units_of_dense_layers_are_whole_numbers(hidden):
     for make in (networks.mlp_encoder, networks.mlp_decoder):
         with pytest.raises(ValueError, match="Expected `hidden` to be an? "):
             make((8, 8, 1), 2, hidden)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: networks.conv_encoder((8, 8, 1), 2, blocks=-1), "Expected `blocks` to be an integer >= 0"),
+        (lambda: networks.conv_decoder((8, 8, 1), 2, blocks=-1), "Expected `blocks` to be an integer >= 0"),
+        (lambda: networks.residual_encoder((8, 8, 1), 4, blocks=-1), "Expected `blocks` to be an integer >= 0"),
+        (lambda: networks.conv1d_grid_encoder((8, 1), 4, blocks=-1), "Expected `blocks` to be an integer >= 0"),
+        (lambda: networks.unet_decoder((8, 8, 1), 2, 1, bottom_blocks=-1), "Expected `bottom_blocks` to be an integer"),
+        (lambda: networks.conv_decoder((8, 8, 1), 0), "Expected `latent_dim` to be an integer >= 1"),
+        (lambda: networks.conv1d_decoder((8, 1), 0), "Expected `latent_dim` to be an integer >= 1"),
+        (lambda: networks.mlp_decoder((8,), 0), "Expected `latent_dim` to be an integer >= 1"),
+        (lambda: networks.mlp_critic(0), "Expected `latent_dim` to be an integer >= 1"),
+        (lambda: networks.conv_encoder((8, 8, 1), 2, ()), "Expected `filters` to be one integer >= 1 or more"),
+        (lambda: networks.conv1d_decoder((8, 1), 2, ()), "Expected `filters` to be one integer >= 1 or more"),
+        (lambda: networks.conv_encoder((8, 8, 1), 2, 32), "Expected `filters` to be a tuple of integers >= 1"),
+    ],
+)
+def test_sizes_that_make_no_network_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

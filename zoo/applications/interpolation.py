@@ -80,6 +80,10 @@ def between(a: np.ndarray, b: np.ndarray, weight: float, path: Literal["linear",
         >>> zoo.applications.between(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]), 0.5, "spherical").round(3)
         array([[0.707, 0.707]], dtype=float32)
     """
+    checks.one_of("path", path, PATHS)
+    weight = checks.number("weight", weight, 0.0, 1.0)
+    if np.shape(a) != np.shape(b):
+        checks.fail("b", f"of a's shape {np.shape(a)}", np.shape(b))
     first, second = np.full((len(a), 1), 1.0 - weight), np.full((len(a), 1), float(weight))
     if path == "spherical":
         norms = np.linalg.norm(a, axis=1, keepdims=True) * np.linalg.norm(b, axis=1, keepdims=True)

@@ -139,6 +139,9 @@ def few_label_accuracy(
     from sklearn import linear_model, neighbors, pipeline, preprocessing
 
     labels, test_labels = np.asarray(labels), np.asarray(test_labels)
+    for name, its_labels, its in (("labels", labels, features), ("test_labels", test_labels, test_features)):
+        if its_labels.shape != (len(its),):
+            checks.fail(name, f"one label for each of the {len(its)} examples", its_labels.shape)
     classes, counts = np.unique(labels, return_counts=True)
     if counts.min() < checks.positive_int("per_class", per_class):
         checks.fail("per_class", f"at most {counts.min()}, the examples of the smallest class", per_class)

@@ -206,8 +206,9 @@ def factor_vae_score(
         dict of floats: `factor_vae_score`, from 0 to 1, and `active_codes`, the number of codes that vote. The score is
         0 if there are none.
     """
+    checks.integer("batch_size", batch_size, 2)
     rng = np.random.default_rng(seed)
-    codes, _ = _examples(embed, data, num_variance, rng)
+    codes, _ = _examples(embed, data, checks.integer("num_variance", num_variance, 2), rng)
     variances = codes.var(axis=0, ddof=1)
     active = np.sqrt(variances) >= _INACTIVE
     if not active.any():
@@ -231,7 +232,10 @@ def _codes(embed, data, indices):
     codes = [np.asarray(embed(data.images(part).astype(np.float32) / 255.0), np.float64) for part in parts]
     if any(part.ndim != 2 or part.shape[1] < 2 for part in codes):
         checks.fail("embed", "a function to codes [B,E] with E of at least 2", f"codes of shape {codes[0].shape}")
-    return np.concatenate(codes)
+    found = np.concatenate(codes)
+    if not np.isfinite(found).all():
+        checks.fail("embed", "a function to finite codes", f"{int((~np.isfinite(found)).sum())} of {found.size}")
+    return found
 
 
 def _bins(codes, number):

@@ -81,6 +81,8 @@ def nearest_training(
     found = {"pixels": _nearest("pixels", samples, training, test, k)}
     if features is not None:
         embedded = features.embed(training) if training_features is None else training_features
+        if len(embedded) != len(training):
+            checks.fail("training_features", f"those of the {len(training)} training images", len(embedded))
         of_test = None if test is None else features.embed(test)
         found[features.label] = _nearest(features.label, features.embed(samples), embedded, of_test, k)
     return found

@@ -52,6 +52,9 @@ def frechet_distance(features_a: np.ndarray, features_b: np.ndarray, groups: int
     a, b = _pair("features_a", features_a, "features_b", features_b, 3)
     if checks.integer("groups", groups, 0) == 1:
         checks.fail("groups", "0, or an integer >= 2", groups)
+    fewest = min(len(a), len(b))
+    if groups and fewest - -(-fewest // groups) < 2:
+        checks.fail("groups", f"0, or larger, as {fewest} examples without one group are too few", groups)
     sums_a, sums_b = _Sums.of(a), _Sums.of(b)
     gaussian_a, gaussian_b = sums_a.gaussian(), sums_b.gaussian()
     result = {"frechet_distance": _frechet(gaussian_a, gaussian_b)}

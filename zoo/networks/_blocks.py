@@ -1,5 +1,7 @@
 """Building blocks that several networks share."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import layers
 
@@ -12,6 +14,14 @@ def check_divisible(image_shape: Shape, halvings: int, name: str = "image_shape"
     checks.positive_int("downsamples", halvings)
     if len(image_shape) != 3 or any(size % 2**halvings for size in image_shape[:2]):
         checks.fail(name, f"(H, W, C) with H and W divisible by {2**halvings}", tuple(image_shape))
+
+
+def some_filters(filters: Sequence[int]) -> list[int]:
+    """The channels of each resolution; raises ValueError for none."""
+    found = checks.positive_ints("filters", filters)
+    if not found:
+        checks.fail("filters", "one integer >= 1 or more", filters)
+    return found
 
 
 def widths(filters: int, resolutions: int) -> list[int]:
@@ -44,7 +54,7 @@ def residual_stack(
     x: Tensor, channels: int, blocks: int, activation: str = "relu", normalization: str | None = None
 ) -> Tensor:
     """Residual blocks, then a normalization over the channels of each place ("rms", or None), then the activation."""
-    for _ in range(blocks):
+    for _ in range(checks.integer("blocks", blocks, 0)):
         x = residual(x, channels, activation)
     if checks.one_of("normalization", normalization, (None, "rms")) == "rms":
         x = layers.RMSNormalization()(x)

@@ -6,6 +6,7 @@ import keras
 from keras import layers
 
 from zoo.networks import _blocks
+from zoo.runtime import checks
 from zoo.runtime.types import Shape
 
 
@@ -36,11 +37,12 @@ def conv_encoder(
         >>> zoo.networks.conv_encoder((28, 28, 1), latent_dim=16).output_shape
         (None, 32)
     """
+    filters = _blocks.some_filters(filters)
     _blocks.check_divisible(image_shape, len(filters))
     x = inputs = keras.Input(image_shape)
     for width in filters:
         x = layers.Conv2D(width, 4, strides=2, padding="same", activation=activation)(x)
-        for _ in range(blocks):
+        for _ in range(checks.integer("blocks", blocks, 0)):
             x = _blocks.residual(x, width, activation)
     x = layers.Dense(dense, activation=activation)(layers.Flatten()(x))
     return keras.Model(inputs, _blocks.posterior(x, latent_dim), name="encoder")
@@ -73,18 +75,19 @@ def conv_decoder(
         >>> zoo.networks.conv_decoder((28, 28, 1), latent_dim=16).output_shape
         (None, 28, 28, 1)
     """
+    filters = _blocks.some_filters(filters)
     _blocks.check_divisible(output_shape, len(filters), "output_shape")
     height, width = (size // 2 ** len(filters) for size in output_shape[:2])
-    x = inputs = keras.Input((latent_dim,))
+    x = inputs = keras.Input((checks.positive_int("latent_dim", latent_dim),))
     x = layers.Dense(dense, activation=activation)(x)
     x = layers.Dense(height * width * filters[0], activation=activation)(x)
     x = layers.Reshape((height, width, filters[0]))(x)
     for channels, following in zip(filters, (*filters[1:], filters[-1])):
-        for _ in range(blocks):
+        for _ in range(checks.integer("blocks", blocks, 0)):
             x = _blocks.residual(x, channels, activation)
         x = layers.Conv2DTranspose(following, 4, strides=2, padding="same")(x)
         x = layers.Activation(activation)(x)
-    for _ in range(blocks):
+    for _ in range(checks.integer("blocks", blocks, 0)):
         x = _blocks.residual(x, filters[-1], activation)
     x = layers.Conv2D(output_shape[-1], 3, padding="same")(x)
     return keras.Model(inputs, x, name="decoder")

@@ -38,6 +38,7 @@ def conv1d_encoder(
         >>> zoo.networks.conv1d_encoder((64, 3), latent_dim=8).output_shape
         (None, 16)
     """
+    filters = _blocks.some_filters(filters)
     _check_steps("series_shape", series_shape, stride, len(filters))
     x = inputs = keras.Input(series_shape)
     for width in filters:
@@ -74,8 +75,9 @@ def conv1d_decoder(
         >>> zoo.networks.conv1d_decoder((64, 3), latent_dim=8).output_shape
         (None, 64, 3)
     """
+    filters = _blocks.some_filters(filters)
     steps = _check_steps("output_shape", output_shape, stride, len(filters))
-    x = inputs = keras.Input((latent_dim,))
+    x = inputs = keras.Input((checks.positive_int("latent_dim", latent_dim),))
     x = layers.Dense(dense, activation=activation)(x)
     x = layers.Dense(steps * filters[0], activation=activation)(x)
     x = layers.Reshape((steps, filters[0]))(x)
@@ -151,7 +153,7 @@ def conv1d_grid_decoder(
 
 
 def _residual_stack(x, channels, blocks):
-    for _ in range(blocks):
+    for _ in range(checks.integer("blocks", blocks, 0)):
         y = layers.Activation("relu")(x)
         y = layers.Conv1D(max(1, channels // 2), 3, padding="same", activation="relu")(y)
         x = layers.Add()([x, layers.Conv1D(channels, 1, use_bias=False)(y)])

@@ -54,7 +54,7 @@ def mlp_decoder(
         >>> zoo.networks.mlp_decoder((28, 28, 1), latent_dim=16).output_shape
         (None, 28, 28, 1)
     """
-    x = inputs = keras.Input((latent_dim,))
+    x = inputs = keras.Input((checks.positive_int("latent_dim", latent_dim),))
     for units in checks.positive_ints("hidden", hidden):
         x = _blocks.dense(x, units, activation)
     x = layers.Dense(math.prod(output_shape))(x)
@@ -67,7 +67,7 @@ def mlp_critic(latent_dim: int, hidden: Sequence[int] = (256, 256, 256)) -> kera
     Kim & Mnih 2018, appendix A, have six layers of 1,000 units, `hidden=(1000,) * 6`, which take longer on a CPU than a
     small VAE. The critic computes in float32 under any dtype policy.
     """
-    x = inputs = keras.Input((latent_dim,))
+    x = inputs = keras.Input((checks.positive_int("latent_dim", latent_dim),))
     for units in checks.positive_ints("hidden", hidden):
         x = layers.Dense(units, dtype="float32")(x)
         x = layers.LeakyReLU(0.2, dtype="float32")(x)

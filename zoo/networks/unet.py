@@ -54,18 +54,18 @@ def unet_decoder(
     x, ways = given, []
     for number in filters:
         x = layers.Conv2D(number, 4, strides=2, padding="same", activation=activation)(x)
-        for _ in range(blocks):
+        for _ in range(checks.integer("blocks", blocks, 0)):
             x = _blocks.residual(x, number, activation)
         ways.append(x)
     z = layers.Dense(x.shape[1] * x.shape[2] * 8, activation=activation)(inputs[:, size:])
     z = layers.Reshape((x.shape[1], x.shape[2], 8))(z)
     x = layers.Conv2D(filters[-1], 3, padding="same")(ops.concatenate([x, z], axis=-1))
-    for _ in range(bottom_blocks):
+    for _ in range(checks.integer("bottom_blocks", bottom_blocks, 0)):
         x = _blocks.residual(x, filters[-1], activation)
     for number, way in zip(filters[-2::-1], ways[-2::-1]):
         x = layers.Activation(activation)(x)
         x = layers.Add()([layers.Conv2DTranspose(number, 4, strides=2, padding="same")(x), way])
-        for _ in range(blocks):
+        for _ in range(checks.integer("blocks", blocks, 0)):
             x = _blocks.residual(x, number, activation)
     x = layers.Conv2DTranspose(features, 4, strides=2, padding="same")(layers.Activation(activation)(x))
     x = layers.Conv2D(features, 3, padding="same", activation=activation)(ops.concatenate([x, given], axis=-1))

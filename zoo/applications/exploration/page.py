@@ -112,6 +112,8 @@ def _classes(labels, names):
     classes = np.unique(labels)
     if len(classes) > len(COLOURS):
         return {"labels": None, "classes": []}
+    if names is not None and classes.min() < 0:
+        checks.fail("labels", "from 0, as `class_names` are given", int(classes.min()))
     if names is not None and len(names) <= classes.max():
         checks.fail("class_names", f"a name for each of {classes.max() + 1} classes", list(names))
     places = np.searchsorted(classes, labels)
