@@ -10,6 +10,8 @@ import tensorflow as tf
 import zoo
 from zoo import callbacks, data, networks, training
 
+WATCHED = []  # what GoBack got in the run of `finished`
+
 
 def build_tiny(flags, image_shape, seed):
     encoder = networks.residual_encoder(image_shape, 4, filters=4, blocks=0)
@@ -45,7 +47,10 @@ def finished(_eager, tmp_path_factory):
     output = tmp_path_factory.mktemp("finished")
     plain = run(output)
     model = keras.saving.load_model(output / "model.keras")
-    return output, plain, run(output, "--decoder", "sharp"), model
+    own = callbacks.GoBack.__init__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(callbacks.GoBack, "__init__", lambda self, *data: (WATCHED.append(data), own(self, *data))[1])
+        return output, plain, run(output, "--decoder", "sharp"), model
 
 
 def weights(output):
@@ -111,12 +116,9 @@ def test_a_training_that_diverges_ends_with_the_last_good_weights_and_status_1(f
     assert metrics["decoder"]["step"] > 0 or equal(decoder, model.decoder.get_weights())
 
 
-def test_the_error_that_is_watched_is_of_validation_images(tmp_path, monkeypatch):
-    own, seen = callbacks.GoBack.__init__, []
-    monkeypatch.setattr(callbacks.GoBack, "__init__", lambda self, *data: (seen.append(data), own(self, *data))[1])
-    run(tmp_path, "--decoder", "sharp")
+def test_the_error_that_is_watched_is_of_validation_images(finished):
     images = data.load("mnist", sample=True).validation.images[:256]
-    np.testing.assert_allclose(seen[0][0], images / np.float32(255), atol=1e-6)
+    np.testing.assert_allclose(WATCHED[0][0], images / np.float32(255), atol=1e-6)
 
 
 def test_wrong_flags_end_with_status_2(tmp_path, capsys):

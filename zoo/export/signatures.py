@@ -116,7 +116,10 @@ def of(model: keras.Model, batch_size: int | None = None, observe: bool = False)
         return model.flat_posterior(given[data], labels)
 
     encoding = signature(encode, image)
-    latents = _latents(encoding)
+    key = ("zoo.export latents", batch_size)
+    if key not in model.functions:  # forgotten with the model's graphs; an export asks several times
+        model.functions[key] = _latents(encoding)
+    latents = model.functions[key]
 
     def decode(labels=None, **latents):
         (latents,) = latents.values()
