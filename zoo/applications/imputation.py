@@ -162,8 +162,8 @@ def impute_with_residuals(
 
     A decoder with few latents misses detail, and misses it alike at neighbouring values. With r = x − mean of p(x|z),
     the conditional mean of r_missing given r_observed is added, under a Gaussian with the mean and the covariance of
-    the residuals of complete examples from which the same values were hidden. If the decoder
-    ignored z, the result would be the conditional mean of a Gaussian fitted to the data.
+    the residuals of complete examples from which the same values were hidden. If the decoder ignored z, the result
+    would be the conditional mean of a Gaussian fitted to the data.
 
     Args:
         model, x, mask, method, steps, num_samples, seed: as in `impute`, without labels; the mask is given.

@@ -53,7 +53,7 @@ def log_prob(
     values = []
     for number, batch in enumerate(batches):
         x, labels = pair(model, batch)
-        inputs.look([*model.values_of("x", x), *([] if labels is None else [model.label_values(labels)])])
+        inputs.look([*model.values_of("x", x), *model.values_of("labels", labels)])
         # Another seed for each batch, or the i-th images of all batches would share their noise.
         values.append(evaluate(x, labels, tf.constant(seed + number)).numpy())
     if not values:

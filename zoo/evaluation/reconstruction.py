@@ -64,14 +64,14 @@ def reconstruction_similarity(
         model: a model of the zoo, of images.
         batches: iterable of float images `[B,H,W,C]` in [0, 1], or of (images, labels) for a conditional model.
 
-    Raises:
-        ValueError: for a model of data in another range.
-
     Returns:
         dict of floats: `psnr`, `ssim`, `ms_ssim`, and for each the standard error over images: `psnr_error`, … (NaN for
         a single image). The measures are those of `similarity`; a measure that is not defined for the size of the
         images is left out. The mean of the images' own PSNR is at least the PSNR of the mean squared error, which
         `reconstruction_error` gives.
+
+    Raises:
+        ValueError: for a model of data in another range, for images or labels that it does not take, and for no batch.
 
     Example:
         >>> zoo.evaluation.reconstruction_similarity(model, [images])
@@ -122,8 +122,9 @@ def similarity(images: ArrayLike, others: ArrayLike) -> dict[str, np.ndarray]:
     pixels (0.136, 0.864), 3 for 64. Compare figures of images of one size only.
     """
     for name, each in (("images", images), ("others", others)):
-        inputs.require_floating(name, inputs.array(name, each))
-        inputs.look([inputs.Values(name, inputs.array(name, each), 0.0, 1.0)])
+        values = inputs.array(name, each)
+        inputs.require_floating(name, values)
+        inputs.look([inputs.Values(name, values, 0.0, 1.0)])
     images, others = tf.convert_to_tensor(images, tf.float32), tf.convert_to_tensor(others, tf.float32)
     if images.shape.rank != 4 or images.shape != others.shape:
         checks.fail("others", f"images [B,H,W,C] as `images`, {tuple(images.shape)}", tuple(others.shape))

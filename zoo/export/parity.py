@@ -131,10 +131,10 @@ def cases(
     if model.label_source() is None and labels is not None:
         raise ValueError(f"Expected no `labels`, as {type(model).__name__} is not conditional. Received: {labels!r}")
     if model.label_source() is not None:
-        source = model.label_source()
-        labels = _own_labels(source, number) if labels is None else source._check_labels(np.asarray(labels), number)
-        look([source.label_values(labels)])
-        given["labels"] = np.asarray(labels, source.label_spec[0])
+        judge = model.label_source()
+        labels = _own_labels(judge, number) if labels is None else judge._check_labels(np.asarray(labels), number)
+        look([judge.label_values(labels)])
+        given["labels"] = np.asarray(labels, judge.label_spec[0])
     latents = next(name for name in reference.signatures["decode"].inputs if name != "labels")
     source = "sample" if "sample" in reference.signatures else "encode"
     output = latents if source == "sample" or latents == "codes" else "mean"

@@ -36,7 +36,6 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from zoo.fitting import inputs as ranges
 from zoo.runtime.types import Tensor, Tensors
 
 ALIASES = {"serving_default": "reconstruct"}
@@ -161,8 +160,6 @@ def valid_rows(model: keras.Model, given: Tensors, label_source: keras.Model | N
     for name, value in given.items():
         if name == "labels" and label_source is not None:
             values = [label_source.label_values(value)]
-        elif name == "mask":
-            values = [ranges.ZeroOrOne(name, value)]
         elif name == data and "mask" in given:  # missing values may be anything
             values = model.values_of("x", ops.where(given["mask"] > 0.0, value, (model.data_range or (0.0,))[0]))
         else:

@@ -139,8 +139,7 @@ class Values:
         """Whether the values of each example lie in the range, bool `[B]`: for graphs that cannot raise an error."""
         # Value by value: runtimes differ in what the least and the largest of values with a NaN are.
         numbers = tf.convert_to_tensor(self.array)
-        fit = self._fit(numbers, numbers)
-        return tf.reduce_all(fit, axis=list(range(1, len(fit.shape)))) if len(fit.shape) > 1 else fit
+        return _all_of_each(self._fit(numbers, numbers))
 
     def require(self, values: np.ndarray) -> None:
         """Raises ValueError unless `values`, the array in NumPy, lie in the range."""
@@ -205,8 +204,7 @@ class ZeroOrOne(Values):
         return tf.reduce_all(self.hold_rows())
 
     def hold_rows(self) -> Tensor:
-        known = (self.array == 0.0) | (self.array == 1.0)
-        return tf.reduce_all(known, axis=list(range(1, len(known.shape))))
+        return _all_of_each((self.array == 0.0) | (self.array == 1.0))
 
     def require(self, values: np.ndarray) -> None:
         other = _rows(values)[(_rows(values) != 0) & (_rows(values) != 1)]
@@ -219,13 +217,13 @@ class BesideMask(Values):
     """Values beside their mask: the second half of the last axis is 1 for observed and 0 for missing values."""
 
     def hold(self) -> Tensor:
-        mask = tf.split(tf.cast(self.array, tf.float32), 2, axis=-1)[1]
-        return super().hold() & tf.reduce_all((mask == 0.0) | (mask == 1.0))
+        return super().hold() & self._mask().hold()
 
     def hold_rows(self) -> Tensor:
-        mask = tf.split(tf.cast(self.array, tf.float32), 2, axis=-1)[1]
-        known = (mask == 0.0) | (mask == 1.0)
-        return super().hold_rows() & tf.reduce_all(known, axis=list(range(1, len(known.shape))))
+        return super().hold_rows() & self._mask().hold_rows()
+
+    def _mask(self):
+        return ZeroOrOne(self.name, tf.split(tf.cast(self.array, tf.float32), 2, axis=-1)[1])
 
     def require(self, values: np.ndarray) -> None:
         super().require(values)
@@ -271,6 +269,11 @@ def look(values: Iterable[Values | Target]) -> None:
     """Checks arrays, and raises ValueError for the first that is not as its `Values` or `Target` requires."""
     for each in values:
         each.require(*map(np.asarray, each.arrays))
+
+
+def _all_of_each(fit):
+    """Whether all values of each example fit: bool `[B,…]` to `[B]`."""
+    return tf.reduce_all(fit, axis=list(range(1, len(fit.shape)))) if len(fit.shape) > 1 else fit
 
 
 def _rows(numbers):

@@ -7,7 +7,7 @@ from zoo.fitting import inputs
 from zoo.likelihoods import Masked
 from zoo.models._elbo import NetworksVAE
 from zoo.runtime import checks
-from zoo.runtime.types import Array
+from zoo.runtime.types import Array, Tensor
 
 
 def not_built(model: keras.Model) -> ValueError:
@@ -64,6 +64,14 @@ class DataVAE(NetworksVAE):
         """The range of the data that the likelihood judges."""
         kind = inputs.BesideMask if isinstance(self.likelihood, Masked) else inputs.Values
         return kind(name, x) if self.data_range is None else kind(name, x, *self.data_range)
+
+    def likelihood_params(self, inputs: Tensor, training: bool = False) -> Tensor:
+        params = super().likelihood_params(inputs, training=training)
+        shape, given = self.known_shape, tuple(params.shape[1:])
+        if shape is not None:  # in any size, as tiles of a large picture have others
+            size = given[:-1] if len(given) == len(shape) else shape[:-1]
+            self.likelihood.check_params((*size, shape[-1]), given)
+        return params
 
     @property
     def data_range(self) -> tuple[float, float] | None:

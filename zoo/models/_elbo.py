@@ -109,10 +109,6 @@ class NetworksVAE(HoldsApart, ObjectiveModel):
         params = self.run_network("decoder", inputs, training)
         if isinstance(params, (list, tuple, dict)):
             checks.fail("decoder", "a network of one output", f"one of {len(params)} outputs")
-        shape, given = getattr(self, "known_shape", None), tuple(params.shape[1:])
-        if shape is not None:  # in any size, as tiles of a large picture have others
-            size = given[:-1] if len(given) == len(shape) else shape[:-1]
-            self.likelihood.check_params((*size, shape[-1]), given)
         return ops.cast(params, "float32")
 
     @sub_batched

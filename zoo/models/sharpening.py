@@ -175,8 +175,7 @@ class Sharpening(HasCritic, HoldsApart):
     def checked(self, images: ArrayLike, labels: Labels = None) -> tuple[Tensor, Tensor | None]:
         """Images and labels as `compute_terms` takes them; raises ValueError for those that `fit` refuses."""
         found = self._inputs(images, labels)
-        named = {"x": images, "labels": labels}
-        inputs.look([each for name, value in named.items() for each in self.model.values_of(name, value)])
+        inputs.look([*self.model.values_of("x", images), *self.model.values_of("labels", labels)])
         return found
 
     def call(self, x: Tensor, labels: Labels = None) -> Tensor:
