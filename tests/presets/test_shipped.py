@@ -6,10 +6,12 @@ import os
 import pathlib
 import shlex
 
+import numpy as np
 import pytest
 
 import zoo
 from zoo import cli
+from zoo.export import runtimes
 from zoo.presets import manifest, names
 from zoo.runtime import shipped
 
@@ -50,6 +52,18 @@ def test_files_are_whole_and_small(name):
     assert "mixed_" not in (folder / about.config).read_text()  # float32, as the exports
     assert ("model_int8.tflite" in about.files) != bool(manifest.read_card(folder).get("without_int8"))
     assert max(file["bytes"] for file in about.files.values()) <= 24 * MIB
+
+
+@pytest.mark.parametrize("make", ["SavedModel", "LiteRT"])
+def test_exports_answer_rows_that_the_model_refuses_with_nan(make):
+    folder = names.find("mnist_cvae")
+    file = {"SavedModel": "1", "LiteRT": "model_int8.tflite"}[make]
+    seeds, labels = np.array([7], np.int32), [np.array([label], np.int32) for label in (3, 12)]
+    runtime = getattr(runtimes, make)(folder / file)
+    right, wrong = (
+        runtime.run("sample", seed=seeds, temperature=np.ones(1, np.float32), labels=each)["image"] for each in labels
+    )
+    assert np.isfinite(right).all() and np.isnan(wrong).all()
 
 
 def test_all_together_are_small_enough():
