@@ -192,6 +192,11 @@ def fit_geco(model, *callbacks, epochs=1, x=None, **kwargs):
     ).history
 
 
+def test_geco_tells_of_a_training_that_ended_in_its_warm_up():
+    with pytest.warns(UserWarning, match="GECO has not moved kl_weight: training took 8 steps, and warmup=500"):
+        fit_geco(make_for_geco(), GECO(2.0, "kl"), epochs=2)
+
+
 @pytest.mark.parametrize(
     ("term", "target", "scale", "reached"),
     [pytest.param("kl", 1.0, 1.0, 0.2, marks=pytest.mark.slow), ("reconstruction", -10.0, 3.0, 2.0)],

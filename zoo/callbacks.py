@@ -160,8 +160,9 @@ class GECO(keras.callbacks.Callback):
     over the steps. w is therefore the only state: a run that was stopped and resumed has the same weights.
 
     |log w| stays below `bound`. If the weight is at the bound when training ends, the target was out of reach, and a
-    warning names the target and the value that was reached. With `steps_per_execution` the weight changes once per
-    execution, by as many steps. A model with `kl_weight="auto"` is refused, as its weight ends at 1.
+    warning names the target and the value that was reached; another warns of a training that ends within `warmup`. With
+    `steps_per_execution` the weight changes once per execution, by as many steps. A model with `kl_weight="auto"` is
+    refused, as its weight ends at 1.
 
     Args:
         target: float, nats per example.
@@ -176,7 +177,7 @@ class GECO(keras.callbacks.Callback):
             `kl_weight="auto"`.
 
     Example:
-        >>> geco = zoo.callbacks.GECO(target=90.0)
+        >>> geco = zoo.callbacks.GECO(target=90.0, warmup=5)
         >>> history = model.fit(images, epochs=10, callbacks=[geco], verbose=0)
         >>> history.history["kl_weight"][0]
         1.0
@@ -224,6 +225,12 @@ class GECO(keras.callbacks.Callback):
             logs["kl_weight"] = math.exp(self._log_weight())
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        if self._taken() <= self.warmup:
+            warnings.warn(
+                f"GECO has not moved kl_weight: training took {self._taken()} steps, and warmup={self.warmup}. Train "
+                "longer, or choose a smaller warmup",
+                stacklevel=2,
+            )
         if abs(self._log_weight()) > self.bound - 1e-3:
             warnings.warn(
                 f"GECO's target of {self.target:g} nats for {self.term} was not reached: it is {self._reached:.4g} "

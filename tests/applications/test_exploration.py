@@ -68,6 +68,9 @@ def test_a_plot_of_a_map_is_a_picture(tmp_path):
         ]
     with pytest.raises(ValueError, match=r"Expected `labels` to be of shape \[30\]"):
         plot_map(tmp_path / "map.png", points, np.zeros(3))
+    many = [f"name {number}" for number in range(30)]
+    with pytest.raises(ValueError, match="Expected `labels` to be numbers, or at most 20 names. Received: .*30 names"):
+        plot_map(tmp_path / "map.png", points, many)
     with pytest.raises(ValueError, match="Expected `path` to be a file that ends in .png, .svg or .pdf"):
         plot_map(tmp_path / "map.txt", points)
 
@@ -151,6 +154,9 @@ def test_names_of_classes_and_a_script_in_one_of_them(tmp_path):
     path = explore(tiny_models.vae(), X, LABELS, tmp_path / "page.html", num_steps=3, class_names=names)
     found, text = content(path)
     assert found["classes"] == names and text.count("<script") == 2
+    path = explore(tiny_models.vae(), X, np.array(["c", "a", "b"])[LABELS], tmp_path / "page.html", num_steps=3)
+    found, _ = content(path)
+    assert found["classes"] == ["a", "b", "c"] and found["labels"][::4] == [1, 2, 0]  # "b", "c", "a"
 
 
 @pytest.mark.parametrize(
@@ -159,6 +165,9 @@ def test_names_of_classes_and_a_script_in_one_of_them(tmp_path):
         ({"path": "page.txt"}, "Expected `path` to be a file that ends in .html"),
         ({"images": X[..., 0]}, r"Expected `images` to be of shape \[N,H,W,1\]"),
         ({"labels": LABELS[:3]}, "Expected `labels` to be one for each of 12 images"),
+        ({"labels": LABELS / 2}, r"Expected `labels` to be integers or strings of shape \[N\], of at most 20 classes"),
+        ({"labels": LABELS[:, None]}, r"Expected `labels` to be integers or strings of shape \[N\]"),
+        ({"labels": ["a"] * 12, "class_names": ["b"]}, "Expected `class_names` to be None, as `labels` are names"),
         ({"labels": LABELS, "class_names": ["a"]}, "Expected `class_names` to be a name for each of 3 classes"),
         ({"num_steps": 1}, "Expected `num_steps` to be an integer >= 2"),
         ({"span": -1.0}, "Expected `span` to be a finite number > 0"),

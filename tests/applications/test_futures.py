@@ -57,3 +57,15 @@ def test_frames_side_by_side():
     np.testing.assert_array_equal(frames[4, 1:5, 6:10], 0.0)
     with pytest.raises(ValueError, match=r"Expected `others` to be of shape \(2, 4, 4, 4, 1\)"):
         applications.side_by_side(truth, other[:1], past=2)
+    with pytest.raises(
+        ValueError, match=r"Expected `truth` to be of shape \[B, T, H, W, C\]. Received: .*\(6, 4, 4, 1"
+    ):
+        applications.side_by_side(truth[0], other[0])
+    with pytest.raises(ValueError, match="Expected `past` to be at most the 6 frames of truth"):
+        applications.side_by_side(truth, other, past=7)
+
+
+@pytest.mark.parametrize("change", [lambda x: x.astype(np.uint8), lambda x: np.ma.masked_less(x, 2.0)])
+def test_a_past_of_integers_or_masked_values_is_refused(model, change):
+    with pytest.raises(ValueError, match="Expected `past` to be (floating-point|an array without a mask)"):
+        applications.futures(model, change(CLIPS[:, :2]), seed=0)

@@ -65,6 +65,17 @@ def test_an_animation_holds_its_frames(ending, tmp_path):
             assert animation.info["duration"] == 100
 
 
+@pytest.mark.parametrize(("rate", "lasting"), [(40, [20, 30, 30, 20]), (24, [40, 40, 40, 50]), (50, [20] * 4)])
+def test_the_frames_of_a_gif_last_as_long_as_asked_on_average(rate, lasting, tmp_path):
+    path = save_animation(tmp_path / "a.gif", RNG.uniform(size=(4, 8, 8, 1)), frames_per_second=rate)
+    found = []
+    with Image.open(path) as animation:
+        for number in range(4):
+            animation.seek(number)
+            found.append(animation.info["duration"])
+    assert found == lasting
+
+
 def test_a_folder_gets_all_pictures_or_none(tmp_path):
     images = RNG.uniform(size=(2, 4, 4, 1))
     assert save_images(tmp_path / "all", images, ["b", "a"]) == [tmp_path / "all/b.png", tmp_path / "all/a.png"]

@@ -42,6 +42,8 @@ OF_MODELS = {
     "manifold": lambda model, x: applications.manifold(model),
     "explore": lambda model, x: applications.explore(model, x, None, "page.html"),
     "direction": lambda model, x: applications.attribute_direction(model, x, x[:, 0, 0, 0] > 0),
+    "vary": lambda model, x: applications.vary_levels(model, x, 1),
+    "futures": lambda model, x: applications.futures(model, x[:, None]),
     "labelled": lambda model, x: applications.sample_labelled(model, 1),
     "errors": lambda model, x: evaluation.reconstruction_error(model, [x]),
     "diagnose": lambda model, x: evaluation.diagnose(model, x),
@@ -57,6 +59,22 @@ def test_models_of_other_kinds_are_refused(use, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="Expected `model` to be a model of the zoo, such as zoo.from_preset gives"):
         (USES | OF_MODELS)[use](other, IMAGES)
     assert not list(tmp_path.iterdir())
+
+
+COUNTED = {
+    "walk": lambda model, x: applications.walk(model, images=x),
+    "jitter": OF_MODELS["jitter"],
+    "direction": lambda model, x: applications.attribute_direction(model, x, [True, False]),
+    "vary": lambda model, x: applications.vary_levels(model, x, 1),
+    "mix": lambda model, x: applications.mix_levels(model, x, IMAGES, 1),
+}
+
+
+@pytest.mark.parametrize("use", COUNTED)
+def test_a_dataset_whose_length_is_that_of_its_batches_is_refused(model, use, monkeypatch):
+    monkeypatch.setattr("zoo.applications.style_transfer.num_levels", lambda model: 2)
+    with pytest.raises(ValueError, match="Expected `(images|content)` to be an array of numbers. Received: .*Batch"):
+        COUNTED[use](model, tf.data.Dataset.from_tensor_slices(IMAGES).batch(30))
 
 
 @pytest.mark.parametrize("use", USES | OF_ARRAYS)

@@ -35,6 +35,8 @@ def test_codes_are_a_grid_of_time_and_levels(codes, sounds):
     np.testing.assert_array_equal(codes.decode(found), codes.reconstruct(sounds.waveforms))
     # 32 codes of 3 bits for 1024 samples, at 8,000 a second.
     assert bits_per_second(codes, 8000) == 32 * 3 * 8000 / 1024
+    with pytest.raises(ValueError, match="Expected `rate` to be an integer >= 1"):
+        bits_per_second(codes, -8000)
 
 
 @pytest.mark.slow

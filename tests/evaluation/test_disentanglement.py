@@ -215,6 +215,17 @@ def test_unknown_trees_are_refused():
         evaluation.dci(values, grid(2, 2), 10, trees="lasso")
 
 
+@pytest.mark.parametrize("function", [evaluation.modularity, evaluation.dci])
+def test_shares_between_factors_need_two_of_them(function):
+    with pytest.raises(ValueError, match="Expected `data` to be a set with two factors at least. Received: data='1'"):
+        function(lambda images: values(images).repeat(2, axis=1), grid(4), **SETTINGS[function])
+
+
+def test_what_constant_factors_inform_of_is_refused():
+    with pytest.raises(ValueError, match="Expected `data` to be a set with a factor that differs between images"):
+        evaluation.dci(values, grid(1, 1), **SETTINGS[evaluation.dci])
+
+
 def test_codes_that_are_no_numbers_and_too_few_images_are_refused():
     with pytest.raises(ValueError, match="Expected `embed` to be a function to finite codes"):
         evaluation.mig(lambda images: values(images) * np.nan, grid(2, 3), **FEW)

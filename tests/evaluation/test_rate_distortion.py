@@ -40,6 +40,16 @@ def test_a_curve_that_does_not_bend_has_no_knee(rates, distortions):
     assert knee(rates, distortions) is None
 
 
+def test_curves_that_are_none_are_refused():
+    assert knee([], []) is None
+    with pytest.raises(ValueError, match="Expected `distortions` to be one for each of 3 rates. Received: .*2 values"):
+        knee([1.0, 2.0, 3.0], [2.0, 1.0])
+    with pytest.raises(ValueError, match="Expected `rates` to be a finite number"):
+        knee([1.0, math.nan, 3.0], [2.0, 1.0, 0.0])
+    with pytest.raises(ValueError, match="Expected `beta` to be a finite number > 0"):
+        recommend(WIDE, beta=-1.0)
+
+
 def test_the_smallest_number_of_latents_that_holds_the_active_ones():
     """The best ELBO, −82, has 16 latents, 6 of them active at the knee: 8 are enough, and their knee is at β = 1."""
     found = recommend([*SCANT, *WIDE, *NARROW])

@@ -147,6 +147,10 @@ def test_arrays_of_another_form_are_refused(measure):
         measure(good.astype(int), good)
     with pytest.raises(ValueError, match="to be an array of finite values"):
         measure(good, np.where(good > 2.0, np.nan, good))
+    with pytest.raises(ValueError, match="to be an array of finite values of at most 1e[+]15"):
+        measure(good, np.where(good > 2.0, 1e20, good))
+    with pytest.raises(ValueError, match="to be an array without a mask"):
+        measure(good, np.ma.masked_greater(good, 2.0))
 
 
 def test_sets_with_fewer_examples_than_neighbours_are_refused():

@@ -237,3 +237,19 @@ def test_units_of_dense_layers_are_whole_numbers(hidden):
 def test_sizes_that_make_no_network_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("name", ["conv_encoder", "conv1d_decoder", "residual_encoder", "clip", "patch", "top_down"])
+def test_convolutions_that_would_read_channels_first_are_refused(name):
+    builders = {
+        **{each: build for each, (build, *_) in NETWORKS.items()},
+        "clip": lambda: networks.clip_encoder((4, 8, 8, 1), 2),
+        "patch": networks.patch_discriminator,
+        "top_down": lambda: networks.bottom_up_encoder((8, 8, 1), scales=(4, 2), width=4, blocks=1),
+    }
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with pytest.raises(ValueError, match="Expected `image_data_format` to be 'channels_last'"):
+            builders[name]()
+    finally:
+        keras.config.set_image_data_format("channels_last")

@@ -33,7 +33,7 @@ def attribute_direction(
         (4, 28, 28, 1)
     """
     checks.zoo_model(model)
-    has = np.asarray(has_attribute)
+    images, has = checks.numpy_array("images", images), np.asarray(has_attribute)
     if has.shape != (len(images),) or has.dtype.kind not in "biu" or not set(np.unique(has)) <= {0, 1}:
         received = f"shape {has.shape} and dtype {has.dtype}, with the values {np.unique(has)[:5].tolist()}"
         checks.fail("has_attribute", f"of shape [{len(images)}], True or False for each example", received)

@@ -81,6 +81,7 @@ def jitter(
         ((96, 28, 28, 1), (96,))
     """
     checks.zoo_model(model)
+    images = checks.numpy_array("images", images)
     if len(images) < 2:
         checks.fail("images", "two examples at least, as their spread sets the noise", f"{len(images)} examples")
     copies, scale = checks.positive_int("num_copies", num_copies), checks.number("scale", scale, 0.0)

@@ -41,6 +41,7 @@ def walk(
         PosixPath('walk.gif')
     """
     checks.zoo_model(model)
+    images = None if images is None else checks.numpy_array("images", images)
     number = checks.positive_int("num_points", num_points if images is None else len(images))
     if number < 2:
         checks.fail("num_points", "an integer >= 2", number)

@@ -133,7 +133,8 @@ def save_animation(path: PathLike, frames: ArrayLike, frames_per_second: float =
     Args:
         path: path; its ending is the format: .gif or .webp.
         frames: float `[F,H,W,C]` in [0, 1].
-        frames_per_second: float >= 0.01, at most 50, which is the most that browsers show of a GIF.
+        frames_per_second: float >= 0.01, at most 50, which is the most that browsers show of a GIF. A GIF counts in
+            hundredths of a second; its frames last different numbers of them, so that the mean is right.
         scale: int >= 1, the side of a pixel in the file.
 
     Returns:
@@ -149,10 +150,11 @@ def save_animation(path: PathLike, frames: ArrayLike, frames_per_second: float =
     target = _path(path, ANIMATIONS)
     rate = checks.number("frames_per_second", frames_per_second, 0.01, 50.0)
     first, *rest = _pillow(checks.numpy_array("frames", frames), scale)
-    options = {"lossless": True} if target.suffix.lower() == ".webp" else {}
+    unit, options = (1, {"lossless": True}) if target.suffix.lower() == ".webp" else (10, {})  # unit in milliseconds
+    ends = unit * np.round(np.arange(len(rest) + 2) * 1000 / rate / unit).astype(int)
     target.parent.mkdir(parents=True, exist_ok=True)
     with files.replacing(target) as scratch:
-        first.save(scratch, save_all=True, append_images=rest, duration=round(1000 / rate), loop=0, **options)
+        first.save(scratch, save_all=True, append_images=rest, duration=np.diff(ends).tolist(), loop=0, **options)
     return target
 
 

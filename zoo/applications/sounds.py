@@ -93,7 +93,16 @@ def sound_vqvae(
 
 
 def bits_per_second(model: VQVAE, rate: int) -> float:
-    """The size of a model's codes, all equally long, for sounds of `rate` samples a second."""
+    """The size of a model's codes, all equally long, for sounds of `rate` samples a second.
+
+    Args:
+        model: as `sound_vae` builds it.
+        rate: int >= 1.
+
+    Returns:
+        float, bits a second.
+    """
+    checks.positive_int("rate", rate)
     (samples,) = model.image_shape
     codes = model.quantizer.compute_output_spec(keras.KerasTensor((1, *model.features_shape)))["codes"].shape
     return math.prod(codes) * math.log2(model.num_codes) * rate / samples

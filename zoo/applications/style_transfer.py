@@ -73,6 +73,7 @@ def mix_levels(model: keras.Model, content: ArrayLike, style: ArrayLike, num_top
         (4, 28, 28, 1)
     """
     top, levels = _require_levels(model, num_top)
+    content, style = checks.numpy_array("content", content), checks.numpy_array("style", style)
     if np.shape(content) != np.shape(style):
         checks.fail("style", f"of content's shape {np.shape(content)}", np.shape(style))
     upper, lower = model.encode(content), model.encode(style)
@@ -113,8 +114,10 @@ def vary_levels(
         >>> zoo.applications.vary_levels(model, images[:2], num_top=1, num_samples=3, seed=0).shape
         (2, 3, 28, 28, 1)
     """
+    checks.zoo_model(model)
     if model.num_codes is not None:
         checks.fail("model", "a hierarchical VAE", type(model).__name__)
+    images = checks.numpy_array("images", images)
     top, _ = _require_levels(model, num_top)
     number = checks.positive_int("num_samples", num_samples)
     given = [np.repeat(layer["mean"], number, axis=0) for layer in model.encode(images)[:top]]

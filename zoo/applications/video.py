@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from zoo import random
+from zoo.fitting import inputs
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike
 
@@ -40,7 +41,10 @@ def futures(
         >>> zoo.applications.futures(model, clips[:2, :4], number=3, seed=7).shape
         (2, 3, 6, 32, 32, 1)
     """
-    past, number = np.asarray(past, np.float32), checks.positive_int("number", number)
+    checks.zoo_model(model)
+    past, number = checks.numpy_array("past", past), checks.positive_int("number", number)
+    inputs.require_floating("past", past)
+    past = past.astype(np.float32)
     if past.ndim != 5:
         checks.fail("past", "of shape [B, P, H, W, C]", f"shape {past.shape}")
     seed = random.fresh_seed() if seed is None else seed
@@ -83,11 +87,17 @@ def side_by_side(truth: np.ndarray, *others: np.ndarray, past: int = 0) -> np.nd
 
     Returns:
         float32 array `[T, B·(H + 1) + 1, (1 + len(others))·(W + 1) + 1, C]`, for `save_animation`.
+
+    Raises:
+        ValueError: for clips of other shapes.
     """
     from zoo.applications.pictures import grid
 
     truth = np.asarray(truth, np.float32)
-    checks.integer("past", past, 0)
+    if truth.ndim != 5:
+        checks.fail("truth", "of shape [B, T, H, W, C]", f"shape {truth.shape}")
+    if checks.integer("past", past, 0) > truth.shape[1]:
+        checks.fail("past", f"at most the {truth.shape[1]} frames of truth", past)
     columns = [truth]
     for other in others:
         if np.shape(other) != truth[:, past:].shape:

@@ -92,7 +92,11 @@ def modularity(
 
     Returns:
         dict of a float from 0 to 1: `modularity`.
+
+    Raises:
+        ValueError: for data with a single factor, or as in `mig`.
     """
+    _require_two_factors(data)
     codes, factors = _examples(embed, data, num_examples, np.random.default_rng(seed))
     squares = np.square(_mutual_information(_bins(codes, num_bins), factors))
     best = squares.max(axis=1)
@@ -161,7 +165,11 @@ def dci(
 
     Returns:
         dict of floats from 0 to 1: `dci_disentanglement`, `dci_completeness`, `dci_informativeness`.
+
+    Raises:
+        ValueError: for data with a single factor, or factors that all are constant, or as in `mig`.
     """
+    _require_two_factors(data)
     rng = np.random.default_rng(seed)
     codes, factors = _examples(embed, data, num_examples, rng)
     test_codes, test_factors = _examples(embed, data, num_test, rng)
@@ -173,6 +181,8 @@ def dci(
         classifier = make().fit(codes, values)
         importance[:, factor] = classifier.feature_importances_
         accuracies.append(classifier.score(test_codes, test_factors[:, factor]))
+    if not accuracies:
+        checks.fail("data", "a set with a factor that differs between images", "constant factors")
     return {
         "dci_disentanglement": _concentration(importance),
         "dci_completeness": _concentration(importance.T),
@@ -219,6 +229,11 @@ def factor_vae_score(
     ]
     right = votes[1][votes[0].argmax(axis=0), np.arange(active.sum())].sum()
     return {"factor_vae_score": float(right / votes[1].sum()), "active_codes": float(active.sum())}
+
+
+def _require_two_factors(data):
+    if len(data.factor_sizes) < 2:
+        checks.fail("data", "a set with two factors at least", f"{len(data.factor_sizes)}")
 
 
 def _examples(embed, data, number, rng):

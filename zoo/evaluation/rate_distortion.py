@@ -49,10 +49,20 @@ def knee(rates: Sequence[float], distortions: Sequence[float]) -> int | None:
     Example:
         >>> zoo.evaluation.knee([0.0, 10.0, 40.0], [100.0, 60.0, 50.0])
         1
+
+    Raises:
+        ValueError: for lists of different lengths, and values that are not finite.
     """
+    if len(rates) != len(distortions):
+        checks.fail("distortions", f"one for each of {len(rates)} rates", f"{len(distortions)} values")
+    for name, values in (("rates", rates), ("distortions", distortions)):
+        for value in values:
+            checks.number(name, value)
+    if len(rates) < 3:
+        return None
     low, high = min(rates), max(rates)
     best, worst = min(distortions), max(distortions)
-    if len(rates) < 3 or high == low or worst == best:
+    if high == low or worst == best:
         return None
     below = [1 - (r - low) / (high - low) - (d - best) / (worst - best) for r, d in zip(rates, distortions)]
     index = max(range(len(below)), key=below.__getitem__)
@@ -83,6 +93,8 @@ def recommend(points: Sequence[Point], beta: float | None = None) -> Recommendat
     points = [point for point in points if math.isfinite(point.elbo)]
     if not points:
         checks.fail("points", "at least one with a finite rate and distortion", [])
+    if beta is not None:
+        checks.number("beta", beta, 0.0, open_low=True)
     numbers = sorted({point.latents for point in points})
     candidates = points if beta is None else [_choose(points, number, beta)[0] for number in numbers]
     best = max(candidates, key=lambda point: point.elbo).latents

@@ -14,6 +14,7 @@ from zoo.runtime import checks
 
 _ROWS = 4096  # in float64 at once
 _CHUNK_MIB = 64
+_LARGEST = 1e15  # of a feature, whose squares are summed
 # Distances may differ by so much, relatively, where they are equal.
 _ROUNDING = {"float32": 4 * float(np.finfo(np.float32).eps), "float64": 1e-9}
 
@@ -125,7 +126,8 @@ def density_coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str
         (1.0, 1.0)
 
     Naeem et al. 2020, "Reliable Fidelity and Diversity Metrics for Generative Models". Balls are open, as in the
-    authors' code, and the density of a set in itself is 1.
+    authors' code, and the density of a set in itself is 1. A real example that is there more than k times has an empty
+    ball, and counts as not covered.
     """
     real, fake = _pair("real", real, "fake", fake, checks.positive_int("k", k) + 1, 1)
     radii = _radii(real, k) * (1 - _ROUNDING[real.dtype.name])
@@ -152,12 +154,12 @@ def _pair(name_a, a, name_b, b, least_a, least_b=None):
 
 
 def _features(name, value, least):
-    value = np.asarray(value)
+    value = checks.numpy_array(name, value)
     if value.ndim != 2 or len(value) < least or value.dtype.kind != "f":
         checks.fail(name, f"a float array [N,F] with N >= {least}", f"{value.dtype} of shape {value.shape}")
     for part in _parts(value):
-        if not np.isfinite(value[part]).all():
-            checks.fail(name, "an array of finite values", "values that are not")
+        if not (np.abs(value[part]) <= _LARGEST).all():  # NaN neither
+            checks.fail(name, f"an array of finite values of at most {_LARGEST:g}", "others")
     return value
 
 

@@ -9,8 +9,16 @@ from zoo.runtime import checks
 from zoo.runtime.types import Shape, Tensor
 
 
+def require_channels_last() -> None:
+    """Raises ValueError if convolutions of Keras would take (H, W, C) for (C, H, W)."""
+    if keras.config.image_data_format() != "channels_last":
+        expected = "'channels_last', by keras.config.set_image_data_format or in ~/.keras/keras.json"
+        checks.fail("image_data_format", expected, keras.config.image_data_format())
+
+
 def check_divisible(image_shape: Shape, halvings: int, name: str = "image_shape") -> None:
     """Raises ValueError unless height and width can be halved `halvings` times."""
+    require_channels_last()
     checks.positive_int("downsamples", halvings)
     if len(image_shape) != 3 or any(size % 2**halvings for size in image_shape[:2]):
         checks.fail(name, f"(H, W, C) with H and W divisible by {2**halvings}", tuple(image_shape))

@@ -162,6 +162,7 @@ def _residual_stack(x, channels, blocks):
 
 def _check_steps(name, shape, stride, times):
     """The number of steps after `times` divisions by `stride`."""
+    _blocks.require_channels_last()
     factor = checks.positive_int("stride", stride) ** times
     if len(shape) != 2 or shape[0] < 1 or shape[0] % factor:
         checks.fail(name, f"(T, C) with T divisible by {factor} = {stride} ** {times}", tuple(shape))

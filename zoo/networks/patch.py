@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from zoo.networks import _blocks
 from zoo.runtime import checks
 
 
@@ -22,6 +23,7 @@ def patch_discriminator(channels: int = 3, filters: int = 32, downsamples: int =
     Returns:
         keras.Model from `[B,H,W,C]` to `[B, H/2**downsamples, W/2**downsamples, 1]`.
     """
+    _blocks.require_channels_last()
     x = inputs = keras.Input((None, None, checks.positive_int("channels", channels)))
     filters = checks.positive_int("filters", filters)
     width = filters

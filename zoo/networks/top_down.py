@@ -28,6 +28,7 @@ def per_scale(name: str, value: Ints, number: int) -> tuple[int, ...]:
 
 def grids(image_shape: Shape, scales: Sequence[int]) -> list[tuple[int, int]]:
     """(H/s, W/s) for each of `scales`; ValueError unless all divide, and each scale is a multiple of the next."""
+    _blocks.require_channels_last()
     if not _are_sizes(scales) or any(a % b or a == b for a, b in zip(scales, scales[1:])):
         checks.fail("scales", "one or more integers >= 1, each a multiple of the next", scales)
     if not _are_sizes(image_shape) or len(image_shape) != 3 or any(size % scales[0] for size in image_shape[:2]):

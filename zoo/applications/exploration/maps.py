@@ -68,6 +68,7 @@ def latent_map(
         return _map(embedded[:, order], [f"latent {latent}" for latent in order])
     if method == "umap":
         checks.extra("umap", "umap")
+        images = checks.numpy_array("images", images)
         if len(images) < 3:
             checks.fail("images", "three examples at least for UMAP", f"{len(images)} examples")
         from umap import UMAP
@@ -91,7 +92,7 @@ def plot_map(path: PathLike, points: Map, labels: ArrayLike | None = None) -> pa
     Args:
         path: path of a .png, .svg or .pdf file.
         points: from `latent_map`.
-        labels: int or float `[N]`, or None for one colour. More than 20 values are shown as shades.
+        labels: int, float or str `[N]`, or None for one colour. More than 20 numbers are shown as shades.
 
     Returns:
         the path.
@@ -108,11 +109,13 @@ def plot_map(path: PathLike, points: Map, labels: ArrayLike | None = None) -> pa
     labels = None if labels is None else np.asarray(labels)
     if labels is not None and labels.shape != (len(points.points),):
         checks.fail("labels", f"of shape [{len(points.points)}]", f"shape {labels.shape}")
+    classes = np.zeros(0) if labels is None else np.unique(labels)
+    if labels is not None and labels.dtype.kind not in "biuf" and len(classes) > len(COLOURS):
+        checks.fail("labels", f"numbers, or at most {len(COLOURS)} names", f"{len(classes)} names")
     figure = Figure(figsize=(7, 5.5), layout="constrained")
     axes = figure.subplots()
     size = max(3.0, min(20.0, 20_000 / len(points.points)))
     right, up = points.points.T
-    classes = np.zeros(0) if labels is None else np.unique(labels)
     if labels is None or len(classes) > len(COLOURS):
         drawn = axes.scatter(right, up, c=labels, s=size)
         if labels is not None:

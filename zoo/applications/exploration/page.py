@@ -45,14 +45,15 @@ def explore(
     Args:
         model: a model of the zoo.
         images: float `[N,H,W,C]` in [0, 1].
-        labels: int `[N]`, which colour the points; a conditional model needs its own labels here.
+        labels: int or str `[N]` of at most 20 classes, which colour the points; a conditional model needs its own
+            labels here, which colour them if they are classes.
         path: path of the .html file.
         method: of the map, as in `latent_map`.
         max_examples: int >= 1, the examples on the page, the first of `images`; fewer if the images are large.
         num_latents: int >= 1, the number of sliders.
         num_steps: int >= 2, the positions of a slider that are stored.
         span: float > 0, standard deviations of a latent to each side.
-        class_names: strs, one for each class; None for numbers.
+        class_names: strs, one for each class of integers; None for the labels as they are.
         title: str; None for the model's class.
 
     Returns:
@@ -81,6 +82,7 @@ def explore(
         checks.fail("labels", f"one for each of {len(x)} images", f"{len(labels)} labels")
     x, labels = x[:number].astype(np.float32), None if labels is None else labels[:number]
     taken = None if own_labels(model, labels) is None else labels
+    classes = _classes(labels, class_names, required=taken is None)
     statistics = latent_statistics(model, x, taken)
     places = latent_map(model, x, taken, method)
     content = {
@@ -91,7 +93,7 @@ def explore(
         "size": x.shape[1:3],
         "images": _sheet(x),
         "reconstructions": _sheet(np.asarray(model.reconstruct(x, taken))),
-        **_classes(labels, class_names),
+        **classes,
         **_frames(model, x, taken, statistics, statistics.order[:sliders], steps),
         **_live(model, x, taken),
     }
@@ -105,13 +107,17 @@ def _room(x):
     return MOST_PIXELS // math.prod(x.shape[1:3])
 
 
-def _classes(labels, names):
-    """The classes of the points, if labels are integers and few; attributes do not colour points."""
-    if labels is None or labels.ndim != 1 or labels.dtype.kind not in "iu":
+def _classes(labels, names, required):
+    """The classes of the points, if labels are classes and few; attributes of a conditional model colour no points."""
+    if labels is None:
         return {"labels": None, "classes": []}
-    classes = np.unique(labels)
-    if len(classes) > len(COLOURS):
+    if labels.ndim != 1 or labels.dtype.kind not in "iubU" or len(classes := np.unique(labels)) > len(COLOURS):
+        if required:
+            expected = f"integers or strings of shape [N], of at most {len(COLOURS)} classes, which colour the points"
+            checks.fail("labels", expected, f"{labels.dtype} of shape {labels.shape}: {labels.ravel()[:5].tolist()}, …")
         return {"labels": None, "classes": []}
+    if names is not None and labels.dtype.kind not in "iu":
+        checks.fail("class_names", "None, as `labels` are names or booleans", list(names))
     if names is not None and classes.min() < 0:
         checks.fail("labels", "from 0, as `class_names` are given", int(classes.min()))
     if names is not None and len(names) <= classes.max():
