@@ -29,6 +29,7 @@ from matplotlib.figure import Figure
 
 from zoo import data, training
 from zoo.applications import TableModel
+from zoo.data.columns import require_known
 from zoo.runtime import checks
 
 _SHOWN = 4  # columns in the picture
@@ -207,8 +208,7 @@ def build(flags, shape, seed):
     given = typed(schema, pairs(flags.given or (), "--given"))
     for name, value in given.items():  # refused before the training
         column = next(column for column in schema.columns if column.name == name)
-        if not column.encode(np.array([value], None if column.text else np.float32))[1].numpy().all():
-            checks.fail("--given", f"a value of the training rows for {name}", value)
+        require_known(column, np.array([value]), "--given")
     known = {column.name: column for column in schema.columns}
     for name in table(flags)[0].whole:
         column = known.get(name)

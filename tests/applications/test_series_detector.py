@@ -49,6 +49,15 @@ def test_steps_out_of_the_rhythm_are_anomalies(model, series):
     np.testing.assert_allclose(scores[far], -detector.score_samples(series)[far], rtol=1e-4)
 
 
+def test_a_series_at_other_steps_is_refused(model, series):
+    detector = SeriesDetector(model).fit(data.Series(series.values, 0.1 * STEPS))
+    detector.predict(data.Series(series.values, 100 + 0.1 * STEPS)), detector.predict(series)
+    with pytest.raises(
+        ValueError, match="Expected `x` to be a series at steps of 0.1, as the one of `fit`. Rec.* of 1"
+    ):
+        detector.predict(data.Series(series.values, STEPS))
+
+
 def test_a_score_is_the_mean_over_the_windows_of_a_step(model, series):
     detector = SeriesDetector(model, stride=4).fit(series)
     windows, starts = series.windows(8, 4)

@@ -94,7 +94,8 @@ def test_unknown_columns_and_categories_are_refused(whole):
     with pytest.raises(ValueError, match="Expected `given` to be one of .* Received: given='weight'"):
         whole.sample(2, given={"weight": 3.0})
     with pytest.raises(
-        ValueError, match=r"Expected `given\['class'\]` to be a value of the training rows. Received: .*'three'"
+        ValueError,
+        match=r"Expected `given\['class'\]` to be a value of the training rows for 'class'. Received: .*'three'",
     ):
         whole.sample(2, given={"class": "three"})
     for value in (["two", "one", "two"], [["two"] * 2]):

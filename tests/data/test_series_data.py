@@ -93,6 +93,46 @@ def test_channels_that_float32_cannot_tell_apart_are_refused(values, message):
         data.Series(values, names=["load"], gaps="cut").statistics()
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint64, np.int8])
+def test_times_of_small_and_unsigned_integers_fall_where_they_fall(kind):
+    with pytest.raises(ValueError, match="Expected `times` to rise from row to row.* Received: 2 in row 3 after 100"):
+        data.Series(np.arange(5.0), np.array([0, 50, 100, 2, 3], kind), gaps="cut")
+
+
+class Frame:
+    """What pandas' DataFrame has of an array."""
+
+    def __init__(self, columns):
+        self.columns = columns
+
+    def __array__(self, dtype=None, copy=None):
+        return np.ones((4, len(self.columns)))
+
+
+def test_a_frame_names_the_channels():
+    named, numbered = data.Series(Frame(["level", "flow"])), data.Series(Frame(range(2)))
+    assert named.names == ("level", "flow") and named.has_names
+    assert numbered.names == ("0", "1") and not numbered.has_names
+
+
+def test_the_step_is_in_the_unit_of_the_times_or_in_seconds():
+    assert data.Series(np.arange(3.0)).step is None and data.Series(np.arange(3.0), [0, 10, 20]).step == 10.0
+    assert data.Series(np.arange(3.0)).take(slice(0, 2)).step is None
+    dates = np.array(["2026-01-01T00:00", "2026-01-01T00:02", "2026-01-01T00:04"], "datetime64[m]")
+    assert data.Series(np.arange(3.0), dates).step == 120.0
+
+
+@pytest.mark.parametrize("cell", ["ERR", "1,5"])
+def test_a_channel_with_a_cell_that_is_no_number_is_not_left_out(cell, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("t;flow;place;x\n" + "".join(f"{i};{cell if i == 2 else i};Bern;{i}\n" for i in range(5)))
+    with pytest.raises(
+        data.DataError, match=f"the column 'flow' of .* to hold numbers, or `channels`.*{cell}.* in row 2"
+    ):
+        data.Series.from_csv(path, time="t", delimiter=";")
+    assert data.Series.from_csv(path, "t", ["x"], delimiter=";").names == ("x",)
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
@@ -109,6 +149,12 @@ def test_channels_that_float32_cannot_tell_apart_are_refused(values, message):
         (lambda: data.Series([1.0, -np.inf], gaps="cut"), "values='1 infinite ones, the first in row 1"),
         (lambda: data.Series([1.0, 1j]), "Expected `values` to be an array of real numbers"),
         (lambda: data.Series([1.0, 2.0], ["noon", "one"]), "Expected `times` to be numbers or datetime64"),
+        (lambda: data.Series([1.0, 2.0], np.array([0, 2**63], np.uint64)), "Expected `times` to be numbers that int64"),
+        (
+            lambda: data.Series([1.0, 2.0], np.ma.masked_less([0, 1], 1)),
+            "Expected `times` to be an array without a mask",
+        ),
+        (lambda: data.Series(np.arange(2).astype("datetime64[s]")), "Expected `values` to be an array of real numbers"),
         (lambda: data.Series([1.0, 2.0], [0, 1j]), "Expected `times` to be numbers or datetime64"),
         (lambda: data.Series([[1.0, 2.0]], names="ab"), "Expected `names` to be a list of strs"),
         (lambda: data.Series(np.arange(9.0)).take(slice(0, 9, 2)), "Expected `part` to be a slice without a stride"),

@@ -1,5 +1,7 @@
 """Tables: reading, kinds of columns, and rows as numbers and back."""
 
+import datetime
+import decimal
 import json
 
 import numpy as np
@@ -41,6 +43,32 @@ def test_to_csv_is_the_inverse_of_from_csv(table, tmp_path):
     for name in table:
         np.testing.assert_array_equal(again[name], table[name])
     assert (tmp_path / "again.csv").read_text().splitlines()[2] == ',"Ulm, west",M,2,'
+
+
+def test_texts_that_would_come_back_as_others_are_named(tmp_path):
+    texts = {"zip": ["1", "2"], "answer": ["None", "yes"], "name": [" a", "a"], "plain": ["x", ""]}
+    table, path = data.Table(texts), tmp_path / "texts.csv"
+    with pytest.warns(UserWarning, match=r"as they were only with texts=\['zip', 'answer', 'name'\]"):
+        table.to_csv(path)
+    again = data.Table.from_csv(path, texts=["zip", "answer", "name"])
+    assert {name: again[name].tolist() for name in again} == texts
+    assert data.Table.from_csv(path)["zip"].tolist() == [1, 2]
+    with pytest.raises(ValueError, match="Expected `texts` to be one of 'zip', 'answer', 'name', 'plain'"):
+        data.Table.from_csv(path, texts=["city"])
+
+
+def test_decimals_of_databases_are_numbers():
+    prices = [decimal.Decimal("1.5"), None, decimal.Decimal(2), 3]
+    np.testing.assert_array_equal(data.Table({"a": prices})["a"], [1.5, np.nan, 2.0, 3.0])
+    with pytest.raises(ValueError, match="that float64 does not round"):
+        data.Table({"a": [decimal.Decimal(2**53 + 1)]})
+
+
+def test_a_number_that_cannot_be_read_is_warned_about():
+    cells = [str(number) for number in range(10)]
+    with pytest.warns(UserWarning, match="9 of 10 cells of the column 'a' are numbers, and 'ERR' is not"):
+        data.Schema.of(data.Table({"a": ["ERR", *cells[1:]]}))
+    assert data.Schema.of(data.Table({"a": ["A1", "B2", "7"]})).columns[0].kind == "categories"
 
 
 def test_cells_keep_their_digits(tmp_path):
@@ -144,6 +172,8 @@ def test_frames_and_arrays_are_taken():
         ("a\n1\ninf\n", "broken.csv: Expected `a` to be a column of finite numbers.*'inf in row 1"),
         ("a;b\n1;2\n", "Expected ',' between the cells of .*broken.csv. Received: 'a;b'. Give the delimiter ';'"),
         ("a\tb\n1\t2\n", "Give the delimiter 'tab'"),
+        ("a;b\n1,5;2,5\n", "Give the delimiter ';'"),
+        ("a,b\n\n1,2\n\n3\n", "Expected 2 cells in row 5 of"),
     ],
 )
 def test_a_broken_file_is_refused_by_name_and_row(content, message, tmp_path):
@@ -200,7 +230,10 @@ def test_cells_of_several_types_are_numbers_or_missing():
         ({"a": np.array(["2026-01-01"], "datetime64[ns]")}, r"`a` to be a column of numbers, or of texts .*datetime64"),
         ({"a": np.array([1j])}, "`a` to be a column of numbers, or of texts .*complex128"),
         ({"a": np.array([b"x"])}, "`a` to be a column of numbers, or of texts"),
-        ({"a": np.array([b"x", "y"], object)}, "`a` to be a column of texts.*'bytes"),
+        ({"a": np.array([b"x", "y"], object)}, "`a` to be a column of numbers, or of texts.*bytes"),
+        ({"a": np.array([{}, "y"], object)}, "`a` to be a column of numbers, or of texts.*dict"),
+        ({"a": [datetime.date(2026, 1, 1), None]}, "`a` to be a column of numbers, or of texts.*date"),
+        ({"a": np.array([1j, None], object)}, "`a` to be a column of numbers, or of texts.*complex"),
     ],
 )
 def test_columns_of_neither_numbers_nor_texts_are_refused(columns, message):
@@ -292,10 +325,40 @@ def test_unknown_categories_and_levels_count_as_missing(table):
     other = table.take([0])
     other.columns["city"] = np.array(["Rome"])
     other.columns["size"] = np.array(["XXL"])
-    x, mask = schema.encode(other)
+    with pytest.warns(UserWarning, match="1 cells of the column '(city|size)' count as missing, .*: '(Rome|XXL)'"):
+        x, mask = schema.encode(other)
     for name in ("city", "size"):
         assert not x[0, schema.places[name]].any() and not mask[0, schema.places[name]].any()
     assert schema.columns[1].categories == ("Bern",)  # the most frequent one
+
+
+def test_numbers_beyond_the_levels_count_as_missing_and_those_between_become_the_nearest():
+    schema = data.Schema.of(data.Table({"stars": [1, 2, 3, 5]}))
+    with pytest.warns(UserWarning, match="3 cells of the column 'stars' count as missing.*: -7.0, 0.0, 1000.0"):
+        x, mask = schema.encode(data.Table({"stars": [5, 1000, 2.2, -7, 0, np.nan]}))
+    assert mask[:, 0].tolist() == [1, 0, 1, 0, 0, 0]
+    np.testing.assert_allclose(x[:, 0], [1, 0, 1 / 3, 0, 0, 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "value"), [("stars", 4), ("stars", 1000), ("city", "Rome"), ("size", np.nan)])
+def test_values_that_the_training_rows_do_not_have_are_named(name, value):
+    table = data.Table({"stars": [1, 2, 3, 5], "city": ["Bern", "Ulm"] * 2, "size": [1.5, 2.5, 3.5, 4.5]})
+    columns = {column.name: column for column in data.Schema.of(table).columns}
+    with pytest.raises(ValueError, match=rf"Expected `given\['{name}'\]` to be a value of the training rows"):
+        kinds.require_known(columns[name], np.array([value]), f"given[{name!r}]")
+    for known, values in (("stars", [1, 5]), ("city", ["Ulm"]), ("size", [99.0])):
+        kinds.require_known(columns[known], np.array(values), known)
+
+
+def test_categories_that_float32_takes_for_one_and_levels_of_a_categorical_column_are_refused():
+    with pytest.raises(
+        ValueError, match="Expected `a` to be a column of numbers that float32 tells apart, or of texts"
+    ):
+        data.Schema.of(data.Table({"a": [0.1, 0.1 + 1e-10]}))
+    with pytest.raises(ValueError, match=r"Expected `kinds\['a'\]` to be ordinal, as `levels` has this column"):
+        data.Schema.of(data.Table({"a": [1, 2]}), kinds={"a": "categorical"}, levels={"a": [2, 1]})
+    with pytest.raises(ValueError, match="Expected `table` to be one with a column that is not ignored"):
+        data.Schema.of(data.Table({"a": [1, 2]}), kinds={"a": "ignore"})
 
 
 def test_a_schema_hides_whole_cells_by_their_draws(table):

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import zoo
 from zoo import data
+from zoo.export import runtimes
 from zoo.networks import TextDecoder, TextEncoder
 
 VOCABULARY = data.Vocabulary(length=9)
@@ -164,6 +165,50 @@ def test_a_saved_model_gives_the_same_tokens_for_the_same_seeds(trained, tmp_pat
 @pytest.mark.slow
 def test_a_litert_file_gives_the_same_tokens_for_the_same_seeds(trained, tmp_path):
     check_export(trained, tmp_path / "text.tflite")
+
+
+def changed(place, token):
+    found = TOKENS[:4].copy()
+    found[3, place] = token  # "a cat": five tokens, the end, and padding
+    return found
+
+
+NO_SENTENCES = {
+    "behind the end": (changed(7, 70), "70 at place 7 of row 3"),
+    "no end": (changed(5, 0), "0 at place 5 of row 3"),
+    "padding alone": (0 * TOKENS[:4], "0 at place 0 of row 0"),
+    "begin": (changed(2, 1), "1 at place 2 of row 3"),
+}
+
+
+@pytest.mark.parametrize("name", NO_SENTENCES)
+def test_tokens_that_are_no_sentence_are_refused(trained, name):
+    tokens, received = NO_SENTENCES[name]
+    for use in (trained.log_prob, trained.encode, lambda x: trained.fit(x, verbose=0)):
+        with pytest.raises(ValueError, match=f"Expected `x` to be sentences: .* after the end 2 .*{received}"):
+            use(tokens)
+
+
+def test_a_sentence_of_all_places_needs_no_end(trained):
+    assert np.isfinite(trained.log_prob(np.full((1, 9), 70, np.int32)))
+
+
+@pytest.mark.parametrize("name", ["text", pytest.param("text.tflite", marks=pytest.mark.slow)])
+def test_an_export_gives_nan_for_tokens_that_are_no_sentence(trained, tmp_path, name):
+    path = trained.export(tmp_path / name)
+    runtime = (runtimes.LiteRT if path.suffix else runtimes.SavedModel)(path)
+    seeds = np.zeros(4, np.int32)
+    for tokens in (*(each for each, _ in NO_SENTENCES.values() if each[0, 0]), changed(2, 259), changed(2, -1)):
+        found = runtime.run("log_prob", x=tokens, seed=seeds)["log_prob"]
+        assert np.isnan(found).tolist() == [False, False, False, True]
+
+
+def test_networks_that_do_not_fit_are_refused(trained):
+    for other, message in (
+        ((10, 259, 3), "length, 9"), ((9, 100, 3), "num_tokens, 259"), ((9, 259, 4), "latent_dim, 3")
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=f"Expected `encoder` to be one of the decoder's {message}. Received"):
+            zoo.TextVAE(TextEncoder(*other, **SMALL), trained.decoder)
 
 
 def test_wrong_input_is_refused(trained):

@@ -92,7 +92,10 @@ def test_the_sample_hides_cells_and_measures_them(script):
         (["--sample", "--given", "cultivar"], "Expected `--given` to be NAME=VALUE"),
         (["--sample", "--rows", "0"], "Expected `--rows` to be an integer >= 1"),
         (["--sample", "--given", "colour=red"], "Expected `--given` to be one of"),
-        (["--sample", "--given", "cultivar=zzz"], "Expected `--given` to be a value of the training rows for cultivar"),
+        (
+            ["--sample", "--given", "cultivar=zzz"],
+            "Expected `--given` to be a value of the training rows for 'cultivar'",
+        ),
         ([], "Expected `--csv` to be a file, or left out with --sample"),
     ],
 )

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from zoo import data, random
-from zoo.data.columns import Value
+from zoo.data.columns import Value, require_known
 from zoo.likelihoods import Mixed
 from zoo.runtime import checks
 from zoo.runtime.types import Array, Tensor
@@ -38,12 +38,10 @@ class Conditions:
         for name in given:
             checks.one_of("given", name, list(known))
         self.values = {name: _for_each(name, value, number) for name, value in given.items()}
+        for name, values in self.values.items():
+            require_known(known[name], values, f"given[{name!r}]")
         blank = {name: np.full(number, "" if column.text else np.nan) for name, column in known.items()}
         self.x, self.mask = schema.encode(data.Table(blank | self.values))
-        for name, values in self.values.items():
-            unknown = self.mask[:, schema.places[name].start] == 0
-            if unknown.any():
-                checks.fail(f"given[{name!r}]", "a value of the training rows", values[unknown].tolist()[0])
 
 
 def _for_each(name, value, number):

@@ -94,6 +94,8 @@ class SeriesDetector(OutlierMixin, BaseEstimator):
         errors_: float64 `[C]`, the mean squared error of each channel on the series of `fit`.
         names_: strs, the channels of the series of `fit`, or else of the model; None where neither has names. Another
             `zoo.data.Series` must have the same.
+        step_: float, the step of time of the series of `fit`, in the unit of its times or in seconds; None without
+            times. Another `zoo.data.Series` must have the same.
 
     Example:
         >>> series = zoo.data.Series(np.sin(0.3 * np.arange(400.0)))
@@ -135,7 +137,9 @@ class SeriesDetector(OutlierMixin, BaseEstimator):
         if len(shape) != 2:
             checks.fail("model", "one of windows [B,T,C]", f"one of examples {shape}")
         self.names_ = getattr(self.model.likelihood, "names", None)  # those of `Standardized`
+        self.step_ = None
         series = self._series(x)
+        self.step_ = series.step
         self.names_ = series.names if series.has_names else self.names_
         windows = series.windows(shape[0], self.stride)[0]
         if self.score == "reconstruction":
@@ -172,6 +176,9 @@ class SeriesDetector(OutlierMixin, BaseEstimator):
             checks.fail("x", f"a series of {channels} channels", f"{series.values.shape[1]} channels")
         if series.has_names and self.names_ is not None and series.names != self.names_:
             checks.fail("x", f"a series of the channels {self.names_}, in this order", series.names)
+        step, own = series.step, self.step_
+        if step is not None and own is not None and not abs(step - own) <= series.tolerance * own:
+            checks.fail("x", f"a series at steps of {own:g}, as the one of `fit`", f"steps of {step:g}")
         return series
 
     def _anomaly(self, series):

@@ -138,7 +138,9 @@ def _interpolate(x, xs, ys, side):
 
 @dataclasses.dataclass(frozen=True)
 class Levels(Column):
-    """Ordered levels, numbers or texts, at 0, 1/(K − 1), …, 1. A number becomes the nearest level.
+    """Ordered levels, numbers or texts, at 0, 1/(K − 1), …, 1.
+
+    A number between the lowest and the highest level becomes the nearest one. Any other value counts as missing.
 
     Args:
         levels: K floats that increase, or K strs in their order.
@@ -157,7 +159,7 @@ class Levels(Column):
             equal = tf.equal(values[:, None], tf.constant(self.levels))
             known, place = tf.reduce_any(equal, axis=1), tf.argmax(tf.cast(equal, tf.int32), axis=1)
         else:
-            known = tf.math.is_finite(values)
+            known = (values >= min(self.levels)) & (values <= max(self.levels))  # not NaN
             distance = tf.abs(tf.where(known, values, 0.0)[:, None] - tf.constant(self.levels, tf.float32))
             place = tf.argmin(distance, axis=1)
         return tf.cast(place, tf.float32)[:, None] / self._top(), known
@@ -196,6 +198,26 @@ class Categories(Column):
 
     def decode(self, features: tf.Tensor) -> tf.Tensor:
         return tf.gather(_values(self.categories), tf.argmax(features, axis=1))
+
+
+def require_known(column: Column, values: np.ndarray, argument: str) -> None:
+    """Raises ValueError for a value that the training rows do not have, of `values` `[N]`, numbers or texts.
+
+    A number of a continuous or integer column may be any that is finite; one between two levels is none.
+    """
+    if column.text != (values.dtype.kind == "U"):
+        return  # `Schema.encode` names the type
+    if isinstance(column, (Levels, Categories)):
+        kind = np.str_ if column.text else np.float32
+        known = np.isin(values.astype(kind), np.array(_known(column), kind))
+    else:
+        known = np.isfinite(values.astype(np.float32))
+    if not known.all():
+        checks.fail(argument, f"a value of the training rows for {column.name!r}", values[~known].tolist()[0])
+
+
+def _known(column):
+    return column.levels if isinstance(column, Levels) else column.categories
 
 
 def _values(values):

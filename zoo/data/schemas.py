@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from zoo.data import columns as kinds
 from zoo.data.columns import Column, Value
-from zoo.data.tables import Table
+from zoo.data.tables import Table, looks_like_number
 from zoo.runtime import checks
 
 KINDS = ("continuous", "integer", "ordinal", "categorical", "ignore")
@@ -77,20 +77,26 @@ class Schema:
                 float32 does not tell apart.
 
         Warns:
-            UserWarning: of texts that look like numbers with separators, or like dates.
+            UserWarning: of texts that look like numbers with separators, or like dates, and of columns whose cells are
+                mostly numbers.
         """
         _require_table(table)
         given, order = dict(kinds or {}), dict(levels or {})
         for name in (*given, *order):
             table[name]  # noqa: B018  (raises for a name that is no column)
         given |= {name: "ordinal" for name in order if name not in given}
+        for name in order:
+            if given[name] != "ordinal":
+                checks.fail(f"kinds[{name!r}]", "ordinal, as `levels` has this column", given[name])
         made = []
         for name in table:
             if name not in given:
-                _warn_of_separators(name, table[name])
+                _warn_of_numbers(name, table[name])
             kind = checks.one_of(f"kinds[{name!r}]", given.get(name) or inferred(table[name]), KINDS)
             if kind != "ignore":
                 made.append(_column(name, table[name], kind, order.get(name), max_categories))
+        if not made:
+            checks.fail("table", "one with a column that is not ignored, or `kinds` for some", list(table))
         return cls(made)
 
     def encode(self, table: Table) -> tuple[np.ndarray, np.ndarray]:
@@ -98,14 +104,20 @@ class Schema:
 
         Raises:
             ValueError: if a column is missing, or has texts instead of numbers or the reverse.
+
+        Warns:
+            UserWarning: of categories that the schema does not have, and of numbers beyond the levels of an ordinal
+                column; they count as missing.
         """
         _require_table(table)
         lacking = [column.name for column in self.columns if column.name not in table.columns]
         if lacking:
             checks.fail("table", f"one with the columns {', '.join(map(repr, lacking))}", list(table))
         values = {column.name: tf.constant(_typed(column, table[column.name])) for column in self.columns}
-        x, mask = self.encode_tensors(values)
-        return x.numpy(), mask.numpy()
+        x, mask = (each.numpy() for each in self.encode_tensors(values))
+        for column in self.columns:
+            _warn_of_unknown(column.name, table, mask[:, self.places[column.name].start] == 0)
+        return x, mask
 
     def decode(self, x: np.ndarray) -> Table:
         """Features, or means of them, float `[N,size]`, to a table."""
@@ -156,8 +168,25 @@ def _require_table(table):
         checks.fail("table", "a zoo.data.Table, such as zoo.data.Table(columns)", type(table).__name__)
 
 
-def _warn_of_separators(name, values):
+def _warn_of_unknown(name, table, unseen):
+    values = table[name][unseen & ~table.missing(name)]
+    if len(values):
+        some = ", ".join(map(repr, sorted({*values.tolist()})[:5]))
+        warnings.warn(
+            f"{len(values)} cells of the column {name!r} count as missing, as the schema has no such value: {some}",
+            stacklevel=4,
+        )
+
+
+def _warn_of_numbers(name, values):
     known = [value for value in values.tolist() if value] if values.dtype.kind == "U" else []
+    other = [value for value in known if not looks_like_number(value)]
+    if 0 < len(other) < len(known) / 2:
+        warnings.warn(
+            f"{len(known) - len(other)} of {len(known)} cells of the column {name!r} are numbers, and {other[0]!r} is "
+            f"not. They count as {inferred(values)!r}: name the cells that are missing, or give kinds={{{name!r}: …}}",
+            stacklevel=3,
+        )
     if known and all(_SEPARATED.fullmatch(value) for value in known):
         warnings.warn(
             f"The column {name!r} holds texts that look like numbers with separators, or like dates, such as "
@@ -198,6 +227,8 @@ def _column(name, values, kind, levels, max_categories):
 
 
 def _require_float32(name, found):
+    if not isinstance(found[0], str) and len({*map(np.float32, found)}) < len(found):
+        checks.fail(name, "a column of numbers that float32 tells apart, or of texts", sorted(found)[:5])
     rounded = [value for value in found if not isinstance(value, str) and value == int(value) != int(np.float32(value))]
     if rounded:
         checks.fail(name, "a column of texts, or of numbers that float32 does not round", rounded[0])

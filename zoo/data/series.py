@@ -8,7 +8,7 @@ import numpy as np
 
 from zoo.data.columns import require_told_apart
 from zoo.data.errors import DataError
-from zoo.data.tables import MISSING, Table
+from zoo.data.tables import MISSING, Table, looks_like_number
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, PathLike
 
@@ -23,7 +23,7 @@ class Series:
     pieces: no window then reaches across a gap or holds a missing value.
 
     Args:
-        values: float `[N,C]`, or `[N]` for one channel; NaN where missing.
+        values: float `[N,C]`, or `[N]` for one channel; NaN where missing. A DataFrame names the channels too.
         times: float `[N]`, in seconds or another unit, or datetime64 `[N]`; None for 0, 1, 2, ….
         names: strs, the channels' names; None for "0", "1", ….
         labels: `[N]`, 1 where a step is known to be anomalous and 0 elsewhere; or None.
@@ -31,7 +31,8 @@ class Series:
         tolerance: float in [0, 1), the share of the median step by which a step may differ.
 
     Attributes:
-        has_names: bool, whether `names` was given.
+        has_names: bool, whether the channels were given names.
+        has_times: bool, whether `times` was given.
 
     Raises:
         ValueError: for arrays that do not fit, times that do not rise, and gaps that are refused.
@@ -52,14 +53,21 @@ class Series:
         gaps: Literal["refuse", "cut"] = "refuse",
         tolerance: float = 0.5,
     ) -> None:
+        if names is None and hasattr(values, "columns") and list(values.columns) != [*range(len(values.columns))]:
+            names = [str(name) for name in values.columns]
         array = _numbers("values", values)
         self.values = array[:, None] if array.ndim == 1 else array
         if self.values.ndim != 2 or not self.values.size:
             checks.fail("values", "an array [N,C] of one step or more", array.shape)
         length, channels = self.values.shape
-        self.times = np.arange(length) if times is None else np.asarray(times)
+        self.has_times = times is not None
+        self.times = np.arange(length) if times is None else checks.numpy_array("times", times)
         if self.times.dtype.kind not in "fiuM":
             checks.fail("times", "numbers or datetime64", f"dtype {self.times.dtype}")
+        if self.times.dtype.kind == "u" and self.times.size and self.times.max() > np.iinfo(np.int64).max:
+            checks.fail("times", "numbers that int64 holds", self.times.max())
+        if self.times.dtype.kind in "iu":  # differences of small or unsigned integers wrap
+            self.times = self.times.astype(np.int64)
         if isinstance(names, str):
             checks.fail("names", "a list of strs, one for each channel", names)
         self.has_names = names is not None
@@ -103,7 +111,8 @@ class Series:
             delimiter: str of one character, or "tab".
 
         Raises:
-            DataError: if the file cannot be read as a table, or as a series; the message names the row.
+            DataError: if the file cannot be read as a table, or as a series; the message names the row. Without
+                `channels`, also for a column whose cells are mostly numbers, or numbers with a decimal comma.
             ValueError: for a name that is no column.
         """
         table = Table.from_csv(path, MISSING, delimiter)
@@ -112,6 +121,9 @@ class Series:
                 checks.fail(argument, f"one of the columns {list(table)}", name)
         if channels is None:
             own = (time, label)
+            for name in table:
+                if name not in own and table[name].dtype.kind == "U":
+                    _require_no_numbers(name, table[name], path)
             channels = [name for name in table if name not in own and table[name].dtype.kind == "f"]
         for name in (*channels, *([label] if label else [])):
             if table[name].dtype.kind != "f":
@@ -132,6 +144,14 @@ class Series:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def step(self) -> float | None:
+        """The median step between two times, in their unit, or seconds for dates; None without times."""
+        if not self.has_times or len(self) < 2:
+            return None
+        steps = np.diff(self.times)
+        return float(np.median(steps / np.timedelta64(1, "s") if steps.dtype.kind == "m" else steps))
 
     def _segments(self):
         """The pieces without gaps: slices."""
@@ -167,7 +187,8 @@ class Series:
             checks.fail("part", "a slice without a stride", part)
         labels = None if self.labels is None else self.labels[part]
         names = self.names if self.has_names else None
-        return Series(self.values[part], self.times[part], names, labels, self.gaps, self.tolerance)
+        times = self.times[part] if self.has_times else None
+        return Series(self.values[part], times, names, labels, self.gaps, self.tolerance)
 
     def split(self, *shares: float) -> "tuple[Series, ...]":
         """Parts along time without overlap: `split(0.1, 0.2)` gives the first 70 %, the next 10 % and the last 20 %.
@@ -232,10 +253,20 @@ class Series:
         return np.nanmean(self.values, axis=0), np.where(constant, 1.0, np.nanstd(self.values, axis=0))
 
 
+def _require_no_numbers(name, cells, path):
+    """Raises DataError for a column of texts that is a channel with cells that are none."""
+    known = [(row, cell) for row, cell in enumerate(cells.tolist()) if cell]
+    other = [(row, cell) for row, cell in known if not looks_like_number(cell.replace(",", ".", 1))]
+    if len(other) < len(known) / 2:
+        row, cell = (other or [each for each in known if not looks_like_number(each[1])])[0]
+        expected = f"the column {name!r} of {path} to hold numbers, or `channels` without it"
+        raise DataError(f"Expected {expected}. Received: {cell!r} in row {row}, counted from 0")
+
+
 def _numbers(name, values):
     try:
         array = np.asarray(values.astype(np.float64).filled(np.nan) if np.ma.is_masked(values) else values)
-        if array.dtype.kind == "c":
+        if array.dtype.kind in "cmM":
             checks.fail(name, "an array of real numbers", f"dtype {array.dtype}")
         array = array.astype(np.float64)
     except (TypeError, ValueError) as error:

@@ -1,8 +1,10 @@
 """Tables in memory: from CSV files, DataFrames and arrays."""
 
 import csv
+import decimal
 import math
 import numbers
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +17,7 @@ from zoo.runtime.types import PathLike
 
 _EXACT = 2**53  # float64 holds every whole number up to it
 _DELIMITERS = (";", "\t", "|", ",")
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None", "?")
 
 
 class Table:
@@ -23,11 +25,12 @@ class Table:
 
     Args:
         columns: dict of names to arrays `[N]`; or a DataFrame of pandas or another library, with `columns` and
-            `frame[name]`. Booleans become 0 and 1; None, NaN and masked values count as missing.
+            `frame[name]`. Booleans become 0 and 1, `decimal.Decimal` floats; None, NaN and masked values count as
+            missing.
 
     Raises:
         ValueError: for columns of different lengths or of several axes, two columns of one name, infinite numbers,
-            whole numbers that float64 would round, and columns of neither numbers nor texts.
+            whole numbers that float64 would round, and columns of neither numbers nor texts, such as dates.
 
     Example:
         >>> table = zoo.data.Table({"age": [31, 50, np.nan], "city": ["Bern", "", "Ulm"]})
@@ -47,7 +50,9 @@ class Table:
             checks.fail("columns", "one column or more, of equal length", sorted(lengths))
 
     @classmethod
-    def from_csv(cls, path: PathLike, missing: Sequence[str] = MISSING, delimiter: str = ",") -> "Table":
+    def from_csv(
+        cls, path: PathLike, missing: Sequence[str] = MISSING, delimiter: str = ",", texts: Sequence[str] = ()
+    ) -> "Table":
         """Reads a CSV file with names in its first line. A column is of numbers if all its known cells are.
 
         Cells such as 007, and whole numbers that float64 would round, are texts, which keep all digits.
@@ -56,10 +61,12 @@ class Table:
             path: path of the file, in UTF-8.
             missing: strs, the cells that count as missing, without surrounding spaces.
             delimiter: str of one character, or "tab".
+            texts: names of columns that are texts as they stand, such as postcodes: only empty cells are missing.
 
         Raises:
             DataError: if the file cannot be read, has no rows, a row of another length, an infinite number, or another
                 delimiter in every row; the message names it.
+            ValueError: for a name in `texts` that is no column.
         """
         delimiter = "\t" if delimiter == "tab" else delimiter
         if not isinstance(delimiter, str) or len(delimiter) != 1:
@@ -69,25 +76,38 @@ class Table:
                 names, *rows = [*csv.reader(file, delimiter=delimiter)] or [[]]
         except (OSError, ValueError, csv.Error) as error:  # a ValueError for another encoding
             raise DataError(f"Expected {path} to be a CSV file in UTF-8. Received: {error}") from error
+        lines = [number for number, row in enumerate(rows, 2) if row]  # as an editor counts them
         rows = [row for row in rows if row]
-        other = [each for each in _DELIMITERS if all(len(row) == 1 and each in row[0] for row in (names, *rows))]
-        if other and other[0] != delimiter:
+        other = [each for each in _DELIMITERS if all(each in delimiter.join(row) for row in (names, *rows))]
+        if len(names) == 1 and other and other[0] != delimiter:
             way = f"Give the delimiter {('tab' if other[0] == chr(9) else other[0])!r}"
             raise DataError(f"Expected {delimiter!r} between the cells of {path}. Received: {names[0][:60]!r}. {way}")
         names = [name.strip() for name in names]
         if not rows or len(set(names)) != len(names):
             raise DataError(f"Expected {path} to have different names and a row or more. Received: {names}")
-        for number, row in enumerate(rows, 2):
+        for number, row in zip(lines, rows):
             if len(row) != len(names):
                 raise DataError(f"Expected {len(names)} cells in row {number} of {path}. Received: {len(row)}")
-        cells = zip(names, zip(*rows, strict=True), strict=True)
+        for name in texts:
+            checks.one_of("texts", name, names)
+        cells = dict(zip(names, zip(*rows, strict=True), strict=True))
         try:
-            return cls({name: _parse([cell.strip() for cell in column], set(missing)) for name, column in cells})
+            return cls(
+                {name: _as_texts(each) if name in texts else _parse(each, missing) for name, each in cells.items()}
+            )
         except ValueError as error:
             raise DataError(f"{path}: {error}") from error
 
     def to_csv(self, path: PathLike) -> None:
-        """Writes a CSV file that `from_csv` reads; missing cells are empty."""
+        """Writes a CSV file that `from_csv` reads; missing cells are empty.
+
+        Warns:
+            UserWarning: of columns of texts that `from_csv` would read otherwise unless `texts` names them, as they
+                look like numbers or missing cells.
+        """
+        other = [name for name, values in self.columns.items() if values.dtype.kind == "U" and not _comes_back(values)]
+        if other:
+            warnings.warn(f"`from_csv` reads the texts of {path} as they were only with texts={other}", stacklevel=2)
         with files.replacing(path) as scratch, open(scratch, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(self.names)
@@ -114,6 +134,8 @@ class Table:
 
     def cut(self, number: int) -> "tuple[Table, Table]":
         """Splits off `number` rows, the same ones at each call; returns (rest, cut)."""
+        if checks.integer("number", number, 0) > len(self):
+            checks.fail("number", f"at most {len(self)}, the rows of the table", number)
         order = np.random.default_rng(_SPLIT_SEED).permutation(len(self))
         return self.take(np.sort(order[number:])), self.take(np.sort(order[:number]))
 
@@ -136,13 +158,21 @@ def _array(name, values):
         return _finite(name, values.astype(np.float64))
     if values.dtype.kind not in "OUT":
         checks.fail(name, "a column of numbers, or of texts (str)", f"dtype {values.dtype}")
-    cells = ["" if _is_nothing(value) else value for value in values.tolist()]
+    cells = [_as_number("" if _is_nothing(value) else value) for value in values.tolist()]
     if all(value == "" or isinstance(value, numbers.Real) for value in cells):
         _require_exact(name, [value for value in cells if isinstance(value, numbers.Integral)])
         return _finite(name, np.array([np.nan if value == "" else value for value in cells], np.float64))
-    if any(isinstance(value, bytes) for value in cells):
-        checks.fail(name, "a column of texts (str)", "bytes")
+    other = [value for value in cells if not isinstance(value, (str, numbers.Real))]
+    if other:
+        checks.fail(name, "a column of numbers, or of texts (str)", f"{type(other[0]).__name__}, {other[0]!r}")
     return np.array([str(value) for value in cells], np.str_)
+
+
+def _as_number(value):
+    """A Decimal, as databases give them, as a number of Python's."""
+    if not isinstance(value, decimal.Decimal):
+        return value
+    return int(value) if value == value.to_integral_value() else float(value)
 
 
 def _require_exact(name, whole):
@@ -175,14 +205,24 @@ def _finite(name, values):
     return values
 
 
+def _as_texts(cells):
+    return np.array(cells, np.str_)
+
+
+def _comes_back(texts):
+    """Whether `_parse` gives a column of texts again."""
+    found = _parse(texts.tolist(), MISSING)
+    return found.dtype.kind == "U" and np.array_equal(found, texts)
+
+
 def _parse(cells, missing):
-    cells = ["" if cell in missing else cell for cell in cells]
-    if not any(cells) or not all(_is_number(cell) for cell in cells if cell):
-        return np.array(cells, np.str_)
+    cells = ["" if cell in missing else cell for cell in (each.strip() for each in cells)]
+    if not any(cells) or not all(looks_like_number(cell) for cell in cells if cell):
+        return _as_texts(cells)
     return np.array([float(cell) if cell else np.nan for cell in cells])
 
 
-def _is_number(cell):
+def looks_like_number(cell: str) -> bool:
     """Whether the text of a cell is a number, and one that comes back from it."""
     if "_" in cell:  # which Python takes for a separator
         return False

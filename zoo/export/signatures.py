@@ -103,7 +103,7 @@ def of(model: keras.Model, batch_size: int | None = None, observe: bool = False)
         def checked(**given):
             valid = ops.logical_and(valid_rows(model, given, label_source), _of_one_batch(given))
             # A runtime may fail on an index out of range, for all rows.
-            indices = {name: _or(valid, value, 0) for name, value in given.items() if name in ("labels", "codes")}
+            indices = {name: _or(valid, given[name], 0) for name in ("labels", "codes", data) if name in given}
             return _or_nothing(valid, call(**{**given, **indices}))
 
         return Signature(checked, {spec.name: spec for spec in inputs})

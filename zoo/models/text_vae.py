@@ -1,9 +1,12 @@
 """The sentence VAE."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from zoo import networks
@@ -14,8 +17,35 @@ from zoo.models._protocol import observed_seeds
 from zoo.models.vae import VAE
 from zoo.priors import LatentPrior
 from zoo.runtime import checks
-from zoo.runtime.tokens import PADDING
-from zoo.runtime.types import ArrayLike, Batches, Config, Labels, Tensor
+from zoo.runtime.tokens import BEGIN, END, PADDING
+from zoo.runtime.types import Array, ArrayLike, Batches, Config, Labels, Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Sentences(inputs.Values):
+    """Tokens `[B,T]` of sentences: tokens other than padding and begin, then nothing but padding after the end."""
+
+    def hold(self) -> Tensor:
+        return tf.reduce_all(self.hold_rows())
+
+    def hold_rows(self) -> Tensor:
+        tokens = tf.convert_to_tensor(self.array)
+        return super().hold_rows() & tf.reduce_all(_fit(tokens), axis=1)
+
+    def require(self, values: np.ndarray) -> None:
+        super().require(values)
+        wrong = np.argwhere(~np.asarray(_fit(tf.constant(values))))
+        if len(wrong):
+            row, place = wrong[0].tolist()
+            expected = f"sentences: tokens from {END} on, with padding {PADDING} after the end {END} and only there"
+            checks.fail(self.name, expected, f"{values[row, place]} at place {place} of row {row}")
+
+
+def _fit(tokens):
+    """Whether each token may stand where it does, bool `[B,T]`."""
+    before = tf.concat([tf.fill(tf.shape(tokens[:, :1]), tf.cast(BEGIN, tokens.dtype)), tokens[:, :-1]], axis=1)
+    over = tf.equal(before, PADDING) | tf.equal(before, END)
+    return tf.equal(tf.equal(tokens, PADDING), over) & tf.not_equal(tokens, BEGIN)
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -42,13 +72,14 @@ class TextVAE(VAE):
         vocabulary: dict that JSON can hold, kept with the model: `get_config()` of its `zoo.data.Vocabulary`; or None.
 
     Call arguments:
-        x: int32 `[B,T]`, tokens from 0 to K − 1, with padding 0 after the end.
+        x: int32 `[B,T]`, tokens from 2 to K − 1, with padding 0 after the end 2. One of T tokens may lack the end.
 
     Returns:
         reconstructions, int32 `[B,T]`.
 
     Raises:
-        ValueError: for arguments out of range, a decoder of another kind, and tokens of another type, shape or range.
+        ValueError: for arguments out of range, a decoder of another kind, networks that do not fit each other, and
+            tokens of another type, shape or range, or that are no sentences.
 
     Example:
         >>> vocabulary = zoo.data.Vocabulary(length=16)
@@ -75,6 +106,10 @@ class TextVAE(VAE):
     ) -> None:
         if not isinstance(decoder, networks.TextDecoder):
             checks.fail("decoder", "a zoo.networks.TextDecoder", decoder)
+        for name in ("length", "num_tokens", "latent_dim"):
+            own, other = getattr(decoder, name), getattr(encoder, name, None)
+            if other not in (None, own):
+                checks.fail("encoder", f"one of the decoder's {name}, {own}", other)
         super().__init__(encoder, decoder, Categorical(), free_bits, seed, prior, **kwargs)
         object.__setattr__(self, "vocabulary", vocabulary)  # plain, as JSON takes it
 
@@ -116,6 +151,9 @@ class TextVAE(VAE):
     @property
     def data_range(self) -> tuple[float, float]:
         return (0, self.decoder.num_tokens - 1)
+
+    def data_values(self, name: str, x: Array) -> inputs.Values:
+        return Sentences(name, x, *self.data_range)
 
     def _values(self, batch: Any, judged: bool = True) -> list[inputs.Values | inputs.Target]:
         if batch.target is not None:
