@@ -50,6 +50,11 @@ def test_filters_are_triangles_between_corners_on_the_mel_scale():
     np.testing.assert_allclose(filters[19], expected, atol=1e-12)
 
 
+def test_bands_without_a_frequency_are_warned_about():
+    with pytest.warns(UserWarning, match="16 of 100 bands hold no frequency of a transform of 128 samples"):
+        Mel(8000, 128, 32, 100)
+
+
 def test_silence_is_at_the_floor_and_comes_back_as_silence():
     silence = np.zeros((1, 512), np.float32)
     spectrogram = MEL.log_mel(silence)

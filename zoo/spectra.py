@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import warnings
 from typing import Any
 
 import keras
@@ -32,6 +33,9 @@ class Mel:
         hop: int >= 1, samples between frames.
         mels: int >= 1, bands.
         floor: float > 0, the least magnitude; a full-scale sine has a magnitude of fft / 4.
+
+    Warns:
+        UserWarning: of bands so narrow that they hold no frequency of the transform.
     """
 
     rate: int = 8000
@@ -45,6 +49,13 @@ class Mel:
             checks.positive_int(name, getattr(self, name))
         checks.multiple("fft", checks.positive_int("fft", self.fft), 2 * self.hop)
         checks.number("floor", self.floor, 0.0, open_low=True)
+        empty = int((self.filters().sum(axis=1) == 0.0).sum())
+        if empty:
+            warnings.warn(
+                f"{empty} of {self.mels} bands hold no frequency of a transform of {self.fft} samples, and are "
+                "constant. Choose fewer mels, or a larger fft",
+                stacklevel=3,
+            )
 
     def frames(self, samples: int) -> int:
         """The number of frames of a sound; ValueError unless `samples` is a multiple of `hop`."""

@@ -113,6 +113,19 @@ def test_spherical_frames_are_the_images_along_the_arc():
     assert np.abs(frames[:, 2] - interpolate(model, START, END, num_steps=5)[:, 2]).max() > 1e-4
 
 
+def test_integers_and_lists_are_numbers():
+    for path in ("linear", "spherical"):
+        expected = between(np.array([[100.0, 100.0]]), np.array([[100.0, 0.0]]), 0.25, path)
+        for a, b in (([[100, 100]], [[100, 0]]), (np.array([[100, 100]], np.int8), np.array([[100, 0]], np.int8))):
+            np.testing.assert_array_equal(between(a, b, 0.25, path), expected)
+
+
+@pytest.mark.parametrize("a", [np.arange(3.0), np.array([[np.nan, 0.0]]), np.array([["a"]])])
+def test_points_between_what_are_no_rows_of_numbers_are_refused(a):
+    with pytest.raises(ValueError, match=r"Expected `a` to be finite numbers of shape \[B, E\]"):
+        between(a, a, 0.5)
+
+
 def test_another_path_is_refused():
     with pytest.raises(ValueError, match="Expected `path` to be one of 'linear', 'spherical'. Received: path='round'"):
         interpolate(vae(), START, END, path="round")

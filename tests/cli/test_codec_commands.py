@@ -46,6 +46,26 @@ def test_a_folder_of_pictures_comes_back_with_names_and_sizes(run, folder, tmp_p
     assert (status, about["scheme"], sorted(about["names"])) == (0, "codes and pixels", sorted(PICTURES))
 
 
+LOSSY = {
+    "more than 8 bits a channel": Image.fromarray(RNG.integers(0, 2**16, (8, 8), dtype=np.uint16)),
+    "transparency": Image.fromarray(np.full((8, 8, 2), 90, np.uint8), "LA"),
+    "colours": Image.fromarray(RNG.integers(0, 256, (8, 8, 3), dtype=np.uint8)),
+    "colours of the kind CMYK, colours": Image.fromarray(RNG.integers(0, 256, (8, 8, 4), dtype=np.uint8), "CMYK"),
+}
+
+
+@pytest.mark.parametrize("lost", LOSSY)
+def test_pictures_that_cannot_be_kept_whole_are_named(run, lost, tmp_path):
+    ending = "tif" if "CMYK" in lost else "png"
+    LOSSY[lost].save(tmp_path / f"a.{ending}")
+    words = ("compress", "@vq.keras", "--data", f"a.{ending}", "--output", "a.vaez")
+    status, _, errors = run(*words, "--lossless")
+    assert status == 2 and f"pictures that --lossless can keep whole. Received: a.{ending}, with {lost}\n" in errors
+    assert not (tmp_path / "a.vaez").exists()
+    status, _, errors = run(*words)
+    assert status == 0 and f"a.{ending}: not kept: {lost}\n" in errors
+
+
 def test_one_picture_and_an_array(run, folder, tmp_path):
     status, report, _ = run("compress", "@vq.keras", "--data", "@images.npy", "--output", "array.vaez")
     assert status == 0 and report["bits_per_value"] == pytest.approx(8 * report["bytes"] / (5 * 8 * 8))

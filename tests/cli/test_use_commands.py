@@ -62,6 +62,39 @@ def test_anomaly_writes_the_scores_of_the_detector_and_heat_maps(run, folder, tm
     np.testing.assert_allclose(maps, np.minimum(255 * expected / white, 255), atol=0.51)
 
 
+def test_anomaly_takes_integers_for_grey_levels_of_images_alone(run, tmp_path):
+    network = zoo.networks.mlp_encoder((3,), 2, ()), zoo.networks.mlp_decoder((3,), 2, ())
+    model = zoo.VAE(*network, zoo.likelihoods.Gaussian(range=None))
+    files.save_model(model, tmp_path / "rows.keras")
+    np.save(tmp_path / "rows.npy", np.arange(60).reshape(20, 3))
+    words = ("anomaly", "rows.keras", "--data", "rows.npy", "--normal", "rows.npy", "--output", "scores.csv")
+    status, _, errors = run(*words)
+    assert status == 2 and "Expected floats in the units of the model in rows.npy, as it takes no grey levels" in errors
+    np.save(tmp_path / "rows.npy", np.arange(60.0).reshape(20, 3))
+    assert run(*words, "--false-positive-rate", "0.1")[0] == 0
+
+
+PICTURES = {
+    "sample": (),
+    "reconstruct": ("--data", "rows.npy"),
+    "interpolate": ("--data", "rows.npy"),
+    "traverse": ("--data", "rows.npy"),
+    "denoise": ("--data", "rows.npy"),
+    "impute": ("--data", "rows.npy", "--missing", "left"),
+    "explore": ("--data", "rows.npy"),
+}
+
+
+@pytest.mark.parametrize("command", PICTURES)
+def test_models_that_cannot_be_drawn_are_named(run, tmp_path, command):
+    model = zoo.VAE(zoo.networks.mlp_encoder((3,), 2, ()), zoo.networks.mlp_decoder((3,), 2, ()))
+    files.save_model(model, tmp_path / "rows.keras")
+    np.save(tmp_path / "rows.npy", np.zeros((20, 3)))
+    output = "a.html" if command == "explore" else "a.png"
+    status, _, errors = run(command, "rows.keras", *PICTURES[command], "--output", output)
+    assert status == 2 and "MODEL to be one of images [H,W,1] or [H,W,3]" in errors and "a VAE of examples" in errors
+
+
 def test_anomaly_limits_the_normal_examples(run, folder, tmp_path):
     limited = ("--normal", "@images.npy", "--normal-limit", "12", "--false-positive-rate", "0.1")
     _, report, _ = run(

@@ -36,6 +36,47 @@ def test_a_written_file_is_read_again(tmp_path):
     np.testing.assert_allclose(data.read_wav(tmp_path / "a.wav"), sound, atol=1e-4)
 
 
+def test_folders_of_a_sound_are_made(tmp_path):
+    data.write_wav(tmp_path / "new" / "a.wav", np.zeros(3), 8000)
+    assert len(data.read_wav(tmp_path / "new" / "a.wav")) == 3
+
+
+def test_resampling_does_not_leave_the_range(tmp_path):
+    write(tmp_path / "a.wav", np.tile(np.repeat([2**15 - 1, -(2**15)], 8), 50), "<i2", rate=11025)
+    found = data.read_wav(tmp_path / "a.wav", 8000)
+    assert np.abs(data.resample(data.read_wav(tmp_path / "a.wav"), 11025, 8000)).max() > 1.05
+    assert np.abs(found).max() == 1.0 and found.dtype == np.float32
+
+
+def test_silent_and_empty_sounds_are_named(tmp_path):
+    write(tmp_path / "a_1.wav", [2**14, -(2**14)] * 4, "<i2")
+    write(tmp_path / "b_1.wav", [[2**14, -(2**14)]] * 8, "<i2", channels=2)  # in antiphase
+    with pytest.warns(UserWarning, match="1 of 2 sounds are silent, such as 'b_1'"):
+        data.load_sounds(tmp_path, samples=16)
+    write(tmp_path / "c_1.wav", [], "<i2")
+    with pytest.raises(data.DataError, match="c_1.wav to hold a sound. Received: one without a sample"):
+        data.load_sounds(tmp_path, samples=16)
+    for rate in (0, 8000.5, "8k"):
+        with pytest.raises(ValueError, match="Expected `rate` to be an integer >= 1"):
+            data.load_sounds(tmp_path, rate=rate)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"waveforms": [[0.0]]}, r"Expected `waveforms` to be a float32 array of shape \[N,S\]"),
+        ({"waveforms": np.float32([[100.0]] * 2)}, r"Expected `waveforms` to be finite values in \[-1, 1\]"),
+        ({"waveforms": np.float32([[np.nan]] * 2)}, r"Expected `waveforms` to be finite values in \[-1, 1\]"),
+        ({"rate": 0}, "Expected `rate` to be an integer >= 1"),
+        ({"labels": np.arange(3)}, "Expected `labels` to be one for each of 2 sounds"),
+        ({"names": ("a",)}, "Expected `names` to be one for each of 2 sounds"),
+    ],
+)
+def test_parts_of_sounds_fit_each_other(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        data.Sounds(**{"waveforms": np.zeros((2, 4), np.float32), "rate": 8000, **arguments})
+
+
 @pytest.mark.parametrize(
     "waveform, rate, message",
     [

@@ -185,6 +185,13 @@ def test_a_broken_file_is_refused_by_name_and_row(content, message, tmp_path):
         data.Table.from_csv(tmp_path / "none.csv")
 
 
+def test_a_first_line_of_numbers_is_warned_about(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("1,2.5\n3,4\n5,6\n")
+    with pytest.warns(UserWarning, match=r"The first line of .*, which holds names, is of numbers: \['1', '2.5'\]"):
+        assert len(data.Table.from_csv(path)) == 2
+
+
 def test_other_delimiters_are_read_and_one_column_may_hold_them(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("a\tb\n1\t2\n")
@@ -224,6 +231,7 @@ def test_cells_of_several_types_are_numbers_or_missing():
     ("columns", "message"),
     [
         ([1, 2], "`columns` to be a dict of names to arrays, or a DataFrame"),
+        ({"a": [[1, 2], [3]]}, "`a` to be a column, an array of one axis"),
         ({"1": [1], 1: [2]}, "`columns` to be columns of different names"),
         ({"a": [1.0, np.inf]}, "`a` to be a column of finite numbers.*'inf in row 1"),
         ({"a": np.array([None, -np.inf, 2], object)}, "`a` to be a column of finite numbers.*'-inf in row 1"),

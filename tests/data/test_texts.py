@@ -11,6 +11,11 @@ from zoo import data
 LINES = [f"Line {number} of the text." for number in range(300)]
 
 
+def test_a_text_is_a_list_of_its_lines():
+    text = data.Text(["ab", " c "])
+    np.testing.assert_array_equal(data.Vocabulary(5).encode(text), data.Vocabulary(5).encode(["ab", "c"]))
+
+
 def test_lines_lose_white_space_and_empty_ones_are_left_out():
     text = data.Text(["  one ", "", "two\t", "   "])
     assert text.lines == ("one", "two") and text.numbers == (1, 3) and len(text) == 2
@@ -80,6 +85,10 @@ def test_lines_that_are_too_long_are_named():
     [
         (lambda: data.Text("line"), "Expected `lines` to be a list of lines"),
         (lambda: data.Text(["line", 2]), "Expected `lines` to be a list of strs. Received: .*1 of 2 that are none"),
+        (lambda: data.Text(None), "Expected `lines` to be a list of lines"),
+        (lambda: data.Vocabulary(5).encode(5), "Expected `lines` to be a list of lines"),
+        (lambda: data.Vocabulary(5).encode(["a", "\ud800"]), "Expected `lines` to be texts that UTF-8.* in lines.1."),
+        (lambda: data.Text(["a", "b"], [1]), "Expected `numbers` to be one for each of 2 lines"),
         (lambda: data.Vocabulary(5).encode([b"line"]), "Expected `lines` to be a list of strs"),
         (lambda: data.Vocabulary(5).decode([68, 2]), r"Expected `tokens` to be integers of shape \[N, T\]"),
         (lambda: data.Vocabulary(5).decode([[68.0, 2.0]]), "Expected `tokens` to be integers"),

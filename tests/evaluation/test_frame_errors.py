@@ -29,3 +29,16 @@ def test_arrays_that_do_not_fit_are_refused():
         evaluation.prediction_errors(truth, truth, truth[:, 0])
     with pytest.raises(ValueError, match="Expected `last`"):
         evaluation.prediction_errors(truth[:, None], truth, truth[:, 0, :2])
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(lambda x: 255 * (x + 1), "values up to"), (lambda x: x.astype(np.uint8), "uint8"), (lambda x: x * np.nan, "nan")],
+)
+def test_frames_in_other_units_are_refused(place, change, message):
+    truth = np.zeros((2, 3, 4, 4, 1))
+    arguments = [truth[:, None], truth, truth[:, 0]]
+    arguments[place] = change(arguments[place])
+    with pytest.raises(ValueError, match=f"Expected `{('futures', 'truth', 'last')[place]}` to be .*{message}"):
+        evaluation.prediction_errors(*arguments)

@@ -5,6 +5,7 @@ import pytest
 
 import zoo
 from zoo import evaluation
+from zoo.applications import AnomalyDetector
 from zoo.evaluation import Examples
 
 X = np.random.default_rng(0).uniform(size=(24, 4, 4, 1)).astype("float32")
@@ -47,6 +48,24 @@ def cvae():
 def test_images(measure, x, message, vae):
     with pytest.raises(ValueError, match=message):
         measure(vae, x, None)
+
+
+def test_grey_levels_for_a_model_of_other_units_and_tokens():
+    shape = (4, 4, 1)
+    networks = zoo.networks.mlp_encoder(shape, 2, ()), zoo.networks.mlp_decoder(shape, 2, ())
+    model = zoo.VAE(*networks, likelihood=zoo.likelihoods.Gaussian(range=None))
+    levels = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1).repeat(24, axis=0)
+    for use in (evaluation.evaluate, evaluation.diagnose):
+        with pytest.raises(
+            ValueError, match="Expected `images` to be floats in the units of the model, .* grey levels"
+        ):
+            use(model, levels)
+    size = {"length": 5, "num_tokens": 259, "latent_dim": 2, "width": 4, "depth": 1, "heads": 1}
+    text = zoo.TextVAE(zoo.networks.TextEncoder(**size), zoo.networks.TextDecoder(**size))
+    tokens = zoo.data.Vocabulary(5).encode(["a"] * 24)
+    for use in (evaluation.evaluate, evaluation.diagnose, lambda model, x: AnomalyDetector(model).fit(x)):
+        with pytest.raises(ValueError, match="Expected `model` to be one of images or other floats; TextModel has"):
+            use(text, tokens)
 
 
 @every_measure

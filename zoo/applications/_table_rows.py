@@ -33,6 +33,8 @@ class Conditions:
     """
 
     def __init__(self, schema: data.Schema, given: Mapping[str, Value | Array], number: int) -> None:
+        if not isinstance(given, Mapping):
+            checks.fail("given", "a dict of column names to values", given)
         self.schema = schema
         known = {column.name: column for column in schema.columns}
         for name in given:

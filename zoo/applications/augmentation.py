@@ -89,6 +89,8 @@ def jitter(
     if labels is not None and len(labels) != len(images):
         checks.fail("labels", f"one for each of {len(images)} examples", f"{len(labels)} labels")
     embedded = np.asarray(model.embed(images, own_labels(model, labels)))
+    if not np.ptp(embedded, axis=0).any():
+        checks.fail("images", "different examples, as their spread sets the noise", f"{len(images)} equal ones")
     moved = np.repeat(embedded, copies, axis=0)
     noise = np.asarray(random.normal(random.row_seeds(seed, len(moved)), (moved.shape[1],)))
     moved = moved + np.float32(scale) * embedded.std(axis=0) * noise

@@ -69,7 +69,7 @@ def between(a: np.ndarray, b: np.ndarray, weight: float, path: Literal["linear",
     this path keeps. Vectors that are parallel, opposite or 0 have no such path and take the linear one.
 
     Args:
-        a, b: float arrays `[B,E]`.
+        a, b: float arrays `[B,E]`, of finite numbers.
         weight: float in [0, 1], t.
         path: "linear" or "spherical".
 
@@ -82,8 +82,9 @@ def between(a: np.ndarray, b: np.ndarray, weight: float, path: Literal["linear",
     """
     checks.one_of("path", path, PATHS)
     weight = checks.number("weight", weight, 0.0, 1.0)
-    if np.shape(a) != np.shape(b):
-        checks.fail("b", f"of a's shape {np.shape(a)}", np.shape(b))
+    a, b = _numbers("a", a), _numbers("b", b)
+    if a.shape != b.shape:
+        checks.fail("b", f"of a's shape {a.shape}", b.shape)
     first, second = np.full((len(a), 1), 1.0 - weight), np.full((len(a), 1), float(weight))
     if path == "spherical":
         norms = np.linalg.norm(a, axis=1, keepdims=True) * np.linalg.norm(b, axis=1, keepdims=True)
@@ -95,3 +96,10 @@ def between(a: np.ndarray, b: np.ndarray, weight: float, path: Literal["linear",
         first = np.where(curved, np.sin((1.0 - weight) * angle) / safe, first)
         second = np.where(curved, np.sin(weight * angle) / safe, second)
     return (first * a + second * b).astype(np.float32)
+
+
+def _numbers(name, value):
+    value = checks.numpy_array(name, value)
+    if value.ndim != 2 or value.dtype.kind not in "fiu" or not np.isfinite(value).all():
+        checks.fail(name, "finite numbers of shape [B, E]", f"{value.dtype} of shape {value.shape}")
+    return value if value.dtype.kind == "f" else value.astype(np.float64)

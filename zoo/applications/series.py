@@ -56,6 +56,8 @@ def series_vae(
         >>> vae.sample(3, seed=7).shape
         TensorShape([3, 16, 1])
     """
+    if not isinstance(series, data.Series):
+        checks.fail("series", "a zoo.data.Series", type(series).__name__)
     means, deviations = (each.tolist() for each in series.statistics())
     for name, deviation in zip(series.names, deviations):
         if deviation < _LEAST_DEVIATION:  # Keras's layer would not standardise it

@@ -96,13 +96,15 @@ def bits_per_second(model: VQVAE, rate: int) -> float:
     """The size of a model's codes, all equally long, for sounds of `rate` samples a second.
 
     Args:
-        model: as `sound_vae` builds it.
+        model: as `sound_vqvae` builds it.
         rate: int >= 1.
 
     Returns:
         float, bits a second.
     """
     checks.positive_int("rate", rate)
+    if not isinstance(model, VQVAE) or len(model.image_shape) != 1:
+        checks.fail("model", "a VQVAE of sounds, as sound_vqvae builds it", type(model).__name__)
     (samples,) = model.image_shape
     codes = model.quantizer.compute_output_spec(keras.KerasTensor((1, *model.features_shape)))["codes"].shape
     return math.prod(codes) * math.log2(model.num_codes) * rate / samples
@@ -118,8 +120,11 @@ def log_spectral_distance(sounds: np.ndarray, others: np.ndarray, mel: Mel | Non
         sounds, others: float `[N,S]`.
         mel: `zoo.spectra.Mel`; None as in `sound_vae`.
     """
-    if np.shape(sounds) != np.shape(others):
-        checks.fail("others", f"of the shape of sounds, {np.shape(sounds)}", np.shape(others))
+    sounds, others = checks.numpy_array("sounds", sounds), checks.numpy_array("others", others)
+    if sounds.ndim != 2 or not len(sounds):
+        checks.fail("sounds", "of shape [N,S], one at least", sounds.shape)
+    if sounds.shape != others.shape:
+        checks.fail("others", f"of the shape of sounds, {sounds.shape}", others.shape)
     mel, found = mel or Mel(), []
     for i in range(0, len(sounds), _AT_ONCE):
         first, second = (np.asarray(mel.log_mel(each[i : i + _AT_ONCE]), np.float64) for each in (sounds, others))
@@ -131,6 +136,8 @@ def log_spectral_distance(sounds: np.ndarray, others: np.ndarray, mel: Mel | Non
 
 def _ends(sounds, mel, likelihood, iterations):
     """The likelihood, the standardised spectrogram of an input, the input, and the spectrogram's shape."""
+    if not isinstance(sounds, data.Sounds):
+        checks.fail("sounds", "a zoo.data.Sounds", type(sounds).__name__)
     mel = Mel(rate=sounds.rate) if mel is None else mel
     if mel.rate != sounds.rate:
         checks.fail("mel", f"one of {sounds.rate} samples a second, as the sounds", f"Mel(rate={mel.rate})")

@@ -51,8 +51,10 @@ def futures(
     if model.num_codes is not None:
         made = _continued(model, past, number, seed, temperature, top_k)
     else:
-        if top_k is not None or not hasattr(model, "past_shape"):
-            checks.fail("model", "a FutureVAE, or a VQVAE" + " if top_k is given" * (top_k is not None), model.name)
+        if not hasattr(model, "past_shape"):
+            checks.fail("model", "a FutureVAE, or a VQVAE", type(model).__name__)
+        if top_k is not None:
+            checks.fail("top_k", "None for a FutureVAE", top_k)
         made = np.asarray(model.sample(len(past) * number, seed, temperature, labels=np.repeat(past, number, axis=0)))
     return made.reshape(len(past), number, *made.shape[1:])
 

@@ -24,11 +24,13 @@ def load(paths: Sequence[pathlib.Path], model: keras.Model, split: str | None, o
         if not path.exists():
             hint = "" if path.suffix or len(paths) > 1 else ", and no dataset"
             raise ValueError(f"Expected {option} to exist. Received: {path}, no such file{hint}")
+    if model.data_dtype != "float32":
+        raise ValueError(f"Expected MODEL to be one of images or other floats. Received: a {type(model).__name__}")
     shape = model.example_shape
     if len(paths) == 1 and paths[0].suffix.lower() in ARRAYS:
         if split is not None:
             raise ValueError(f"Expected --split with a dataset or a folder only. Received: {paths[0]}")
-        return _read_array(paths[0], shape, option)
+        return _read_array(paths[0], model, option)
     if shape is not None and len(shape) != 3:
         raise ValueError(f"Expected {option} to be arrays, for examples of shape {shape}. Received: {paths[0]}")
     if split is not None:
@@ -36,20 +38,33 @@ def load(paths: Sequence[pathlib.Path], model: keras.Model, split: str | None, o
     return _read_pictures(_list(paths), shape, option)
 
 
-def read_whole(paths: Sequence[pathlib.Path], channels: int) -> tuple[list[np.ndarray], list[str]]:
-    """Pictures in their own sizes, uint8 `[H,W,C]`, and their names: their paths within the folder that was given."""
+def read_whole(paths: Sequence[pathlib.Path], channels: int, exact: bool = False) -> tuple[list[np.ndarray], list[str]]:
+    """Pictures in their own sizes, uint8 `[H,W,C]`, and their names: their paths within the folder that was given.
+
+    A line on stderr says what is not kept of a picture, such as its transparency; with `exact`, ValueError.
+    """
     images, names = [], []
     for given in paths:
         if not given.exists():
             raise ValueError(f"Expected --data to exist. Received: {given}, no such file")
         for path, named in _list([given]):
-            read = _read_picture(path, named, None, channels)
+            read = _read_picture(path, named, None, 3)
             if read is not None:
-                images.append(read[0])
+                _tell_of_loss(path, decoding.loss(path), read[0], channels, exact)
+                images.append(in_channels(read[0][None], channels)[0])
                 names.append(path.name if named else path.relative_to(given).as_posix())
     if not images:
         raise ValueError("Expected pictures. Received: files, none of which can be read")
     return images, names
+
+
+def _tell_of_loss(path, lost, pixels, channels, exact):
+    if channels == 1 and np.ptp(pixels, axis=-1).any():
+        lost = f"{lost}, colours" if lost else "colours"
+    if lost and exact:
+        raise ValueError(f"Expected pictures that --lossless can keep whole. Received: {path}, with {lost}")
+    if lost:
+        print(f"{path}: not kept: {lost}", file=sys.stderr)
 
 
 def read_labels(text: str, number: int) -> np.ndarray:
@@ -185,9 +200,12 @@ def read_arrays(path: pathlib.Path, option: str = "--data") -> tuple[np.ndarray,
         return found[key], None if label_key is None else found[label_key]
 
 
-def _read_array(path, shape, option):
+def _read_array(path, model, option):
     found, labels = read_arrays(path, option)
-    images = _as_images(found, path, shape)
+    if found.dtype.kind in "iu" and model.data_range != (0.0, 1.0):
+        expected = f"Expected floats in the units of the model in {path}, as it takes no grey levels"
+        raise ValueError(f"{expected}. Received: {found.dtype}. Use array.astype('float32')")
+    images = _as_images(found, path, model.example_shape)
     if labels is not None:
         if labels.ndim < 1 or len(labels) != len(images) or labels.dtype.kind not in "iuf":
             received = f"{labels.dtype} of shape {labels.shape}"

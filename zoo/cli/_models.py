@@ -39,6 +39,18 @@ def load(address: str) -> Any:
         return from_preset(folder)
 
 
+def load_of_pictures(address: str) -> Any:
+    """As `load`, and ValueError for a model of data that cannot be drawn, such as a table."""
+    model = load(address)
+    shape = model.example_shape
+    if model.data_dtype != "float32" or (shape is not None and (len(shape) != 3 or shape[-1] not in (1, 3))):
+        received = f"{address}, a {type(model).__name__} of examples of shape {model.image_shape}"
+        raise ValueError(
+            f"Expected MODEL to be one of images [H,W,1] or [H,W,3], which can be drawn. Received: {received}"
+        )
+    return model
+
+
 def read_card(address: str) -> dict[str, Any]:
     """The card of a preset; an empty dict for other models."""
     folder = _folder(address)

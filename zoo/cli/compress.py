@@ -74,7 +74,7 @@ def _images(args, model):
     if paths is not None:
         if args.binarize:
             raise ValueError("Expected --binarize with a dataset or an array. Received: pictures")
-        images, names = _files.read_whole(paths, model.image_shape[-1])
+        images, names = _files.read_whole(paths, model.image_shape[-1], exact=args.lossless)
         number = len(images) if args.limit is None else args.limit
         return images[:number], names[:number], f"{len(images[:number])} pictures"
     found = _data.load(args, model, need_labels=False)

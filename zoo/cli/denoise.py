@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
     _options.check_seed(args)
     checks.positive_int("--scale", args.scale)
     checks.integer("--steps", args.steps, 0)
-    model = _models.load(args.model)
+    model = _models.load_of_pictures(args.model)
     from zoo import applications
 
     data = _data.load(args, model)

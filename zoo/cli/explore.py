@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
             checks.fail("--serve", "a port from 0 to 65535", args.serve)
         _require_free(args.serve)
         modules = _node_modules(args.litert)
-    model = _models.load(args.model)
+    model = _models.load_of_pictures(args.model)
     from zoo import applications  # imports TensorFlow, of which `load` hides the log lines
 
     if args.manifold:

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
         checks.positive_int("--num-draws", args.num_draws)
     elif not args.noise:
         checks.fail("--num-draws", "given, as --no-noise is about draws", None)
-    model = _models.load(args.model)
+    model = _models.load(args.model) if is_array else _models.load_of_pictures(args.model)
     import numpy as np
 
     from zoo import applications

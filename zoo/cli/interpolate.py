@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
     _options.fill(args, fps=10.0)
     checks.number("--fps", args.fps, 0.01, 50.0)
     chosen = None if args.pairs is None else [_pair(text) for text in args.pairs]
-    model = _models.load(args.model)
+    model = _models.load_of_pictures(args.model)
     from zoo import applications  # imports TensorFlow, of which `load` hides the log lines
 
     data = _data.load(args, model, need_labels=model.conditional)

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     if args.tiles is not None:
         _write_whole(args, path, is_folder)
         return
-    model = _models.load(args.model)
+    model = _models.load_of_pictures(args.model)
     new_labels = None
     if args.relabel:
         if not model.conditional or model.num_classes is None:
@@ -90,7 +90,7 @@ def _write_whole(args, path, is_folder):
     given = _data.pictures(args)
     if given is None or args.relabel:
         raise ValueError("Expected --tiles with pictures as --data, and without --relabel. Received: other arguments")
-    model = _models.load(args.model)
+    model = _models.load_of_pictures(args.model)
     import numpy as np
 
     from zoo import applications

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
     if args.columns is not None:
         checks.positive_int("--columns", args.columns)
     seed = checks.seed("--seed", args.seed)
-    model = _models.load(args.model)
+    model = _models.load_of_pictures(args.model)
     if seed is None:
         from zoo import random  # imports TensorFlow
 

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
         checks.integer("--example", args.example, 0)
         if args.label is not None:
             checks.fail("--label", "without --example, which has a label of its own", args.label)
-    model = _models.load(args.model)
+    model = _models.load_of_pictures(args.model)
     from zoo import applications  # imports TensorFlow, of which `load` hides the log lines
 
     label = None if args.label is None else _labels.one("--label", args.label, model)

@@ -79,7 +79,9 @@ def compress(
     if checks.number("rate_weight", rate_weight, 0.0) and scheme != LOSSY:
         checks.fail("rate_weight", "0, unless a VQ-VAE writes a lossy file", rate_weight)
     found, shapes, given = _tiles.check_images(images, model.image_shape[-1])
-    if names is not None and (len(names) != len(found) or any(not isinstance(name, str) for name in names)):
+    if names is not None and (
+        isinstance(names, str) or len(names) != len(found) or any(not isinstance(name, str) for name in names)
+    ):
         checks.fail("names", f"{len(found)} strings, one for each image", names)
     dtype = "uint8" if found[0].dtype == np.uint8 else "float32"
     codec = _codec(model, scheme, rate_weight)

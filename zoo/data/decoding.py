@@ -80,6 +80,19 @@ def decode(source: PathLike | bytes, image_size: tuple[int, int], background: tu
         raise Unreadable(_reason(source, error)) from error
 
 
+def loss(path: PathLike) -> str | None:
+    """What `read` does not keep of a picture, whatever its size, in words; None if the pixels are all that it has."""
+    with Image.open(path) as image:
+        deep = image.mode.startswith(("I", "F")) or "16" in (_raw_mode(image) or "")
+        lost = {
+            "more than 8 bits a channel": deep,
+            f"colours of the kind {image.mode}": image.mode in ("CMYK", "LAB", "HSV", "YCbCr"),
+            "transparency": image.has_transparency_data,
+            "further frames": getattr(image, "n_frames", 1) > 1,
+        }
+    return ", ".join(name for name, is_lost in lost.items() if is_lost) or None
+
+
 def _opened(source):
     return io.BytesIO(source) if isinstance(source, bytes) else source
 

@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import re
+import warnings
 import wave
 
 import numpy as np
@@ -14,6 +15,7 @@ from zoo.runtime import checks, files
 from zoo.runtime.types import PathLike
 
 _STREAMED = 2**32 - 2**16  # bytes that the header of a file promises whose writer did not know its length
+_TOLERANCE = 1e-3  # beyond full scale, by rounding
 _DIGIT = re.compile(r"(\d)_(\w+)_(\d+)")  # names of the recordings of spoken digits: digit, speaker, number
 
 
@@ -28,6 +30,9 @@ class Sounds:
         classes: strs.
         names: strs, one for each sound; or ().
         cropped: int, how many were longer and have lost their end.
+
+    Raises:
+        ValueError: for arguments of another type, shape or range, or that do not fit each other.
     """
 
     waveforms: np.ndarray
@@ -38,9 +43,17 @@ class Sounds:
     cropped: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "waveforms", checks.numpy_array("waveforms", self.waveforms))
+        checks.positive_int("rate", self.rate)
         if self.waveforms.ndim != 2 or self.waveforms.dtype != np.float32:
             received = f"{self.waveforms.dtype} of shape {self.waveforms.shape}"
             checks.fail("waveforms", "a float32 array of shape [N,S]", received)
+        largest = np.abs(self.waveforms).max(initial=0.0)
+        if not largest <= 1.0 + _TOLERANCE:
+            checks.fail("waveforms", "finite values in [-1, 1]", f"values up to {largest:g}")
+        for name, value in (("labels", self.labels), ("names", self.names or None)):
+            if value is not None and len(value) != len(self):
+                checks.fail(name, f"one for each of {len(self)} sounds", f"{len(value)}")
 
     def __len__(self) -> int:
         return len(self.waveforms)
@@ -83,8 +96,12 @@ def load_sounds(folder: PathLike, rate: int = 8000, samples: int = 8192, peak: f
         peak: float > 0, the largest magnitude that each sound is scaled to; None leaves them as they are.
 
     Raises:
-        DataError: for a folder without WAV files, or a file that is none of PCM; the message names it.
+        DataError: for a folder without WAV files, or a file that is none of PCM or empty; the message names it.
+
+    Warns:
+        UserWarning: of sounds that are silent throughout.
     """
+    checks.positive_int("rate", rate)
     folder = pathlib.Path(folder)
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".wav")
     if not paths:
@@ -120,8 +137,11 @@ def read_wav(path: PathLike, rate: int | None = None) -> np.ndarray:
     """The mean of a WAV file's channels, float32 `[S]` in [−1, 1], at `rate` samples a second or at its own.
 
     Raises:
-        DataError: for a file that is no WAV of PCM with 8, 16, 24 or 32 bits, or that was cut off.
+        DataError: for a file that is no WAV of PCM with 8, 16, 24 or 32 bits, that was cut off, or without a sample.
+        ValueError: for a rate below 1.
     """
+    if rate is not None:
+        checks.positive_int("rate", rate)
     try:
         with wave.open(str(path), "rb") as file:
             width, channels, own = file.getsampwidth(), file.getnchannels(), file.getframerate()
@@ -134,6 +154,8 @@ def read_wav(path: PathLike, rate: int | None = None) -> np.ndarray:
     if len(content) % size or len(content) < promised < _STREAMED:
         received = f"one that was cut off after {len(content) // size} of {frames} samples"
         raise DataError(f"Expected {path} to be a whole WAV file. Received: {received}")
+    if not content:
+        raise DataError(f"Expected {path} to hold a sound. Received: one without a sample")
     raw = np.frombuffer(content, np.uint8).reshape(-1, width)
     if width == 1:  # the only width without a sign
         numbers = raw[:, 0].astype(np.float64) - 128.0
@@ -142,7 +164,8 @@ def read_wav(path: PathLike, rate: int | None = None) -> np.ndarray:
         padded[:, 4 - width :] = raw
         numbers = padded.view("<i4")[:, 0] / 2.0 ** (32 - 8 * width)
     sound = (numbers / 2.0 ** (8 * width - 1)).reshape(-1, channels).mean(axis=1)
-    return resample(sound, own, rate or own).astype(np.float32)
+    # Without its high frequencies a wave may reach further than with them.
+    return np.clip(resample(sound, own, rate or own), -1.0, 1.0).astype(np.float32)
 
 
 def write_wav(path: PathLike, waveform: np.ndarray, rate: int) -> None:
@@ -158,6 +181,7 @@ def write_wav(path: PathLike, waveform: np.ndarray, rate: int) -> None:
     if not largest <= 1.0:
         checks.fail("waveform", "finite values in [-1, 1]", f"values up to {largest:g}")
     levels = np.round(waveform.astype(np.float64) * (2**15 - 1)).astype("<i2")
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
     with files.replacing(path) as scratch, wave.open(str(scratch), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -187,6 +211,9 @@ def _fitted(waveforms, groups, names, rate, samples, peak):
         largest = np.abs(row).max()
         if peak is not None and largest > 0.0:
             row *= peak / largest
+    silent = [name for name, row in zip(names, fitted) if not row.any()]
+    if silent:
+        warnings.warn(f"{len(silent)} of {len(names)} sounds are silent, such as {silent[0]!r}", stacklevel=3)
     classes = tuple(sorted(set(groups)))
     labels = np.array([classes.index(group) for group in groups], np.int32)
     return Sounds(fitted, rate, labels, classes, tuple(names), sum(len(waveform) > samples for waveform in waveforms))

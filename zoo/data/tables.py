@@ -85,6 +85,8 @@ class Table:
         names = [name.strip() for name in names]
         if not rows or len(set(names)) != len(names):
             raise DataError(f"Expected {path} to have different names and a row or more. Received: {names}")
+        if all(looks_like_number(name) for name in names):
+            warnings.warn(f"The first line of {path}, which holds names, is of numbers: {names[:5]}", stacklevel=2)
         for number, row in zip(lines, rows):
             if len(row) != len(names):
                 raise DataError(f"Expected {len(names)} cells in row {number} of {path}. Received: {len(row)}")
@@ -146,7 +148,10 @@ class Table:
 
 
 def _array(name, values):
-    values = values.to_numpy() if hasattr(values, "to_numpy") else np.asanyarray(values)
+    try:
+        values = values.to_numpy() if hasattr(values, "to_numpy") else np.asanyarray(values)
+    except ValueError:  # lists of different lengths
+        checks.fail(name, "a column, an array of one axis", "lists within a list")
     if values.ndim != 1:
         checks.fail(name, "a column, an array of one axis", values.shape)
     if isinstance(values, np.ma.MaskedArray):

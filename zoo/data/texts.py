@@ -2,7 +2,7 @@
 
 import hashlib
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,10 @@ class Text:
 
     def __init__(self, lines: Iterable[str], numbers: Iterable[int] | None = None) -> None:
         found = _lines(lines)
-        pairs = zip(range(1, len(found) + 1) if numbers is None else numbers, found, strict=True)
+        places = [*range(1, len(found) + 1)] if numbers is None else [*numbers]
+        if len(places) != len(found):
+            checks.fail("numbers", f"one for each of {len(found)} lines", f"{len(places)}")
+        pairs = zip(places, found)
         kept = [(number, line.strip()) for number, line in pairs if line.strip()]
         if not kept:
             checks.fail("lines", "one or more that are not empty", f"{len(found)} lines")
@@ -65,6 +68,9 @@ class Text:
 
     def __len__(self) -> int:
         return len(self.lines)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.lines)
 
     def take(self, indices: Iterable[int]) -> "Text":
         """Some of the lines."""
@@ -215,12 +221,17 @@ class Vocabulary:
 
 def _lines(lines):
     """A list of strs; ValueError for one str, and for other things among the lines."""
-    if isinstance(lines, str):
+    if isinstance(lines, str) or not isinstance(lines, Iterable):
         checks.fail("lines", "a list of lines", lines)
     lines = list(lines)
     others = [line for line in lines if not isinstance(line, str)]
     if others:
         checks.fail("lines", "a list of strs", f"{len(others)} of {len(lines)} that are none, first {others[0]!r}")
+    for place, line in enumerate(lines):
+        if any("\ud800" <= character <= "\udfff" for character in line):
+            checks.fail(
+                "lines", "texts that UTF-8 can hold", f"half of a character in lines[{place}], {line[:_SHOWN]!r}"
+            )
     return lines
 
 

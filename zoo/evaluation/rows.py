@@ -25,22 +25,27 @@ class Examples:
 
     Args:
         model: a model of the zoo.
-        images: float `[N,…]`; uint8 is divided by 255.
+        images: float `[N,…]`; uint8 is divided by 255, for a model of data in [0, 1].
         labels: one for each image, for a conditional model or prior; None otherwise.
 
     Raises:
-        ValueError: for images of another shape than the model's, and for none; for labels that are missing, or of
+        ValueError: for a model of tokens, and uint8 for a model of another range; for images of another shape than the
+            model's, and for none; for labels that are missing, or of
             another number than the images.
     """
 
     def __init__(self, model: keras.Model, images: ArrayLike, labels: Labels = None) -> None:
         checks.zoo_model(model)
+        if model.data_dtype != "float32":
+            checks.fail("model", "one of images or other floats; TextModel has `score`", f"a {type(model).__name__}")
         # What has a shape and is no array of NumPy's is a tensor, or lies on the disk.
         given: Any = images
         lazy = hasattr(given, "shape") and not isinstance(given, np.ndarray)
         self.images = given if lazy else checks.numpy_array("images", given)
         if len(self.images.shape) < 2 or not len(self.images):
             checks.fail("images", "an array [N, …] of at least one example", f"shape {tuple(self.images.shape)}")
+        if self.images.dtype == np.uint8 and model.data_range != (0.0, 1.0):
+            checks.fail("images", "floats in the units of the model, as it takes no grey levels", "uint8")
         if model.known_shape is not None:
             inputs.require_shape("images", self.images, model.known_shape)
         self.model = model

@@ -2,12 +2,13 @@
 
 import numpy as np
 
+from zoo.fitting import inputs
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike
 
 
 def prediction_errors(futures: ArrayLike, truth: ArrayLike, last: ArrayLike) -> dict[str, np.ndarray]:
-    """Squared errors of predicted frames, for each step into the future.
+    """Squared errors of predicted frames, for each step into the future. All frames are in the units of the model.
 
     Args:
         futures: float `[B,S,F,H,W,C]`, S draws for each clip, as `zoo.applications.futures` gives them.
@@ -20,7 +21,8 @@ def prediction_errors(futures: ArrayLike, truth: ArrayLike, last: ArrayLike) -> 
         frames, which shows whether the draws cover what came, and falls with S; `copy`, of the last frame, repeated.
 
     Raises:
-        ValueError: for arrays that do not fit together.
+        ValueError: for arrays that do not fit together, integers, and values beyond ±2, which are no frames in [0, 1]
+            or [−1, 1].
 
     Example:
         >>> found = zoo.applications.futures(model, clips[:, :4], number=10, seed=0)
@@ -28,7 +30,8 @@ def prediction_errors(futures: ArrayLike, truth: ArrayLike, last: ArrayLike) -> 
         >>> errors["mean"].shape
         (6,)
     """
-    futures, truth, last = (np.asarray(each, np.float64) for each in (futures, truth, last))
+    given = {"futures": futures, "truth": truth, "last": last}
+    futures, truth, last = (_frames(name, value) for name, value in given.items())
     if truth.ndim != 5 or futures.shape != (len(truth), *futures.shape[1:2], *truth.shape[1:]) or not futures.size:
         checks.fail("futures", f"of shape [B, S, …] with the frames of the truth, {truth.shape}", futures.shape)
     if last.shape != (len(truth), *truth.shape[2:]):
@@ -45,3 +48,11 @@ def prediction_errors(futures: ArrayLike, truth: ArrayLike, last: ArrayLike) -> 
         "best": of_draws[np.arange(len(best)), best].mean(axis=0),
         "copy": error(last[:, None] - truth).mean(axis=0),
     }
+
+
+def _frames(name, value):
+    value = checks.numpy_array(name, value)
+    inputs.require_floating(name, value)
+    if not np.abs(value).max(initial=0.0) <= 2.0:
+        checks.fail(name, "frames in the units of the model, in [0, 1] or [-1, 1]", f"values up to {value.max():g}")
+    return value.astype(np.float64)
