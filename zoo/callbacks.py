@@ -177,7 +177,7 @@ class GECO(keras.callbacks.Callback):
             `kl_weight="auto"`.
 
     Example:
-        >>> geco = zoo.callbacks.GECO(target=90.0, warmup=5)
+        >>> geco = zoo.callbacks.GECO(target=90.0)
         >>> history = model.fit(images, epochs=10, callbacks=[geco], verbose=0)
         >>> history.history["kl_weight"][0]
         1.0

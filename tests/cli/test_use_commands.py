@@ -201,7 +201,7 @@ IMPUTE = ("impute", "@vae.keras", "--data", "@images.npy", "--output", "a.npy")
     [
         ((*ANOMALY, "--output", "a.txt"), "Expected `--output` to be a file that ends in .csv"),
         ((*ANOMALY, "--output", "a.csv", "--score", "energy"), "Expected `score` to be one of"),
-        ((*ANOMALY, "--output", "a.csv", "--false-positive-rate", "0.001"), "at least 999 examples to calibrate"),
+        ((*ANOMALY, "--output", "a.csv", "--false-positive-rate", "0.001"), "; 0.001 takes 999 of them"),
         (("anomaly", "@vae.keras", "--data", "@text.png", "--normal", "@images.npy", "--output", "a.csv"), "text.png"),
         ((*IMPUTE, "--missing", "middle"), "Expected --missing to be left, right, top, bottom"),
         ((*IMPUTE, "--missing", "box:7,0,2,2"), "box:ROW,COLUMN,HEIGHT,WIDTH within 8×8. Received: box:7,0,2,2"),
@@ -244,8 +244,8 @@ IMPUTE = ("impute", "@vae.keras", "--data", "@images.npy", "--output", "a.npy")
         ((*IMPUTE, "--mask", "@text.png"), "Expected --mask to be a picture or a .npy file"),
         ((*IMPUTE, "--mask", "@images.npy", "--method", "mean"), "Expected `method` to be one of"),
         ((*IMPUTE, "--missing", "left", "--method", "prior"), "Expected `method` to be not 'prior' with a VAE"),
-        ((*DENOISE, "--add", "snow:1"), "`kind`"),
         ((*DENOISE, "--add", "blur"), "KIND:LEVEL"),
+        ((*DENOISE, "--add", "snow:1"), "Expected `--add` to be one of 'gaussian', 'salt_and_pepper', 'blur'"),
     ],
 )
 def test_wrong_input_gets_one_line_and_leaves_nothing_behind(run, tmp_path, words, message):

@@ -36,6 +36,11 @@ def test_the_text_has_results_and_training():
     text = cards.readme(CARD)
     assert "| elbo | -83.10 ± 0.25 nats | 100 test examples |  |" in text
     assert "- Wall time: 10 minutes" in text and "- CPU time: 20 minutes" in text and "Digits only." in text
+    assert 'from_preset("small")' in cards.readme(CARD, shipped=True)
+    assert 'from_preset("small")' not in text and "path of this folder" in text
+    stages = {"prior": {"training_seconds": 1800, "training_cpu_seconds": 0}, "decoder": {"training_seconds": 60}}
+    assert "- Wall time: 41 minutes" in cards.readme(CARD | stages)
+    assert "- Wall time: 20 seconds" in cards.readme(CARD | {"training_seconds": 20})
     assert "## Results" not in cards.readme({key: value for key, value in CARD.items() if key != "results"})
 
 

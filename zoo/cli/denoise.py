@@ -14,6 +14,7 @@ from zoo.runtime import checks
 
 SHOWN = 32
 COLUMNS = 16
+KINDS = ("gaussian", "salt_and_pepper", "blur")  # of zoo.applications.add_noise
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +72,7 @@ def _noise(text):
         return None, None
     kind, _, level = text.partition(":")
     try:
-        return kind, float(level)
+        number = float(level)
     except ValueError:
         raise ValueError(f"Expected --add to be KIND:LEVEL, such as gaussian:0.3. Received: {text}") from None
+    return checks.one_of("--add", kind, KINDS), number

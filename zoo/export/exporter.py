@@ -82,6 +82,7 @@ def export(
 
     Example:
         >>> model.export("digits")
+        SavedModel beside Keras
         signature    output    rows  largest difference  allowed
         reconstruct  image        8            …    1e-04
         …
@@ -90,7 +91,7 @@ def export(
         quantisation: reconstruct_psnr …
         PosixPath('digits.tflite')
         >>> model.export("digits_onnx", format="onnx")
-        signature …
+        ONNX …
         PosixPath('digits_onnx')
     """
     checks.zoo_model(model)

@@ -2,7 +2,7 @@
 
 import math
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NotRequired, TypedDict
 
 import keras
@@ -17,6 +17,7 @@ from zoo.runtime.types import ArrayLike, Arrays, Cases, PathLike, Tensor
 
 TOLERANCE = 1e-4
 ROWS = 8
+_HEAD = {"signature": "signature", "output": "output"}
 _SAMPLED = (signatures.OBSERVED, "sample_columns")  # the signatures whose outputs are sampled from p(x|z)
 _SPARED = 0.01
 _NEAR = 1e-6  # of a squared length: what rounding may change in the squared distances that choose a code
@@ -75,7 +76,7 @@ def check(
     runtime = _open(path)
     reference = runtimes.Keras(model, signatures.OBSERVED in runtime.names)
     rows = compare(reference, runtime, cases(model, reference, images, labels), _tolerance(path))
-    print(table(rows))
+    print(table(runtime.name, rows))
     return rows
 
 
@@ -239,7 +240,7 @@ def psnr(expected: np.ndarray, received: np.ndarray) -> float:
 def require(reference: runtimes.Keras, runtime: runtimes.Runtime, cases: Cases) -> list[Row]:
     """The rows of `check`, printed; raises ParityError unless all of them passed."""
     rows = compare(reference, runtime, cases)
-    print(table(rows))
+    print(table(runtime.name, rows))
     failed = [row for row in rows if not row["passed"]]
     if failed:
         listed = ", ".join(f"{row['largest']:.2g} in {row['output']} of {row['signature']}" for row in failed)
@@ -282,13 +283,14 @@ def cost(reference: runtimes.Runtime, runtime: runtimes.Runtime, cases: Cases) -
     return figures
 
 
-def table(rows: Iterable[Row]) -> str:
-    """The rows of `check` as a text table."""
-    lines = [f"{'signature':<12} {'output':<9} {'rows':>4}  {'largest difference':>18}  {'allowed':>7}"]
+def table(name: str, rows: Sequence[Row]) -> str:
+    """The rows of `check` as a text table, under the name of the runtime."""
+    first, second = (max(len(str(row[key])) for row in (_HEAD, *rows)) for key in ("signature", "output"))
+    lines = [f"{name} beside Keras", f"{'signature':<{first}}  {'output':<{second}}  rows  largest difference  allowed"]
     for row in rows:
         mark = "" if row["passed"] else "  too large"
         lines.append(
-            f"{row['signature']:<12} {row['output']:<9} {row['rows']:>4}  {row['largest']:>18.2e}  "
+            f"{row['signature']:<{first}}  {row['output']:<{second}}  {row['rows']:>4}  {row['largest']:>18.2e}  "
             f"{row['allowed']:>7.0e}{mark}"
         )
     return "\n".join(lines)

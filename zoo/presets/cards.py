@@ -36,15 +36,17 @@ def check(card: Mapping[str, Any]) -> None:
         raise ValueError(f"Expected `card` to be a dict that JSON can hold. Received: {error}") from error
 
 
-def readme(card: Mapping[str, Any]) -> str:
+def readme(card: Mapping[str, Any], shipped: bool = False) -> str:
     """The text of `README.md`.
 
     Args:
+        shipped: bool, whether the preset comes with the package, which finds it by its name.
         card: dict, the content of `card.json`. `name`, `description`, `license` and `model` are needed; `datasets`,
             `tags`, `results`, `command`, `commit`, `date`, `seed`, `machine`, `training_data`, `training_seconds`,
-            `training_cpu_seconds`, `limits` and `picture` are used if they are there.
+            `training_cpu_seconds`, `prior`, `decoder`, `limits` and `picture` are used if they are there.
     """
-    parts = [_head(card), f"# {card['name']}", card["description"], *_picture(card), _use(card), *_results(card)]
+    parts = [_head(card), f"# {card['name']}", card["description"], *_picture(card)]
+    parts += [_use(card, shipped), *_results(card)]
     return "\n\n".join([*parts, *_training(card), *_limits(card)]) + "\n"
 
 
@@ -88,14 +90,15 @@ def _picture(card):
     return [f"![{card['picture'].get('about', '')}]({card['picture']['file']})"] if card.get("picture") else []
 
 
-def _use(card):
-    # The name finds a preset that comes with the package; others are loaded by their folder or address.
+def _use(card, shipped):
+    # A run of a recipe has the name of the preset that it once made: by that name it would find another model.
+    address, others = (card["name"], "or") if shipped else ("PATH", "of the hub, such as hf://user/name, or")
     loading = f"""## Use
 
 ```python
 import zoo  # pip install vae-zoo
 
-model = zoo.from_preset({json.dumps(card["name"])})  # or the path of this folder
+model = zoo.from_preset({json.dumps(address)})  # {others} the path of this folder
 ```
 
 """
@@ -108,7 +111,7 @@ The folder `1/` is a SavedModel for TensorFlow alone. It has the
 {signatures} as in Keras. For a TFLite file,
 which runs with LiteRT alone:
 
-    python -m zoo export {card["name"]} --output model_int8.tflite --quantization int8"""
+    python -m zoo export {address} --output model_int8.tflite --quantization int8"""
     return f"""{loading}\
 The folder `1/` is a SavedModel for TensorFlow alone, and `model_int8.tflite` runs with LiteRT alone. Both have the
 {signatures} in all of
@@ -142,15 +145,22 @@ def _training(card):
         ("Date", card.get("date")),
         ("Seed", card.get("seed")),
         ("Machine", card.get("machine")),
-        ("Wall time", _duration(card.get("training_seconds"))),
-        ("CPU time", _duration(card.get("training_cpu_seconds"))),
+        ("Wall time", _duration(_of_all_stages(card, "training_seconds"))),
+        ("CPU time", _duration(_of_all_stages(card, "training_cpu_seconds"))),
     ]
     rows = [f"- {name}: {value}" for name, value in facts if value is not None]
     return ["\n".join(["## Training", "", *rows])]
 
 
+def _of_all_stages(card, name):
+    seconds = [stage.get(name) for stage in (card, *(card.get(key) or {} for key in ("prior", "decoder")))]
+    return sum(each or 0.0 for each in seconds) if seconds[0] is not None else None
+
+
 def _duration(seconds):
-    return None if seconds is None else f"{seconds / 60:.0f} minutes"
+    if seconds is None:
+        return None
+    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
 
 
 def _limits(card):

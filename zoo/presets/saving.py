@@ -14,7 +14,7 @@ import zoo
 from zoo.export import runtimes
 from zoo.presets import cards, manifest
 from zoo.presets.manifest import PresetError
-from zoo.runtime import checks, files
+from zoo.runtime import checks, files, shipped
 from zoo.runtime.types import ArrayLike
 
 CONFIG, REST, README = "config.json", "rest.npz", "README.md"
@@ -119,7 +119,8 @@ def update_card(folder: pathlib.Path, card: Mapping[str, Any]) -> None:
 
 def _write_card(folder, card):
     files.write_json(folder / manifest.CARD, card)
-    files.write_text(folder / README, cards.readme(card))
+    is_shipped = folder.resolve().parent == shipped.folder().resolve()
+    files.write_text(folder / README, cards.readme(card, is_shipped))
 
 
 def _locate(model, checkpoint):

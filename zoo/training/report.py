@@ -67,7 +67,9 @@ def finish(
         folder = flags.output / "export"
         card.export_all(folder, model, splits.test, about, flags.seed, metrics, recipe.examples, flags.own)
     print("test: " + "  ".join(f"{name} {_shown(value)}" for name, value in metrics["test"].items()))
-    print(f"trained in {monitors.duration(history[-1]['seconds'])}; everything is in {flags.output}")
+    stages = [metrics, *(each for each in about_stages.values() if isinstance(each, Mapping))]
+    seconds = sum(each.get("training_seconds", 0.0) for each in stages)
+    print(f"trained in {monitors.duration(seconds)}; everything is in {flags.output}")
     return metrics
 
 
