@@ -43,7 +43,7 @@ def series_vae(
         length: int >= 1, T, divisible by stride ** len(filters).
         latent_dim, filters, stride, dense: as in `zoo.networks.conv1d_encoder`; the decoder is its mirror image.
         likelihood: of the standardised values; None for `zoo.likelihoods.Gaussian("optimal", range=None)`.
-        prior, seed: as in `zoo.VAE`.
+        prior, seed: as in `zoo.VAE`; `keras.utils.set_random_seed` before this call fixes the initial weights too.
 
     Raises:
         ValueError: for a channel whose values float32 does not hold or tell apart, or whose deviation is below 1e-6.

@@ -38,7 +38,7 @@ def sound_vae(
         latent_dim, filters, dense: as in `zoo.networks.conv1d_encoder`; the decoder is its mirror image.
         likelihood: of standardised spectrograms; None for `zoo.likelihoods.Gaussian("optimal", range=None)`.
         iterations: int >= 0, of Griffin-Lim.
-        seed: as in `zoo.VAE`.
+        seed: as in `zoo.VAE`; `keras.utils.set_random_seed` before this call fixes the initial weights too.
 
     Example:
         >>> sounds = zoo.data.made_digits(20, samples=2048)
@@ -75,7 +75,7 @@ def sound_vqvae(
         sounds, mel, likelihood, iterations: as in `sound_vae`; S / hop frames must be divisible by 2 ** downsamples.
         num_codes, depth, code_dim: as in `zoo.quantizers.ResidualQuantizer`.
         filters, downsamples, blocks: as in `zoo.networks.conv1d_grid_encoder`; the decoder is its mirror image.
-        seed: int or None, of the quantizer.
+        seed: int or None, of the quantizer; `keras.utils.set_random_seed` before this call fixes the networks' weights.
 
     Example:
         >>> sounds = zoo.data.made_digits(20, samples=2048)

@@ -91,7 +91,7 @@ class TableModel:
             latent_dim, hidden: as in `zoo.networks.mlp_encoder`.
             masked: bool, whether the encoder sees which values are missing and the likelihood leaves them out; None:
                 if the schema's table has missing values. A schema alone asks for a bool.
-            prior, seed: as in `zoo.VAE`.
+            prior, seed: as in `zoo.VAE`; `keras.utils.set_random_seed` before this call fixes the initial weights too.
             initial_sigma: float > 0, σ of every number before training; 1 is the spread of a column, 0.05 the least σ.
                 A short training ends near it. Where columns depend closely on each other a smaller one, such as 0.3,
                 has the higher likelihood; on few rows it fits their noise. Choose by `score` of held-out rows.
@@ -227,8 +227,8 @@ class TableModel:
     def score(self, table: data.Table, num_samples: int = 64, seed: int = 0) -> np.ndarray:
         """−log p of each row, the higher the more unusual: the importance-weighted bound, float64 `[N]`, nats.
 
-        A density of the scaled features. Missing values, and unknown categories, count nothing: compare rows that miss
-        the same columns.
+        A density of the scaled features. Missing values count nothing, and so do unknown categories and numbers beyond
+        the levels of a column, of which a warning tells: compare rows that miss the same columns.
         """
         x = self.features(table)
         seeds = np.full(len(x), int(random.fold_in(checks.fixed_seed("seed", seed), 0)), np.int32)

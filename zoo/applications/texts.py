@@ -64,7 +64,8 @@ class TextModel:
             latent_dim, width, depth, heads, word_dropout, dropout: as in `zoo.networks.TextDecoder`; the encoder has
                 the same sizes.
             free_bits: float >= 0, nats for each latent; see `zoo.VAE`.
-            seed: int or None, of the noise in training.
+            seed: int or None, of the noise in training; `keras.utils.set_random_seed` before this call fixes the
+                initial weights too.
         """
         if not isinstance(vocabulary, data.Vocabulary):
             checks.fail("vocabulary", "a zoo.data.Vocabulary", type(vocabulary).__name__)
