@@ -5,6 +5,7 @@ import exports
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import zoo
 from zoo import networks
@@ -71,7 +72,7 @@ def refused(path, match, name="vae", **kwargs):
             {"images": np.zeros((0, 8, 8, 1), "f4")},
             r"`images` to be of the shape \[N, 8, 8, 1\]. .*\(0, 8, 8, 1\)",
         ),
-        ("m", {"images": np.full((2, 8, 8, 1), 255, "u1")}, r"`images` to lie in \[0, 1\]. Received: .*255"),
+        ("m", {"images": np.full((2, 8, 8, 1), 255, "u1")}, "`images` to be floating-point. Received: dtype=uint8"),
         (
             "m",
             {"images": np.full((2, 8, 8, 1), np.nan, "f4")},
@@ -100,6 +101,12 @@ def test_bad_labels(labels, match, tmp_path):
     x, _ = exports.images("cvae", 2)
     refused(tmp_path / "m", match, "cvae", images=x, labels=labels)
     assert list(tmp_path.rglob("*.pb")) == []
+
+
+def test_bad_images(tmp_path):
+    x, labels = exports.images("cvae", 2)
+    dataset = tf.data.Dataset.from_tensor_slices(x).batch(2)
+    refused(tmp_path / "m", "`images` to be an array of numbers", "cvae", images=dataset, labels=labels)
 
 
 @pytest.mark.parametrize("format", exports.FORMATS)

@@ -30,3 +30,11 @@ def check_seed(args: argparse.Namespace) -> None:
     """Raises ValueError unless --seed is one that all generators take, NumPy's too."""
     if not 0 <= args.seed < 2**31:
         checks.fail("--seed", "an integer >= 0 and < 2**31", args.seed)
+
+
+def check_fps(args: argparse.Namespace, is_animation: bool) -> None:
+    """Sets --fps to 10 where it was not given; ValueError for other rates than animations have, and for a picture."""
+    if not is_animation:
+        refuse(args, "unless --output is an animation", "fps")
+    fill(args, fps=10.0)
+    checks.number("--fps", args.fps, 0.01, 50.0)

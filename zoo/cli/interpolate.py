@@ -37,10 +37,7 @@ def run(args: argparse.Namespace) -> None:
     path = _output.check_file(args.output, (*_output.PICTURES, ".gif"))
     checks.integer("--steps", args.steps, 2)
     checks.positive_int("--scale", args.scale)
-    if path.suffix.lower() not in _output.ANIMATIONS:
-        _options.refuse(args, "unless --output is an animation", "fps")
-    _options.fill(args, fps=10.0)
-    checks.number("--fps", args.fps, 0.01, 50.0)
+    _options.check_fps(args, path.suffix.lower() in _output.ANIMATIONS)
     chosen = None if args.pairs is None else [_pair(text) for text in args.pairs]
     model = _models.load_of_pictures(args.model)
     from zoo import applications  # imports TensorFlow, of which `load` hides the log lines

@@ -33,10 +33,7 @@ def run(args: argparse.Namespace) -> None:
     checks.integer("--steps", args.steps, 2)
     checks.number("--span", args.span, 0.0, open_low=True)
     checks.positive_int("--scale", args.scale)
-    if path.suffix.lower() not in _output.ANIMATIONS:
-        _options.refuse(args, "unless --output is an animation", "fps")
-    _options.fill(args, fps=10.0)
-    checks.number("--fps", args.fps, 0.01, 50.0)
+    _options.check_fps(args, path.suffix.lower() in _output.ANIMATIONS)
     if args.example is not None:
         checks.integer("--example", args.example, 0)
         if args.label is not None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo import random
 from zoo.export import flatbuffer, onnx, runtimes, saved_model, signatures
-from zoo.fitting.inputs import look
+from zoo.fitting.inputs import look, require_floating, require_integers
 from zoo.likelihoods import Masked
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Arrays, Cases, PathLike, Tensor
@@ -116,14 +116,15 @@ def cases(
     model: keras.Model, reference: runtimes.Keras, images: ArrayLike | None = None, labels: ArrayLike | None = None
 ) -> dict[str, Arrays]:
     """Inputs for each signature: a dict of names to dicts of arrays, `ROWS` rows or those of `images`."""
-    if images is None:
-        images = own_images(model)
-    images = np.asarray(images, model.data_dtype)
-    if images.shape[1:] != model.image_shape or not len(images):
-        checks.fail("images", f"of the shape [N, {', '.join(map(str, model.image_shape))}]", images.shape)
-    look([model.data_values("images", images)])
-    given: Arrays = {signatures.data_name(model): images}
-    number = len(images)
+    x = checks.numpy_array("images", own_images(model) if images is None else images)
+    require = require_integers if model.data_dtype == "int32" else require_floating
+    require("images", x)
+    x = x.astype(model.data_dtype)
+    if x.shape[1:] != model.image_shape or not len(x):
+        checks.fail("images", f"of the shape [N, {', '.join(map(str, model.image_shape))}]", x.shape)
+    look([model.data_values("images", x)])
+    given: Arrays = {signatures.data_name(model): x}
+    number = len(x)
     given["seed"] = np.concatenate([np.array(_SEEDS, np.int32), random.row_seeds(0, number)])[:number]
     given["temperature"] = np.resize(np.array(_TEMPERATURES, np.float32), number)
     if any("mask" in signature.inputs for signature in reference.signatures.values()):
