@@ -284,6 +284,12 @@ def test_metrics_compare_the_data_with_their_reconstructions(strategy):
 
 
 @pytest.mark.usefixtures("mode")
+@pytest.mark.parametrize("metrics", [["mse", "accuracy"], {"image": "acc"}])
+def test_names_of_metrics_that_depend_on_the_shape_of_classes_are_warned_about(metrics):
+    with pytest.warns(UserWarning, match="The metric 'acc.* takes data for labels of classes"):
+        make().compile("sgd", weighted_metrics=metrics)
+
+
 def test_metrics_compare_with_the_target_where_there_is_one():
     model = make()
     model.compile("sgd", metrics=["mse"])

@@ -17,6 +17,7 @@ from zoo.fitting.gradients import SkipLargeGradients
 from zoo.runtime import checks, optimizers
 from zoo.runtime.types import ArrayLike, Batches, Config, PathLike, Tensors
 
+_OF_CLASSES = ("accuracy", "acc", "crossentropy", "ce")  # names that stand for several metrics
 _NO_BATCH = "Expected data of at least one batch. Received: none"
 
 # Arrays, pairs or dicts of them, or a source of batches.
@@ -58,12 +59,22 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
 
         Raises:
             ValueError: if `loss` or `loss_weights` is given, or `skip_threshold` is out of range.
+
+        Warns:
+            UserWarning: of metrics whose names Keras reads by the shape of labels of classes, which data do not have.
         """
         kind = type(self).__name__
         if loss is not None:
             checks.fail("loss", f"None, as {kind} minimises its own objective", loss)
         if loss_weights is not None:
             checks.fail("loss_weights", f"None, as {kind} minimises its own objective", loss_weights)
+        named = [keras.tree.flatten(kwargs.get(name) or []) for name in ("metrics", "weighted_metrics")]
+        for metric in {*_OF_CLASSES} & {each for part in named for each in part if isinstance(each, str)}:
+            warnings.warn(
+                f"The metric {metric!r} takes data for labels of classes, by their shape. Name the kind that is meant, "
+                "such as keras.metrics.BinaryAccuracy()",
+                stacklevel=2,
+            )
         policy = None if skip_threshold is None else SkipLargeGradients(skip_threshold)
         object.__setattr__(self, "gradient_policy", policy)  # no part of the model's state
         super().compile(optimizer=optimizer, **kwargs)
