@@ -220,6 +220,14 @@ def test_the_first_batch_is_looked_at_however_steps_are_run(how):
             np.testing.assert_array_equal(weight, other)
 
 
+def test_a_generator_may_give_arrays_without_tuples():
+    model, batches = make(), np.split(GOOD, 3)
+    assert model.predict((each for each in batches), verbose=0).shape == GOOD.shape
+    assert np.isfinite(model.evaluate((each for each in batches), verbose=0)).all()
+    found = model.fit((each for each in batches), validation_data=(each for each in batches), verbose=0).history
+    assert np.isfinite([*found["loss"], *found["val_loss"]]).all()
+
+
 # Keras spreads a dataset itself, and makes one of what a generator or a PyDataset gives.
 OF_PYTHON = [pytest.param(source, marks=pytest.mark.slow) for source in (generator, Batches)]
 

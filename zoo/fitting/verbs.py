@@ -1,6 +1,7 @@
 """Keras's `fit`, `evaluate`, `predict` and the like, which check their input and refuse unsupported arguments."""
 
 import pathlib
+import types
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
@@ -215,6 +216,8 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
                 way = f"Use np.asarray({name})"
                 raise ValueError(f"Expected `{name}` to be an array. Received: numbers in a list. {way}")
         x, y, sample_weight = (_as_arrays(name, value) for name, value in given.items())
+        if isinstance(x, types.GeneratorType):
+            x = (batch if isinstance(batch, tuple) else (batch,) for batch in x)  # as Keras takes them
         if not _are_arrays((x, y, sample_weight)):
             return x, y, sample_weight
         if self.conditional and y is None and isinstance(x, (tuple, list)) and len(x) == 2:
