@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import zoo
 from zoo import data
-from zoo.applications import TableModel
+from zoo.applications import TableModel, _table_signatures
 from zoo.export import runtimes
 from zoo.likelihoods import GaussianColumns
 
@@ -180,6 +180,29 @@ def test_a_saved_model_takes_and_gives_columns_by_name(masked, tmp_path, capsys)
     expected = masked.schema.decode(np.asarray(masked.model.reconstruct(x))[:, : masked.schema.size])
     assert rebuilt["class_"].numpy().astype(str).tolist() == expected["class"].tolist()
     assert "sample_columns" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("height", np.nan), ("stars", np.nan), ("stars", 1000.0), ("class", "")])
+def test_signatures_of_a_model_without_masks_give_nan_where_a_number_is_missing(name, wrong):
+    table = data.Table({"height": np.arange(8.0) + 0.5, "stars": np.arange(8) % 3, "class": ["a", "b"] * 4})
+    rows = TableModel.build(table, latent_dim=2, hidden=(4,), masked=False, seed=0)
+    found, cases = _table_signatures.of(rows.model, rows.schema, False)
+    given = {column: tf.constant(values) for column, values in cases["log_prob_columns"].items()}
+    assert [*found["log_prob_columns"].inputs] == ["height", "stars", "class_", "seed"]
+    changed = given.copy()
+    tensor = "class_" if name == "class" else name
+    changed[tensor] = tf.concat(
+        [given[tensor][:3], tf.constant([wrong], given[tensor].dtype), given[tensor][4:]], axis=0
+    )
+    is_answered = name == "class"  # a category that is not known counts nothing
+    nats = found["log_prob_columns"].call(**changed)["log_prob"].numpy()
+    expected = found["log_prob_columns"].call(**given)["log_prob"].numpy()
+    assert np.isfinite(nats[3]) == is_answered and np.isfinite(expected).all()
+    np.testing.assert_array_equal(nats[[0, 1, 2, 4, 5, 6, 7]], expected[[0, 1, 2, 4, 5, 6, 7]])
+    del changed["seed"]
+    rebuilt = found["reconstruct_columns"].call(**changed)
+    assert np.isfinite(rebuilt["height"].numpy()[3]) == (rebuilt["class_"].numpy()[3] != b"") == is_answered
+    assert np.isfinite(found["encode_columns"].call(**changed)["mean"].numpy()[3]).all() == is_answered
 
 
 @pytest.mark.slow  # a SavedModel has it too, above

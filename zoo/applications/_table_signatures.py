@@ -29,7 +29,10 @@ def tensor_names(schema: data.Schema) -> dict[str, str]:
 
 
 def of(model: keras.Model, schema: data.Schema, masked: bool) -> tuple[dict[str, Signature], Cases]:
-    """The signatures by name, and inputs that check them."""
+    """The signatures by name, and inputs that check them.
+
+    A row that a model without masks refuses, as a number is missing or beyond the levels, gives NaN and "".
+    """
     names = tensor_names(schema)
     columns = {
         names[column.name]: tf.TensorSpec((None,), tf.string if column.text else tf.float32, names[column.name])
@@ -37,9 +40,15 @@ def of(model: keras.Model, schema: data.Schema, masked: bool) -> tuple[dict[str,
     }
     seed, temperature = tf.TensorSpec((None,), tf.int32, "seed"), tf.TensorSpec((None,), tf.float32, "temperature")
 
+    needed = () if masked else (*schema.numbers, *schema.levels)
+
     def rows(given):
+        """The rows as the model takes them, and whether it takes each."""
         x, mask = schema.encode_tensors({name: given[tensor] for name, tensor in names.items()})
-        return ops.concatenate([x, mask], axis=1) if masked else x
+        valid = ops.ones_like(mask[:, 0], "bool")
+        for column in needed:
+            valid = ops.logical_and(valid, mask[:, schema.places[column.name].start] > 0.0)
+        return ops.concatenate([x, mask], axis=1) if masked else x, valid
 
     def columns_of(x):
         return {names[name]: values for name, values in schema.decode_tensors(x[:, : schema.size]).items()}
@@ -48,13 +57,16 @@ def of(model: keras.Model, schema: data.Schema, masked: bool) -> tuple[dict[str,
         return columns_of(model.generate(seed, temperature, observe=True)[0])
 
     def encode(**given):
-        return model.encode(rows(given))
+        x, valid = rows(given)
+        return _or_missing(valid, model.encode(x))
 
     def reconstruct(**given):
-        return columns_of(model.reconstruct(rows(given)))
+        x, valid = rows(given)
+        return _or_missing(valid, columns_of(model.reconstruct(x)))
 
     def log_prob(seed, **given):
-        return {"log_prob": model.log_prob(rows(given), 1, seed)}
+        x, valid = rows(given)
+        return _or_missing(valid, {"log_prob": model.log_prob(x, 1, seed)})
 
     found = {
         "sample_columns": Signature(sample, {"seed": seed, "temperature": temperature}),
@@ -62,16 +74,27 @@ def of(model: keras.Model, schema: data.Schema, masked: bool) -> tuple[dict[str,
         "reconstruct_columns": Signature(reconstruct, columns),
         "log_prob_columns": Signature(log_prob, {**columns, "seed": seed}),
     }
-    return found, _cases(model, names, sample)
+    return found, _cases(names, sample, {names[column.name] for column in needed})
 
 
-def _cases(model, names, sample):
-    """Sampled rows; every column is missing in one of them."""
+def _or_missing(valid, outputs):
+    """The outputs; NaN, or "" for texts, in rows that are not valid."""
+
+    def each(value):
+        of_row = tf.reshape(valid, (-1, *[1] * (len(value.shape) - 1)))
+        return tf.where(of_row, value, tf.constant("" if value.dtype == tf.string else np.nan, value.dtype))
+
+    return {name: each(value) for name, value in outputs.items()}
+
+
+def _cases(names, sample, needed):
+    """Sampled rows; every column that may be missing is so in one of them."""
     seeds = np.asarray(random.row_seeds(0, _ROWS))
     drawn = {"seed": seeds, "temperature": np.ones(_ROWS, np.float32)}
     rows = {name: values.numpy() for name, values in sample(*map(tf.constant, drawn.values())).items()}
-    for number, values in enumerate(rows.values()):
-        values[number % _ROWS] = b"" if values.dtype.kind == "O" else np.nan
+    for number, (name, values) in enumerate(rows.items()):
+        if name not in needed:
+            values[number % _ROWS] = b"" if values.dtype.kind == "O" else np.nan
     return {
         "sample_columns": drawn,
         "encode_columns": rows,

@@ -111,7 +111,8 @@ class TableModel:
         """The rows as the model takes them: float32 `[N,F]`, with the mask behind them for a masked model.
 
         Raises:
-            ValueError: for a missing number in rows for a model without masks, which would take it for the median.
+            ValueError: in rows for a model without masks, for a number that is missing or beyond the levels of its
+                column.
         """
         x, mask = self.schema.encode(table)
         if not len(x):
@@ -123,7 +124,8 @@ class TableModel:
             if len(missing):
                 raise ValueError(
                     "Expected `table` to be one without missing numbers, as the model was built with masked=False. "
-                    f"Received: a missing one in {column.name!r}, row {missing[0]}, counted from 0"
+                    f"Received: one that is missing, or beyond the levels, in {column.name!r}, row {missing[0]}, "
+                    "counted from 0"
                 )
         return x
 
