@@ -121,7 +121,8 @@ def plot(originals, reconstructions, mel, path):
         row[0].set_ylabel(f"{title}\nmel band")
         for axis, spectrogram in zip(row, np.asarray(mel.log_mel(sounds[:number]))):
             axis.imshow(spectrogram.T, origin="lower", aspect="auto", extent=(0, seconds, 0, mel.mels), vmin=-4, vmax=4)
-    axes[1, 0].set_xlabel("seconds")
+    for axis in axes[1]:
+        axis.set_xlabel("seconds")
     figure.savefig(path, dpi=80)
 
 

@@ -169,6 +169,9 @@ def _latents(axes, model, images, number=2000):
     explained = np.square(sizes[:2]).sum() / max(np.square(sizes).sum(), 1e-12)
     of = "" if mean.shape[1] == 2 else f", two main axes of {mean.shape[1]}: {explained:.0%} of the variance"
     axes.set_title(f"posterior means{of}")
+    name = "main axis" if of else "latent"
+    axes.set_xlabel(f"{name} 1")
+    axes.set_ylabel(f"{name} 2")
 
 
 def _codebook(axes, model, images, number=1000):
