@@ -51,21 +51,25 @@ def test_images(measure, x, message, vae):
 
 
 def test_grey_levels_for_a_model_of_other_units_and_tokens():
-    shape = (4, 4, 1)
-    networks = zoo.networks.mlp_encoder(shape, 2, ()), zoo.networks.mlp_decoder(shape, 2, ())
-    model = zoo.VAE(*networks, likelihood=zoo.likelihoods.Gaussian(range=None))
-    levels = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1).repeat(24, axis=0)
-    for use in (evaluation.evaluate, evaluation.diagnose):
-        with pytest.raises(
-            ValueError, match="Expected `images` to be floats in the units of the model, .* grey levels"
-        ):
-            use(model, levels)
+    for shape, limits in (((4,), None), ((4, 4, 1), (-1, 1))):
+        networks = zoo.networks.mlp_encoder(shape, 2, ()), zoo.networks.mlp_decoder(shape, 2, ())
+        model = zoo.VAE(*networks, likelihood=zoo.likelihoods.Gaussian(range=limits))
+        for use in (evaluation.evaluate, evaluation.diagnose):
+            with pytest.raises(ValueError, match="Expected `images` to be floats in the units of the model, .* grey"):
+                use(model, np.ones((24, *shape), np.uint8))
     size = {"length": 5, "num_tokens": 259, "latent_dim": 2, "width": 4, "depth": 1, "heads": 1}
     text = zoo.TextVAE(zoo.networks.TextEncoder(**size), zoo.networks.TextDecoder(**size))
     tokens = zoo.data.Vocabulary(5).encode(["a"] * 24)
     for use in (evaluation.evaluate, evaluation.diagnose, lambda model, x: AnomalyDetector(model).fit(x)):
         with pytest.raises(ValueError, match="Expected `model` to be one of images or other floats; TextModel has"):
             use(text, tokens)
+
+
+def test_grey_levels_of_images_on_the_real_line_are_divided_by_255():
+    networks = zoo.networks.mlp_encoder((4, 4, 1), 2, ()), zoo.networks.mlp_decoder((4, 4, 1), 2, ())
+    model, levels = zoo.VAE(*networks, likelihood=zoo.likelihoods.Gaussian(range=None)), (255 * X).astype(np.uint8)
+    found, expected = (Examples(model, x).float_images() for x in (levels, levels / np.float32(255)))
+    np.testing.assert_array_equal(found, expected)
 
 
 @every_measure

@@ -12,6 +12,7 @@ from PIL import ExifTags, Image
 from zoo import data
 from zoo.cli._data import ARRAYS, Data
 from zoo.data import decoding, folders
+from zoo.evaluation.rows import takes_grey_levels
 
 WHITE = (255, 255, 255)
 _ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations that swap width and height
@@ -202,7 +203,7 @@ def read_arrays(path: pathlib.Path, option: str = "--data") -> tuple[np.ndarray,
 
 def _read_array(path, model, option):
     found, labels = read_arrays(path, option)
-    if found.dtype.kind in "iu" and model.data_range != (0.0, 1.0):
+    if found.dtype.kind in "iu" and not takes_grey_levels(model):
         expected = f"Expected floats in the units of the model in {path}, as it takes no grey levels"
         raise ValueError(f"{expected}. Received: {found.dtype}. Use array.astype('float32')")
     images = _as_images(found, path, model.example_shape)

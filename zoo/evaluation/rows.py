@@ -25,13 +25,12 @@ class Examples:
 
     Args:
         model: a model of the zoo.
-        images: float `[N,…]`; uint8 is divided by 255, for a model of data in [0, 1].
+        images: float `[N,…]`; uint8 is divided by 255, if the model `takes_grey_levels`.
         labels: one for each image, for a conditional model or prior; None otherwise.
 
     Raises:
-        ValueError: for a model of tokens, and uint8 for a model of another range; for images of another shape than the
-            model's, and for none; for labels that are missing, or of
-            another number than the images.
+        ValueError: for a model of tokens, and uint8 for a model that takes no grey levels; for images of another shape
+            than the model's, and for none; for labels that are missing, or of another number than the images.
     """
 
     def __init__(self, model: keras.Model, images: ArrayLike, labels: Labels = None) -> None:
@@ -44,7 +43,7 @@ class Examples:
         self.images = given if lazy else checks.numpy_array("images", given)
         if len(self.images.shape) < 2 or not len(self.images):
             checks.fail("images", "an array [N, …] of at least one example", f"shape {tuple(self.images.shape)}")
-        if self.images.dtype == np.uint8 and model.data_range != (0.0, 1.0):
+        if self.images.dtype == np.uint8 and not takes_grey_levels(model):
             checks.fail("images", "floats in the units of the model, as it takes no grey levels", "uint8")
         if model.known_shape is not None:
             inputs.require_shape("images", self.images, model.known_shape)
@@ -98,6 +97,12 @@ class Examples:
 
     def _label_values(self, labels):
         return [] if labels is None else [self.model.label_source().label_values(labels)]
+
+
+def takes_grey_levels(model: keras.Model) -> bool:
+    """Whether levels from 0 to 255, divided by 255, are data of a model: in [0, 1], or images on the real line."""
+    shape = model.known_shape
+    return model.data_range == (0.0, 1.0) or (model.data_range is None and shape is not None and len(shape) == 3)
 
 
 def pair(model: keras.Model, batch: ArrayLike | tuple[ArrayLike, ArrayLike]) -> tuple[ArrayLike, ArrayLike | None]:
