@@ -165,6 +165,13 @@ def test_elbo_is_the_same_whatever_the_capacity_and_the_loss_pays_the_distance_t
     np.testing.assert_allclose(terms["loss"], expected, rtol=1e-5)
 
 
+def test_a_warm_up_without_steps_counts_updates_where_gradients_accumulate():
+    model = make_for_geco()
+    model.compile(keras.optimizers.Adam(1e-3, gradient_accumulation_steps=4))
+    history = model.fit(to_learn(), batch_size=8, epochs=6, verbose=0, callbacks=[KLWarmup()]).history  # 48 batches
+    assert history["kl_weight"][0] < 1.0 and history["kl_weight"][-1] == 1.0
+
+
 # GECO.
 
 

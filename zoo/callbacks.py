@@ -108,7 +108,9 @@ class KLWarmup(_Schedule):
         if not epochs or not steps:
             return 500
         # A run that resumes has the steps of its earlier epochs behind it; one that begins at a later epoch has not.
-        asked_for = min(epochs * steps, self._begun + (epochs - (self._first_epoch or 0)) * steps)
+        of_update = optimizers.batches_of_update(self.model.optimizer)  # updates are counted, not batches
+        planned = epochs * steps // of_update
+        asked_for = min(planned, self._begun + (epochs - (self._first_epoch or 0)) * steps // of_update)
         return min(500, max(1, asked_for // 3))
 
 

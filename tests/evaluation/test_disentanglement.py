@@ -226,6 +226,12 @@ def test_what_constant_factors_inform_of_is_refused():
         evaluation.dci(values, grid(1, 1), **SETTINGS[evaluation.dci])
 
 
+@pytest.mark.parametrize("number", [30, 100, 1000])
+def test_codes_that_are_constant_have_no_modularity(number):
+    constant = lambda images: np.full((len(images), 4), 0.3)  # noqa: E731
+    assert evaluation.modularity(constant, grid(3, 4, 5), number) == {"modularity": 0.0}
+
+
 def test_codes_that_are_no_numbers_and_too_few_images_are_refused():
     with pytest.raises(ValueError, match="Expected `embed` to be a function to finite codes"):
         evaluation.mig(lambda images: values(images) * np.nan, grid(2, 3), **FEW)

@@ -65,6 +65,13 @@ def test_grey_levels_for_a_model_of_other_units_and_tokens():
             use(text, tokens)
 
 
+def test_training_images_of_another_shape_and_a_single_name(vae):
+    with pytest.raises(ValueError, match=r"Expected `training` to be images of test's shape \(4, 4, 1\)"):
+        evaluation.evaluate(vae, X, X[:, :2], metrics=["reconstruction"])
+    with pytest.raises(ValueError, match=r"Expected `metrics` to be a list of names, such as \['likelihood'\]"):
+        evaluation.evaluate(vae, X, metrics="likelihood")
+
+
 def test_grey_levels_of_images_on_the_real_line_are_divided_by_255():
     networks = zoo.networks.mlp_encoder((4, 4, 1), 2, ()), zoo.networks.mlp_decoder((4, 4, 1), 2, ())
     model, levels = zoo.VAE(*networks, likelihood=zoo.likelihoods.Gaussian(range=None)), (255 * X).astype(np.uint8)

@@ -220,6 +220,12 @@ def test_the_first_batch_is_looked_at_however_steps_are_run(how):
             np.testing.assert_array_equal(weight, other)
 
 
+@pytest.mark.parametrize("share", [1.0, 1.5, -0.5, "a", np.nan])
+def test_a_validation_split_is_a_share(share):
+    with pytest.raises(ValueError, match="Expected `validation_split` to be a finite number >= 0 and < 1"):
+        make().fit(GOOD, validation_split=share, verbose=0)
+
+
 def test_a_generator_may_give_arrays_without_tuples():
     model, batches = make(), np.split(GOOD, 3)
     assert model.predict((each for each in batches), verbose=0).shape == GOOD.shape

@@ -146,6 +146,16 @@ def test_optimal_gaussian_takes_the_variance_of_the_batch_in_training():
     assert layer.trainable_weights == []
 
 
+def test_a_frozen_optimal_gaussian_keeps_its_scale():
+    params, layer = normal(4, 3, 2, 3, scale=0.1), Gaussian(scale="optimal")
+    layer.log_prob(IMAGES, params, training=True)
+    before = [weight.numpy() for weight in layer.weights]
+    layer.trainable = False
+    found = layer.log_prob(5 * IMAGES, params, training=True)
+    np.testing.assert_array_equal(before, [weight.numpy() for weight in layer.weights])
+    np.testing.assert_array_equal(found, layer.log_prob(5 * IMAGES, params))
+
+
 def test_optimal_gaussian_averages_log_variances_and_its_zero_start_never_counts():
     layer = Gaussian(scale="optimal", momentum=0.6)
     x, expected = tf.fill((2, 4), 0.5), None

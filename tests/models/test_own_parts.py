@@ -241,3 +241,55 @@ def test_a_decoder_whose_output_is_no_image_decodes_nothing(output):
     ):
         with pytest.raises(ValueError, match=r"Expected the decoder to give \[B, 8, 8, 1\], as Bernoulli asks for 1"):
             call()
+
+
+class OfBatch(zoo.VAE):
+    """A model whose terms are not one for each example."""
+
+    def compute_terms(self, x, labels=None, training=False, target=None):
+        terms = super().compute_terms(x, labels, training, target)
+        return terms | {"loss": self.changed(terms["loss"])}
+
+
+class SummedPenalty(zoo.VAE):
+    def penalty(self, latents):
+        return keras.ops.sum(super().penalty(latents))
+
+
+class SummedKL(zoo.priors.StandardNormal):
+    def kl(self, mean, log_var, z, labels=None):
+        return keras.ops.sum(super().kl(mean, log_var, z, labels), axis=0, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "prior", "message"),
+    [
+        (OfBatch, {"changed": lambda loss: loss[:, None]}, None, "'loss' of compute_terms to give a number for each"),
+        (OfBatch, {"changed": keras.ops.mean}, None, "'loss' of compute_terms to give a number for each"),
+        (SummedPenalty, {}, None, "the penalty of SummedPenalty to give a number for each example"),
+        (zoo.VAE, {}, SummedKL(2), r"`prior` to be one whose kl is \[B,D\]. Received: .*a kl of shape \(1, 2\)"),
+    ],
+)
+def test_terms_that_are_not_of_each_example_are_refused(kind, attributes, prior, message):
+    networks = zoo.networks.mlp_encoder((4, 4, 1), 2, ()), zoo.networks.mlp_decoder((4, 4, 1), 2, ())
+    model = kind(*networks, prior=prior)
+    for name, value in attributes.items():
+        object.__setattr__(model, name, value)
+    x = np.random.default_rng(0).uniform(size=(8, 4, 4, 1)).astype(np.float32)
+    model.compile("sgd", run_eagerly=True)
+    with pytest.raises(ValueError, match=f"Expected {message}"):
+        model.fit(x, sample_weight=np.ones(8), verbose=0)
+
+
+class SummedCommitment(zoo.quantizers.VectorQuantizer):
+    def call(self, z_e, training=False):
+        found = super().call(z_e, training=training)
+        return found | {"commitment": keras.ops.sum(found["commitment"])}
+
+
+def test_a_commitment_of_the_batch_is_refused():
+    encoder = zoo.networks.residual_encoder((4, 4, 1), 2, filters=4, downsamples=1, blocks=0)
+    decoder = zoo.networks.residual_decoder((2, 2, 2), 1, filters=4, upsamples=1, blocks=0)
+    model = zoo.VQVAE(encoder, decoder, SummedCommitment(4, 2))
+    with pytest.raises(ValueError, match="Expected 'commitment' of the quantizer to give a number for each example"):
+        model.compute_terms(np.zeros((2, 4, 4, 1), np.float32), training=True)

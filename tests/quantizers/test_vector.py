@@ -384,3 +384,17 @@ def test_a_saved_model_keeps_codebook_and_averages(tmp_path):
     assert len(loaded.weights) == 4
     for weight, expected in zip(loaded.weights, layer.weights):
         np.testing.assert_array_equal(weight, expected)
+
+
+def test_a_frozen_codebook_stays_as_it_is_in_training():
+    layer = VectorQuantizer(4, 2, seed=0)
+    z = np.random.default_rng(0).normal(size=(8, 3, 3, 2)).astype(np.float32)
+    layer(z, training=True)
+    before = [weight.numpy() for weight in layer.weights]
+    layer.trainable = False
+    layer(z + 1.0, training=True)
+    for one, two in zip(before, layer.weights, strict=True):
+        np.testing.assert_array_equal(one, two.numpy())
+    layer.trainable = True
+    layer(z + 1.0, training=True)
+    assert np.abs(layer.embeddings.numpy() - before[0]).max() > 1e-4

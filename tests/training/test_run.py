@@ -448,6 +448,25 @@ def test_other_settings_are_refused_with_the_differences(finished, copy, train, 
     assert_same_weights(copy, finished[0])
 
 
+def test_fewer_epochs_than_it_has_are_refused(copy, train, capsys):
+    assert exit_code(train, copy, "--epochs", "1") == 1
+    assert "has 12 steps behind it, and 6 are asked for: pass as many epochs as before" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "change", [lambda images: images.take(slice(1, None)), lambda images: images.take(slice(None, None, -1))]
+)
+def test_other_data_in_the_same_place_are_refused(change, copy, train, capsys, monkeypatch):
+    def changed(*arguments):
+        splits = loaded(*arguments)
+        return data.Splits(change(splits.train), splits.validation, splits.test)
+
+    loaded = run.load_splits
+    monkeypatch.setattr(run, "load_splits", changed)
+    assert exit_code(train, copy) == 1
+    assert "cannot resume with other settings: training data was '" in capsys.readouterr().err
+
+
 def test_broken_newest_checkpoint_is_named_and_the_one_before_used(finished, copy, train, capsys):
     newest = copy / "checkpoints" / "step-00000012"
     (newest / "model.keras").write_bytes(b"half a file")

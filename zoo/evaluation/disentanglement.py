@@ -13,6 +13,7 @@ from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike
 
 _IMAGES_AT_ONCE = 4096
+_ROUNDING = 1e-12  # nats, that sums of probabilities leave where there is no information
 _INACTIVE = 0.05  # standard deviation below which the FactorVAE score ignores a latent
 
 
@@ -272,7 +273,8 @@ def _information(first, second):
     joint = counts.reshape(-1, width) / len(first)
     independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
     seen = joint > 0
-    return max(0.0, float(np.sum(joint[seen] * np.log(joint[seen] / independent[seen]))))
+    found = float(np.sum(joint[seen] * np.log(joint[seen] / independent[seen])))
+    return found if found > _ROUNDING else 0.0
 
 
 def _lead(scores):

@@ -141,6 +141,9 @@ class ObjectiveModel(Verbs):
             terms = self.compute_terms(batch.x, batch.labels, training=training, target=batch.target)
         finally:
             self._added.losses = None
+        if "loss" not in terms:
+            checks.fail("compute_terms", "a function that gives 'loss'", sorted(terms))
+        checks.per_example("'loss' of compute_terms", terms["loss"])
         if batch.weights is not None:
             terms = terms | {"loss": batch.weights * terms["loss"]}
         penalties = [weight.regularizer(weight) for weight in self.trainable_variables if weight.regularizer]

@@ -76,6 +76,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
                 "such as keras.metrics.BinaryAccuracy()",
                 stacklevel=2,
             )
+        _keep_frozen(self)
         policy = None if skip_threshold is None else SkipLargeGradients(skip_threshold)
         object.__setattr__(self, "gradient_policy", policy)  # no part of the model's state
         super().compile(optimizer=optimizer, **kwargs)
@@ -123,6 +124,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         """
         _require_counts(batch_size=batch_size, **kwargs)
         checks.integer("epochs", epochs, 0)
+        checks.number("validation_split", validation_split, 0.0, 1.0, open_high=True)
         callbacks = _with_callbacks(self, self.own_callbacks(), callbacks)
         x, y, sample_weight = self._checked_arrays(x, y, sample_weight, class_weight)
         if isinstance(validation_data, (tuple, list)) and len(validation_data) in (2, 3):
@@ -311,6 +313,18 @@ def _require_counts(**arguments):
     for name in ("batch_size", "steps", "steps_per_epoch", "validation_batch_size", "validation_steps"):
         if arguments.get(name) is not None:
             checks.positive_int(name, arguments[name])
+
+
+def _keep_frozen(model):
+    """Freezes all weights of frozen parts of the zoo, such as a prior.
+
+    On loading, Keras makes the layers within them anew, which do not know that they were frozen.
+    """
+    for part in keras_compat.layers_of(model):
+        is_of_zoo = isinstance(part, Verbs) or type(part).__module__.startswith("zoo.")
+        if part is not model and is_of_zoo and not part.trainable and any(each.trainable for each in part.weights):
+            part.trainable = True  # TensorFlow skips the setting of a value that is there
+            part.trainable = False
 
 
 def _as_arrays(name, value):

@@ -67,7 +67,7 @@ class Gaussian(Likelihood):
     def _log_var(self, x, mean, training):
         if not isinstance(self.scale, str):
             return ops.convert_to_tensor(2.0 * math.log(self.scale), "float32")
-        if self.scale == "optimal" and training:
+        if self.scale == "optimal" and training and self.trainable:
             # At the optimum the derivative by the scale is zero: no gradient needs to pass here.
             x, mean = ops.stop_gradient(x), ops.stop_gradient(mean)
             squared = ops.mean(ops.square(x - mean), axis=tuple(range(1, len(x.shape))))

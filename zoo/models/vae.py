@@ -101,8 +101,11 @@ class VAE(HasPrior, ElboVAE, BaseVAE):
         inputs = self.decoder_inputs(z, labels)
         log_likelihood = self.log_likelihood(x if target is None else target, inputs, training=training)
         latents = Latents(mean, log_var, z, self.prior.kl(mean, log_var, z, self.prior_labels(labels)))
+        if len(latents.kl.shape) != 2 or latents.kl.shape[0] not in (None, mean.shape[0]):
+            checks.fail("prior", "one whose kl is [B,D]", f"a kl of shape {tuple(latents.kl.shape)}")
         kl = distributions.sum_per_example(latents.kl)
         terms = self.penalty_terms(latents)
+        checks.per_example(f"the penalty of {type(self).__name__}", terms["penalty"])
         return terms | self.terms_of(x, log_likelihood, kl, terms.pop("penalty"))
 
     def bottleneck(self, x: Tensor, labels: Tensor | None = None, training: bool = False) -> tuple[Tensor, Tensor]:

@@ -101,6 +101,8 @@ class VQVAE(CodeSamplingVAE):
     ) -> Tensors:
         quantized = self.quantizer(self.features(x, training=training), training=training)
         reconstruction = -self.log_likelihood(x if target is None else target, quantized["z_q"], training=training)
+        for name in ("codebook", "commitment"):
+            checks.per_example(f"{name!r} of the quantizer", quantized[name])
         return {
             "loss": reconstruction + self._penalty(quantized),
             "reconstruction": reconstruction,

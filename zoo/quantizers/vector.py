@@ -149,6 +149,7 @@ class VectorQuantizer(Quantizer):
                 f"Received: an output of shape {tuple(z_e.shape)}"
             )
         vectors = ops.reshape(z_e, (-1, self.code_dim))
+        training = training and self.trainable  # a frozen codebook stays as it is
         if training:
             self._revive(ops.stop_gradient(vectors))
         codes = cores.spread(self._nearest, vectors)

@@ -63,6 +63,12 @@ class Adam(keras_compat.PrivateAdam):
         return [None if gradient is None else scale * gradient for gradient in gradients]
 
 
+def batches_of_update(optimizer: keras.optimizers.Optimizer) -> int:
+    """The number of batches whose gradients an optimizer accumulates for an update."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return getattr(inner, "gradient_accumulation_steps", None) or 1
+
+
 def steps_taken(optimizer: keras.optimizers.Optimizer) -> int:
     """The number of updates that an optimizer has made; where it accumulates gradients, fewer than the batches."""
     iterations = optimizer.iterations  # a tensor where it accumulates gradients, which has no `value`

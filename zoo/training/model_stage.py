@@ -1,9 +1,11 @@
 """The first stage of a run: the model of a recipe, trained on its images."""
 
 import functools
+import zlib
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from zoo import data
@@ -12,6 +14,8 @@ from zoo.runtime.types import History
 from zoo.training import stage
 from zoo.training.flags import RunFlags
 from zoo.training.recipe import Recipe
+
+_LOOKED_AT = 256  # examples of the checksum
 
 
 def train(
@@ -36,12 +40,13 @@ def train(
     with model.distribute_strategy.scope():
         stage.compile_model(model, recipe, flags.learning_rate, plan)
     path = flags.output / "model.keras"
+    seen = _fingerprint(recipe, splits)
     first = stage.Stage(
         model,
         plan,
         flags.output,
-        flags.records.settings,
-        flags.records.defaults,
+        {**flags.records.settings, **seen},
+        {**flags.records.defaults, **seen},
         training=lambda step, context: batches(splits.train, context, shuffle=True, epochs=None, first_step=step),
         validation=functools.partial(batches, splits.validation),
         checkpoint_seconds=flags.checkpoint_seconds,
@@ -49,3 +54,17 @@ def train(
         callbacks=recipe.callbacks(flags.own, plan.total_steps),
     )
     return stage.train(first, flags.fresh)
+
+
+def _fingerprint(recipe, splits):
+    """What tells training data from others in the same place; nothing for shards, which check their own records."""
+    if isinstance(splits, data.StreamedSplits):
+        return {}
+    part, number = splits.train, len(splits.train)
+    if recipe.examples is None:
+        some = [part.images[np.unique(np.linspace(0, number - 1, _LOOKED_AT).astype(int))]]
+    else:
+        found = recipe.examples.some(part, _LOOKED_AT)
+        some = list(found) if isinstance(found, tuple) else [found]
+    checksum = functools.reduce(lambda before, array: zlib.crc32(np.asarray(array).tobytes(), before), some, 0)
+    return {"training data": f"{number} examples with the checksum {checksum:08x}"}

@@ -25,6 +25,7 @@ class Laplace(zoo.priors.LatentPrior):
         return -ops.sign(u) * ops.log(1.0 - ops.abs(u)) * ops.expand_dims(temperature, 1)
 
 
+@pytest.mark.filterwarnings("ignore:The VampPrior is that of another model")  # of `entries.make`
 @every_kind
 def test_elbo_and_log_prob_are_with_the_priors_density(kind):
     """log p(x, z) − log q(z|x) by hand, with the noise fixed."""
@@ -46,7 +47,26 @@ def test_elbo_and_log_prob_are_with_the_priors_density(kind):
     np.testing.assert_allclose(model.log_prob(x, 1, seeds), expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:The VampPrior is that of another model")
+@pytest.mark.parametrize("kind", [zoo.priors.MixtureOfGaussians, zoo.priors.Flow])
+def test_a_frozen_prior_is_frozen_after_loading_too(kind, tmp_path):
+    prior = entries.make(kind)
+    prior.trainable = False
+    model = entries.vae(prior=prior)
+    model.compile(keras.optimizers.Adam(1e-2))
+    model.fit(entries.images(), batch_size=16, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert len(loaded.optimizer.variables) == len(model.optimizer.variables)
+    before = [weight.numpy() for weight in loaded.prior.weights if "draws" not in weight.path]
+    loaded.fit(entries.images(), batch_size=16, verbose=0)
+    after = [weight.numpy() for weight in loaded.prior.weights if "draws" not in weight.path]
+    for one, two in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
 @pytest.mark.usefixtures("mode")
+@pytest.mark.filterwarnings("ignore:The VampPrior is that of another model")
 @every_kind
 def test_a_prior_is_trained_with_the_model_unless_it_is_frozen(kind):
     for trainable in (True, False):

@@ -139,12 +139,25 @@ def test_the_encoders_weights_are_saved_once(tmp_path):
     assert np.abs(loaded.prior.log_prob(z) - prior.log_prob(z)).max() > 0.01
 
 
+@pytest.mark.parametrize("scale", [255.0, -1.0])
+def test_images_of_another_range_are_refused_before_and_after_it_is_attached(scale):
+    prior, _ = attached()
+    x = scale * np.random.default_rng(0).uniform(size=(40, *entries.SHAPE)).astype(np.float32)
+    with pytest.raises(ValueError, match=r"Expected `images` to lie in \[0, 1\]"):
+        prior.initialize(x)
+    other = zoo.priors.VampPrior.from_config(prior.get_config())
+    other.initialize(x)
+    with pytest.raises(ValueError, match=r"Expected `images` to lie in \[0, 1\]"):
+        entries.vae(prior=other)
+
+
 def test_a_prior_that_is_attached_elsewhere_follows_the_other_model():
     prior, model = attached()
     z = np.zeros((2, 2), np.float32)
     before = prior.log_prob(z).numpy()
     other = entries.shaken(entries.vae(), 0.5, seed=9)
-    other.prior = prior
+    with pytest.warns(UserWarning, match="The VampPrior is that of another model"):
+        other.prior = prior
     assert np.abs(prior.log_prob(z) - before).max() > 0.01
     means, log_vars = encoded(other, prior.pseudo_inputs.numpy())
     expected = np.log(np.mean([np.exp(entries.log_normal(z, m, v)) for m, v in zip(means, log_vars)], axis=0))

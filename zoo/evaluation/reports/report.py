@@ -128,9 +128,13 @@ def evaluate(
     checks.zoo_model(model)
     if metrics is None:
         metrics = [name for name in METRICS if name != "disentanglement" or factors is not None]
+    if isinstance(metrics, str):
+        checks.fail("metrics", f"a list of names, such as [{metrics!r}]", metrics)
     for name in metrics:
         checks.one_of("metrics", name, METRICS)
     test, training = _part(test, "test"), None if training is None else _part(training, "train")
+    if training is not None and training.images.shape[1:] != test.images.shape[1:]:
+        checks.fail("training", f"images of test's shape {test.images.shape[1:]}", f"shape {training.images.shape[1:]}")
     if model.label_source() is not None and test.labels is None:
         raise ValueError("Expected `test` to have labels, as the model takes them. Received: images alone")
     task = Task(

@@ -1,5 +1,6 @@
 """The variational mixture of posteriors as a prior."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -73,6 +74,8 @@ class VampPrior(MixturePrior):
         # A function that returns the model: Keras would save the model itself a second time, as a part of the prior.
         self._attached: Callable[[], keras.Model | None]
         object.__setattr__(self, "_attached", lambda: None)
+        self._images: np.ndarray | None
+        object.__setattr__(self, "_images", None)  # of `initialize`, until a model says their range
 
         def uniform(shape, dtype):
             return ops.cast(random.uniform(random.row_seeds(self._key, shape[0]), shape[1:]), dtype)
@@ -87,7 +90,11 @@ class VampPrior(MixturePrior):
         """Builds the mixture from the posteriors of `model`.
 
         Raises:
-            ValueError: for a model that takes labels, other data or other latents.
+            ValueError: for a model that takes labels, other data or other latents; and for images of `initialize` that
+                are out of the model's range.
+
+        Warns:
+            UserWarning: if another model has this prior.
         """
         kind = type(model).__name__
         if model.conditional:
@@ -96,6 +103,14 @@ class VampPrior(MixturePrior):
         fits = shape is None or len(shape) == len(self.data_shape)
         if not fits or any(a != b for a, b in zip(shape or (), self.data_shape) if a is not None):
             checks.fail("prior", f"a VampPrior with data_shape={shape}", f"one with data_shape={self.data_shape}")
+        if self._attached() not in (None, model):
+            warnings.warn(
+                "The VampPrior is that of another model, whose p(z) now follows the encoder of this one. Give each "
+                "model its own, such as zoo.priors.VampPrior.from_config(prior.get_config())",
+                stacklevel=2,
+            )
+        if self._images is not None and model.likelihood.support is not None:
+            inputs.look([inputs.Values("images", self._images, *model.likelihood.support)])
         object.__setattr__(self, "_attached", lambda: model)
         self.functions.clear()  # they hold the former model
         self.pseudo_inputs.assign(self._clip(self.pseudo_inputs))
@@ -107,15 +122,17 @@ class VampPrior(MixturePrior):
             images: float `[N, *data_shape]`, N >= K.
 
         Raises:
-            ValueError: for images of another type or shape, or for fewer than K.
+            ValueError: for images of another type, shape or range, or for fewer than K.
         """
         images = np.asarray(inputs.array("images", images))
         inputs.require_floating("images", images)
         inputs.require_shape("images", images, self.data_shape)
         if len(images) < self.components:
             checks.fail("images", f"at least {self.components}, one for each component", f"{len(images)} images")
-        inputs.look([inputs.Values("images", images)])
+        model = self._attached()
+        inputs.look([inputs.Values("images", images, *((model and model.likelihood.support) or ()))])
         chosen = np.random.default_rng(self._key % 2**32).choice(len(images), self.components, replace=False)
+        object.__setattr__(self, "_images", images[np.sort(chosen)] if model is None else None)
         self.pseudo_inputs.assign(self._clip(ops.convert_to_tensor(images[np.sort(chosen)], "float32")))
 
     def mixture(self, labels: Tensor | None = None) -> Components:
