@@ -209,6 +209,12 @@ def test_seeds_of_a_wrong_shape_or_type_are_refused(seed, received):
         row_seeds(seed, 3)
 
 
+@pytest.mark.parametrize(("seed", "data"), [(1, 2.7), (1.7, 2), ([1.5], 2), (np.array([1.7]), 2)])
+def test_floats_are_no_seeds(seed, data):
+    with pytest.raises(ValueError, match="Expected `seed` to be integers. Received: seed='dtype .*float"):
+        fold_in(seed, data)
+
+
 def test_fresh_seeds_fit_int32_and_differ():
     seeds = {fresh_seed() for _ in range(20)}
     assert len(seeds) > 15 and all(0 <= seed < 2**31 for seed in seeds)

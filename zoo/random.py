@@ -19,6 +19,7 @@ import math
 import numbers
 import random
 
+import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
@@ -36,12 +37,15 @@ def _uint32(value):
         checks.seed("seed", value)
         return ops.convert_to_tensor(int(value) % 2**32, "uint32")
     value = _of_32_bits(value)
+    dtype = getattr(value, "dtype", None)
+    if dtype is not None and "float" in keras.backend.standardize_dtype(dtype):  # a cast would cut 1.7 to 1
+        checks.fail("seed", "integers", f"dtype {dtype}")
     return ops.cast(value, "uint32")
 
 
 def _of_32_bits(value):
     """`value`, with a list as an array. Raises ValueError if a known number has more than 32 bits."""
-    value = np.asarray(value) if isinstance(value, (list, tuple)) else value
+    value = np.asarray(value) if isinstance(value, (list, tuple, float)) else value
     wide = getattr(value, "dtype", None) in (np.int64, np.uint64, tf.int64, tf.uint64)
     if wide and (isinstance(value, np.ndarray) or tf.executing_eagerly()) and np.size(value):
         for extreme in (np.min(value), np.max(value)):

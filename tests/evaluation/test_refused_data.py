@@ -72,6 +72,12 @@ def test_training_images_of_another_shape_and_a_single_name(vae):
         evaluation.evaluate(vae, X, metrics="likelihood")
 
 
+def test_pairs_where_one_array_is_due(vae):
+    for use in (lambda: evaluation.evaluate(vae, (X, Y)), lambda: evaluation.diagnose(vae, (X, Y))):
+        with pytest.raises(ValueError, match="to be one array of numbers. Received: .*a tuple of parts of different"):
+            use()
+
+
 def test_grey_levels_of_images_on_the_real_line_are_divided_by_255():
     networks = zoo.networks.mlp_encoder((4, 4, 1), 2, ()), zoo.networks.mlp_decoder((4, 4, 1), 2, ())
     model, levels = zoo.VAE(*networks, likelihood=zoo.likelihoods.Gaussian(range=None)), (255 * X).astype(np.uint8)

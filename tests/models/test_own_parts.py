@@ -293,3 +293,14 @@ def test_a_commitment_of_the_batch_is_refused():
     model = zoo.VQVAE(encoder, decoder, SummedCommitment(4, 2))
     with pytest.raises(ValueError, match="Expected 'commitment' of the quantizer to give a number for each example"):
         model.compute_terms(np.zeros((2, 4, 4, 1), np.float32), training=True)
+
+
+def test_an_encoder_of_a_dict_and_no_optimizer_are_refused():
+    inputs = keras.Input((4, 4, 1))
+    x = layers.Flatten()(inputs)
+    encoder = keras.Model(inputs, {"mean": layers.Dense(2)(x), "log_var": layers.Dense(2)(x)})
+    with pytest.raises(ValueError, match=r"or of a list \[mean, log_var\]. Received: a dict of \['mean', 'log_var'\]"):
+        zoo.VAE(encoder, zoo.networks.mlp_decoder((4, 4, 1), 2, ())).encode(np.zeros((2, 4, 4, 1), np.float32))
+    model = zoo.VAE(zoo.networks.mlp_encoder((4, 4, 1), 2, ()), zoo.networks.mlp_decoder((4, 4, 1), 2, ()))
+    with pytest.raises(ValueError, match="Expected `optimizer` to be a Keras optimizer or its name"):
+        model.compile(None)

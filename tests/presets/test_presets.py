@@ -208,3 +208,15 @@ def test_update_card(folder):
     saving.update_card(folder, {**CARD, "model": "VAE", "description": "Another text"})
     assert "Another text" in (folder / "README.md").read_text()
     manifest.check(folder, manifest.read(folder))
+
+
+@pytest.mark.parametrize("address", [None, 3, ""])
+def test_what_is_no_address_is_named(address):
+    with pytest.raises(zoo.presets.PresetError, match=f"Expected the name of a preset, a folder .*{address!r}"):
+        zoo.from_preset(address)
+
+
+def test_a_file_is_named_with_what_reads_it(tmp_path):
+    (tmp_path / "a.keras").touch()
+    with pytest.raises(zoo.presets.PresetError, match="a.keras, a file: keras.models.load_model reads it"):
+        zoo.from_preset(tmp_path / "a.keras")

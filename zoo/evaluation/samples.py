@@ -159,7 +159,8 @@ def _features(name, value, least):
         checks.fail(name, f"a float array [N,F] with N >= {least}", f"{value.dtype} of shape {value.shape}")
     for part in _parts(value):
         if not (np.abs(value[part]) <= _LARGEST).all():  # NaN neither
-            checks.fail(name, f"an array of finite values of at most {_LARGEST:g}", "others")
+            received = f"values up to {np.abs(value[part]).max():g}"
+            checks.fail(name, f"an array of finite values of at most {_LARGEST:g}", received)
     return value
 
 

@@ -22,6 +22,7 @@ _NO_FOLDERS = {
     ".onnx": 'a folder, as a signature is a file of its own: model.export("model", format="onnx")',
     ".keras": _KERAS,
     ".h5": _KERAS,
+    **dict.fromkeys((".tflit", ".lite", ".txt"), "a folder, or a file that ends in .tflite"),
     ".pb": "a folder, in which `saved_model.pb` is then one of the files",
 }
 

@@ -59,12 +59,14 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
                 or infinite; None leaves out none.
 
         Raises:
-            ValueError: if `loss` or `loss_weights` is given, or `skip_threshold` is out of range.
+            ValueError: for no optimizer; if `loss` or `loss_weights` is given, or `skip_threshold` is out of range.
 
         Warns:
             UserWarning: of metrics whose names Keras reads by the shape of labels of classes, which data do not have.
         """
         kind = type(self).__name__
+        if optimizer is None:
+            checks.fail("optimizer", "a Keras optimizer or its name", None)
         if loss is not None:
             checks.fail("loss", f"None, as {kind} minimises its own objective", loss)
         if loss_weights is not None:

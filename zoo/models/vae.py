@@ -260,6 +260,10 @@ def _halves(output: Any) -> tuple[Tensor, Tensor]:
             way = "; the model itself samples z" if len(output) == 3 else ""
             raise ValueError(f"Expected an encoder of two outputs [mean, log_var], [B,D] each{way}. Received: {shapes}")
         return output[0], output[1]
+    if isinstance(output, dict):
+        raise ValueError(
+            f"Expected an encoder of one tensor, or of a list [mean, log_var]. Received: a dict of {[*output]}"
+        )
     shape = tuple(output.shape)
     if len(shape) != 2 or shape[-1] % 2:
         raise ValueError(

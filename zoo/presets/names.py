@@ -40,6 +40,8 @@ def find(preset: str | os.PathLike) -> pathlib.Path:
         PresetError: if there is no such preset. The nearest name is offered.
         ImportError: for a hub whose package is missing.
     """
+    if not isinstance(preset, (str, os.PathLike)) or not os.fspath(preset):
+        raise PresetError(f"Expected the name of a preset, a folder or an address. Received: {preset!r}")
     text = os.fspath(preset)
     for scheme, package in HUBS.items():
         if text.startswith(scheme):
@@ -49,6 +51,10 @@ def find(preset: str | os.PathLike) -> pathlib.Path:
     by_name = {path.name: path for path in _shipped()}
     if text in by_name:
         return by_name[text]
+    if pathlib.Path(text).is_file():
+        raise PresetError(
+            f"Expected the folder of a preset. Received: {text}, a file: keras.models.load_model reads it"
+        )
     if os.sep in text or pathlib.Path(text).suffix:
         raise PresetError(f"Expected the folder of a preset. Received: {text}, which is no folder.")
     near = difflib.get_close_matches(text, by_name, 1, 0.5)

@@ -42,7 +42,10 @@ def numpy_array(name: str, value: object) -> Any:
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         received = f"{np.ma.count_masked(value)} masked values. Fill them first: {name}.filled(…)"
         raise ValueError(f"Expected `{name}` to be an array without a mask. Received: {received}")
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # of parts of different shapes, such as images and labels
+        fail(name, "one array of numbers", f"a {type(value).__name__} of parts of different shapes")
     if array.dtype.kind == "O":
         fail(name, "an array of numbers", f"{type(value).__name__}, dtype object")
     return array
