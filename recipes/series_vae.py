@@ -98,9 +98,7 @@ def parts(flags):
         part.starts(flags.length, flags.stride)  # raises ValueError for a part that is too short
     steps = len(found[1])
     if steps < anomaly.least_examples(flags.rate):
-        checks.fail(
-            "--rate", f"at least {1.0 / (steps + 1):.4g}, as {steps} validating steps allow no lower one", flags.rate
-        )
+        checks.fail("--rate", f"at least 1/{steps + 1}, as {steps} validating steps allow no lower one", flags.rate)
     return found
 
 
@@ -133,7 +131,8 @@ def plot(series, scores, detector, path):
 def write(series, scores, detector, windows, folder):
     """Writes the scores of the last part, and windows that the model has made."""
     threshold = -detector.offset_
-    table = {"time": series.times.astype(str), "score": scores, "anomalous": (scores > threshold).astype(float)}
+    times = series.times.astype(str) if series.times.dtype.kind == "M" else series.times
+    table = {"time": times, "score": scores, "anomalous": (scores > threshold).astype(float)}
     if series.labels is not None:
         table["label"] = series.labels
     data.Table(table).to_csv(folder / "scores.csv")

@@ -200,7 +200,7 @@ def fit_geco(model, *callbacks, epochs=1, x=None, **kwargs):
 
 
 def test_geco_tells_of_a_training_that_ended_in_its_warm_up():
-    with pytest.warns(UserWarning, match="GECO has not moved kl_weight: training took 8 steps, and warmup=500"):
+    with pytest.warns(UserWarning, match="GECO has not moved kl_weight yet: 8 steps are taken, and warmup=500"):
         fit_geco(make_for_geco(), GECO(2.0, "kl"), epochs=2)
 
 

@@ -34,8 +34,8 @@ def ship(run, name, without_int8):
             shutil.copyfile(source / file, scratch / file)
         content = {**vars(about), "files": {file: about.files[file] for file in kept}}
         (scratch / manifest.NAME).write_text(json.dumps(content, indent=2) + "\n")
-    if without_int8:
-        saving.update_card(target, {**manifest.read_card(target), "without_int8": True})
+    # Its README names the run's folder, and from here on the preset's name.
+    saving.update_card(target, {**manifest.read_card(target), **({"without_int8": True} if without_int8 else {})})
     print(f"{names.find(name)}: {sum(about.files[file]['bytes'] for file in kept) / 2**20:.1f} MiB")
 
 

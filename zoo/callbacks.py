@@ -78,13 +78,14 @@ class KLWarmup(_Schedule):
         self.ratio = checks.number("ratio", ratio, 0.0, 1.0, open_low=True)
         self._risen = False
         self._first_epoch: int | None = None
-        self._begun = 0
+        self._begun, self._batches_of_update = 0, 1
 
     def target(self) -> keras.Variable:
         return _kl_weight(self.model)
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self._first_epoch, self._begun = None, optimizers.steps_taken(self.model.optimizer)
+        self._batches_of_update = optimizers.batches_of_update(self.model.optimizer)
         self._risen = (
             self._begun > 0 and self.steps is None and self.cycles == 1 and float(self.target().value.numpy()) == 1.0
         )
@@ -108,9 +109,9 @@ class KLWarmup(_Schedule):
         if not epochs or not steps:
             return 500
         # A run that resumes has the steps of its earlier epochs behind it; one that begins at a later epoch has not.
-        of_update = optimizers.batches_of_update(self.model.optimizer)  # updates are counted, not batches
-        planned = epochs * steps // of_update
-        asked_for = min(planned, self._begun + (epochs - (self._first_epoch or 0)) * steps // of_update)
+        planned = epochs * steps // self._batches_of_update  # updates are counted, not batches
+        rest = (epochs - (self._first_epoch or 0)) * steps // self._batches_of_update
+        asked_for = min(planned, self._begun + rest)
         return min(500, max(1, asked_for // 3))
 
 
@@ -229,7 +230,7 @@ class GECO(keras.callbacks.Callback):
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         if self._taken() <= self.warmup:
             warnings.warn(
-                f"GECO has not moved kl_weight: training took {self._taken()} steps, and warmup={self.warmup}. Train "
+                f"GECO has not moved kl_weight yet: {self._taken()} steps are taken, and warmup={self.warmup}. Train "
                 "longer, or choose a smaller warmup",
                 stacklevel=2,
             )

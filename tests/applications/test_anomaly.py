@@ -40,7 +40,7 @@ def test_the_threshold_is_at_the_rank_of_split_conformal_prediction(number, rate
 
 
 def test_too_few_examples_are_refused():
-    with pytest.raises(ValueError, match="`false_positive_rate` to be at least 0.053 with 18 normal .*; 0.05 takes 19"):
+    with pytest.raises(ValueError, match="`false_positive_rate` to be at least 1/19 with 18 normal .*; 0.05 takes 19"):
         anomaly.conformal_threshold(np.zeros(18), 0.05)
 
 

@@ -98,6 +98,11 @@ def test_unknown_columns_and_categories_are_refused(whole):
         match=r"Expected `given\['class'\]` to be a value of the training rows for 'class'. Received: .*'three'",
     ):
         whole.sample(2, given={"class": "three"})
+    for value in (np.nan, "", np.array(["two", "three"], object), np.array(["two", None], object)):
+        with pytest.raises(
+            ValueError, match=r"Expected `given\['class'\]` to be (a value|values) of the training rows"
+        ):
+            whole.sample(2, given={"class": value})
     for value in (["two", "one", "two"], [["two"] * 2]):
         with pytest.raises(ValueError, match=r"Expected `given\['class'\]` to be one value, or 2"):
             whole.sample(2, given={"class": value})

@@ -66,6 +66,15 @@ def test_pictures_that_cannot_be_kept_whole_are_named(run, lost, tmp_path):
     assert status == 0 and f"a.{ending}: not kept: {lost}\n" in errors
 
 
+def test_an_opaque_picture_with_alpha_loses_nothing(run, tmp_path):
+    grey = RNG.integers(0, 256, (8, 8), dtype=np.uint8)
+    Image.fromarray(np.stack([grey, np.full_like(grey, 255)], axis=-1), "LA").save(tmp_path / "a.png")
+    status, _, errors = run("compress", "@vq.keras", "--data", "a.png", "--output", "a.vaez", "--lossless")
+    assert status == 0 and "not kept" not in errors
+    assert run("decompress", "@vq.keras", "a.vaez", "--output", "b.png")[0] == 0
+    np.testing.assert_array_equal(Image.open(tmp_path / "b.png"), grey)
+
+
 def test_one_picture_and_an_array(run, folder, tmp_path):
     status, report, _ = run("compress", "@vq.keras", "--data", "@images.npy", "--output", "array.vaez")
     assert status == 0 and report["bits_per_value"] == pytest.approx(8 * report["bytes"] / (5 * 8 * 8))

@@ -218,6 +218,13 @@ def test_explore_writes_one_file(run, capsys, tmp_path, words, name):
     assert (tmp_path / name).stat().st_size > 1000
 
 
+@pytest.mark.parametrize("name", ["page.html", "map.png"])
+def test_explore_leaves_out_labels_of_the_data_that_are_no_colours(run, capsys, tmp_path, name):
+    np.savez(tmp_path / "many.npz", images=IMAGES, labels=np.arange(len(IMAGES)) / 2)
+    status, *_ = run(capsys, tmp_path, "explore", "@vae.keras", "--data", "many.npz", "--output", name)
+    assert status == 0 and (tmp_path / name).stat().st_size > 1000
+
+
 DATA = ("--data", "@data.npz")
 OUT = ("--output", "x.png")
 

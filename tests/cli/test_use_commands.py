@@ -69,7 +69,7 @@ def test_anomaly_takes_integers_for_grey_levels_of_images_alone(run, tmp_path):
     np.save(tmp_path / "rows.npy", np.arange(60).reshape(20, 3))
     words = ("anomaly", "rows.keras", "--data", "rows.npy", "--normal", "rows.npy", "--output", "scores.csv")
     status, _, errors = run(*words)
-    assert status == 2 and "Expected floats in the units of the model in rows.npy, as it takes no grey levels" in errors
+    assert status == 2 and "Expected floats in the units of the model, as it takes no grey levels" in errors
     np.save(tmp_path / "rows.npy", np.arange(60.0).reshape(20, 3))
     assert run(*words, "--false-positive-rate", "0.1")[0] == 0
 

@@ -122,6 +122,18 @@ def test_the_step_is_in_the_unit_of_the_times_or_in_seconds():
     assert data.Series(np.arange(3.0), dates).step == 120.0
 
 
+def test_parts_of_a_series_without_times_count_on():
+    series = data.Series(np.arange(10.0))
+    last = series.split(0.3)[1]
+    assert last.times.tolist() == [7, 8, 9] and last.step is None
+
+
+def test_a_column_of_codes_is_left_out(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("flow,zip\n" + "".join(f"{i},{code}\n" for i, code in enumerate(["01234", "8001", "9000", "3000"])))
+    assert data.Series.from_csv(path).names == ("flow",)
+
+
 @pytest.mark.parametrize("cell", ["ERR", "1,5"])
 def test_a_channel_with_a_cell_that_is_no_number_is_not_left_out(cell, tmp_path):
     path = tmp_path / "a.csv"

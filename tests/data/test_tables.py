@@ -53,6 +53,9 @@ def test_texts_that_would_come_back_as_others_are_named(tmp_path):
     again = data.Table.from_csv(path, texts=["zip", "answer", "name"])
     assert {name: again[name].tolist() for name in again} == texts
     assert data.Table.from_csv(path)["zip"].tolist() == [1, 2]
+    for name in ("texts", "missing"):
+        with pytest.raises(ValueError, match=f"Expected `{name}` to be a list of strs. Received: {name}='zip'"):
+            data.Table.from_csv(path, **{name: "zip"})
     with pytest.raises(ValueError, match="Expected `texts` to be one of 'zip', 'answer', 'name', 'plain'"):
         data.Table.from_csv(path, texts=["city"])
 
@@ -62,13 +65,16 @@ def test_decimals_of_databases_are_numbers():
     np.testing.assert_array_equal(data.Table({"a": prices})["a"], [1.5, np.nan, 2.0, 3.0])
     with pytest.raises(ValueError, match="that float64 does not round"):
         data.Table({"a": [decimal.Decimal(2**53 + 1)]})
+    with pytest.raises(ValueError, match="a column of finite numbers"):
+        data.Table({"a": [decimal.Decimal("Infinity")]})
 
 
 def test_a_number_that_cannot_be_read_is_warned_about():
     cells = [str(number) for number in range(10)]
     with pytest.warns(UserWarning, match="9 of 10 cells of the column 'a' are numbers, and 'ERR' is not"):
         data.Schema.of(data.Table({"a": ["ERR", *cells[1:]]}))
-    assert data.Schema.of(data.Table({"a": ["A1", "B2", "7"]})).columns[0].kind == "categories"
+    for others in (["A1", "B2", "7"], ["01234", "8001", "9000"]):  # codes are texts
+        assert data.Schema.of(data.Table({"a": others})).columns[0].kind == "categories"
 
 
 def test_cells_keep_their_digits(tmp_path):
@@ -188,7 +194,9 @@ def test_a_broken_file_is_refused_by_name_and_row(content, message, tmp_path):
 def test_a_first_line_of_numbers_is_warned_about(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("1,2.5\n3,4\n5,6\n")
-    with pytest.warns(UserWarning, match=r"The first line of .*, which holds names, is of numbers: \['1', '2.5'\]"):
+    with pytest.warns(
+        UserWarning, match=r"The first line of .* is taken for names, but holds numbers alone: \['1', '2.5'\]"
+    ):
         assert len(data.Table.from_csv(path)) == 2
 
 

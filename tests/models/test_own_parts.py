@@ -267,7 +267,7 @@ class SummedKL(zoo.priors.StandardNormal):
         (OfBatch, {"changed": lambda loss: loss[:, None]}, None, "'loss' of compute_terms to give a number for each"),
         (OfBatch, {"changed": keras.ops.mean}, None, "'loss' of compute_terms to give a number for each"),
         (SummedPenalty, {}, None, "the penalty of SummedPenalty to give a number for each example"),
-        (zoo.VAE, {}, SummedKL(2), r"`prior` to be one whose kl is \[B,D\]. Received: .*a kl of shape \(1, 2\)"),
+        (zoo.VAE, {}, SummedKL(2), r"`prior` to be one whose kl is \[B,G\]. Received: .*a kl of shape \(1, 2\)"),
     ],
 )
 def test_terms_that_are_not_of_each_example_are_refused(kind, attributes, prior, message):

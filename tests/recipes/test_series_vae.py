@@ -58,7 +58,7 @@ def test_a_rate_that_the_validating_steps_cannot_hold_is_refused_before_training
     with pytest.raises(SystemExit) as error:
         script.main([*pump, "--rate", "0.04", "--output", str(tmp_path / "run"), *SMALL])
     assert error.value.code == 2 and not (tmp_path / "run").exists()
-    assert "`--rate` to be at least 0.04762, as 20 validating steps allow no lower one" in capsys.readouterr().err
+    assert "`--rate` to be at least 1/21, as 20 validating steps allow no lower one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,7 @@ def as_examples(model: keras.Model, x: ArrayLike) -> np.ndarray:
         ValueError: for integers, rows of another length, an array without the axis of examples, and values outside of
             the model's range.
     """
-    if model.data_dtype != "float32":
-        checks.fail("model", "one of images or other floats; TextModel has `score`", f"a {type(model).__name__}")
+    inputs.require_data_of_floats("model", model)
     x = checks.numpy_array("x", x)
     inputs.require_floating("x", x)
     shape = model.example_shape

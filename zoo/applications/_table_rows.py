@@ -40,10 +40,14 @@ class Conditions:
         for name in given:
             checks.one_of("given", name, list(known))
         self.values = {name: _for_each(name, value, number) for name, value in given.items()}
-        for name, values in self.values.items():
-            require_known(known[name], values, f"given[{name!r}]")
         blank = {name: np.full(number, "" if column.text else np.nan) for name, column in known.items()}
-        self.x, self.mask = schema.encode(data.Table(blank | self.values))
+        table = data.Table(blank | self.values)
+        for name in self.values:
+            require_known(known[name], table[name], f"given[{name!r}]")
+        self.x, self.mask = schema.encode(table)
+        for name in self.values:
+            if (self.mask[:, schema.places[name].start] == 0).any():
+                checks.fail(f"given[{name!r}]", "values of the training rows", given[name])
 
 
 def _for_each(name, value, number):

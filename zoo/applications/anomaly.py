@@ -277,6 +277,6 @@ def conformal_threshold(scores: np.ndarray, rate: float) -> float:
     """
     rank = math.ceil((len(scores) + 1) * (1.0 - rate) - 1e-9)
     if rank > len(scores):
-        least = f"at least {1 / (len(scores) + 1):.2g} with {len(scores)} normal examples"
+        least = f"at least 1/{len(scores) + 1} with {len(scores)} normal examples or steps"
         checks.fail("false_positive_rate", f"{least}; {rate:g} takes {least_examples(rate)} of them", rate)
     return float(np.sort(scores)[rank - 1])

@@ -178,7 +178,7 @@ class SeriesDetector(OutlierMixin, BaseEstimator):
             checks.fail("x", f"a series of {channels} channels", f"{series.values.shape[1]} channels")
         if series.has_names and self.names_ is not None and series.names != self.names_:
             checks.fail("x", f"a series of the channels {self.names_}, in this order", series.names)
-        step, own = series.step, self.step_
+        step, own = series.step, getattr(self, "step_", None)  # of a detector that an earlier version made
         if step is not None and own is not None and not abs(step - own) <= series.tolerance * own:
             checks.fail("x", f"a series at steps of {own:g}, as the one of `fit`", f"steps of {step:g}")
         return series

@@ -123,9 +123,9 @@ class TableModel:
             missing = np.flatnonzero(mask[:, self.schema.places[column.name].start] == 0)
             if len(missing):
                 raise ValueError(
-                    "Expected `table` to be one without missing numbers, as the model was built with masked=False. "
-                    f"Received: one that is missing, or beyond the levels, in {column.name!r}, row {missing[0]}, "
-                    "counted from 0"
+                    "Expected `table` to be one without missing numbers and levels, as the model was built with "
+                    f"masked=False. Received: one that is missing, or beyond the levels, in {column.name!r}, row "
+                    f"{missing[0]}, counted from 0"
                 )
         return x
 
@@ -230,7 +230,8 @@ class TableModel:
         """−log p of each row, the higher the more unusual: the importance-weighted bound, float64 `[N]`, nats.
 
         A density of the scaled features. Missing values count nothing, and so do unknown categories and numbers beyond
-        the levels of a column, of which a warning tells: compare rows that miss the same columns.
+        the levels of a column, of which a warning tells: compare rows that miss the same columns. A model with
+        masked=False refuses rows without a number or level.
         """
         x = self.features(table)
         seeds = np.full(len(x), int(random.fold_in(checks.fixed_seed("seed", seed), 0)), np.int32)

@@ -127,6 +127,7 @@ def load(
         if args.sample:
             raise ValueError(f"Expected {option} to be a dataset, as --sample is given. Received: {' '.join(given)}")
         found = _files.load(sources, model, split, option)
+    _files.require_grey_levels(model, found)
     if args.data_labels is not None:
         found = dataclasses.replace(found, labels=_files.read_labels(args.data_labels, len(found)))
     if args.limit is not None and args.limit < len(found):

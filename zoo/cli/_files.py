@@ -13,6 +13,7 @@ from zoo import data
 from zoo.cli._data import ARRAYS, Data
 from zoo.data import decoding, folders
 from zoo.evaluation.rows import takes_grey_levels
+from zoo.fitting import inputs
 
 WHITE = (255, 255, 255)
 _ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations that swap width and height
@@ -25,8 +26,7 @@ def load(paths: Sequence[pathlib.Path], model: keras.Model, split: str | None, o
         if not path.exists():
             hint = "" if path.suffix or len(paths) > 1 else ", and no dataset"
             raise ValueError(f"Expected {option} to exist. Received: {path}, no such file{hint}")
-    if model.data_dtype != "float32":
-        raise ValueError(f"Expected MODEL to be one of images or other floats. Received: a {type(model).__name__}")
+    inputs.require_data_of_floats("MODEL", model)
     shape = model.example_shape
     if len(paths) == 1 and paths[0].suffix.lower() in ARRAYS:
         if split is not None:
@@ -203,9 +203,6 @@ def read_arrays(path: pathlib.Path, option: str = "--data") -> tuple[np.ndarray,
 
 def _read_array(path, model, option):
     found, labels = read_arrays(path, option)
-    if found.dtype.kind in "iu" and not takes_grey_levels(model):
-        expected = f"Expected floats in the units of the model in {path}, as it takes no grey levels"
-        raise ValueError(f"{expected}. Received: {found.dtype}. Use array.astype('float32')")
     images = _as_images(found, path, model.example_shape)
     if labels is not None:
         if labels.ndim < 1 or len(labels) != len(images) or labels.dtype.kind not in "iuf":
@@ -213,6 +210,15 @@ def _read_array(path, model, option):
             raise ValueError(f"Expected a label for each of the {len(images)} images in {path}. Received: {received}")
         labels = _of_32_bits(labels, f"the labels of {path}")
     return Data(images, labels, f"{len(images)} examples of {path}", "given", [str(row) for row in range(len(images))])
+
+
+def require_grey_levels(model: keras.Model, found: Data) -> None:
+    """Raises ValueError for levels from 0 to 255 where the model takes floats in other units."""
+    if found.images.dtype == np.uint8 and not takes_grey_levels(model):
+        raise ValueError(
+            "Expected floats in the units of the model, as it takes no grey levels. Received: integers from "
+            f"{found.description}"
+        )
 
 
 def _numpy(path, option):

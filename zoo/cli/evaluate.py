@@ -187,5 +187,5 @@ def _update(folder, card, report, about):
 
     results.update(folder, card, report.figures, {"command": about["command"], "date": about["date"]})
     print(f"updated {folder}", file=sys.stderr)
-    if folder.resolve().parent == shipped.folder().resolve():
+    if shipped.holds(folder):
         print(f"updated {results.write()}", file=sys.stderr)

@@ -71,9 +71,8 @@ def run(args: argparse.Namespace) -> None:
     data = data.take(slice(args.examples))
     if path.suffix.lower() in ENDINGS[:2]:
         title = f"{pathlib.Path(args.model).name}: {data.description}"
-        applications.explore(
-            model, data.floats(), data.labels, path, args.method, args.examples, args.latents, title=title
-        )
+        labels = data.labels if model.conditional or _are_colours(data.labels) else None
+        applications.explore(model, data.floats(), labels, path, args.method, args.examples, args.latents, title=title)
     else:
         taken = data.labels if model.conditional else None
         points = applications.latent_map(model, data.floats(), taken, args.method)
@@ -82,6 +81,17 @@ def run(args: argparse.Namespace) -> None:
     _output.report("explore", path, examples=len(data), data=data.description)
     if modules is not None:
         _serve(model, path, modules, args.serve)
+
+
+def _are_colours(labels):
+    """Whether the labels that came with the data are classes, and few enough to colour points by."""
+    import numpy as np
+
+    from zoo.applications.exploration.maps import COLOURS
+
+    return (
+        labels is not None and labels.dtype.kind in "iu" and labels.ndim == 1 and len(np.unique(labels)) <= len(COLOURS)
+    )
 
 
 def _require_free(port):

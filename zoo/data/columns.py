@@ -203,7 +203,7 @@ class Categories(Column):
 def require_known(column: Column, values: np.ndarray, argument: str) -> None:
     """Raises ValueError for a value that the training rows do not have, of `values` `[N]`, numbers or texts.
 
-    A number of a continuous or integer column may be any that is finite; one between two levels is none.
+    Continuous and integer columns take any finite number, ordinal ones their levels alone.
     """
     if column.text != (values.dtype.kind == "U"):
         return  # `Schema.encode` names the type

@@ -83,14 +83,21 @@ def decode(source: PathLike | bytes, image_size: tuple[int, int], background: tu
 def loss(path: PathLike) -> str | None:
     """What `read` does not keep of a picture, whatever its size, in words; None if the pixels are all that it has."""
     with Image.open(path) as image:
-        deep = image.mode.startswith(("I", "F")) or "16" in (_raw_mode(image) or "")
+        raw_mode = _raw_mode(image) or ""
+        deep = image.mode.startswith(("I", "F")) or ("16" in raw_mode and raw_mode != "BGR;16")
         lost = {
             "more than 8 bits a channel": deep,
             f"colours of the kind {image.mode}": image.mode in ("CMYK", "LAB", "HSV", "YCbCr"),
-            "transparency": image.has_transparency_data,
+            "transparency": image.has_transparency_data and _opacity(image) < 255,
             "further frames": getattr(image, "n_frames", 1) > 1,
         }
     return ", ".join(name for name, is_lost in lost.items() if is_lost) or None
+
+
+def _opacity(image):
+    """The least alpha of a picture, from 0 to 255."""
+    image = image.convert("LA") if image.mode == "La" else image
+    return image.convert("RGBA").getextrema()[3][0]
 
 
 def _opened(source):

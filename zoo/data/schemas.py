@@ -181,10 +181,11 @@ def _warn_of_unknown(name, table, unseen):
 def _warn_of_numbers(name, values):
     known = [value for value in values.tolist() if value] if values.dtype.kind == "U" else []
     other = [value for value in known if not looks_like_number(value)]
-    if 0 < len(other) < len(known) / 2:
+    if 0 < len(other) < len(known) / 2 and not all(value.isdecimal() for value in other):  # codes, such as 01234
         warnings.warn(
             f"{len(known) - len(other)} of {len(known)} cells of the column {name!r} are numbers, and {other[0]!r} is "
-            f"not. They count as {inferred(values)!r}: name the cells that are missing, or give kinds={{{name!r}: …}}",
+            f"not. The column counts as {inferred(values)!r}: give `missing` of from_csv the cells that stand for "
+            f"none, or kinds={{{name!r}: …}}",
             stacklevel=3,
         )
     if known and all(_SEPARATED.fullmatch(value) for value in known):

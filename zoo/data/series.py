@@ -187,8 +187,9 @@ class Series:
             checks.fail("part", "a slice without a stride", part)
         labels = None if self.labels is None else self.labels[part]
         names = self.names if self.has_names else None
-        times = self.times[part] if self.has_times else None
-        return Series(self.values[part], times, names, labels, self.gaps, self.tolerance)
+        found = Series(self.values[part], self.times[part], names, labels, self.gaps, self.tolerance)
+        found.has_times = self.has_times
+        return found
 
     def split(self, *shares: float) -> "tuple[Series, ...]":
         """Parts along time without overlap: `split(0.1, 0.2)` gives the first 70 %, the next 10 % and the last 20 %.
@@ -257,7 +258,8 @@ def _require_no_numbers(name, cells, path):
     """Raises DataError for a column of texts that is a channel with cells that are none."""
     known = [(row, cell) for row, cell in enumerate(cells.tolist()) if cell]
     other = [(row, cell) for row, cell in known if not looks_like_number(cell.replace(",", ".", 1))]
-    if len(other) < len(known) / 2:
+    codes = other and all(cell.isdecimal() for _, cell in other)  # such as 01234
+    if len(other) < len(known) / 2 and not codes:
         row, cell = (other or [each for each in known if not looks_like_number(each[1])])[0]
         expected = f"the column {name!r} of {path} to hold numbers, or `channels` without it"
         raise DataError(f"Expected {expected}. Received: {cell!r} in row {row}, counted from 0")

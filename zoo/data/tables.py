@@ -25,8 +25,8 @@ class Table:
 
     Args:
         columns: dict of names to arrays `[N]`; or a DataFrame of pandas or another library, with `columns` and
-            `frame[name]`. Booleans become 0 and 1, `decimal.Decimal` floats; None, NaN and masked values count as
-            missing.
+            `frame[name]`. Booleans become 0 and 1, and `decimal.Decimal` values floats; None, NaN and masked values
+            count as missing.
 
     Raises:
         ValueError: for columns of different lengths or of several axes, two columns of one name, infinite numbers,
@@ -68,6 +68,9 @@ class Table:
                 delimiter in every row; the message names it.
             ValueError: for a name in `texts` that is no column.
         """
+        for name, value in (("missing", missing), ("texts", texts)):
+            if isinstance(value, str):
+                checks.fail(name, "a list of strs", value)
         delimiter = "\t" if delimiter == "tab" else delimiter
         if not isinstance(delimiter, str) or len(delimiter) != 1:
             checks.fail("delimiter", "one character, or 'tab'", delimiter)
@@ -76,17 +79,20 @@ class Table:
                 names, *rows = [*csv.reader(file, delimiter=delimiter)] or [[]]
         except (OSError, ValueError, csv.Error) as error:  # a ValueError for another encoding
             raise DataError(f"Expected {path} to be a CSV file in UTF-8. Received: {error}") from error
-        lines = [number for number, row in enumerate(rows, 2) if row]  # as an editor counts them
+        lines = [number for number, row in enumerate(rows, 2) if row]  # empty ones count too
         rows = [row for row in rows if row]
-        other = [each for each in _DELIMITERS if all(each in delimiter.join(row) for row in (names, *rows))]
-        if len(names) == 1 and other and other[0] != delimiter:
+        other = []
+        if len(names) == 1:
+            other = [each for each in _DELIMITERS if all(each in delimiter.join(row) for row in (names, *rows))]
+        if other and other[0] != delimiter:
             way = f"Give the delimiter {('tab' if other[0] == chr(9) else other[0])!r}"
             raise DataError(f"Expected {delimiter!r} between the cells of {path}. Received: {names[0][:60]!r}. {way}")
         names = [name.strip() for name in names]
         if not rows or len(set(names)) != len(names):
             raise DataError(f"Expected {path} to have different names and a row or more. Received: {names}")
         if all(looks_like_number(name) for name in names):
-            warnings.warn(f"The first line of {path}, which holds names, is of numbers: {names[:5]}", stacklevel=2)
+            text = f"The first line of {path} is taken for names, but holds numbers alone: {names[:5]}"
+            warnings.warn(f"{text}. Put a line of names before it", stacklevel=2)
         for number, row in zip(lines, rows):
             if len(row) != len(names):
                 raise DataError(f"Expected {len(names)} cells in row {number} of {path}. Received: {len(row)}")
@@ -177,7 +183,7 @@ def _as_number(value):
     """A Decimal, as databases give them, as a number of Python's."""
     if not isinstance(value, decimal.Decimal):
         return value
-    return int(value) if value == value.to_integral_value() else float(value)
+    return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
 
 
 def _require_exact(name, whole):

@@ -2,6 +2,7 @@
 
 import hashlib
 import pathlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from zoo.runtime.tokens import END, PADDING, SPECIAL
 from zoo.runtime.types import ArrayLike, PathLike
 
 _PARTS = 10  # a tenth of the lines tests, another validates
+_HALF = re.compile("[\ud800-\udfff]")  # of a pair that stands for a character, alone
 _SHOWN = 40  # characters of a line in an error
 
 
@@ -228,7 +230,7 @@ def _lines(lines):
     if others:
         checks.fail("lines", "a list of strs", f"{len(others)} of {len(lines)} that are none, first {others[0]!r}")
     for place, line in enumerate(lines):
-        if any("\ud800" <= character <= "\udfff" for character in line):
+        if _HALF.search(line):
             checks.fail(
                 "lines", "texts that UTF-8 can hold", f"half of a character in lines[{place}], {line[:_SHOWN]!r}"
             )

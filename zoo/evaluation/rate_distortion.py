@@ -46,12 +46,12 @@ def knee(rates: Sequence[float], distortions: Sequence[float]) -> int | None:
     with both axes scaled to [0, 1] (Satopää et al. 2011, "Finding a 'Kneedle' in a Haystack", without its smoothing).
     It depends on the ends of the curve, and so on the range of the βs.
 
+    Raises:
+        ValueError: for lists of different lengths, and values that are not finite.
+
     Example:
         >>> zoo.evaluation.knee([0.0, 10.0, 40.0], [100.0, 60.0, 50.0])
         1
-
-    Raises:
-        ValueError: for lists of different lengths, and values that are not finite.
     """
     if len(rates) != len(distortions):
         checks.fail("distortions", f"one for each of {len(rates)} rates", f"{len(distortions)} values")

@@ -35,8 +35,7 @@ class Examples:
 
     def __init__(self, model: keras.Model, images: ArrayLike, labels: Labels = None) -> None:
         checks.zoo_model(model)
-        if model.data_dtype != "float32":
-            checks.fail("model", "one of images or other floats; TextModel has `score`", f"a {type(model).__name__}")
+        inputs.require_data_of_floats("model", model)
         # What has a shape and is no array of NumPy's is a tensor, or lies on the disk.
         given: Any = images
         lazy = hasattr(given, "shape") and not isinstance(given, np.ndarray)

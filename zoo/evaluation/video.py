@@ -6,6 +6,8 @@ from zoo.fitting import inputs
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike
 
+_LARGEST = 25.0  # of standardised frames; grey levels reach 255
+
 
 def prediction_errors(futures: ArrayLike, truth: ArrayLike, last: ArrayLike) -> dict[str, np.ndarray]:
     """Squared errors of predicted frames, for each step into the future. All frames are in the units of the model.
@@ -21,8 +23,7 @@ def prediction_errors(futures: ArrayLike, truth: ArrayLike, last: ArrayLike) -> 
         frames, which shows whether the draws cover what came, and falls with S; `copy`, of the last frame, repeated.
 
     Raises:
-        ValueError: for arrays that do not fit together, integers, and values beyond ±2, which are no frames in [0, 1]
-            or [−1, 1].
+        ValueError: for arrays that do not fit together, integers, and values beyond ±25, which are grey levels.
 
     Example:
         >>> found = zoo.applications.futures(model, clips[:, :4], number=10, seed=0)
@@ -53,6 +54,9 @@ def prediction_errors(futures: ArrayLike, truth: ArrayLike, last: ArrayLike) -> 
 def _frames(name, value):
     value = checks.numpy_array(name, value)
     inputs.require_floating(name, value)
-    if not np.abs(value).max(initial=0.0) <= 2.0:
-        checks.fail(name, "frames in the units of the model, in [0, 1] or [-1, 1]", f"values up to {value.max():g}")
+    largest = np.abs(value).max(initial=0.0)
+    if not largest <= _LARGEST:
+        checks.fail(
+            name, "frames in the units of the model, in [0, 1], [-1, 1] or standardised", f"values up to {largest:g}"
+        )
     return value.astype(np.float64)

@@ -90,6 +90,12 @@ def require_floating(name: str, value: Array) -> None:
     raise ValueError(f"Expected `{name}` to be floating-point. Received: dtype={dtype}.{way}")
 
 
+def require_data_of_floats(name: str, model: keras.Model) -> None:
+    """Raises ValueError for a model of tokens, whose examples general tools do not take."""
+    if model.data_dtype != "float32":
+        checks.fail(name, "one of images or other floats; TextModel has `score`", f"a {type(model).__name__}")
+
+
 def require_shape(name: str, value: Array, shape: Sequence[int | None]) -> None:
     """Raises ValueError unless `value` has the shape `[B, *shape]`; None in `shape` stands for any size."""
     given = tuple(value.shape)

@@ -62,7 +62,8 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
             ValueError: for no optimizer; if `loss` or `loss_weights` is given, or `skip_threshold` is out of range.
 
         Warns:
-            UserWarning: of metrics whose names Keras reads by the shape of labels of classes, which data do not have.
+            UserWarning: of metrics such as "accuracy", for which Keras chooses a kind by the shape of the data, as if
+                they were labels of classes.
         """
         kind = type(self).__name__
         if optimizer is None:
@@ -74,11 +75,10 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         named = [keras.tree.flatten(kwargs.get(name) or []) for name in ("metrics", "weighted_metrics")]
         for metric in {*_OF_CLASSES} & {each for part in named for each in part if isinstance(each, str)}:
             warnings.warn(
-                f"The metric {metric!r} takes data for labels of classes, by their shape. Name the kind that is meant, "
-                "such as keras.metrics.BinaryAccuracy()",
+                f"Keras chooses the kind of the metric {metric!r} by the shape of the data, as if they were labels of "
+                "classes. Name the kind that is meant, such as keras.metrics.BinaryAccuracy()",
                 stacklevel=2,
             )
-        _keep_frozen(self)
         policy = None if skip_threshold is None else SkipLargeGradients(skip_threshold)
         object.__setattr__(self, "gradient_policy", policy)  # no part of the model's state
         super().compile(optimizer=optimizer, **kwargs)
@@ -91,6 +91,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
 
     def compile_from_config(self, config: Config) -> None:
         # On loading, Keras compiles a model that overrides `compile` only by this method.
+        _keep_frozen(self)
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.built:
             self.build_optimizers()

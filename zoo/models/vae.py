@@ -102,7 +102,7 @@ class VAE(HasPrior, ElboVAE, BaseVAE):
         log_likelihood = self.log_likelihood(x if target is None else target, inputs, training=training)
         latents = Latents(mean, log_var, z, self.prior.kl(mean, log_var, z, self.prior_labels(labels)))
         if len(latents.kl.shape) != 2 or latents.kl.shape[0] not in (None, mean.shape[0]):
-            checks.fail("prior", "one whose kl is [B,D]", f"a kl of shape {tuple(latents.kl.shape)}")
+            checks.fail("prior", "one whose kl is [B,G]", f"a kl of shape {tuple(latents.kl.shape)}")
         kl = distributions.sum_per_example(latents.kl)
         terms = self.penalty_terms(latents)
         checks.per_example(f"the penalty of {type(self).__name__}", terms["penalty"])

@@ -17,7 +17,7 @@ def require_channels_last() -> None:
 
 
 def check_divisible(image_shape: Shape, halvings: int, name: str = "image_shape") -> None:
-    """Raises ValueError unless height and width can be halved `halvings` times."""
+    """Raises ValueError unless height and width can be halved `halvings` times, and Keras's images end in channels."""
     require_channels_last()
     checks.positive_int("downsamples", halvings)
     if len(image_shape) != 3 or any(size % 2**halvings for size in image_shape[:2]):

@@ -40,10 +40,10 @@ def readme(card: Mapping[str, Any], shipped: bool = False) -> str:
     """The text of `README.md`.
 
     Args:
-        shipped: bool, whether the preset comes with the package, which finds it by its name.
         card: dict, the content of `card.json`. `name`, `description`, `license` and `model` are needed; `datasets`,
             `tags`, `results`, `command`, `commit`, `date`, `seed`, `machine`, `training_data`, `training_seconds`,
             `training_cpu_seconds`, `prior`, `decoder`, `limits` and `picture` are used if they are there.
+        shipped: bool, whether the preset comes with the package, which finds it by its name.
     """
     parts = [_head(card), f"# {card['name']}", card["description"], *_picture(card)]
     parts += [_use(card, shipped), *_results(card)]
@@ -92,7 +92,7 @@ def _picture(card):
 
 def _use(card, shipped):
     # A run of a recipe has the name of the preset that it once made: by that name it would find another model.
-    address, others = (card["name"], "or") if shipped else ("PATH", "of the hub, such as hf://user/name, or")
+    address, others = (card["name"], "or") if shipped else ("PATH", "its address on a hub, such as hf://user/name, or")
     loading = f"""## Use
 
 ```python
@@ -145,14 +145,15 @@ def _training(card):
         ("Date", card.get("date")),
         ("Seed", card.get("seed")),
         ("Machine", card.get("machine")),
-        ("Wall time", _duration(_of_all_stages(card, "training_seconds"))),
-        ("CPU time", _duration(_of_all_stages(card, "training_cpu_seconds"))),
+        ("Wall time", _duration(of_all_stages(card, "training_seconds"))),
+        ("CPU time", _duration(of_all_stages(card, "training_cpu_seconds"))),
     ]
     rows = [f"- {name}: {value}" for name, value in facts if value is not None]
     return ["\n".join(["## Training", "", *rows])]
 
 
-def _of_all_stages(card, name):
+def of_all_stages(card: Mapping[str, Any], name: str) -> float | None:
+    """The sum of a time over the stages of a training: the model's, its prior's and its sharp decoder's."""
     seconds = [stage.get(name) for stage in (card, *(card.get(key) or {} for key in ("prior", "decoder")))]
     return sum(each or 0.0 for each in seconds) if seconds[0] is not None else None
 

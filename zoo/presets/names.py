@@ -52,9 +52,8 @@ def find(preset: str | os.PathLike) -> pathlib.Path:
     if text in by_name:
         return by_name[text]
     if pathlib.Path(text).is_file():
-        raise PresetError(
-            f"Expected the folder of a preset. Received: {text}, a file: keras.models.load_model reads it"
-        )
+        way = ": keras.models.load_model reads it" if pathlib.Path(text).suffix == ".keras" else ""
+        raise PresetError(f"Expected the folder of a preset. Received: {text}, a file{way}")
     if os.sep in text or pathlib.Path(text).suffix:
         raise PresetError(f"Expected the folder of a preset. Received: {text}, which is no folder.")
     near = difflib.get_close_matches(text, by_name, 1, 0.5)

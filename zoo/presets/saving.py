@@ -119,8 +119,7 @@ def update_card(folder: pathlib.Path, card: Mapping[str, Any]) -> None:
 
 def _write_card(folder, card):
     files.write_json(folder / manifest.CARD, card)
-    is_shipped = folder.resolve().parent == shipped.folder().resolve()
-    files.write_text(folder / README, cards.readme(card, is_shipped))
+    files.write_text(folder / README, cards.readme(card, shipped.holds(folder)))
 
 
 def _locate(model, checkpoint):

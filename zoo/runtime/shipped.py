@@ -5,6 +5,14 @@ import pathlib
 FOLDER = pathlib.Path(__file__).parents[1] / "saved_models"
 
 
+def holds(preset: pathlib.Path) -> bool:
+    """Whether the folder of a preset is one of those that come with the package."""
+    try:
+        return preset.resolve().parent == folder().resolve()
+    except FileNotFoundError:
+        return False
+
+
 def folder() -> pathlib.Path:
     """The folder `saved_models` of an installed package or a checkout.
 

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from zoo import data
+from zoo.presets import cards
 from zoo.runtime import files
 from zoo.runtime.types import History
 from zoo.training import card, monitors, pictures, stage
@@ -67,8 +68,7 @@ def finish(
         folder = flags.output / "export"
         card.export_all(folder, model, splits.test, about, flags.seed, metrics, recipe.examples, flags.own)
     print("test: " + "  ".join(f"{name} {_shown(value)}" for name, value in metrics["test"].items()))
-    stages = [metrics, *(each for each in about_stages.values() if isinstance(each, Mapping))]
-    seconds = sum(each.get("training_seconds", 0.0) for each in stages)
+    seconds = cards.of_all_stages(metrics, "training_seconds") or 0.0
     print(f"trained in {monitors.duration(seconds)}; everything is in {flags.output}")
     return metrics
 

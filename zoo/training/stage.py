@@ -115,12 +115,12 @@ def train(stage: Stage, fresh: bool = False) -> History:
         _clear(stage.folder)
     replicas.gather(strategy, 0)  # no worker may look for a checkpoint before the chief has cleared the folder
     step, history = _restore(stage, checkpoints)
+    _require_agreement(stage, replicas.gather(strategy, step))
     if step > plan.total_steps:
         raise OtherRun(
             f"The run in {stage.folder} has {step} steps behind it, and {plan.total_steps} are asked for: pass as many "
             "epochs as before or more, --fresh to start over, or another --output."
         )
-    _require_agreement(stage, replicas.gather(strategy, step))
     validation = replicas.distribute(strategy, stage.validation)
     position = monitors.Position(step)
     agree = monitors.Agreement(strategy)

@@ -80,6 +80,8 @@ def explore(
     labels = None if labels is None else np.asarray(labels)
     if labels is not None and len(labels) != len(x):
         checks.fail("labels", f"one for each of {len(x)} images", f"{len(labels)} labels")
+    if labels is not None and labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels.ravel()):
+        labels = labels.astype(np.str_)
     x, labels = x[:number].astype(np.float32), None if labels is None else labels[:number]
     taken = None if own_labels(model, labels) is None else labels
     classes = _classes(labels, class_names, required=taken is None)

@@ -111,6 +111,7 @@ class VampPrior(MixturePrior):
             )
         if self._images is not None and model.likelihood.support is not None:
             inputs.look([inputs.Values("images", self._images, *model.likelihood.support)])
+            object.__setattr__(self, "_images", None)
         object.__setattr__(self, "_attached", lambda: model)
         self.functions.clear()  # they hold the former model
         self.pseudo_inputs.assign(self._clip(self.pseudo_inputs))
