@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from zoo import data, random
-from zoo.export.signatures import Signature
+from zoo.export.signatures import Signature, or_nothing
 from zoo.runtime.types import Cases
 
 _TAKEN = ("seed", "temperature", "log_prob", "mean", "log_var")
@@ -58,15 +58,15 @@ def of(model: keras.Model, schema: data.Schema, masked: bool) -> tuple[dict[str,
 
     def encode(**given):
         x, valid = rows(given)
-        return _or_missing(valid, model.encode(x))
+        return or_nothing(valid, model.encode(x))
 
     def reconstruct(**given):
         x, valid = rows(given)
-        return _or_missing(valid, columns_of(model.reconstruct(x)))
+        return or_nothing(valid, columns_of(model.reconstruct(x)))
 
     def log_prob(seed, **given):
         x, valid = rows(given)
-        return _or_missing(valid, {"log_prob": model.log_prob(x, 1, seed)})
+        return or_nothing(valid, {"log_prob": model.log_prob(x, 1, seed)})
 
     found = {
         "sample_columns": Signature(sample, {"seed": seed, "temperature": temperature}),
@@ -75,16 +75,6 @@ def of(model: keras.Model, schema: data.Schema, masked: bool) -> tuple[dict[str,
         "log_prob_columns": Signature(log_prob, {**columns, "seed": seed}),
     }
     return found, _cases(names, sample, {names[column.name] for column in needed})
-
-
-def _or_missing(valid, outputs):
-    """The outputs; NaN, or "" for texts, in rows that are not valid."""
-
-    def each(value):
-        of_row = tf.reshape(valid, (-1, *[1] * (len(value.shape) - 1)))
-        return tf.where(of_row, value, tf.constant("" if value.dtype == tf.string else np.nan, value.dtype))
-
-    return {name: each(value) for name, value in outputs.items()}
 
 
 def _cases(names, sample, needed):

@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> None:
         modules = _node_modules(args.litert)
     model = _models.load_of_pictures(args.model)
     from zoo import applications  # imports TensorFlow, of which `load` hides the log lines
+    from zoo.applications.exploration import page
 
     if args.manifold:
         one = _labels.one("--label", args.label, model) if model.conditional or args.label else None
@@ -71,7 +72,8 @@ def run(args: argparse.Namespace) -> None:
     data = data.take(slice(args.examples))
     if path.suffix.lower() in ENDINGS[:2]:
         title = f"{pathlib.Path(args.model).name}: {data.description}"
-        labels = data.labels if model.conditional or _are_colours(data.labels) else None
+        is_shown = data.labels is not None and (model.conditional or page.are_classes(data.labels))
+        labels = data.labels if is_shown else None
         applications.explore(model, data.floats(), labels, path, args.method, args.examples, args.latents, title=title)
     else:
         taken = data.labels if model.conditional else None
@@ -81,17 +83,6 @@ def run(args: argparse.Namespace) -> None:
     _output.report("explore", path, examples=len(data), data=data.description)
     if modules is not None:
         _serve(model, path, modules, args.serve)
-
-
-def _are_colours(labels):
-    """Whether the labels that came with the data are classes, and few enough to colour points by."""
-    import numpy as np
-
-    from zoo.applications.exploration.maps import COLOURS
-
-    return (
-        labels is not None and labels.dtype.kind in "iu" and labels.ndim == 1 and len(np.unique(labels)) <= len(COLOURS)
-    )
 
 
 def _require_free(port):

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from zoo.data import columns as kinds
 from zoo.data.columns import Column, Value
-from zoo.data.tables import Table, looks_like_number
+from zoo.data.tables import Table, strays
 from zoo.runtime import checks
 
 KINDS = ("continuous", "integer", "ordinal", "categorical", "ignore")
@@ -180,10 +180,10 @@ def _warn_of_unknown(name, table, unseen):
 
 def _warn_of_numbers(name, values):
     known = [value for value in values.tolist() if value] if values.dtype.kind == "U" else []
-    other = [value for value in known if not looks_like_number(value)]
-    if 0 < len(other) < len(known) / 2 and not all(value.isdecimal() for value in other):  # codes, such as 01234
+    if other := strays(known):
+        first = other[0][1]
         warnings.warn(
-            f"{len(known) - len(other)} of {len(known)} cells of the column {name!r} are numbers, and {other[0]!r} is "
+            f"{len(known) - len(other)} of {len(known)} cells of the column {name!r} are numbers, and {first!r} is "
             f"not. The column counts as {inferred(values)!r}: give `missing` of from_csv the cells that stand for "
             f"none, or kinds={{{name!r}: …}}",
             stacklevel=3,

@@ -8,7 +8,7 @@ import numpy as np
 
 from zoo.data.columns import require_told_apart
 from zoo.data.errors import DataError
-from zoo.data.tables import MISSING, Table, looks_like_number
+from zoo.data.tables import MISSING, Table, looks_like_number, strays
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, PathLike
 
@@ -256,11 +256,12 @@ class Series:
 
 def _require_no_numbers(name, cells, path):
     """Raises DataError for a column of texts that is a channel with cells that are none."""
-    known = [(row, cell) for row, cell in enumerate(cells.tolist()) if cell]
-    other = [(row, cell) for row, cell in known if not looks_like_number(cell.replace(",", ".", 1))]
-    codes = other and all(cell.isdecimal() for _, cell in other)  # such as 01234
-    if len(other) < len(known) / 2 and not codes:
-        row, cell = (other or [each for each in known if not looks_like_number(each[1])])[0]
+    with_points = [cell.replace(",", ".", 1) for cell in cells.tolist()]
+    rows = [row for row, _ in strays(with_points)]
+    if not rows and all(looks_like_number(cell) for cell in with_points if cell):  # decimal commas alone
+        rows = [row for row, cell in enumerate(cells) if cell and not looks_like_number(cell)]
+    if rows:
+        row, cell = rows[0], str(cells[rows[0]])
         expected = f"the column {name!r} of {path} to hold numbers, or `channels` without it"
         raise DataError(f"Expected {expected}. Received: {cell!r} in row {row}, counted from 0")
 

@@ -233,6 +233,14 @@ def _parse(cells, missing):
     return np.array([float(cell) if cell else np.nan for cell in cells])
 
 
+def strays(cells: Sequence[str]) -> list[tuple[int, str]]:
+    """Row and text of the cells that are no numbers, in a column of mostly numbers; [] for texts and codes."""
+    known = [(row, cell) for row, cell in enumerate(cells) if cell]
+    other = [(row, cell) for row, cell in known if not looks_like_number(cell)]
+    are_codes = all(cell.isdecimal() for _, cell in other)  # such as 01234
+    return other if len(other) < len(known) / 2 and not are_codes else []
+
+
 def looks_like_number(cell: str) -> bool:
     """Whether the text of a cell is a number, and one that comes back from it."""
     if "_" in cell:  # which Python takes for a separator

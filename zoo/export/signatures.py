@@ -104,7 +104,7 @@ def of(model: keras.Model, batch_size: int | None = None, observe: bool = False)
             valid = ops.logical_and(valid_rows(model, given, label_source), _of_one_batch(given))
             # A runtime may fail on an index out of range, for all rows.
             indices = {name: _or(valid, given[name], 0) for name in ("labels", "codes", data) if name in given}
-            return _or_nothing(valid, call(**{**given, **indices}))
+            return or_nothing(valid, call(**{**given, **indices}))
 
         return Signature(checked, {spec.name: spec for spec in inputs})
 
@@ -174,14 +174,16 @@ def _of_one_batch(given):
     return functools.reduce(ops.logical_and, [ops.equal(number, numbers[0]) for number in numbers])
 
 
-def _or_nothing(valid, outputs):
-    """The outputs; NaN, or −1 for integers, in rows that are not valid."""
+def or_nothing(valid: Tensor, outputs: Tensors) -> Tensors:
+    """The outputs; NaN, −1 for integers, or "" for texts, in rows that are not valid, bool `[B]`."""
     nothing = ops.where(valid, np.float32(0.0), np.float32(np.nan))  # added, as runtimes are slow to select
 
-    return {
-        name: _or(valid, output, -1) if _is_integer(output) else output + _beside(output, nothing)
-        for name, output in outputs.items()
-    }
+    def each(output):
+        if output.dtype == tf.string:
+            return tf.where(valid, output, "")
+        return _or(valid, output, -1) if _is_integer(output) else output + _beside(output, nothing)
+
+    return {name: each(output) for name, output in outputs.items()}
 
 
 def _or(valid, value, other):

@@ -109,15 +109,21 @@ def _room(x):
     return MOST_PIXELS // math.prod(x.shape[1:3])
 
 
+def are_classes(labels: np.ndarray) -> bool:
+    """Whether labels `[N]` are classes, and few enough to colour points by."""
+    return labels.ndim == 1 and labels.dtype.kind in "iubU" and len(np.unique(labels)) <= len(COLOURS)
+
+
 def _classes(labels, names, required):
     """The classes of the points, if labels are classes and few; attributes of a conditional model colour no points."""
     if labels is None:
         return {"labels": None, "classes": []}
-    if labels.ndim != 1 or labels.dtype.kind not in "iubU" or len(classes := np.unique(labels)) > len(COLOURS):
+    if not are_classes(labels):
         if required:
             expected = f"integers or strings of shape [N], of at most {len(COLOURS)} classes, which colour the points"
             checks.fail("labels", expected, f"{labels.dtype} of shape {labels.shape}: {labels.ravel()[:5].tolist()}, …")
         return {"labels": None, "classes": []}
+    classes = np.unique(labels)
     if names is not None and labels.dtype.kind not in "iu":
         checks.fail("class_names", "None, as `labels` are names or booleans", list(names))
     if names is not None and classes.min() < 0:
