@@ -552,3 +552,18 @@ def test_models_of_networks_in_float64_train_sample_and_export(tmp_path):
         assert prior.sample(2, seed=1).shape == (2, 2, 2)
     finally:
         keras.config.set_floatx(before)
+
+
+def test_parts_that_are_frozen_between_two_trainings_stay():
+    encoder, decoder = networks.mlp_encoder(SHAPE, 2, (8,)), networks.mlp_decoder(SHAPE, 2, (8,))
+    model = zoo.VAE(encoder, decoder, seed=0)
+    model.compile("adam")
+    model.fit(X, verbose=0)
+    encoder.trainable = False
+    before = encoder.get_weights(), decoder.get_weights()
+    model.fit(X, verbose=0)
+    assert all(np.array_equal(*pair) for pair in zip(before[0], encoder.get_weights()))
+    assert not any(np.array_equal(*pair) for pair in zip(before[1], decoder.get_weights()))
+    encoder.trainable = True
+    model.train_on_batch(X)
+    assert not any(np.array_equal(*pair) for pair in zip(before[0], encoder.get_weights()))

@@ -113,6 +113,17 @@ def test_parts_are_a_positive_number():
         pass
 
 
+def test_contexts_that_end_in_another_order_leave_nothing_behind():
+    """As those of two threads may."""
+    first, second = cores.sub_batches(2), cores.sub_batches(3)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert cores.number() == 3
+    second.__exit__(None, None, None)
+    assert cores.number() == 1
+
+
 def test_a_part_for_each_core_where_it_has_images_enough(monkeypatch):
     monkeypatch.setattr(cores, "available", lambda: 4)
     assert [cores.sub_batches_for(size) for size in (31, 32, 1000)] == [1, 4, 4]

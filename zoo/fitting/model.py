@@ -1,7 +1,6 @@
 """The training step and the test step of all models and priors."""
 
 import contextlib
-import inspect
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +13,7 @@ from zoo._compat import keras as keras_compat
 from zoo.fitting.batch import Batch
 from zoo.fitting.verbs import Verbs
 from zoo.runtime import checks, cores, replicas
+from zoo.runtime.settings import is_argument
 from zoo.runtime.types import Config, Tensor, Tensors
 
 
@@ -40,14 +40,20 @@ class ObjectiveModel(Verbs):
         """Sets an attribute. A new value of an argument of the constructor counts from the next call on.
 
         Raises:
-            ValueError: for another object in the place of `kl_weight`, a variable that callbacks set.
+            ValueError: for a value that the constructor would refuse, which leaves the former one in place; and for
+                another object in the place of `kl_weight`, a variable that callbacks set.
         """
         former = self.__dict__.get(name)
         changed = not name.startswith("_") and former is not None and former is not value
         if changed and name == "kl_weight" and isinstance(former, keras.Variable):
             checks.fail(name, f"set by kl_weight.assign({value!r})", value)
         super().__setattr__(name, value)
-        if changed and _is_argument(name, type(self)):
+        if changed and is_argument(name, type(self)):
+            try:
+                self.check_settings()
+            except ValueError:
+                super().__setattr__(name, former)
+                raise
             self.forget_graphs()
 
     def forget_graphs(self) -> None:
@@ -211,9 +217,3 @@ class ObjectiveModel(Verbs):
     def get_config(self) -> Config:
         policy = keras.saving.serialize_keras_object(self.dtype_policy)
         return {"name": self.name, "trainable": self.trainable, "dtype": policy}
-
-
-def _is_argument(name, kind):
-    """Whether a constructor of a class or of one of its bases has an argument `name`."""
-    inits = [vars(base)["__init__"] for base in kind.__mro__ if "__init__" in vars(base)]
-    return any(name in inspect.signature(init).parameters for init in inits)

@@ -15,7 +15,7 @@ from zoo.fitting import inputs
 from zoo.fitting.batch import NO_TARGET, BatchReader
 from zoo.fitting.first_batch import FirstBatch
 from zoo.fitting.gradients import SkipLargeGradients
-from zoo.runtime import checks, optimizers
+from zoo.runtime import checks, optimizers, settings
 from zoo.runtime.types import ArrayLike, Batches, Config, PathLike, Tensors
 
 _OF_CLASSES = ("accuracy", "acc", "crossentropy", "ce")  # names that stand for several metrics
@@ -33,6 +33,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
     train_function: Callable[..., Tensors] | None
     test_function: Callable[..., Tensors] | None
     predict_function: Callable[..., Tensors] | None
+    _trained: Sequence[int] = ()  # the ids of the weights that the compiled step trains
     _judged = True  # whether the likelihood sees the data in the step that is being made
 
     def __init__(self, **kwargs: Any) -> None:
@@ -128,6 +129,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         _require_counts(batch_size=batch_size, **kwargs)
         checks.integer("epochs", epochs, 0)
         checks.number("validation_split", validation_split, 0.0, 1.0, open_high=True)
+        self.check_settings()
         callbacks = _with_callbacks(self, self.own_callbacks(), callbacks)
         x, y, sample_weight = self._checked_arrays(x, y, sample_weight, class_weight)
         if isinstance(validation_data, (tuple, list)) and len(validation_data) in (2, 3):
@@ -146,6 +148,9 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
     def own_callbacks(self) -> list[keras.callbacks.Callback]:
         """Callbacks that the objective adds to `fit`. One that the user passes of the same class replaces it."""
         return []
+
+    def check_settings(self) -> None:
+        """Raises ValueError for settings that do not go together. Models that have such call it at construction too."""
 
     def evaluate(
         self,
@@ -205,11 +210,16 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
 
         Raises:
             ValueError: for an HDF5 file, which could not be loaded again.
+
+        Warns:
+            UserWarning: of arguments that the file does not hold, as a class of the user's own leaves them out of its
+                `get_config`.
         """
         if pathlib.Path(filepath).suffix in (".h5", ".hdf5"):
             name = pathlib.Path(filepath).stem
             way = f"'{name}.keras'; for the weights alone save_weights('{name}.weights.h5')"
             checks.fail("filepath", f"a file that ends in .keras, such as {way}", str(filepath))
+        settings.warn_of_lost(self)
         return super().save(filepath, *args, **kwargs)
 
     def _checked_arrays(self, x, y=None, sample_weight=None, class_weight=None, judged=True):
@@ -250,6 +260,9 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
             with self.distribute_strategy.scope():
                 self.build_optimizers()
         optimizers.require_built_for(self.optimizer, self.trainable_variables)
+        trained = [id(variable) for variable in self.trainable_variables]
+        force = force or trained != self._trained  # as the compiled step would go on with what was frozen since
+        object.__setattr__(self, "_trained", trained)
         super().make_train_function(force)
         self.train_function = self._looking(self.train_function)
 

@@ -8,12 +8,13 @@ from keras import layers
 
 from zoo import random
 from zoo.runtime import checks, replicas
+from zoo.runtime.settings import Fixed
 from zoo.runtime.types import Config, Shape, Tensor
 
 _SHARED = -1  # stands for the replica's number where all replicas draw the same
 
 
-class Noise(layers.Layer):
+class Noise(Fixed, layers.Layer):
     """Base of layers with random numbers, which depend on a seed, the number of earlier draws, and the replica.
 
     The number of draws is a weight: it is saved and restored. Two replicas never share their noise. Keras's own

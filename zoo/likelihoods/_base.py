@@ -10,10 +10,11 @@ from typing import Any
 from keras import layers, ops
 
 from zoo.runtime import checks
+from zoo.runtime.settings import Fixed
 from zoo.runtime.types import Tensor
 
 
-class Likelihood(layers.Layer):
+class Likelihood(Fixed, layers.Layer):
     """Base of the likelihoods. They compute in float32 under any dtype policy.
 
     `eight_bit` says whether `log_prob` is the log of a probability over the 256 values of a pixel, as bits per dim

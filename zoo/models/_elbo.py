@@ -14,6 +14,7 @@ from zoo.models._activation import warn_of_activation
 from zoo.models._automatic import automatic_likelihood, unmasked
 from zoo.models._prior import HoldsApart
 from zoo.runtime import checks, cores, optimizers
+from zoo.runtime.settings import Setting
 from zoo.runtime.types import Config, Tensor, Tensors
 
 Method = TypeVar("Method", bound=Callable[..., object])
@@ -45,6 +46,10 @@ def sub_batched(method: Method) -> Method:
     return cast(Method, call)
 
 
+def _likelihood(name, value):
+    return likelihoods.get(value)
+
+
 class NetworksVAE(HoldsApart, ObjectiveModel):
     """Holds the encoder, the decoder and the likelihood of a VAE, and runs them.
 
@@ -52,6 +57,8 @@ class NetworksVAE(HoldsApart, ObjectiveModel):
         encoder, decoder: keras layers or models of one input each.
         likelihood: a `zoo.likelihoods.Likelihood`.
     """
+
+    likelihood = Setting(_likelihood)
 
     def __init__(
         self,
@@ -162,6 +169,8 @@ class ElboVAE(NetworksVAE):
 
     term_names: tuple[str, ...] = ("loss", "reconstruction", "kl", "elbo")
     own_weights: tuple[str, ...] = ()  # arguments that weigh parts of the KL, for a model that has them
+    free_bits = Setting(checks.number, 0.0)
+    seed = Setting(checks.seed, fixed=True)
 
     def __init__(
         self,
@@ -178,8 +187,8 @@ class ElboVAE(NetworksVAE):
             likelihood = automatic_likelihood(likelihood)
         super().__init__(encoder, decoder, likelihoods.get(likelihood), **kwargs)
         self.kl_weight_rule = kl_weight
-        self.free_bits = checks.number("free_bits", free_bits, 0.0)
-        self.seed = checks.seed("seed", seed)
+        self.free_bits = free_bits
+        self.seed = seed
         self.sampling = layers.Sampling(seed, dtype="float32")
         self.kl_weight = self.add_weight(
             name="kl_weight", shape=(), dtype="float32", initializer="ones", trainable=False,
@@ -187,6 +196,11 @@ class ElboVAE(NetworksVAE):
         )  # fmt: skip
         if self.likelihood.eight_bit:
             self.trackers["bits_per_dim"] = keras.metrics.Mean(name="bits_per_dim")
+
+    def check_settings(self) -> None:
+        if self.kl_weight_rule:
+            automatic_likelihood(self.likelihood)
+        checks.number("kl_weight", float(self.kl_weight.value.numpy()), 0.0)
 
     def terms_of(self, x: Tensor, log_likelihood: Tensor, kl: Tensor, penalty: Tensor | float) -> Tensors:
         """Computes the terms of the objective from log p(x|z), the KL and the penalty: `[B]`, nats."""

@@ -12,6 +12,7 @@ from zoo.models._elbo import Latents
 from zoo.models.vae import VAE
 from zoo.priors import StandardNormal
 from zoo.runtime import checks, replicas
+from zoo.runtime.settings import Setting
 from zoo.runtime.types import Config, Tensor, Tensors
 
 
@@ -51,6 +52,11 @@ class BetaTCVAE(VAE):
 
     own_weights = ("beta", "alpha", "gamma")
     term_names = (*VAE.term_names, "mutual_information", "total_correlation", "dimension_kl")
+    free_bits = Setting(checks.zero, "a BetaTCVAE has no KL of single latents in its loss")
+    dataset_size = Setting(checks.positive_int)
+    beta = Setting(checks.number, 0.0)
+    alpha = Setting(checks.number, 0.0)
+    gamma = Setting(checks.number, 0.0)
 
     def __init__(
         self,
@@ -64,12 +70,10 @@ class BetaTCVAE(VAE):
         **kwargs: Any,
     ) -> None:
         super().__init__(encoder, decoder, likelihood, **kwargs)
-        self.dataset_size = checks.positive_int("dataset_size", dataset_size)
-        self.beta = checks.number("beta", beta, 0.0)
-        self.alpha = checks.number("alpha", alpha, 0.0)
-        self.gamma = checks.number("gamma", gamma, 0.0)
-        if self.free_bits:
-            checks.fail("free_bits", "0, as a BetaTCVAE has no KL of single latents in its loss", self.free_bits)
+        self.dataset_size = dataset_size
+        self.beta = beta
+        self.alpha = alpha
+        self.gamma = gamma
 
     def check_prior(self, prior: object) -> None:
         super().check_prior(prior)

@@ -9,7 +9,12 @@ from zoo.likelihoods import Likelihood
 from zoo.models._elbo import Latents
 from zoo.models.vae import VAE
 from zoo.runtime import checks
+from zoo.runtime.settings import Setting
 from zoo.runtime.types import Config, Tensor
+
+
+def _capacity(name, value):
+    return None if value is None else checks.number(name, value, 0.0)
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -37,6 +42,10 @@ class BetaVAE(VAE):
 
     own_weights = ("beta", "capacity", "gamma")
 
+    beta = Setting(checks.number, 0.0)
+    gamma = Setting(checks.number, 0.0)
+    capacity = Setting(_capacity, fixed=True)  # it has a weight, `capacity_in_force`
+
     def __init__(
         self,
         encoder: keras.layers.Layer,
@@ -48,10 +57,10 @@ class BetaVAE(VAE):
         **kwargs: Any,
     ) -> None:
         super().__init__(encoder, decoder, likelihood, **kwargs)
-        self.beta = checks.number("beta", beta, 0.0)
-        self.capacity = None if capacity is None else checks.number("capacity", capacity, 0.0)
-        self.gamma = checks.number("gamma", gamma, 0.0)
-        if capacity is not None:
+        self.beta = beta
+        self.capacity = capacity
+        self.gamma = gamma
+        if self.capacity is not None:
             self.capacity_in_force = self.add_weight(
                 name="capacity", shape=(), dtype="float32", trainable=False, aggregation="only_first_replica",
                 initializer=keras.initializers.Constant(self.capacity),

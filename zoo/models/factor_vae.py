@@ -13,6 +13,7 @@ from zoo.models._critic import HasCritic
 from zoo.models._elbo import Latents
 from zoo.models.vae import VAE
 from zoo.runtime import checks, replicas
+from zoo.runtime.settings import Setting
 from zoo.runtime.types import Config, Tensor, Tensors
 
 
@@ -49,6 +50,7 @@ class FactorVAE(HasCritic, VAE):
     own_weights = ("gamma",)
     term_names = (*VAE.term_names, "total_correlation", "critic_loss")
     training_only = ("critic_loss",)
+    gamma = Setting(checks.number, 0.0)
 
     def __init__(
         self,
@@ -60,7 +62,7 @@ class FactorVAE(HasCritic, VAE):
         **kwargs: Any,
     ) -> None:
         super().__init__(encoder, decoder, likelihood, **kwargs)
-        self.gamma = checks.number("gamma", gamma, 0.0)
+        self.gamma = gamma
         self.critic = self._default_critic() if critic is None else critic
         if not isinstance(self.critic, keras.layers.Layer):
             checks.fail("critic", "a keras layer or model, or None", critic)

@@ -14,6 +14,7 @@ from zoo.models._elbo import sub_batched
 from zoo.models._protocol import Proposal
 from zoo.models._top_down import Features, TopDownVAE
 from zoo.runtime import checks, replicas
+from zoo.runtime.settings import Setting
 from zoo.runtime.types import ArrayLike, Batches, Config, Labels, Seeds, Tensor, Tensors
 
 
@@ -67,6 +68,8 @@ class HierarchicalVAE(TopDownVAE):
         [TensorShape([32, 1, 1, 8]), TensorShape([32, 7, 7, 8]), …, TensorShape([32, 14, 14, 8])]
     """
 
+    kl_balancing = Setting(checks.boolean)
+    max_log_var = Setting(checks.number, 0.0, open_low=True)
     _compiled_before: Config = {}  # arguments of `compile` that a file of an earlier version holds elsewhere
 
     def __init__(
@@ -84,14 +87,18 @@ class HierarchicalVAE(TopDownVAE):
         super().__init__(encoder, decoder, likelihood, free_bits, seed, kl_weight, **kwargs)
         if not isinstance(decoder, networks.TopDown):
             checks.fail("decoder", "a zoo.networks.TopDown", decoder)
-        if kl_weight is not None and kl_balancing:
+        self.kl_balancing = kl_balancing
+        self.max_log_var = max_log_var
+        self.check_settings()
+        self.kl_names = tuple(f"kl_{block.name}" for block in decoder.blocks)
+        self.trackers |= {name: keras.metrics.Mean(name=name) for name in self.kl_names}
+
+    def check_settings(self) -> None:
+        super().check_settings()
+        if self.kl_weight_rule is not None and self.kl_balancing:
             checks.fail(
                 "kl_balancing", "False with kl_weight='auto', as it acts only while the weight is below 1", True
             )
-        self.kl_balancing = bool(kl_balancing)
-        self.max_log_var = checks.number("max_log_var", max_log_var, 0.0, open_low=True)
-        self.kl_names = tuple(f"kl_{block.name}" for block in decoder.blocks)
-        self.trackers |= {name: keras.metrics.Mean(name=name) for name in self.kl_names}
 
     # The objective.
 

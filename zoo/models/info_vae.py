@@ -9,6 +9,7 @@ from zoo.likelihoods import Likelihood
 from zoo.models._elbo import Latents
 from zoo.models.vae import VAE
 from zoo.runtime import checks, replicas
+from zoo.runtime.settings import Setting
 from zoo.runtime.types import Config, Tensor, Tensors
 
 
@@ -44,6 +45,8 @@ class InfoVAE(VAE):
 
     own_weights = ("alpha", "lambda_")
     term_names = (*VAE.term_names, "mmd")
+    alpha = Setting(checks.number, high=1.0)
+    lambda_ = Setting(checks.number, 0.0)
 
     def __init__(
         self,
@@ -55,8 +58,13 @@ class InfoVAE(VAE):
         **kwargs: Any,
     ) -> None:
         super().__init__(encoder, decoder, likelihood, **kwargs)
-        self.alpha = checks.number("alpha", alpha, high=1.0)
-        self.lambda_ = checks.number("lambda_", lambda_, 1.0 - self.alpha)
+        self.alpha = alpha
+        self.lambda_ = lambda_
+        self.check_settings()
+
+    def check_settings(self) -> None:
+        super().check_settings()
+        checks.number("lambda_", self.lambda_, 1.0 - self.alpha)
 
     def penalty_terms(self, latents: Latents) -> Tensors:
         z = replicas.concat(latents.z)

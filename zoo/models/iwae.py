@@ -11,6 +11,7 @@ from zoo import distributions
 from zoo.likelihoods import Likelihood
 from zoo.models.vae import VAE
 from zoo.runtime import checks
+from zoo.runtime.settings import Setting
 from zoo.runtime.types import Config, Tensor, Tensors
 
 
@@ -39,6 +40,10 @@ class IWAE(VAE):
         >>> model = zoo.IWAE(encoder, decoder, num_samples=5, gradient="dreg")
     """
 
+    free_bits = Setting(checks.zero, "an IWAE has no term of its own for the KL")
+    num_samples = Setting(checks.positive_int)
+    gradient = Setting(checks.one_of, ("standard", "dreg"))
+
     def __init__(
         self,
         encoder: keras.layers.Layer,
@@ -49,10 +54,8 @@ class IWAE(VAE):
         **kwargs: Any,
     ) -> None:
         super().__init__(encoder, decoder, likelihood, **kwargs)
-        self.num_samples = checks.positive_int("num_samples", num_samples)
-        self.gradient = checks.one_of("gradient", gradient, ("standard", "dreg"))
-        if self.free_bits:
-            checks.fail("free_bits", "0, as an IWAE has no term of its own for the KL", self.free_bits)
+        self.num_samples = num_samples
+        self.gradient = gradient
 
     def compute_terms(
         self, x: Tensor, labels: Tensor | None = None, training: bool = False, target: Tensor | None = None

@@ -17,6 +17,7 @@ from zoo.models.iwae import IWAE
 from zoo.models.vae import VAE
 from zoo.models.vq_vae import VQVAE
 from zoo.runtime import checks, cores, replicas
+from zoo.runtime.settings import Setting
 from zoo.runtime.types import ArrayLike, Config, Labels, Tensor, Tensors
 
 
@@ -75,6 +76,12 @@ class Sharpening(HasCritic, HoldsApart):
 
     term_names = ("loss", "reconstruction", "squared_error", "perceptual", "adversarial", "critic_loss")
     training_only = ("critic_loss",)
+    perceptual_weight = Setting(checks.number, 0.0)
+    adversarial_weight = Setting(checks.number, 0.0)
+    critic_steps = Setting(checks.integer, 0)
+    lecam_weight = Setting(checks.number, 0.0)
+    freeze = Setting(checks.boolean, fixed=True)
+    seed = Setting(checks.seed, fixed=True)
 
     def __init__(
         self,
@@ -97,12 +104,12 @@ class Sharpening(HasCritic, HoldsApart):
             checks.fail("perceptual", "a zoo.layers.PerceptualDistance or None", perceptual)
         self.perceptual = perceptual
         self.critic = networks.patch_discriminator(model.image_shape[-1]) if critic is None else critic
-        self.perceptual_weight = checks.number("perceptual_weight", perceptual_weight, 0.0)
-        self.adversarial_weight = checks.number("adversarial_weight", adversarial_weight, 0.0)
-        self.critic_steps = checks.integer("critic_steps", critic_steps, 0)
-        self.lecam_weight = checks.number("lecam_weight", lecam_weight, 0.0)
-        self.freeze = bool(freeze)
-        self.seed = checks.seed("seed", seed)
+        self.perceptual_weight = perceptual_weight
+        self.adversarial_weight = adversarial_weight
+        self.critic_steps = critic_steps
+        self.lecam_weight = lecam_weight
+        self.freeze = freeze
+        self.seed = seed
         self.noise = layers.Noise(seed, dtype="float32")
         make = {"trainable": False, "aggregation": "only_first_replica"}
         self.steps = self.add_weight(name="steps", shape=(), dtype="int32", initializer="zeros", **make)

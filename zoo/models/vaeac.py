@@ -16,6 +16,7 @@ from zoo.models._elbo import sub_batched
 from zoo.models._given import GivenVAE
 from zoo.priors import LatentPrior
 from zoo.runtime import checks
+from zoo.runtime.settings import Setting
 from zoo.runtime.types import Array, ArrayLike, Batches, Config, Labels, Tensor, Tensors
 
 _MASKS = 0x3A5C  # the stream of the masks, from the model's seed
@@ -79,6 +80,8 @@ class VAEAC(GivenVAE):
         (3, 8, 28, 28, 1)
     """
 
+    alpha = Setting(checks.number, 0.0, 1.0, open_low=True)
+
     def __init__(
         self,
         encoder: keras.Model,
@@ -95,7 +98,7 @@ class VAEAC(GivenVAE):
         super().__init__(encoder, decoder, shape[1:], likelihood, prior, **kwargs)
         if isinstance(self.likelihood, Masked) or getattr(self.likelihood, "scale", None) == "optimal":
             checks.fail("likelihood", "one of the values, whose scale does not follow the batch", self.likelihood)
-        self.alpha = checks.number("alpha", alpha, 0.0, 1.0, open_low=True)
+        self.alpha = alpha
         if masks is not None and not isinstance(masks, keras.layers.Layer):
             checks.fail("masks", "a keras layer from data to masks, or None", masks)
         if masks is None:

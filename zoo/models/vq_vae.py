@@ -16,6 +16,7 @@ from zoo.priors import CodePrior
 from zoo.quantizers import metrics
 from zoo.quantizers._base import require
 from zoo.runtime import checks
+from zoo.runtime.settings import Setting
 from zoo.runtime.types import Array, ArrayLike, Batches, Config, Labels, Tensor, Tensors
 
 
@@ -74,6 +75,7 @@ class VQVAE(CodeSamplingVAE):
     """
 
     term_names = ("loss", "reconstruction", "codebook", "commitment")
+    commitment_cost = Setting(checks.number, 0.0)
 
     def __init__(
         self,
@@ -87,7 +89,7 @@ class VQVAE(CodeSamplingVAE):
     ) -> None:
         super().__init__(encoder, decoder, likelihoods.get(likelihood), **kwargs)
         self.quantizer = require(quantizers.VectorQuantizer() if quantizer is None else quantizer)
-        self.commitment_cost = checks.number("commitment_cost", commitment_cost, 0.0)
+        self.commitment_cost = commitment_cost
         self.num_codes = self.quantizer.num_codes
         self.trackers["perplexity"] = metrics.Perplexity(self.num_codes, name="perplexity")
         self.trackers["codebook_usage"] = metrics.CodebookUsage(self.num_codes, name="codebook_usage")

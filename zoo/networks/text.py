@@ -11,11 +11,12 @@ from zoo._compat import tflite
 from zoo.layers.dropout import Dropout
 from zoo.networks.attention import FAR, Block
 from zoo.runtime import checks
+from zoo.runtime.settings import Fixed
 from zoo.runtime.tokens import BEGIN, END, PADDING, SPECIAL
 from zoo.runtime.types import Config, Tensor
 
 
-class _Transformer(layers.Layer):
+class _Transformer(Fixed, layers.Layer):
     """What both networks share: vectors of tokens and places, blocks, and a last norm.
 
     Args:

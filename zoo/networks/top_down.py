@@ -9,6 +9,7 @@ from keras import layers, ops, saving
 
 from zoo.networks import _blocks
 from zoo.runtime import checks
+from zoo.runtime.settings import Fixed
 from zoo.runtime.types import Config, Ints, Shape, Tensor
 
 
@@ -56,7 +57,7 @@ def _require_activation(name):
 
 
 @saving.register_keras_serializable("zoo")
-class TopDown(layers.Layer):
+class TopDown(Fixed, layers.Layer):
     """The decoder of a hierarchical VAE: `layers` stochastic layers at each of `scales`, and an output layer.
 
     With images of 32×32, scales (32, 8, 2) and layers (1, 2, 3), it has one layer of latents at 1×1, two at 4×4 and

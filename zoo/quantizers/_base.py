@@ -7,10 +7,11 @@ from keras import layers, ops
 
 from zoo.fitting import inputs
 from zoo.runtime import checks
+from zoo.runtime.settings import Fixed
 from zoo.runtime.types import ArrayLike, Tensor
 
 
-class Quantizer(layers.Layer):
+class Quantizer(Fixed, layers.Layer):
     """Base of the quantizers. They turn the encoder's vectors into integer codes, and codes into vectors.
 
     A quantizer sets `num_codes` and `code_dim`, and defines `call` and `lookup`. It computes in float32 under any dtype

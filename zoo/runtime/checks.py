@@ -136,16 +136,24 @@ def number(
     open_high: bool = False,
 ) -> float:
     """`value` as a float from `low` to `high`, both included unless open."""
-    expected = "a finite number"
+    limits = []
     if low > -math.inf:
-        expected += f" {'>' if open_low else '>='} {low:g}"
+        limits.append(f" {'>' if open_low else '>='} {low:g}")
     if high < math.inf:
-        expected += f" and {'<' if open_high else '<='} {high:g}"
+        limits.append(f" {'<' if open_high else '<='} {high:g}")
+    expected = "a finite number" + " and".join(limits)
     if not _is_real(value) or not math.isfinite(value) or not low <= value <= high:
         fail(name, expected, value)
     if (open_low and value == low) or (open_high and value == high):
         fail(name, expected, value)
     return float(value)
+
+
+def zero(name: str, value: object, reason: str) -> float:
+    """0.0 for a `value` of 0, the only one that there is for this `reason`."""
+    if not _is_real(value) or value != 0:
+        fail(name, f"0, as {reason}", value)
+    return 0.0
 
 
 def boolean(name: str, value: object) -> bool:

@@ -18,7 +18,7 @@ from zoo.runtime.types import Tensor
 
 Structure = TypeVar("Structure")
 _LEAST = 8  # examples in a sub-batch
-_number = 1
+_open: dict[object, int] = {}  # the contexts of `sub_batches` that have begun, in any thread; the latest is in force
 _current = threading.local()  # each replica is traced in a thread of its own, one after the other
 
 
@@ -35,7 +35,7 @@ def sub_batches_for(batch_size: int) -> int:
 
 def number() -> int:
     """The number of sub-batches that is in force."""
-    return _number
+    return next(reversed(_open.values()), 1)
 
 
 @contextlib.contextmanager
@@ -43,8 +43,8 @@ def sub_batches(number: int) -> Iterator[None]:
     """A context in which models split each batch into `number` sub-batches and compute them in parallel.
 
     The weights after training equal those of unsplit batches, except for rounding and for the noise of the networks.
-    For the rest of the process TensorFlow uses one thread per operation and runs `number` operations at once. If it has
-    computed something before, it keeps its threads, and the gain is smaller.
+    It acts on all threads. For the rest of the process TensorFlow uses one thread per operation and runs `number`
+    operations at once. If it has computed something before, it keeps its threads, and the gain is smaller.
 
     Args:
         number: int >= 1; 1 changes nothing.
@@ -56,17 +56,17 @@ def sub_batches(number: int) -> Iterator[None]:
         >>> with zoo.cores.sub_batches(2):
         ...     model.fit(images, epochs=10, batch_size=128)
     """
-    global _number
     number = checks.positive_int("number", number)
     if number > 1:
         with contextlib.suppress(RuntimeError):
             tf.config.threading.set_intra_op_parallelism_threads(1)
             tf.config.threading.set_inter_op_parallelism_threads(number)
-    before, _number = _number, number
+    context = object()
+    _open[context] = number
     try:
         yield
     finally:
-        _number = before
+        del _open[context]
 
 
 parts = sub_batches  # its name in 0.1.0
@@ -81,18 +81,19 @@ def spread(function: Callable[..., Structure], *values: object, whole: Callable[
         values: structures of tensors `[B, …]`, or None.
         whole: called after the first sub-batch was traced; True means that the batch must stay whole.
     """
-    if _number == 1 or getattr(_current, "in_sub_batch", False):
+    count = number()
+    if count == 1 or getattr(_current, "in_sub_batch", False):
         return function(*values)
     size = tf.shape(tf.nest.flatten(values)[0])[0]
-    rows = tf_compat.rows_for(_number, size)  # each sub-batch gets an example, of zeros if need be
-    ends = [rows * number // _number for number in range(_number + 1)]
+    rows = tf_compat.rows_for(count, size)  # each sub-batch gets an example, of zeros if need be
+    ends = [rows * part // count for part in range(count + 1)]
     sizes = tf.stack([end - start for start, end in zip(ends, ends[1:])])
 
     def split(value):
         if value is None:
-            return [None] * _number
+            return [None] * count
         filled = tf.pad(value, [[0, rows - size], *[[0, 0]] * (len(value.shape) - 1)])
-        return tf.split(filled, sizes, num=_number)
+        return tf.split(filled, sizes, num=count)
 
     flat = [split(value) for value in tf.nest.flatten(values)]
     _current.in_sub_batch = True  # a sub-batch is not split again
@@ -112,4 +113,4 @@ def together(tensors: list[Tensor | None]) -> list[Tensor | None]:
 
     Otherwise work that needs only some of the tensors starts early, and slows the other sub-batches down.
     """
-    return tensors if _number == 1 else tf.tuple(tensors)
+    return tensors if number() == 1 else tf.tuple(tensors)

@@ -17,8 +17,8 @@ def require_built_for(optimizer: keras.optimizers.Optimizer, variables: Sequence
     if unknown:
         names = ", ".join(variable.path for variable in unknown)
         raise ValueError(
-            "Expected an optimizer made for the weights that the model has now: call `compile` once more after a part, "
-            f"such as its prior, is exchanged. Received: an optimizer that does not know {names}"
+            "Expected an optimizer made for the weights that the model trains now: call `compile` once more after a "
+            f"part, such as its prior, is exchanged or no longer frozen. Received: one that does not know {names}"
         )
 
 

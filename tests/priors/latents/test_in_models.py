@@ -92,7 +92,7 @@ def test_after_an_exchange_compile_is_due_and_the_error_says_so():
     assert model.prior is prior
     assert model.evaluate(entries.images(), verbose=0, return_dict=True)["kl"] != pytest.approx(before["kl"], rel=1e-3)
     weight = prior.trainable_weights[0].path
-    message = f"Expected an optimizer made for the weights that the model has now: call `compile` once more.*{weight}"
+    message = f"Expected an optimizer made for the weights that the model trains now: call `compile` once.*{weight}"
     with pytest.raises(ValueError, match=message):
         model.fit(entries.images(), verbose=0)
     model.compile("adam")

@@ -14,13 +14,14 @@ from zoo.fitting.batched import batched
 from zoo.fitting.model import ObjectiveModel
 from zoo.layers.dropout import Dropout
 from zoo.runtime import checks, cores
+from zoo.runtime.settings import Fixed
 from zoo.runtime.types import Array, ArrayLike, Batches, Config, Labels, Seeds, Shape, Tensor, Tensors
 
 # The state that sampling passes from place to place: tensors whose shapes do not change.
 Cache: TypeAlias = Sequence[tuple[Tensor, ...]]
 
 
-class CodePrior(ObjectiveModel):
+class CodePrior(Fixed, ObjectiveModel):
     """An autoregressive distribution over a grid of codes, in the order of rows:
 
         log p(c) = Σ_t log p(c_t | c_0, …, c_{t−1}),   p(c_t = k | …) = softmax(logits_t)_k,   loss = −log p(c)

@@ -12,10 +12,11 @@ from zoo.fitting import inputs
 from zoo.fitting.batched import batched
 from zoo.fitting.model import ObjectiveModel
 from zoo.runtime import checks
+from zoo.runtime.settings import Fixed
 from zoo.runtime.types import Array, ArrayLike, Batches, Config, Labels, Seeds, Tensor, Tensors
 
 
-class LatentPrior(ObjectiveModel):
+class LatentPrior(Fixed, ObjectiveModel):
     """Base class of the priors p(z) over latents `[B,D]`.
 
     A prior defines `log_density` and `draw`, and `kl` if it has a closed form. `zoo.VAE(…, prior=prior)` trains it with

@@ -1,0 +1,121 @@
+"""Arguments of constructors that are kept as attributes, and what may happen to them later."""
+
+import inspect
+import warnings
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar, overload
+
+import keras
+
+from zoo._compat import keras as keras_compat
+from zoo.runtime import checks
+
+Value = TypeVar("Value")
+
+
+class Setting(Generic[Value]):
+    """An attribute of a class whose values are checked.
+
+    Args:
+        check: one of `zoo.runtime.checks`, or a function as these are: of a name and a value, that returns the value
+            or raises ValueError.
+        limits, options: further arguments of `check`.
+        fixed: whether the first value stays, as weights or compiled steps follow from it.
+
+    Example:
+        >>> class Weighted:
+        ...     beta = Setting(checks.number, 0.0)
+        ...
+        ...     def __init__(self, beta):
+        ...         self.beta = beta
+    """
+
+    def __init__(self, check: Callable[..., Value], *limits: object, fixed: bool = False, **options: object) -> None:
+        self.check = lambda name, value: check(name, value, *limits, **options)
+        self.fixed = fixed
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "Setting[Value]": ...
+
+    @overload
+    def __get__(self, instance: object, owner: type) -> Value: ...
+
+    def __get__(self, instance: object | None, owner: type) -> Any:
+        if instance is None:
+            return self
+        if self.name not in vars(instance):
+            raise AttributeError(f"{owner.__name__} has no {self.name} yet")
+        return vars(instance)[self.name]
+
+    def __set__(self, instance: object, value: Any) -> None:
+        """Sets the attribute.
+
+        Raises:
+            ValueError: for a value that `check` refuses, and for another value of a fixed one.
+        """
+        value = self.check(self.name, value)
+        values = vars(instance)
+        if self.fixed and self.name in values and values[self.name] != value:
+            _refuse(instance, self.name, value)
+        values[self.name] = value
+
+    def __delete__(self, instance: object) -> None:
+        del vars(instance)[self.name]
+
+
+class Fixed:
+    """A layer whose settings stay as its constructor got them, as weights and compiled steps hold them."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Sets an attribute.
+
+        Raises:
+            ValueError: for another number, text or tuple in the place of an argument of the constructor.
+        """
+        former = vars(self).get(name)
+        simple = isinstance(former, (int, float, str, tuple)) or isinstance(value, (int, float, str, tuple))
+        if name in vars(self) and simple and former != value and is_argument(name, type(self)):
+            _refuse(self, name, value)
+        super().__setattr__(name, value)
+
+
+def is_argument(name: str, kind: type) -> bool:
+    """Whether a constructor of a class or of one of its bases has an argument `name`."""
+    inits = [vars(base)["__init__"] for base in kind.__mro__ if "__init__" in vars(base)]
+    return any(name in inspect.signature(init).parameters for init in inits)
+
+
+def _refuse(instance, name, value):
+    kind = type(instance).__name__
+    way = f"{vars(instance)[name]!r}, with which this {kind} was made; make another {kind} instead"
+    checks.fail(name, way, value)
+
+
+def warn_of_lost(model: keras.layers.Layer) -> None:
+    """Warns of arguments of a model, or of layers in it, that their `get_config` leaves out.
+
+    A file holds the configuration: a loaded copy would have the defaults of such arguments, without a word.
+    """
+    for layer in keras_compat.layers_of(model):
+        kind = type(layer)
+        if kind.__module__.split(".")[0] in ("keras", "zoo") or "from_config" in vars(kind):
+            continue
+        lost = _arguments_of(kind) - {*layer.get_config()}
+        if lost:
+            names = ", ".join(sorted(lost))
+            warnings.warn(
+                f"{names} of {kind.__name__} will be lost, as its get_config leaves out what its constructor takes: a "
+                f"loaded {kind.__name__} has the defaults. Add {names} to the dict of get_config",
+                stacklevel=3,
+            )
+
+
+def _arguments_of(kind):
+    """The names of the arguments that a class's own constructor adds."""
+    init = vars(kind).get("__init__")
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    parameters = [] if init is None else [*inspect.signature(init).parameters.values()][1:]
+    return {each.name for each in parameters if each.kind in kinds}
