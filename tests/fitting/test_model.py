@@ -567,3 +567,22 @@ def test_parts_that_are_frozen_between_two_trainings_stay():
     encoder.trainable = True
     model.train_on_batch(X)
     assert not any(np.array_equal(*pair) for pair in zip(before[0], encoder.get_weights()))
+
+
+def test_epochs_that_begin_behind_the_last_one_are_refused():
+    model = make()
+    with pytest.raises(ValueError, match="Expected `initial_epoch` to be at most epochs, 2.*initial_epoch=3"):
+        model.fit(X, epochs=2, initial_epoch=3, verbose=0)
+    with pytest.raises(ValueError, match="Expected `initial_epoch` to be an integer >= 0"):
+        model.fit(X, epochs=2, initial_epoch=-1, verbose=0)
+
+
+def test_weights_that_a_model_lacks_are_not_left_out(tmp_path):
+    path = tmp_path / "flow.weights.h5"
+    model = make(prior=zoo.priors.Flow(3, couplings=2, hidden=4))
+    model.fit(X, verbose=0)
+    model.save_weights(path)
+    with pytest.raises(ValueError, match="Expected `filepath` to be the weights of a VAE like this one, which has 10"):
+        make().load_weights(path)
+    make(prior=zoo.priors.Flow(3, couplings=2, hidden=4)).load_weights(path)
+    make().load_weights(path, skip_mismatch=True)

@@ -228,6 +228,80 @@ def test_a_part_or_a_setting_that_is_exchanged_counts_from_the_next_call_on():
         model.kl_weight = 0.5
 
 
+def test_a_network_that_is_exchanged_is_no_part_of_the_model_any_more(tmp_path):
+    penalised = networks.mlp_encoder(SHAPE, 2, (8,))
+    penalised.layers[-1].kernel_regularizer = keras.regularizers.L2(100.0)
+    model = zoo.VAE(penalised, networks.mlp_decoder(SHAPE, 2, (8,)), seed=0)
+    number = len(model.weights)
+    model.encoder, model.decoder = networks.mlp_encoder(SHAPE, 3, (8,)), networks.mlp_decoder(SHAPE, 3, (8,))
+    assert len(model.weights) == number and model.latent_dim == 3
+    assert model.sample(2, seed=0).shape == (2, *SHAPE)
+    model.compile("adam")
+    logs = model.fit(X, verbose=0).history
+    np.testing.assert_allclose(logs["loss"][0], logs["reconstruction"][0] + logs["kl"][0], rtol=1e-5)
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(
+        keras.saving.load_model(tmp_path / "model.keras").reconstruct(X), model.reconstruct(X)
+    )
+
+
+def test_an_encoder_of_other_latents_than_those_of_a_trained_prior_is_refused():
+    model = zoo.VAE(networks.mlp_encoder(SHAPE, 2, ()), networks.mlp_decoder(SHAPE, 2, ()), prior=zoo.priors.Flow(2))
+    with pytest.raises(ValueError, match="Expected `encoder` to be one to 2 latents, as the prior has"):
+        model.encoder = networks.mlp_encoder(SHAPE, 3, ())
+    with pytest.raises(ValueError, match="Expected `decoder` to be a keras layer or model"):
+        model.decoder = "mlp"
+    assert model.latent_dim == 2
+
+
+def test_bits_follow_the_likelihood():
+    model = zoo.VAE(networks.mlp_encoder(SHAPE, 2, ()), networks.mlp_decoder(SHAPE, 2, ()), "gaussian")
+    model.likelihood, model.decoder = "discretized_logistic", networks.mlp_decoder((*SHAPE[:2], 2), 2, ())
+    model.compile("adam")
+    assert model.fit(X, verbose=0).history["bits_per_dim"][0] > 1.0
+    model.likelihood, model.decoder = "gaussian", networks.mlp_decoder(SHAPE, 2, ())
+    model.compile("adam")
+    assert "bits_per_dim" not in model.fit(X, verbose=0).history
+
+
+def test_a_term_that_a_subclass_does_not_compute_is_not_reported():
+    class LossAlone(zoo.VAE):
+        def compute_terms(self, *args, **kwargs):
+            return {"loss": super().compute_terms(*args, **kwargs)["loss"]}
+
+    model = LossAlone(networks.mlp_encoder(SHAPE, 2, ()), networks.mlp_decoder(SHAPE, 2, ()))
+    model.compile("adam")
+    assert {*model.fit(X, validation_data=X, verbose=0).history} == {"loss", "val_loss"}
+
+
+def test_the_figures_of_a_train_step_of_the_users_own_are_reported():
+    class Own(zoo.VAE):
+        def train_step(self, data):
+            return {"loss": keras.ops.mean(self.compute_terms(data)["loss"])}
+
+    model = Own(networks.mlp_encoder(SHAPE, 2, ()), networks.mlp_decoder(SHAPE, 2, ()), seed=0)
+    model.compile("adam")
+    assert model.fit(X, verbose=0).history["loss"][0] > 1.0
+
+
+def test_a_loss_that_keras_alone_would_call_is_refused():
+    with pytest.raises(TypeError, match="Expected Own to define its loss by compute_terms.*Received: compute_loss"):
+
+        class Own(zoo.VAE):
+            def compute_loss(self, *args, **kwargs):
+                return 0.0
+
+
+def test_a_prior_that_draws_too_few_rows_is_refused():
+    class OneRow(zoo.priors.StandardNormal):
+        def draw(self, seeds, temperature, labels=None):
+            return super().draw(seeds[:1], temperature[:1])
+
+    model = zoo.VAE(networks.mlp_encoder(SHAPE, 2, ()), networks.mlp_decoder(SHAPE, 2, ()), prior=OneRow(2))
+    with pytest.raises(ValueError, match="Expected `generate` to give 5 rows, one for each example"):
+        model.sample(5, seed=0)
+
+
 @pytest.mark.parametrize("output", [(64,), (8, 8, 2), (8, 8)])
 def test_a_decoder_whose_output_is_no_image_decodes_nothing(output):
     """Neither does it in training, where the likelihood sees data beside it."""

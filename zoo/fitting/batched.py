@@ -103,10 +103,21 @@ def _run(model, method, rows, settings, batch_size):
         for i in range(0, number, step):
             batch = leaves if number <= step else [leaf[i : i + step] for leaf in leaves]
             results.append(function(*map(tf.convert_to_tensor, batch)))
+            _require_rows(method, results[-1], batch[0].shape[0])
     except tf.errors.InvalidArgumentError as error:
         shapes = [(name, value.shape) for name, value in rows.items() if hasattr(value, "shape")]
         raise inputs.unfit(error, shapes) from error
     return _joined(results)
+
+
+def _require_rows(method, results, number):
+    """Raises ValueError where a part of the user's own, such as a prior, gives fewer rows than it was asked for."""
+    for leaf in keras.tree.flatten(results):
+        if leaf.shape[:1] != (number,):
+            raise ValueError(
+                f"Expected `{method.__name__}` to give {number} rows, one for each example, from the model's parts. "
+                f"Received: shape {tuple(leaf.shape)}"
+            )
 
 
 def _rows_at_once(model, leaves):

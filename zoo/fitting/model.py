@@ -54,12 +54,26 @@ class ObjectiveModel(Verbs):
             except ValueError:
                 super().__setattr__(name, former)
                 raise
-            self.forget_graphs()
+            if isinstance(former, keras.layers.Layer) and not any(value is former for value in vars(self).values()):
+                keras_compat.untrack(self, former)
+            self.exchanged(name)
+
+    def exchanged(self, name: str) -> None:
+        """Follows a new value of an argument of the constructor."""
+        self.forget_graphs()
 
     def forget_graphs(self) -> None:
         """Lets go of the compiled methods and steps, which hold networks, settings and priors as they were."""
         self.functions.clear()
         self.train_function = self.test_function = self.predict_function = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "compute_loss" in vars(cls):
+            raise TypeError(
+                f"Expected {cls.__name__} to define its loss by compute_terms, or penalty for a VAE. Received: "
+                "compute_loss, which the models of the zoo do not call"
+            )
 
     def compute_terms(
         self, x: Tensor, labels: Tensor | None = None, training: bool = False, target: Tensor | None = None
@@ -149,7 +163,7 @@ class ObjectiveModel(Verbs):
             self._added.losses = None
         if "loss" not in terms:
             checks.fail("compute_terms", "a function that gives 'loss'", sorted(terms))
-        checks.per_example("'loss' of compute_terms", terms["loss"])
+        checks.per_example("'loss' of compute_terms", terms["loss"], batch.x.shape[0])
         if batch.weights is not None:
             terms = terms | {"loss": batch.weights * terms["loss"]}
         penalties = [weight.regularizer(weight) for weight in self.trainable_variables if weight.regularizer]
@@ -196,7 +210,9 @@ class ObjectiveModel(Verbs):
     def _report(self, terms, batch, training):
         self.update_trackers(terms, batch.weights)
         left_out: tuple[str, ...] = () if training else self.training_only
-        results = {name: tracker.result() for name, tracker in self.trackers.items() if name not in left_out}
+        # A mean of no values is 0, which would stand for a term that a subclass does not compute.
+        given = {name for name, each in self.trackers.items() if name in terms or type(each) is not keras.metrics.Mean}
+        results = {name: self.trackers[name].result() for name in self.trackers if name in given - {*left_out}}
         if training and self.gradient_policy is not None:
             results["skipped"] = self.gradient_policy.skipped.result()
         results |= self._compare(batch)

@@ -127,7 +127,10 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
             ValueError: for data of another structure, type, shape or range, before a step uses them.
         """
         _require_counts(batch_size=batch_size, **kwargs)
+        begun = checks.integer("initial_epoch", kwargs.get("initial_epoch", 0), 0)
         checks.integer("epochs", epochs, 0)
+        if begun > epochs:
+            checks.fail("initial_epoch", f"at most epochs, {epochs}, the number of the last one", begun)
         checks.number("validation_split", validation_split, 0.0, 1.0, open_high=True)
         self.check_settings()
         callbacks = _with_callbacks(self, self.own_callbacks(), callbacks)
@@ -140,7 +143,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
             x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, class_weight,
             sample_weight, **kwargs,
         )  # fmt: skip
-        if not history.epoch and epochs > kwargs.get("initial_epoch", 0):
+        if not history.epoch and epochs > begun:
             # keras.callbacks.BackupAndRestore leaves the epoch that it restored with the model.
             warnings.warn("No epoch was trained, as an earlier training has counted them already", stacklevel=2)
         return history
@@ -221,6 +224,22 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
             checks.fail("filepath", f"a file that ends in .keras, such as {way}", str(filepath))
         settings.warn_of_lost(self)
         return super().save(filepath, *args, **kwargs)
+
+    def load_weights(self, filepath: PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """As `keras.Model.load_weights`.
+
+        Raises:
+            ValueError: for a file with more weights than the model has, such as those of a prior: Keras would leave
+                them out without a word.
+        """
+        if not skip_mismatch and str(filepath).endswith(".weights.h5") and pathlib.Path(filepath).is_file():
+            stored = keras_compat.number_of_weights(filepath)
+            metrics = {id(variable) for variable in self.metrics_variables}
+            own = len({id(variable) for variable in self.variables} - metrics)
+            if stored > own:
+                expected = f"the weights of a {type(self).__name__} like this one, which has {own}"
+                checks.fail("filepath", expected, f"{filepath}, of {stored} weights")
+        super().load_weights(filepath, skip_mismatch, **kwargs)
 
     def _checked_arrays(self, x, y=None, sample_weight=None, class_weight=None, judged=True):
         """Checks all values of arrays, and returns the first three; sources of batches are checked in a first step."""
@@ -314,7 +333,11 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         """
         if not logs:
             raise ValueError(_NO_BATCH)
+        means = {each.name: each for each in self.metrics if isinstance(each, keras.metrics.Mean)}
+        # Figures of a train_step of the user's own are those of the last batch, as it updates no mean.
+        unused = {name for name, each in means.items() if not float(each.count.value.numpy())}
         results = {name: value for name, value in self.get_metrics_result().items() if name in logs}
+        results |= {name: float(np.asarray(logs[name])) for name in unused & {*logs}}
         if not np.all(np.isfinite(results.get("loss", 0.0))):
             warnings.warn(
                 "The loss is NaN or infinite. Look for such values in the data, beyond the first batch too, or lower "

@@ -46,6 +46,15 @@ def sub_batched(method: Method) -> Method:
     return cast(Method, call)
 
 
+def _network(name, value):
+    if not isinstance(value, keras.layers.Layer):
+        checks.fail(name, "a keras layer or model", value)
+    shape = getattr(value, "input_shape", None)
+    if isinstance(shape, (list, dict)):
+        checks.fail(name, "a network of one input", f"one of {len(shape)} inputs")
+    return value
+
+
 def _likelihood(name, value):
     return likelihoods.get(value)
 
@@ -58,6 +67,8 @@ class NetworksVAE(HoldsApart, ObjectiveModel):
         likelihood: a `zoo.likelihoods.Likelihood`.
     """
 
+    encoder = Setting(_network)
+    decoder = Setting(_network)
     likelihood = Setting(_likelihood)
 
     def __init__(
@@ -68,12 +79,6 @@ class NetworksVAE(HoldsApart, ObjectiveModel):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        for name, network in (("encoder", encoder), ("decoder", decoder)):
-            if not isinstance(network, keras.layers.Layer):
-                checks.fail(name, "a keras layer or model", network)
-            shape = getattr(network, "input_shape", None)
-            if isinstance(shape, (list, dict)):
-                checks.fail(name, "a network of one input", f"one of {len(shape)} inputs")
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = likelihood
@@ -132,7 +137,7 @@ class NetworksVAE(HoldsApart, ObjectiveModel):
         """
         self.likelihood.check_params(tuple(x.shape[1:]), tuple(params.shape[1:]))
         log_prob = self.likelihood.log_prob(x, params, training=training)
-        checks.per_example(f"log_prob of {type(self.likelihood).__name__}", log_prob)
+        checks.per_example(f"log_prob of {type(self.likelihood).__name__}", log_prob, x.shape[0])
         return log_prob
 
 
@@ -194,8 +199,15 @@ class ElboVAE(NetworksVAE):
             name="kl_weight", shape=(), dtype="float32", initializer="ones", trainable=False,
             aggregation="only_first_replica",
         )  # fmt: skip
+        self._track_bits()
+
+    def _track_bits(self):
         if self.likelihood.eight_bit:
-            self.trackers["bits_per_dim"] = keras.metrics.Mean(name="bits_per_dim")
+            self.trackers.setdefault("bits_per_dim", keras.metrics.Mean(name="bits_per_dim"))
+
+    def exchanged(self, name: str) -> None:
+        super().exchanged(name)
+        self._track_bits()
 
     def check_settings(self) -> None:
         if self.kl_weight_rule:

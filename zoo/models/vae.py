@@ -105,7 +105,7 @@ class VAE(HasPrior, ElboVAE, BaseVAE):
             checks.fail("prior", "one whose kl is [B,G]", f"a kl of shape {tuple(latents.kl.shape)}")
         kl = distributions.sum_per_example(latents.kl)
         terms = self.penalty_terms(latents)
-        checks.per_example(f"the penalty of {type(self).__name__}", terms["penalty"])
+        checks.per_example(f"the penalty of {type(self).__name__}", terms["penalty"], mean.shape[0])
         return terms | self.terms_of(x, log_likelihood, kl, terms.pop("penalty"))
 
     def bottleneck(self, x: Tensor, labels: Tensor | None = None, training: bool = False) -> tuple[Tensor, Tensor]:
@@ -170,6 +170,21 @@ class VAE(HasPrior, ElboVAE, BaseVAE):
     def prior(self, prior: LatentPrior | None) -> None:
         self.attach_prior(prior)
 
+    def exchanged(self, name: str) -> None:
+        super().exchanged(name)
+        if name == "encoder":
+            self._latent_dim = _latent_dim_of(self.encoder)
+            if type(self.prior_slot.prior) is StandardNormal:
+                self.prior = None
+
+    def check_settings(self) -> None:
+        super().check_settings()
+        prior, latent_dim = self.prior_slot.prior, _latent_dim_of(self.encoder)
+        if prior is None or type(prior) is StandardNormal:  # which is made anew for another encoder
+            return
+        if latent_dim not in (None, prior.latent_dim):
+            checks.fail("encoder", f"one to {prior.latent_dim} latents, as the prior has", f"one to {latent_dim}")
+
     def check_prior(self, prior: object) -> None:
         prior = priors.require(prior)
         if self._latent_dim not in (None, prior.latent_dim):
@@ -212,7 +227,10 @@ class VAE(HasPrior, ElboVAE, BaseVAE):
         return mean
 
     def latents(self, seeds: Tensor, temperature: Tensor, labels: Labels = None) -> Tensor:
-        return self.prior.draw(seeds, temperature, self.prior_labels(self._cast_labels(labels)))
+        z = self.prior.draw(seeds, temperature, self.prior_labels(self._cast_labels(labels)))
+        if len(z.shape) != 2:
+            checks.fail("prior", "one that draws [B,D], a row for each seed", f"latents of shape {tuple(z.shape)}")
+        return z
 
     def weigher(self, x: Tensor, labels: Tensor | None = None) -> Callable[[Tensor], Tensor]:
         posterior, density = self.posterior(x, labels), self.prior.density(self.prior_labels(labels))

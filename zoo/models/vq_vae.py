@@ -104,7 +104,7 @@ class VQVAE(CodeSamplingVAE):
         quantized = self.quantizer(self.features(x, training=training), training=training)
         reconstruction = -self.log_likelihood(x if target is None else target, quantized["z_q"], training=training)
         for name in ("codebook", "commitment"):
-            checks.per_example(f"{name!r} of the quantizer", quantized[name])
+            checks.per_example(f"{name!r} of the quantizer", quantized[name], x.shape[0])
         return {
             "loss": reconstruction + self._penalty(quantized),
             "reconstruction": reconstruction,

@@ -24,9 +24,9 @@ def zoo_model(model: object) -> None:
         fail("model", "a model of the zoo, such as zoo.from_preset gives", type(model).__name__)
 
 
-def per_example(name: str, value: "Tensor") -> None:
-    """Raises a ValueError unless `value` has the shape `[B]`: another one could be broadcast."""
-    if len(value.shape) != 1:
+def per_example(name: str, value: "Tensor", number: int | None) -> None:
+    """Raises a ValueError unless `value` has the shape `[B]`, B being `number` or None: another could be broadcast."""
+    if len(value.shape) != 1 or value.shape[0] not in (None, number):
         shape = tuple(value.shape)
         raise ValueError(f"Expected {name} to give a number for each example, [B]. Received: shape {shape}")
 

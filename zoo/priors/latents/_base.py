@@ -84,7 +84,7 @@ class LatentPrior(Fixed, ObjectiveModel):
 
     def _log_density(self, z, labels):
         log_density = self.log_density(z, labels)
-        checks.per_example(f"log_density of {type(self).__name__}", log_density)
+        checks.per_example(f"log_density of {type(self).__name__}", log_density, z.shape[0])
         return log_density
 
     def attach(self, model: keras.Model) -> None:
