@@ -431,3 +431,16 @@ def test_log_probs_are_one_number_an_example_and_examples_are_independent(name):
     apart = [float(log_prob(x[i : i + 1], params[i : i + 1])[0]) for i in range(4)]
     np.testing.assert_allclose(together, apart, rtol=1e-6)
     assert len(set(apart)) == 4
+
+
+def test_parameters_that_would_be_broadcast_are_refused():
+    with pytest.raises(ValueError, match=r"Expected `logits` to be of shape \[B, 1\]. Received: logits=\(2, 5\)"):
+        d.bernoulli_log_prob(np.zeros((2, 1), np.float32), np.zeros((2, 5), np.float32))
+    with pytest.raises(ValueError, match=r"Expected `params` to be of shape \[B, 4, 4, 6\]. Received: .*12"):
+        d.discretized_logistic_mixture_log_prob(
+            np.zeros((2, 4, 4, 1), np.float32), np.zeros((2, 4, 4, 12), np.float32), 2
+        )
+
+
+def test_a_kl_of_float64_is_that_of_float32():
+    assert d.normal_kl(np.ones(3), np.zeros(3)).numpy().tolist() == [0.5, 0.5, 0.5]

@@ -256,3 +256,16 @@ def test_tflite_draws_the_same_numbers_with_builtin_operators_alone():
         np.testing.assert_array_equal(drawn[0], here[0])
         np.testing.assert_allclose(drawn[1], here[1], rtol=0, atol=1e-5)
         np.testing.assert_allclose(drawn[2], here[2], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("draw", [zoo.random.uniform, zoo.random.normal, zoo.random.gumbel])
+def test_seeds_and_shapes_of_another_form_are_refused(draw):
+    seeds = zoo.random.row_seeds(0, 3)
+    for shape in (3, (0,), (2.0,), (2, None)):
+        with pytest.raises(ValueError, match="Expected `shape` to be a tuple of integers >= 1"):
+            draw(seeds, shape)
+    for seed in (0, np.int32(0), np.zeros((2, 2), np.int32)):
+        with pytest.raises(ValueError, match=r"Expected `seed` to be seeds of rows, int32 \[B\]"):
+            draw(seed, (3,))
+    with pytest.raises(ValueError, match="Expected `seed` to be integers. Received: .*bool"):
+        draw(np.array([True, False]), (3,))

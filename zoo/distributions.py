@@ -7,9 +7,11 @@ dimensions separately.
 
 import math
 
+import numpy as np
 from keras import ops
 
 from zoo._compat.tflite import argmax, softplus
+from zoo.runtime import checks
 from zoo.runtime.types import Array, Shape, Tensor
 
 LOG_VAR_RANGE = (-14.0, 14.0)
@@ -20,6 +22,18 @@ _HALF_BIN = 0.5 / 255
 def sum_per_example(values: Array) -> Tensor:
     """Sums over all axes but the first: `[B, …]` to `[B]`."""
     return ops.sum(ops.reshape(values, (ops.shape(values)[0], -1)), axis=1)
+
+
+def _in_float32(value):
+    """NumPy's float64 as float32, which TensorFlow does not mix with."""
+    return value.astype(np.float32) if isinstance(value, (np.ndarray, np.generic)) else value
+
+
+def _require_shape(name, value, shape):
+    """Raises ValueError for parameters of another shape than `[B, *shape]`, which could be broadcast."""
+    sizes = tuple(value.shape)[1:]
+    if len(sizes) != len(shape) or any(a != b for a, b in zip(sizes, shape) if None not in (a, b)):
+        checks.fail(name, f"of shape [B, {', '.join(map(str, shape))}]", tuple(value.shape))
 
 
 def bits_per_dim(elbo: Array, shape: Shape) -> Tensor:
@@ -66,6 +80,7 @@ def normal_kl(
         >>> float(zoo.distributions.normal_kl(mean=1.0, log_var=0.0))
         0.5
     """
+    mean, log_var, prior_mean, prior_log_var = map(_in_float32, (mean, log_var, prior_mean, prior_log_var))
     difference = log_var - prior_log_var
     squared = ops.square(mean - prior_mean) * ops.exp(-ops.convert_to_tensor(prior_log_var, "float32"))
     return 0.5 * (ops.exp(difference) - 1.0 - difference + squared)
@@ -78,6 +93,7 @@ def reparameterize(mean: Array, log_var: Array, noise: Array) -> Tensor:
 
 def normal_log_prob(x: Array, mean: Array, log_var: Array | float) -> Tensor:
     """log N(x; mean, e^log_var), summed over all axes but the first: nats `[B]`."""
+    x, mean, log_var = map(_in_float32, (x, mean, log_var))
     log_prob = -0.5 * (math.log(2 * math.pi) + log_var + ops.square(x - mean) * ops.exp(-log_var))
     return sum_per_example(ops.broadcast_to(log_prob, ops.shape(x)))
 
@@ -99,6 +115,7 @@ def bernoulli_log_prob(x: Array, logits: Array) -> Tensor:
     A log-probability if `x` is 0 or 1. On grey levels it is the usual cross-entropy, which is not a normalised density:
     compare its values only with other cross-entropies.
     """
+    _require_shape("logits", logits, x.shape[1:])
     return sum_per_example(x * logits - softplus(logits))
 
 
@@ -183,6 +200,7 @@ def discretized_logistic_mixture_log_prob(x: Array, params: Array, components: i
         float32 `[B]`, the log of a probability.
     """
     channels = x.shape[-1]
+    _require_shape("params", params, (*x.shape[1:-1], mixture_size(channels, components)))
     logits, means, log_scales, coupling = _mixture_parameters(params, channels, components)
     values = [x[..., c : c + 1] for c in range(channels)]  # each [B,H,W,1], against K components
     log_prob = ops.log_softmax(logits, axis=-1)

@@ -38,7 +38,7 @@ def _uint32(value):
         return ops.convert_to_tensor(int(value) % 2**32, "uint32")
     value = _of_32_bits(value)
     dtype = getattr(value, "dtype", None)
-    if dtype is not None and "float" in keras.backend.standardize_dtype(dtype):  # a cast would cut 1.7 to 1
+    if dtype is not None and "int" not in keras.backend.standardize_dtype(dtype):  # a cast would cut 1.7 to 1
         checks.fail("seed", "integers", f"dtype {dtype}")
     return ops.cast(value, "uint32")
 
@@ -51,6 +51,21 @@ def _of_32_bits(value):
         for extreme in (np.min(value), np.max(value)):
             checks.seed("seed", int(extreme))
     return value
+
+
+def _of_rows(seed):
+    """Seeds `[B]`."""
+    seed = _of_32_bits(seed)
+    if len(getattr(seed, "shape", ())) != 1:
+        checks.fail("seed", "seeds of rows, int32 [B], as zoo.random.row_seeds gives", seed)
+    return seed
+
+
+def _size(shape):
+    """The number of values in a row of `shape`."""
+    if not isinstance(shape, (tuple, list, tf.TensorShape)) or not all(map(checks.is_integer, shape)) or 0 in shape:
+        checks.fail("shape", "a tuple of integers >= 1", shape)
+    return math.prod(shape)
 
 
 def _xor_shift(x, bits):
@@ -138,7 +153,7 @@ def uniform(seed: ArrayLike, shape: Shape) -> Tensor:
         >>> zoo.random.uniform(zoo.random.row_seeds(0, 4), (8,)).shape
         TensorShape([4, 8])
     """
-    counter = ops.arange(math.prod(shape), dtype="int32")
+    seed, counter = _of_rows(seed), ops.arange(_size(shape), dtype="int32")
     bits = _hash(ops.expand_dims(seed, 1), ops.expand_dims(counter, 0), _BITS)
     # Cast to int32 first: the shifted value fits, and TFLite casts int32 everywhere.
     top = ops.cast(ops.cast(ops.bitwise_right_shift(bits, _uint32(9)), "int32"), "float32")
@@ -157,7 +172,7 @@ def normal(seed: ArrayLike, shape: Shape) -> Tensor:
     Returns:
         float32 `[B, *shape]`.
     """
-    size = math.prod(shape)
+    size = _size(shape)
     half = (size + 1) // 2
     u = uniform(seed, (2, half))
     radius = ops.sqrt(-2.0 * ops.log(u[:, 0]))

@@ -224,3 +224,25 @@ def test_bad_examples_and_models_are_named(images_model):
     cvae = zoo.CVAE(networks.mlp_encoder((4, 4, 3), 2, ()), networks.mlp_decoder((4, 4, 1), 4, ()), num_classes=2)
     with pytest.raises(ValueError, match="Expected `model` to be one without labels"):
         AnomalyDetector(cvae).fit(np.zeros((40, 4, 4, 1), np.float32))
+
+
+@pytest.mark.parametrize("change", [{"score": "elbo"}, {"false_positive_rate": 0.2}, {"smoothing": 1.0}, {"seed": 1}])
+def test_an_argument_that_changes_after_fit_asks_for_another(images_model, change):
+    detector = AnomalyDetector(images_model, "reconstruction", 0.1).fit(IMAGES)
+    detector.set_params(**change)
+    ((name, value),) = change.items()
+    with pytest.raises(ValueError, match=f"Expected `{name}` to be .*, as in fit; call fit again.*{value}"):
+        detector.predict(IMAGES)
+    with pytest.raises(ValueError, match=f"Expected `{name}`"):
+        detector.export("detector.tflite")
+    detector.fit(IMAGES).predict(IMAGES)
+
+
+def test_a_background_that_cannot_be_compared_is_refused(model, images_model):
+    other = zoo.VAE(images_model.encoder, images_model.decoder, "gaussian")
+    with pytest.raises(ValueError, match="Expected `background` to be .* of the kind of the other's, Bernoulli"):
+        AnomalyDetector(images_model, "background", 0.1, background=other).fit(IMAGES)
+    with pytest.raises(ValueError, match="Expected `background` to be a model of data of shape"):
+        AnomalyDetector(other, "background", 0.1, background=model).fit(IMAGES)
+    with pytest.raises(ValueError, match="Expected `model` to be a model of the zoo"):
+        AnomalyDetector(images_model, "background", 0.1, background="vae").fit(IMAGES)

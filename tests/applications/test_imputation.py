@@ -74,7 +74,7 @@ def test_intervals_of_draws_with_noise_cover_as_often_as_they_say(model):
 def test_intervals_are_calibrated_even_where_the_model_is_wrong():
     """A model that thinks the noise half as large gives quantiles that are too narrow; complete examples mend them."""
     wrong = linear.vae()
-    wrong.likelihood.scale = 0.5 * linear.SIGMA
+    wrong.likelihood = zoo.likelihoods.Gaussian(0.5 * linear.SIGMA, range=None)
     x, complete = linear.draw(800, seed=1), linear.draw(800, seed=2)
     settings = {"num_samples": 20, "steps": 2}
     draws = impute(wrong, x, MASK, num_draws=39, **settings)
@@ -221,3 +221,9 @@ def test_a_saved_masked_model_is_loaded(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(impute(loaded, X[:4], MASK), impute(model, X[:4], MASK), atol=1e-6)
+
+
+def test_residuals_of_a_single_example_are_refused():
+    x = linear.draw(4)
+    with pytest.raises(ValueError, match="Expected `complete` to be at least two examples, whose covariance counts"):
+        zoo.applications.impute_with_residuals(linear.vae(), x, MASK, x[:1], steps=1, num_samples=2)

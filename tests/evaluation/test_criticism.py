@@ -99,3 +99,18 @@ def test_positions_by_hand():
 def test_a_single_image_is_refused():
     with pytest.raises(ValueError, match="Expected `images` to be at least two. Received: images='1'"):
         predictive_checks(constant(0.5), np.zeros((1, 4, 4, 1), "float32"))
+
+
+@pytest.mark.parametrize(
+    ("statistic", "message"),
+    [
+        (lambda x: x.mean(), "a function to a number for each example"),
+        (lambda x: x.reshape(len(x), -1), "a function to a number for each example"),
+        (lambda x: x[:3].mean(axis=(1, 2, 3)), "a function to a number for each example"),
+        (lambda x: np.full(len(x), np.nan), "a function to finite numbers"),
+    ],
+)
+def test_statistics_that_are_no_number_for_each_example_are_refused(statistic, message):
+    x = np.random.default_rng(0).uniform(size=(6, 4, 4, 1)).astype("float32")
+    with pytest.raises(ValueError, match=rf"Expected `statistics\['own'\]` to be {message}"):
+        predictive_checks(constant(0.5), x, statistics={"own": statistic})

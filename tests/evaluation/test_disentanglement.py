@@ -239,3 +239,31 @@ def test_codes_that_are_no_numbers_and_too_few_images_are_refused():
     for name in ("batch_size", "num_variance"):
         with pytest.raises(ValueError, match=f"Expected `{name}` to be an integer >= 2"):
             evaluation.factor_vae_score(values, grid(2, 3), **{**settings, name: 1})
+
+
+class Changed:
+    """The images and factors of `grid`, changed."""
+
+    def __init__(self, images=lambda x: x, factors=lambda x: x):
+        self._grid, self._images, self._factors = grid(2, 3), images, factors
+        self.factor_names, self.factor_sizes = self._grid.factor_names, self._grid.factor_sizes
+        self.sharing = self._grid.sharing
+
+    def __len__(self):
+        return len(self._grid)
+
+    def images(self, which):
+        return self._images(self._grid.images(which))
+
+    def factors(self, which):
+        return self._factors(self._grid.factors(which))
+
+
+@pytest.mark.parametrize("function", SETTINGS)
+def test_data_of_the_users_own_are_as_the_protocol_says(function):
+    with pytest.raises(ValueError, match="Expected `data.images` to be a function to uint8 images. Received: .*float"):
+        function(values, Changed(images=lambda x: x / 255.0), **SETTINGS[function])
+    wrong = (lambda x: x - 1, lambda x: x + 0.5, lambda x: x[:, :1], lambda x: x.astype(str))
+    for factors in wrong:
+        with pytest.raises(ValueError, match="Expected `data.factors` to be a function to integers >= 0 of shape"):
+            function(values, Changed(factors=factors), **SETTINGS[function])

@@ -65,3 +65,10 @@ def test_images_of_another_shape_and_too_few_are_refused():
         nearest_training(images(3), images(9), test=images(3)[:, :2])
     with pytest.raises(ValueError, match=r"Expected `training` to be at least k=4 images. Received: training=3"):
         nearest_training(images(5), images(3), k=4)
+
+
+def test_rows_that_are_no_images_and_features_without_a_network_are_refused():
+    with pytest.raises(ValueError, match=r"Expected `training` to be images \[N,H,W,C\]. Received: training=\(9, 16\)"):
+        nearest_training(images(3).reshape(3, -1), images(9).reshape(9, -1))
+    with pytest.raises(ValueError, match="Expected `training_features` to be None without `features`"):
+        nearest_training(images(3), images(9), training_features=np.zeros((9, 4), np.float32))

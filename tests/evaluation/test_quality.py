@@ -121,3 +121,19 @@ def test_a_network_that_trained_the_model_is_refused():
     with pytest.raises(ValueError, match="took no part in the training of vae"):
         card = {"name": "vae", "trained_with": ["quarters"]}
         sample_quality(Copies(images(20)), images(20), images(20, 1), judge(), 10, card=card)
+
+
+@pytest.mark.parametrize("wrong", [np.float32, np.int32, lambda x: x / 127.5 - 1])
+def test_training_images_of_another_range_are_refused(wrong):
+    model = Copies(images(50))
+    with pytest.raises(ValueError, match="Expected `images` to be (uint8 images, or )?float images in"):
+        sample_quality(model, wrong(images(50)), images(40, 1), judge(), 33)
+    with pytest.raises(ValueError, match="Expected `images` to be (uint8 images, or )?float images in"):
+        sample_quality(model, images(50), wrong(images(40, 1)), judge(), 33)
+
+
+def test_features_of_other_training_images_are_refused():
+    with pytest.raises(ValueError, match="Expected `training_features` to be those of the 50 training images"):
+        sample_quality(
+            Copies(images(50)), images(50), images(40, 1), judge(), 33, training_features=judge().embed(images(20))
+        )

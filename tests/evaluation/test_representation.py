@@ -75,10 +75,23 @@ def test_a_stronger_penalty_fits_less():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ((np.zeros(4), np.arange(4), np.zeros((2, 1)), [0, 1]), r"`train_embeddings` to be an array of shape \[N,E\]"),
+        (
+            (np.zeros(4), np.arange(4), np.zeros((2, 1)), [0, 1]),
+            r"`train_embeddings` to be .* of shape \[N,E\]",
+        ),
         ((np.zeros((4, 1)), np.arange(3), np.zeros((2, 1)), [0, 1]), r"`train_labels` to be an array of shape \[4\]"),
         ((np.zeros((4, 1)), np.arange(4), np.zeros((2, 1)), [[0, 1]]), r"`test_labels` to be an array of shape \[2\]"),
         ((np.zeros((4, 1)), np.ones(4), np.zeros((2, 1)), [0, 1]), "of at least two classes"),
+        ((np.zeros((4, 1)), np.arange(4), np.zeros((2, 2)), [0, 1]), r"`test_embeddings` to be an array .* \[N,1\]"),
+        ((np.zeros((4, 1)), np.arange(4), np.zeros((2, 1)), [0, 9]), r"`test_labels` to be of .* Received: .*\[9\]"),
+        ((np.zeros((4, 1)), [0, 1, np.nan, 1], np.zeros((2, 1)), [0, 1]), "`train_labels` to be an array of classes"),
+        ((np.full((4, 1), np.inf), np.arange(4), np.zeros((2, 1)), [0, 1]), "`train_embeddings` to be .* finite"),
+        ((np.full((4, 1), "a"), np.arange(4), np.zeros((2, 1)), [0, 1]), "`train_embeddings` to be .* of numbers"),
+        ((np.zeros((4, 1)), np.ma.masked_equal(range(4), 2), np.zeros((2, 1)), [0, 1]), "`train_labels` .* mask"),
+        (
+            (np.ma.masked_equal(np.eye(4), 1), range(4), np.zeros((2, 4)), [0, 1]),
+            "`train_embeddings` .* mask",
+        ),
     ],
 )
 @pytest.mark.parametrize("score", [linear_probe, nearest_neighbours])
@@ -90,3 +103,9 @@ def test_wrong_arrays_are_refused(score, arguments, message):
 def test_more_neighbours_than_examples_are_refused():
     with pytest.raises(ValueError, match="`k` to be at most 4, the number of training examples. Received: k=5"):
         nearest_neighbours(np.zeros((4, 1)), np.arange(4), np.zeros((1, 1)), [0])
+
+
+def test_classes_may_be_texts():
+    embeddings, labels = clusters(40)
+    names = np.array([f"class {label}" for label in labels], dtype=object)
+    assert linear_probe(embeddings, names, embeddings, [*names]) == linear_probe(embeddings, labels, embeddings, labels)

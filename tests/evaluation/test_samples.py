@@ -165,3 +165,18 @@ def test_groups_that_leave_a_single_example_are_refused():
     with pytest.raises(ValueError, match="Expected `groups` to be 0, or larger, as 3 examples without one group are"):
         frechet_distance(features, features, groups=2)
     assert np.isfinite(frechet_distance(features, features, groups=3)["standard_error"])
+
+
+@pytest.mark.parametrize("measure", [precision_recall, density_coverage])
+@pytest.mark.parametrize(("dtype", "offset"), [("float64", 1e8), ("float32", 1e3)])
+def test_an_offset_of_all_features_changes_nothing(measure, dtype, offset):
+    real, fake = normal(200, dtype=dtype), 0.9 * normal(150, seed=1, dtype=dtype)
+    shifted = measure((real + offset).astype(dtype), (fake + offset).astype(dtype))
+    assert shifted == pytest.approx(measure(real, fake), abs=0.01)
+
+
+def test_infinite_features_in_half_precision_are_refused():
+    x = normal(20, dtype="float16")
+    x[3, 1] = np.inf
+    with pytest.raises(ValueError, match="Expected `real` to be an array of finite values"):
+        density_coverage(x, x)

@@ -586,3 +586,45 @@ def test_weights_that_a_model_lacks_are_not_left_out(tmp_path):
         make().load_weights(path)
     make(prior=zoo.priors.Flow(3, couplings=2, hidden=4)).load_weights(path)
     make().load_weights(path, skip_mismatch=True)
+
+
+def test_a_callback_may_change_a_setting_while_the_model_trains():
+    class Anneal(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.model.beta = 10.0 * epoch
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.gamma = 5.0
+
+    model = make(cls=zoo.BetaVAE, beta=1.0)
+    logs = model.fit(X, epochs=3, batch_size=10, validation_data=X, verbose=0, callbacks=[Anneal()]).history
+    weights = [(logs["val_loss"][i] - logs["val_reconstruction"][i]) / logs["val_kl"][i] for i in range(3)]
+    assert weights == pytest.approx([0.0, 10.0, 20.0], abs=1e-3) and model.gamma == 5.0
+    model.beta = 3.0
+    assert model.predict(X, verbose=0).shape == X.shape and model.test_on_batch(X)
+
+
+def test_a_refused_target_leaves_the_model_as_it_was():
+    """Not as one that removes noise, whose input may have any range."""
+    model = make()
+    same = tf.data.Dataset.from_tensor_slices((X, X)).batch(10)
+    with pytest.raises(ValueError, match="Expected `y` to be another array than `x`"):
+        model.fit(same, verbose=0)
+    assert not model.denoises
+    model.fit(X, verbose=0)
+    with pytest.raises(ValueError, match="255"):
+        model.reconstruct(255.0 * X)
+    noisy = tf.data.Dataset.from_tensor_slices((np.sqrt(X), X)).batch(10)
+    model.fit(noisy, verbose=0)
+    assert model.denoises
+
+
+def test_callbacks_class_weights_and_metrics_of_another_kind_are_refused():
+    model = make()
+    with pytest.raises(ValueError, match="Expected `callbacks` to be a list of keras.callbacks.Callback objects"):
+        model.fit(X, verbose=0, callbacks=[keras.callbacks.TerminateOnNaN])
+    with pytest.raises(ValueError, match="Expected `metrics` to be of other names than the model's own terms, loss,"):
+        model.compile("adam", metrics=[keras.metrics.MeanSquaredError(name="kl")])
+    conditional = make(cls=zoo.CVAE, conditions=2, num_classes=2)
+    with pytest.raises(ValueError, match="Expected `class_weight` to be a dict of labels to weights. Received: .*bal"):
+        conditional.fit(X, np.arange(30) % 2, verbose=0, class_weight="balanced")

@@ -144,3 +144,18 @@ def test_two_replicas_with_unequal_shares_see_the_examples_of_each_other():
 def test_arguments_out_of_range_are_refused(name, value):
     with pytest.raises(ValueError, match=f"Expected `{name}` to be "):
         make(**{name: value})
+
+
+def test_a_single_example_has_its_kl_alone():
+    model = make()
+    model.compile("adam")
+    logs = model.evaluate(by_hand.images(1), verbose=0, return_dict=True)
+    assert logs["mutual_information"] == pytest.approx(0.0, abs=1e-5)
+    assert logs["total_correlation"] == pytest.approx(0.0, abs=1e-5)
+
+
+def test_a_batch_larger_than_the_dataset_is_refused():
+    model = make(dataset_size=3)
+    model.compile("adam")
+    with pytest.raises(ValueError, match="Expected `dataset_size` to be at least 4, the examples of a batch"):
+        model.fit(by_hand.images(4), batch_size=4, verbose=0)

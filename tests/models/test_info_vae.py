@@ -102,3 +102,10 @@ def test_two_replicas_with_unequal_shares_have_the_discrepancy_of_the_whole_batc
 def test_arguments_out_of_range_are_refused(name, arguments):
     with pytest.raises(ValueError, match=f"Expected `{name}` to be "):
         make(**arguments)
+
+
+def test_a_single_example_has_no_discrepancy():
+    model = make()
+    model.compile("adam")
+    logs = model.evaluate(by_hand.images(1), verbose=0, return_dict=True)
+    assert logs["mmd"] == 0.0 and logs["loss"] > 1.0

@@ -378,3 +378,27 @@ def test_an_encoder_of_a_dict_and_no_optimizer_are_refused():
     model = zoo.VAE(zoo.networks.mlp_encoder((4, 4, 1), 2, ()), zoo.networks.mlp_decoder((4, 4, 1), 2, ()))
     with pytest.raises(ValueError, match="Expected `optimizer` to be a Keras optimizer or its name"):
         model.compile(None)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "name"),
+    [
+        (lambda x: [keras.layers.Dense(2)(x), keras.layers.Dense(2, activation="softplus")(x)], "softplus"),
+        (lambda x: [keras.layers.Dense(2, activation="tanh")(x), keras.layers.Dense(2)(x)], "tanh"),
+        (lambda x: keras.layers.Dense(4, activation="relu")(x), "relu"),
+        (lambda x: keras.ops.reshape(keras.ops.hard_sigmoid(keras.layers.Dense(4)(x)), (-1, 4)), "hard_sigmoid"),
+    ],
+)
+def test_an_encoder_that_ends_in_an_activation_is_warned_about(outputs, name):
+    x = keras.Input(SHAPE)
+    encoder = keras.Model(x, outputs(keras.layers.Flatten()(x)))
+    with pytest.warns(UserWarning, match=f"The encoder ends in {name}, but gives means and log-variances"):
+        zoo.VAE(encoder, networks.mlp_decoder(SHAPE, 2, ()))
+
+
+@pytest.mark.parametrize("last", [keras.ops.sigmoid, keras.layers.Lambda(tf.sigmoid)])
+def test_a_decoder_that_ends_in_an_operation_is_warned_about(last):
+    z = keras.Input((2,))
+    decoder = keras.Model(z, keras.ops.reshape(last(keras.layers.Dense(64)(z)), (-1, *SHAPE)))
+    with pytest.warns(UserWarning, match="The decoder ends in sigmoid, but Bernoulli takes any numbers"):
+        zoo.VAE(networks.mlp_encoder(SHAPE, 2, ()), decoder)

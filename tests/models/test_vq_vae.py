@@ -134,3 +134,32 @@ def test_images_of_other_sizes_are_taken_by_methods_but_not_in_training():
     model.compile("sgd")
     with pytest.raises(ValueError, match=r"Expected `x` to have the shape \[B, 3, 3, 1\]"):
         model.fit(x, verbose=0)
+
+
+def test_a_quantizer_that_is_exchanged_is_counted_and_fits_the_prior():
+    encoder = zoo.networks.residual_encoder((8, 8, 1), 4, 8, 1, 0)
+    decoder = zoo.networks.residual_decoder((4, 4, 4), 1, 8, 1, 0)
+    model = zoo.VQVAE(encoder, decoder, zoo.quantizers.VectorQuantizer(16, 4))
+    model.compile("adam")
+    x = np.random.default_rng(0).random((8, 8, 8, 1), np.float32)
+    model.fit(x, verbose=0)
+    model.quantizer = zoo.quantizers.VectorQuantizer(2, 4)
+    assert model.num_codes == 2
+    assert model.evaluate(x, verbose=0, return_dict=True)["codebook_usage"] in (0.5, 1.0)
+    model.prior = zoo.priors.Transformer(2, (4, 4), width=8, depth=1, heads=1)
+    with pytest.raises(ValueError, match="Expected `prior` to be over the quantizer's 8 codes"):
+        model.quantizer = zoo.quantizers.VectorQuantizer(8, 4)
+    assert model.num_codes == 2
+
+
+@pytest.mark.parametrize("lacks", ["codebook", "z_q"])
+def test_a_quantizer_that_gives_too_little_is_named(lacks):
+    class Own(zoo.quantizers.VectorQuantizer):
+        def call(self, z_e, training=False):
+            return {name: value for name, value in super().call(z_e, training).items() if name != lacks}
+
+    encoder = zoo.networks.residual_encoder((8, 8, 1), 4, 8, 1, 0)
+    decoder = zoo.networks.residual_decoder((4, 4, 4), 1, 8, 1, 0)
+    model = zoo.VQVAE(encoder, decoder, Own(16, 4))
+    with pytest.raises(ValueError, match="Expected `quantizer` to be one that gives a dict of z_q, codes, codebook, c"):
+        model.reconstruct(np.zeros((2, 8, 8, 1), np.float32))

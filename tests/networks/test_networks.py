@@ -253,3 +253,31 @@ def test_convolutions_that_would_read_channels_first_are_refused(name):
             builders[name]()
     finally:
         keras.config.set_image_data_format("channels_last")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: networks.mlp_encoder(784, 2),
+            "`image_shape` to be a tuple of integers >= 1. Received: .*784",
+        ),
+        (lambda: networks.mlp_encoder((28.0, 28, 1), 2), "`image_shape` to be a tuple of integers >= 1"),
+        (lambda: networks.mlp_encoder((0, 28, 1), 2), "`image_shape` to be a tuple of integers >= 1"),
+        (lambda: networks.mlp_decoder((28, None, 1), 2), "`output_shape` to be a tuple of integers >= 1"),
+        (lambda: networks.mlp_encoder((4, 4, 1), 2, (8, 0)), "`hidden` to be an integer >= 1. Received: hidden=0"),
+        (lambda: networks.conv_encoder((28, 28, 0), 2), r"`image_shape` to be \(H, W, C\) .*, integers >= 1"),
+        (
+            lambda: networks.conv_encoder((28, 28, 1), 2, dense=12.5),
+            "`dense` to be an integer >= 1. Received: .*12.5",
+        ),
+        (lambda: networks.conv_decoder((28, 28, 1), 2, dense=0), "`dense` to be an integer >= 1. Received: dense=0"),
+        (lambda: networks.conv1d_encoder(64, 2), r"`series_shape` to be \(T, C\) .*, integers >= 1"),
+        (lambda: networks.residual_decoder((8, 4), 3), r"`grid_shape` to be \(h, w, code_dim\). Received"),
+        (lambda: networks.residual_decoder((4, 4, 8), 0), "`params` to be an integer >= 1"),
+        (lambda: networks.clip_encoder((10, 32, 32), 2), r"`clip_shape` to be \(T, H, W, C\). Received"),
+    ],
+)
+def test_shapes_and_sizes_are_integers(make, message):
+    with pytest.raises(ValueError, match=f"Expected {message}"):
+        make()

@@ -8,10 +8,10 @@ from typing import Any, Literal, Self, TypeAlias, get_args
 import keras
 import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin
-from sklearn.utils.validation import check_is_fitted
 
 from zoo.applications import _anomaly_signature, _comparisons, _scores
 from zoo.applications._examples import as_examples, require_unconditional
+from zoo.applications._fitted import note_arguments, require_fitted
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, PathLike
 
@@ -146,11 +146,12 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.n_features_in_ = math.prod(x.shape[1:])
         self.compared_ = self._compare_with(reference)
         self.offset_ = -conformal_threshold(self._anomaly(calibration), rate)
+        note_arguments(self)
         return self
 
     def score_samples(self, x: ArrayLike) -> np.ndarray:
         """The negative anomaly score, the higher the more normal: examples as in `fit` to float64 `[N]`."""
-        check_is_fitted(self, "offset_")
+        require_fitted(self)
         return -self._anomaly(as_examples(self.model, x))
 
     def decision_function(self, x: ArrayLike) -> np.ndarray:
@@ -188,7 +189,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                 those of `zoo.export.export`.
             zoo.export.parity.ParityError: if the score in float32 differs from this detector's.
         """
-        check_is_fitted(self, "offset_")
+        require_fitted(self)
         return _anomaly_signature.write(self, path, **kwargs)
 
     def _check(self):
@@ -205,6 +206,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         require_unconditional(self.model, "an AnomalyDetector")
         if self.score == "background" and self.background is None:
             checks.fail("background", "a model of the zoo for score='background'", None)
+        if self.score == "background" and self.background is not None:
+            _require_comparable(self.model, self.background)
         return checks.number("false_positive_rate", self.false_positive_rate, 0.0, 1.0, open_low=True, open_high=True)
 
     def _compare_with(self, x):
@@ -258,6 +261,18 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def _ratio(self, x):
         own, other = (_scores.log_prob(each, x, self.num_samples, self.seed) for each in (self.model, self.background))
         return other - own
+
+
+def _require_comparable(model, background):
+    """Two log-densities are compared where both are of the same values in the same units."""
+    require_unconditional(background, "a background model")
+    own, other = model.likelihood, background.likelihood
+    if type(own) is not type(other) and not (own.eight_bit and other.eight_bit):
+        expected = f"a model with a likelihood of the kind of the other's, {type(own).__name__}"
+        checks.fail("background", expected, type(other).__name__)
+    shapes = model.known_shape, background.known_shape
+    if None not in shapes and shapes[0] != shapes[1]:
+        checks.fail("background", f"a model of data of shape {shapes[0]}", shapes[1])
 
 
 def least_examples(rate: float) -> int:

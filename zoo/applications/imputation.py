@@ -167,8 +167,8 @@ def impute_with_residuals(
 
     Args:
         model, x, mask, method, steps, num_samples, seed: as in `impute`, without labels; the mask is given.
-        complete: float `[M,…]`, complete examples, more than an example has values. Example i has the mask of row i
-            modulo N.
+        complete: float `[M,…]`, complete examples, M >= 2; their covariance asks for more than an example has values.
+            Example i has the mask of row i modulo N.
         ridge: float > 0, added to the variances, in squared units of the data.
 
     Returns:
@@ -191,6 +191,8 @@ def impute_with_residuals(
     values, observed = incomplete("x", x, mask)
     imputer.check("x", values, observed)
     examples = imputer.complete("complete", complete)
+    if len(examples) < 2:
+        checks.fail("complete", "at least two examples, whose covariance counts", len(examples))
     hidden = observed[np.arange(len(examples)) % len(observed)]
     residuals = (examples - imputer(examples * hidden, hidden, None, seed)).reshape(len(examples), -1)
     means = imputer(values, observed, None, seed).reshape(len(values), -1)

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from zoo.applications._examples import as_examples, require_unconditional
 from zoo.runtime import checks
+from zoo.runtime.labelled import labelled
 from zoo.runtime.types import ArrayLike
 
 _LEAST_DEVIATION = 1e-6  # below it lies rounding
@@ -119,7 +120,7 @@ def few_label_accuracy(
 
     Args:
         features, test_features: float `[N,E]`, such as embeddings.
-        labels, test_labels: integers `[N]`.
+        labels, test_labels: classes `[N]`, integers or texts.
         per_class: int >= 1, labels of each class.
         num_draws: int >= 1, how often they are drawn.
         seed: int, of the draws.
@@ -129,7 +130,7 @@ def few_label_accuracy(
         standardised features, and `nearest_deviation`, `linear_deviation`, their standard deviations over the draws.
 
     Raises:
-        ValueError: if a class has fewer than `per_class` examples.
+        ValueError: if a class has fewer than `per_class` examples, or training lacks a class of the test examples.
 
     Example:
         >>> e = model.embed(images).numpy()
@@ -138,10 +139,8 @@ def few_label_accuracy(
     """
     from sklearn import linear_model, neighbors, pipeline, preprocessing
 
-    labels, test_labels = np.asarray(labels), np.asarray(test_labels)
-    for name, its_labels, its in (("labels", labels, features), ("test_labels", test_labels, test_features)):
-        if its_labels.shape != (len(its),):
-            checks.fail(name, f"one label for each of the {len(its)} examples", its_labels.shape)
+    features, labels = training = labelled("features", features, "labels", labels)
+    test = labelled("test_features", test_features, "test_labels", test_labels, training)
     classes, counts = np.unique(labels, return_counts=True)
     if counts.min() < checks.positive_int("per_class", per_class):
         checks.fail("per_class", f"at most {counts.min()}, the examples of the smallest class", per_class)
@@ -152,6 +151,6 @@ def few_label_accuracy(
         linear = pipeline.make_pipeline(preprocessing.StandardScaler(), linear_model.LogisticRegression(max_iter=2000))
         for name, classifier in (("nearest", neighbors.KNeighborsClassifier(1)), ("linear", linear)):
             fitted = classifier.fit(features[rows], labels[rows])
-            found[name].append(fitted.score(test_features, test_labels))
+            found[name].append(fitted.score(*test))
     means = {name: float(np.mean(values)) for name, values in found.items()}
     return means | {f"{name}_deviation": float(np.std(values)) for name, values in found.items()}

@@ -7,11 +7,11 @@ import keras
 import numpy as np
 from keras import layers
 from sklearn.base import BaseEstimator, OutlierMixin
-from sklearn.utils.validation import check_is_fitted
 
 from zoo import data, networks
 from zoo.applications import _scores
 from zoo.applications._examples import require_unconditional
+from zoo.applications._fitted import note_arguments, require_fitted
 from zoo.applications.anomaly import AnomalyDetector, Score, conformal_threshold
 from zoo.likelihoods import Gaussian, Likelihood, Standardized
 from zoo.models import VAE
@@ -153,6 +153,7 @@ class SeriesDetector(OutlierMixin, BaseEstimator):
         self.n_features_in_ = shape[1]
         scores = self._anomaly(series)
         self.offset_ = -conformal_threshold(scores[~np.isnan(scores)], rate)
+        note_arguments(self)
         return self
 
     def score_samples(self, x: data.Series | ArrayLike) -> np.ndarray:
@@ -160,7 +161,7 @@ class SeriesDetector(OutlierMixin, BaseEstimator):
 
         NaN for the steps of pieces that are shorter than a window.
         """
-        check_is_fitted(self, "offset_")
+        require_fitted(self)
         return -self._anomaly(self._series(x))
 
     def decision_function(self, x: data.Series | ArrayLike) -> np.ndarray:

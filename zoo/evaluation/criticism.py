@@ -71,8 +71,10 @@ def predictive_checks(
     sampled: dict[str, list[np.ndarray]] = {name: [] for name in chosen}
     for x in samples(model, len(examples), seed, examples.labels, _ROWS):
         for name, statistic in chosen.items():
-            sampled[name].append(statistic(x))
-    real = {name: [statistic(x) for _, x, _, _ in examples.batches()] for name, statistic in chosen.items()}
+            sampled[name].append(_values(name, statistic, x))
+    real = {
+        name: [_values(name, statistic, x) for _, x, _, _ in examples.batches()] for name, statistic in chosen.items()
+    }
     seconds = (time.perf_counter() - start) / len(chosen)
     figures = []
     for name in chosen:
@@ -134,6 +136,16 @@ def position(sampled: np.ndarray, real: np.ndarray) -> float:
     ordered = np.sort(real)
     below = np.searchsorted(ordered, sampled, "left") + np.searchsorted(ordered, sampled, "right")
     return float(below.mean() / (2 * len(real)))
+
+
+def _values(name: str, statistic: Statistic, x: np.ndarray) -> np.ndarray:
+    values = checks.numpy_array(f"statistics[{name!r}]", statistic(x))
+    if values.shape != (len(x),):
+        checks.fail(f"statistics[{name!r}]", f"a function to a number for each example, [{len(x)}]", values.shape)
+    if not np.isfinite(values).all():
+        received = f"{np.sum(~np.isfinite(values))} that are not among {len(x)}"
+        checks.fail(f"statistics[{name!r}]", "a function to finite numbers", received)
+    return values
 
 
 def _compare(real: np.ndarray, sampled: np.ndarray) -> tuple[float, float, str]:

@@ -240,12 +240,23 @@ def _require_two_factors(data):
 def _examples(embed, data, number, rng):
     """Codes float64 `[N,E]` of random images, and their factors, integers `[N,F]`."""
     indices = rng.integers(len(data), size=checks.positive_int("num_examples", number))
-    return _codes(embed, data, indices), data.factors(indices)
+    factors = np.asarray(data.factors(indices))
+    expected = (number, len(data.factor_names))
+    if factors.shape != expected or factors.dtype.kind not in "iu" or factors.min() < 0:
+        received = f"{factors.dtype} of shape {factors.shape}"
+        checks.fail("data.factors", f"a function to integers >= 0 of shape {expected}, by factor_names", received)
+    return _codes(embed, data, indices), factors
+
+
+def _floats(images):
+    if images.dtype != np.uint8:
+        checks.fail("data.images", "a function to uint8 images", images.dtype)
+    return images.astype(np.float32) / 255.0
 
 
 def _codes(embed, data, indices):
     parts = np.split(indices, range(_IMAGES_AT_ONCE, len(indices), _IMAGES_AT_ONCE))
-    codes = [np.asarray(embed(data.images(part).astype(np.float32) / 255.0), np.float64) for part in parts]
+    codes = [np.asarray(embed(_floats(data.images(part))), np.float64) for part in parts]
     if any(part.ndim != 2 or part.shape[1] < 2 for part in codes):
         checks.fail("embed", "a function to codes [B,E] with E of at least 2", f"codes of shape {codes[0].shape}")
     found = np.concatenate(codes)

@@ -90,6 +90,12 @@ def as_floats(images: np.ndarray) -> np.ndarray:
     return as_float(images)
 
 
+def require_features_of(training: np.ndarray, training_features: np.ndarray) -> None:
+    """Raises ValueError unless there is a row of `training_features` for each of the training images."""
+    if len(training_features) != len(training):
+        checks.fail("training_features", f"those of the {len(training)} training images", len(training_features))
+
+
 def load(name: str, image_shape: Shape = (32, 32, 3)) -> Features:
     """A feature network by name.
 

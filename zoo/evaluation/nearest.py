@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from zoo.evaluation.features import Features, as_floats
+from zoo.evaluation.features import Features, as_floats, require_features_of
 from zoo.runtime import checks
 
 _ROWS = 2048  # images of each side in float32 at once
@@ -75,14 +75,17 @@ def nearest_training(
     checks.positive_int("k", k)
     if len(training) < k:
         checks.fail("training", f"at least k={k} images", len(training))
-    for name, images in (("samples", samples), ("test", test)):
+    for name, images in (("training", training), ("samples", samples), ("test", test)):
+        if images is not None and len(images.shape) != 4:
+            checks.fail(name, "images [N,H,W,C]", images.shape)
         if images is not None and tuple(images.shape[1:]) != tuple(training.shape[1:]):
             checks.fail(name, f"images of shape {tuple(training.shape[1:])}, as `training`", images.shape)
     found = {"pixels": _nearest("pixels", samples, training, test, k)}
+    if features is None and training_features is not None:
+        checks.fail("training_features", "None without `features`", training_features.shape)
     if features is not None:
         embedded = features.embed(training) if training_features is None else training_features
-        if len(embedded) != len(training):
-            checks.fail("training_features", f"those of the {len(training)} training images", len(embedded))
+        require_features_of(training, embedded)
         of_test = None if test is None else features.embed(test)
         found[features.label] = _nearest(features.label, features.embed(samples), embedded, of_test, k)
     return found

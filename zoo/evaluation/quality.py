@@ -8,7 +8,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from zoo.evaluation.features import Features, require_independent
+from zoo.evaluation.features import Features, require_features_of, require_independent
 from zoo.evaluation.figures import Figure
 from zoo.evaluation.rows import Told, as_float, samples
 from zoo.evaluation.samples import density_coverage, frechet_distance, precision_recall
@@ -75,8 +75,11 @@ def sample_quality(
     if training_features is None:
         training = collect("training images", len(training_images), _slices(training_images, len(training_images)))
     else:
+        require_features_of(training_images, training_features)
         training = _Set(training_features, 0.0)
-    sampled = collect("samples", num_samples, samples(model, num_samples, seed, labels, _ROWS))
+    # Of a Gaussian likelihood the mean of p(x|z) can lie outside of the range of images.
+    drawn = (np.clip(images, 0.0, 1.0) for images in samples(model, num_samples, seed, labels, _ROWS))
+    sampled = collect("samples", num_samples, drawn)
     rebuilt = collect("reconstructions", number, _reconstructed(model, test_images, test_labels, number))
     test = collect("test images", number, _slices(test_images, number))
     sets = {"": (sampled, "sampled"), " of reconstructions": (rebuilt, "test"), " of test images": (test, "test")}
@@ -105,15 +108,13 @@ def _reconstructed(model, images, labels, number):
         checks.fail("test_labels", "the labels of the test images, as the model is conditional", None)
     for start in range(0, number, _ROWS):
         rows = slice(start, min(start + _ROWS, number))
-        yield np.asarray(model.reconstruct(as_float(images[rows]), labels[rows] if model.conditional else None))
+        yield np.clip(model.reconstruct(as_float(images[rows]), labels[rows] if model.conditional else None), 0.0, 1.0)
 
 
 def _collect(features, progress, description, total, parts):
     """The features of all parts, and the seconds that it took to make and embed them."""
     started, found, done = time.monotonic(), [], 0
     for images in parts:
-        # Of a Gaussian likelihood the mean of p(x|z) can lie outside of the range of images.
-        images = images if images.dtype == np.uint8 else np.clip(images, 0.0, 1.0)
         found.append(features.embed(images))
         done += len(images)
         progress(description, done, total)

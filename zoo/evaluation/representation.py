@@ -3,6 +3,7 @@
 import numpy as np
 
 from zoo.runtime import checks
+from zoo.runtime.labelled import labelled
 from zoo.runtime.types import ArrayLike
 
 
@@ -28,7 +29,8 @@ def linear_probe(
         on the training examples, `train_accuracy`.
 
     Raises:
-        ValueError: for embeddings or labels of another shape, and for training labels of a single class.
+        ValueError: for embeddings or labels of another shape, labels that are no classes, a single class in training,
+            and test labels that training lacks.
 
     Example:
         >>> embeddings = model.embed(images)
@@ -41,8 +43,7 @@ def linear_probe(
     probe = pipeline.make_pipeline(
         preprocessing.StandardScaler(), linear_model.LogisticRegression(C=inverse, max_iter=1000)
     )
-    train = _pairs("train", train_embeddings, train_labels)
-    test = _pairs("test", test_embeddings, test_labels)
+    train, test = _sets(train_embeddings, train_labels, test_embeddings, test_labels)
     probe.fit(*train)
     return _accuracy(probe, test) | {"train_accuracy": float(probe.score(*train))}
 
@@ -64,26 +65,19 @@ def nearest_neighbours(
         dict of floats: `accuracy` on the test examples, from 0 to 1, and its `standard_error` over them.
 
     Raises:
-        ValueError: for embeddings or labels of another shape, and for `k` out of range.
+        ValueError: as `linear_probe`, and for `k` out of range.
     """
     from sklearn import neighbors  # here, as importing zoo must not import it
 
-    train = _pairs("train", train_embeddings, train_labels)
-    test = _pairs("test", test_embeddings, test_labels)
+    train, test = _sets(train_embeddings, train_labels, test_embeddings, test_labels)
     if checks.positive_int("k", k) > len(train[0]):
         checks.fail("k", f"at most {len(train[0])}, the number of training examples", k)
     return _accuracy(neighbors.KNeighborsClassifier(k).fit(*train), test)
 
 
-def _pairs(name, embeddings, labels):
-    embeddings, labels = np.asarray(embeddings), np.asarray(labels)
-    if embeddings.ndim != 2 or not len(embeddings):
-        checks.fail(f"{name}_embeddings", "an array of shape [N,E]", embeddings.shape)
-    if labels.shape != embeddings.shape[:1]:
-        checks.fail(f"{name}_labels", f"an array of shape [{len(embeddings)}]", labels.shape)
-    if name == "train" and len(np.unique(labels)) < 2:
-        checks.fail("train_labels", "of at least two classes", np.unique(labels))
-    return embeddings, labels
+def _sets(train_embeddings, train_labels, test_embeddings, test_labels):
+    train = labelled("train_embeddings", train_embeddings, "train_labels", train_labels)
+    return train, labelled("test_embeddings", test_embeddings, "test_labels", test_labels, train)
 
 
 def _accuracy(classifier, test):

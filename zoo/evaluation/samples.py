@@ -91,7 +91,7 @@ def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 3) -> dict[str
 
     Kynkäänniemi et al. 2019, "Improved Precision and Recall Metric for Assessing Generative Models". Balls are closed.
     """
-    real, fake = _pair("real", real, "fake", fake, checks.positive_int("k", k) + 1)
+    real, fake = _centred(*_pair("real", real, "fake", fake, checks.positive_int("k", k) + 1))
     closed = 1 + _ROUNDING[real.dtype.name]
     real_radii, fake_radii = _radii(real, k) * closed, _radii(fake, k) * closed
     precise, recalled = np.zeros(len(fake), bool), np.zeros(len(real), bool)
@@ -129,7 +129,7 @@ def density_coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str
     authors' code, and the density of a set in itself is 1. A real example that is there more than k times has an empty
     ball, and counts as not covered.
     """
-    real, fake = _pair("real", real, "fake", fake, checks.positive_int("k", k) + 1, 1)
+    real, fake = _centred(*_pair("real", real, "fake", fake, checks.positive_int("k", k) + 1, 1))
     radii = _radii(real, k) * (1 - _ROUNDING[real.dtype.name])
     balls, covered = np.zeros(len(fake)), np.zeros(len(real), bool)
     for rows, distances in _distances(fake, real):
@@ -158,10 +158,18 @@ def _features(name, value, least):
     if value.ndim != 2 or len(value) < least or value.dtype.kind != "f":
         checks.fail(name, f"a float array [N,F] with N >= {least}", f"{value.dtype} of shape {value.shape}")
     for part in _parts(value):
-        if not (np.abs(value[part]) <= _LARGEST).all():  # NaN neither
-            received = f"values up to {np.abs(value[part]).max():g}"
-            checks.fail(name, f"an array of finite values of at most {_LARGEST:g}", received)
+        largest = np.abs(value[part]).max().astype(np.float64)
+        if not largest <= _LARGEST:  # NaN neither
+            checks.fail(name, f"an array of finite values of at most {_LARGEST:g}", f"values up to {largest:g}")
     return value
+
+
+def _centred(real, fake):
+    """The features about the mean of the real ones, where it is large: distances come from sums of squares."""
+    centre = real.mean(axis=0, dtype=np.float64)
+    if np.abs(centre).max() < 100.0 * real.std(axis=0, dtype=np.float64).max():
+        return real, fake
+    return (real - centre).astype(real.dtype), (fake - centre).astype(fake.dtype)
 
 
 def _parts(array):

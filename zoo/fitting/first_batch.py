@@ -89,7 +89,10 @@ class FirstBatch:
         return tf.cond(good, lambda: True, fail)
 
     def guarded(
-        self, function: Callable[[object], Tensors], variables: Callable[[], Iterable[keras.Variable]]
+        self,
+        function: Callable[[object], Tensors],
+        variables: Callable[[], Iterable[keras.Variable]],
+        refused: Callable[[], object],
     ) -> Callable[[object], Tensors]:
         """Wraps Keras's function of a step, and raises the error that the check of the first batch has found.
 
@@ -97,6 +100,7 @@ class FirstBatch:
             function: of an iterator of batches, or of a list of them.
             variables: function without arguments that returns the variables which the step may change. Several
                 replicas make the step even from a refused batch; the variables then get their former values back.
+            refused: function without arguments that is called before the error is raised.
         """
 
         def call(batches):
@@ -109,11 +113,14 @@ class FirstBatch:
             try:
                 results = function(batches)
             except tf.errors.OpError as error:
+                if self._failure is not None:
+                    refused()
                 self._raise_failure(error)
                 if isinstance(error, tf.errors.InvalidArgumentError):
                     raise unfit(error, self._arrays) from error
                 raise
             if self._failure is not None:
+                refused()
                 for variable, value in kept or ():
                     variable.assign(value)
                 self._raise_failure(None)

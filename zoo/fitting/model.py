@@ -65,7 +65,7 @@ class ObjectiveModel(Verbs):
     def forget_graphs(self) -> None:
         """Lets go of the compiled methods and steps, which hold networks, settings and priors as they were."""
         self.functions.clear()
-        self.train_function = self.test_function = self.predict_function = None
+        self.forget_steps()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

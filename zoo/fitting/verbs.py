@@ -80,6 +80,10 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
                 "classes. Name the kind that is meant, such as keras.metrics.BinaryAccuracy()",
                 stacklevel=2,
             )
+        own = getattr(self, "trackers", {})
+        for name in (getattr(metric, "name", metric) for part in named for metric in part):
+            if isinstance(name, str) and name in own:
+                checks.fail("metrics", f"of other names than the model's own terms, {', '.join(own)}", name)
         policy = None if skip_threshold is None else SkipLargeGradients(skip_threshold)
         object.__setattr__(self, "gradient_policy", policy)  # no part of the model's state
         super().compile(optimizer=optimizer, **kwargs)
@@ -268,10 +272,26 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
             checks.fail(
                 "class_weight", f"None, as {type(self).__name__} has no classes; use sample_weight", class_weight
             )
+        if not isinstance(class_weight, Mapping):
+            checks.fail("class_weight", "a dict of labels to weights", class_weight)
         for label, weight in class_weight.items():
             if not checks.is_integer(label) or not 0 <= label < self.num_classes:
                 checks.fail("class_weight", f"a dict of labels from 0 to {self.num_classes - 1}", label)
             checks.number(f"class_weight[{label}]", weight, 0.0)
+
+    def forget_steps(self) -> None:
+        """Has the compiled steps made anew at their next call, which may come within a `fit` that is running."""
+        for name in ("train_function", "test_function", "predict_function"):
+            if getattr(self, name) is not None:
+                setattr(self, name, self._made_at_its_call(name))
+
+    def _made_at_its_call(self, name):
+        def function(batches):
+            getattr(self, f"make_{name}")(force=True)
+            return getattr(self, name)(batches)
+
+        function.is_stale = True  # type: ignore[attr-defined]
+        return function
 
     def make_train_function(self, force: bool = False) -> None:
         if self.built and self.trainable_variables and not all(each.built for each in self.optimizers()):
@@ -280,18 +300,19 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
                 self.build_optimizers()
         optimizers.require_built_for(self.optimizer, self.trainable_variables)
         trained = [id(variable) for variable in self.trainable_variables]
-        force = force or trained != self._trained  # as the compiled step would go on with what was frozen since
+        # As the compiled step would go on with what was frozen since.
+        force = force or trained != self._trained or _is_stale(self.train_function)
         object.__setattr__(self, "_trained", trained)
         super().make_train_function(force)
         self.train_function = self._looking(self.train_function)
 
     def make_test_function(self, force: bool = False) -> None:
-        super().make_test_function(force)
+        super().make_test_function(force or _is_stale(self.test_function))
         self.test_function = self._looking(self.test_function)
 
     def make_predict_function(self, force: bool = False) -> None:
         object.__setattr__(self, "_judged", False)
-        super().make_predict_function(force)
+        super().make_predict_function(force or _is_stale(self.predict_function))
         object.__setattr__(self, "_judged", True)
         self.predict_function = self._looking(self.predict_function)
 
@@ -303,7 +324,14 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         self._first_batch.reopen()
         if hasattr(function, "guarded"):
             return function
-        return self._first_batch.guarded(function, self._variables_of_a_step)
+        denoised = self.denoises
+
+        def refused():
+            # What tracing the step has noted does not hold, and must be noted again at the next attempt.
+            object.__setattr__(self, "denoises", denoised)
+            self.forget_steps()
+
+        return self._first_batch.guarded(function, self._variables_of_a_step, refused)
 
     def _variables_of_a_step(self):
         """All variables that a training step may change."""
@@ -354,6 +382,10 @@ def _require_counts(**arguments):
             checks.positive_int(name, arguments[name])
 
 
+def _is_stale(function):
+    return getattr(function, "is_stale", False)
+
+
 def _keep_frozen(model):
     """Freezes all weights of frozen parts of the zoo, such as a prior.
 
@@ -385,6 +417,9 @@ def _with_callbacks(model, own, given):
     """What Keras's `fit` takes as `callbacks`: those of the user, who may refuse to train, then the model's own."""
     made = isinstance(given, keras.callbacks.CallbackList)
     theirs = given.callbacks if made else [] if given is None else keras.tree.flatten(given)
+    for each in theirs:
+        if not isinstance(each, keras.callbacks.Callback):
+            checks.fail("callbacks", "a list of keras.callbacks.Callback objects", each)
     moved = [each.moves for each in theirs if hasattr(each, "moves")]
     for weight in {name for name in moved if moved.count(name) > 1}:
         both = [type(each).__name__ for each in theirs if getattr(each, "moves", None) == weight]

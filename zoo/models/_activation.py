@@ -1,4 +1,4 @@
-"""A warning about decoders that end in an activation."""
+"""Warnings about networks that end in an activation."""
 
 import warnings
 
@@ -11,26 +11,47 @@ _ACTIVATIONS = (
     "sigmoid", "hard_sigmoid", "log_sigmoid", "softplus", "softmax", "log_softmax", "softsign", "tanh", "hard_tanh",
     "relu", "relu6", "exponential",
 )  # fmt: skip
-# Layers that do not change values.
+# Layers and operations that do not change values.
 _SHAPING = (
-    keras.layers.Reshape, keras.layers.Flatten, keras.layers.Permute, keras.layers.Cropping1D, keras.layers.Cropping2D,
-    keras.layers.Cropping3D, keras.layers.Identity,
+    "Reshape", "Flatten", "Permute", "Cropping1D", "Cropping2D", "Cropping3D", "Identity", "Transpose", "Squeeze",
+    "ExpandDims", "GetItem", "Cast",
 )  # fmt: skip
 
 
 def warn_of_activation(decoder: keras.layers.Layer, likelihood: Likelihood) -> None:
     """Warns if a decoder ends in an activation that limits its output, where the likelihood takes any numbers."""
-    last = decoder
-    while layers := getattr(last, "layers", None):
-        layers = [layer for layer in layers if not isinstance(layer, _SHAPING)]
-        if not layers:
-            return
-        last = layers[-1]
-    kind = type(last).__name__.lower()
-    name = getattr(getattr(last, "activation", None), "__name__", {"relu": "relu", "softmax": "softmax"}.get(kind))
-    if name in _ACTIVATIONS:
+    name = _last_activation(decoder)
+    if name is not None:
         warnings.warn(
             f"The decoder ends in {name}, but {type(likelihood).__name__} takes any numbers (logits, or locations) and "
             "applies its own activation to them: the decoder cannot reach all images. Leave out the last activation",
             stacklevel=4,
         )
+
+
+def warn_of_encoder(encoder: keras.layers.Layer) -> None:
+    """Warns if an encoder ends in an activation: means and log-variances can have any sign."""
+    name = _last_activation(encoder)
+    if name is not None:
+        warnings.warn(
+            f"The encoder ends in {name}, but gives means and log-variances, which can have any sign: a variance below "
+            "1, or a mean below 0, cannot be reached. Leave out the last activation",
+            stacklevel=4,
+        )
+
+
+def _last_activation(network):
+    """The name of the activation in which a network, or one of its outputs, ends; None if it ends in none."""
+    outputs = getattr(network, "outputs", None) or []
+    if len(outputs) > 1:
+        found = (_last_activation(keras.Model(network.inputs, output)) for output in outputs)
+        return next((name for name in found if name is not None), None)
+    last = network
+    while steps := getattr(last, "operations", None) or getattr(last, "layers", None):
+        steps = [step for step in steps if type(step).__name__ not in _SHAPING]
+        if not steps:
+            return None
+        last = steps[-1]
+    function = getattr(last, "activation", None) or getattr(last, "function", None)  # of a Lambda
+    name = getattr(function, "__name__", type(last).__name__)
+    return next((each for each in _ACTIVATIONS if each.replace("_", "") == name.replace("_", "").lower()), None)

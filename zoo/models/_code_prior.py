@@ -20,12 +20,16 @@ NO_PRIOR = (
 class HasCodePrior(HasPrior):
     """A model with a quantizer, and with a `zoo.priors.CodePrior` as its `prior`, or None.
 
-    A model sets `encoder`, `quantizer` and `num_codes`.
+    A model sets `encoder` and `quantizer`.
     """
 
     encoder: keras.layers.Layer
     quantizer: Quantizer
-    num_codes: int
+
+    @property
+    def num_codes(self) -> int:
+        """K, the number of codes."""
+        return self.quantizer.num_codes
 
     @property
     def prior(self) -> CodePrior | None:

@@ -81,6 +81,9 @@ class BetaTCVAE(VAE):
             checks.fail("prior", "a zoo.priors.StandardNormal, as its dimensions must be independent", prior)
 
     def penalty_terms(self, latents: Latents) -> Tensors:
+        number = latents.z.shape[0]
+        if number is not None and number > self.dataset_size:
+            checks.fail("dataset_size", f"at least {number}, the examples of a batch", self.dataset_size)
         log_q, log_q_by_dimension = aggregate_log_prob(*latents[:3], self.dataset_size)
         log_posterior = distributions.normal_log_prob(latents.z, latents.mean, latents.log_var)
         log_product = ops.sum(log_q_by_dimension, axis=1)
@@ -115,7 +118,9 @@ def aggregate_log_prob(mean: Tensor, log_var: Tensor, z: Tensor, dataset_size: i
     others = ops.cast(ops.maximum(number - 1, 1), "float32")
     log_share = math.log(max(dataset_size - 1, 1) / dataset_size) - ops.log(others)
     is_own = ops.equal(own[:, None], ops.arange(number))
-    log_weights = ops.where(is_own, -math.log(dataset_size), log_share)  # [b,M]
+    # A single example says nothing of the others: q(z) is then q(z|x), and all that is left is its KL.
+    own_share = ops.where(number > 1, -math.log(dataset_size), 0.0)
+    log_weights = ops.where(is_own, own_share, log_share)  # [b,M]
     difference = z[:, None] - means  # [b,M,D]
     by_dimension = -0.5 * (math.log(2 * math.pi) + log_vars + ops.square(difference) * ops.exp(-log_vars))
     log_q = ops.logsumexp(log_weights + ops.sum(by_dimension, axis=2), axis=1)

@@ -81,6 +81,8 @@ class InfoVAE(VAE):
 def maximum_mean_discrepancy(a: Tensor, b: Tensor) -> Tensor:
     """The unbiased estimate of MMD² from two sets of samples of the same size, float32 `[M,D]` each: a scalar.
 
+    0 for sets of a single sample, which tell nothing.
+
     Gretton et al. 2012, "A Kernel Two-Sample Test", lemma 6, with the kernel e^(−‖a − b‖² / 2D).
     """
     size = ops.cast(ops.shape(a)[0], "float32")
@@ -91,4 +93,4 @@ def maximum_mean_discrepancy(a: Tensor, b: Tensor) -> Tensor:
         return ops.exp(-ops.maximum(squared, 0.0) / (2.0 * a.shape[1]))
 
     within = sum((ops.sum(kernel(each, each)) - size) / pairs for each in (a, b))
-    return within - 2.0 * ops.mean(kernel(a, b))
+    return ops.where(size > 1.0, within - 2.0 * ops.mean(kernel(a, b)), 0.0)

@@ -9,6 +9,7 @@ from keras import ops
 from zoo import distributions, random
 from zoo.fitting.batched import batched
 from zoo.likelihoods import Likelihood
+from zoo.models._activation import warn_of_encoder
 from zoo.models._base import BaseVAE
 from zoo.models._data import not_built
 from zoo.models._elbo import ElboVAE, Latents
@@ -87,6 +88,7 @@ class VAE(HasPrior, ElboVAE, BaseVAE):
         **kwargs: Any,
     ) -> None:
         super().__init__(encoder, decoder, likelihood, free_bits, seed, kl_weight, **kwargs)
+        warn_of_encoder(encoder)
         self._latent_dim: int | None = _latent_dim_of(encoder)
         self.prior_slot = PriorSlot()
         self.prior = prior

@@ -20,6 +20,10 @@ from zoo.runtime.settings import Setting
 from zoo.runtime.types import Array, ArrayLike, Batches, Config, Labels, Tensor, Tensors
 
 
+def _quantizer(name, value):
+    return require(value)
+
+
 @keras.saving.register_keras_serializable("zoo")
 class VQVAE(CodeSamplingVAE):
     """The vector-quantised VAE, whose latents are integer codes on a grid.
@@ -75,6 +79,7 @@ class VQVAE(CodeSamplingVAE):
     """
 
     term_names = ("loss", "reconstruction", "codebook", "commitment")
+    quantizer = Setting(_quantizer)
     commitment_cost = Setting(checks.number, 0.0)
 
     def __init__(
@@ -88,20 +93,31 @@ class VQVAE(CodeSamplingVAE):
         **kwargs: Any,
     ) -> None:
         super().__init__(encoder, decoder, likelihoods.get(likelihood), **kwargs)
-        self.quantizer = require(quantizers.VectorQuantizer() if quantizer is None else quantizer)
+        self.quantizer = quantizers.VectorQuantizer() if quantizer is None else quantizer
         self.commitment_cost = commitment_cost
-        self.num_codes = self.quantizer.num_codes
-        self.trackers["perplexity"] = metrics.Perplexity(self.num_codes, name="perplexity")
-        self.trackers["codebook_usage"] = metrics.CodebookUsage(self.num_codes, name="codebook_usage")
+        self._count_codes()
         self.prior_slot = PriorSlot()
         self.prior = prior
+
+    def _count_codes(self):
+        self.trackers["perplexity"] = metrics.Perplexity(self.num_codes, name="perplexity")
+        self.trackers["codebook_usage"] = metrics.CodebookUsage(self.num_codes, name="codebook_usage")
+
+    def check_settings(self) -> None:
+        if self.prior is not None:
+            self.check_prior(self.prior)
+
+    def exchanged(self, name: str) -> None:
+        super().exchanged(name)
+        if name == "quantizer":
+            self._count_codes()
 
     # The objective.
 
     def compute_terms(
         self, x: Tensor, labels: Tensor | None = None, training: bool = False, target: Tensor | None = None
     ) -> Tensors:
-        quantized = self.quantizer(self.features(x, training=training), training=training)
+        quantized = self.quantized(self.features(x, training=training), training)
         reconstruction = -self.log_likelihood(x if target is None else target, quantized["z_q"], training=training)
         for name in ("codebook", "commitment"):
             checks.per_example(f"{name!r} of the quantizer", quantized[name], x.shape[0])
@@ -113,8 +129,23 @@ class VQVAE(CodeSamplingVAE):
             "codes": quantized["codes"],
         }
 
+    def quantized(self, z_e: Tensor, training: bool = False) -> Tensors:
+        """What the quantizer gives for the encoder's output, as `zoo.quantizers.Quantizer.call` says.
+
+        Raises:
+            ValueError: for a quantizer of the user's own that gives something else.
+        """
+        found = self.quantizer(z_e, training=training)
+        wanted = ("z_q", "codes", "codebook", "commitment")
+        if not isinstance(found, dict) or not {*wanted} <= {*found}:
+            received = [*found] if isinstance(found, dict) else type(found).__name__
+            checks.fail("quantizer", f"one that gives a dict of {', '.join(wanted)}", received)
+        if "int" not in keras.backend.standardize_dtype(found["codes"].dtype):
+            checks.fail("quantizer", "one that gives integer codes", found["codes"].dtype)
+        return found
+
     def bottleneck(self, x: Tensor, labels: Tensor | None = None, training: bool = False) -> tuple[Tensor, Tensor]:
-        quantized = self.quantizer(self.features(x, training=training), training=training)
+        quantized = self.quantized(self.features(x, training=training), training)
         return quantized["z_q"], self._penalty(quantized)
 
     def _penalty(self, quantized):
@@ -124,7 +155,6 @@ class VQVAE(CodeSamplingVAE):
 
     def update_trackers(self, terms: Tensors, weights: Tensor | None = None) -> None:
         super().update_trackers(terms, weights)
-        self.num_codes = self.quantizer.num_codes
         self.trackers["perplexity"].update_state(terms["codes"], weights)
         self.trackers["codebook_usage"].update_state(terms["codes"], weights)
 
@@ -136,7 +166,7 @@ class VQVAE(CodeSamplingVAE):
     def encode(self, x: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:
         """The codes of images: float `[B,H,W,C]` to int32 `[B,h,w]`."""
         x, _ = self._inputs(x, labels)
-        return self.quantizer(self.features(x))["codes"]
+        return self.quantized(self.features(x))["codes"]
 
     @batched
     def decode(self, codes: ArrayLike | Batches, labels: Labels = None, batch_size: int | None = None) -> Tensor:
@@ -171,7 +201,7 @@ class VQVAE(CodeSamplingVAE):
         """Quantises and decodes embeddings: float `[B, h·w·code_dim]` to float32 `[B,H,W,C]` in [0, 1]."""
         self._check_labels(labels, None)
         z_e = ops.reshape(ops.cast(e, "float32"), (-1, *self.features_shape))
-        return self.likelihood.mean(self.likelihood_params(self.quantizer(z_e)["z_q"]))
+        return self.likelihood.mean(self.likelihood_params(self.quantized(z_e)["z_q"]))
 
     @property
     def embedding_dim(self) -> int:

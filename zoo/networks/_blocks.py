@@ -16,12 +16,26 @@ def require_channels_last() -> None:
         checks.fail("image_data_format", expected, keras.config.image_data_format())
 
 
+def sizes(name: str, shape: Shape, form: str = "") -> tuple[int, ...]:
+    """The sizes of a shape, integers >= 1, as many as `form` has, such as "(H, W, C)"; raises ValueError for others."""
+    try:
+        found = tuple(shape)
+    except TypeError:
+        found = ()
+    if not found or not all(checks.is_integer(size) and size >= 1 for size in found):
+        checks.fail(name, f"{form}, integers >= 1" if form else "a tuple of integers >= 1", shape)
+    if form and len(found) != form.count(",") + 1:
+        checks.fail(name, form, shape)
+    return tuple(int(size) for size in found)
+
+
 def check_divisible(image_shape: Shape, halvings: int, name: str = "image_shape") -> None:
     """Raises ValueError unless height and width can be halved `halvings` times, and Keras's images end in channels."""
     require_channels_last()
     checks.positive_int("downsamples", halvings)
-    if len(image_shape) != 3 or any(size % 2**halvings for size in image_shape[:2]):
-        checks.fail(name, f"(H, W, C) with H and W divisible by {2**halvings}", tuple(image_shape))
+    form = f"(H, W, C) with H and W divisible by {2**halvings}"
+    if any(size % 2**halvings for size in sizes(name, image_shape, form)[:2]):
+        checks.fail(name, form, tuple(image_shape))
 
 
 def some_filters(filters: Sequence[int]) -> list[int]:
@@ -41,8 +55,9 @@ def posterior(x: Tensor, latent_dim: int) -> Tensor:
     return layers.Dense(2 * checks.positive_int("latent_dim", latent_dim), name="posterior")(x)
 
 
-def dense(x: Tensor, units: int, activation: str) -> Tensor:
-    """A dense layer; for the activation "gated", times a second one with a sigmoid."""
+def dense(x: Tensor, units: int, activation: str, name: str = "dense") -> Tensor:
+    """A dense layer; for the activation "gated", times a second one with a sigmoid. `name` is that of `units`."""
+    checks.positive_int(name, units)
     if activation == "gated":
         return layers.Multiply()([layers.Dense(units)(x), layers.Dense(units, activation="sigmoid")(x)])
     return layers.Dense(units, activation=activation)(x)

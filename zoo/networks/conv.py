@@ -44,7 +44,7 @@ def conv_encoder(
         x = layers.Conv2D(width, 4, strides=2, padding="same", activation=activation)(x)
         for _ in range(checks.integer("blocks", blocks, 0)):
             x = _blocks.residual(x, width, activation)
-    x = layers.Dense(dense, activation=activation)(layers.Flatten()(x))
+    x = _blocks.dense(layers.Flatten()(x), dense, activation)
     return keras.Model(inputs, _blocks.posterior(x, latent_dim), name="encoder")
 
 
@@ -79,7 +79,7 @@ def conv_decoder(
     _blocks.check_divisible(output_shape, len(filters), "output_shape")
     height, width = (size // 2 ** len(filters) for size in output_shape[:2])
     x = inputs = keras.Input((checks.positive_int("latent_dim", latent_dim),))
-    x = layers.Dense(dense, activation=activation)(x)
+    x = _blocks.dense(x, dense, activation)
     x = layers.Dense(height * width * filters[0], activation=activation)(x)
     x = layers.Reshape((height, width, filters[0]))(x)
     for channels, following in zip(filters, (*filters[1:], filters[-1])):

@@ -43,7 +43,7 @@ def conv1d_encoder(
     x = inputs = keras.Input(series_shape)
     for width in filters:
         x = layers.Conv1D(width, 2 * stride + 1, strides=stride, padding="same", activation=activation)(x)
-    x = layers.Dense(dense, activation=activation)(layers.Flatten()(x))
+    x = _blocks.dense(layers.Flatten()(x), dense, activation)
     return keras.Model(inputs, _blocks.posterior(x, latent_dim), name="encoder")
 
 
@@ -78,7 +78,7 @@ def conv1d_decoder(
     filters = _blocks.some_filters(filters)
     steps = _check_steps("output_shape", output_shape, stride, len(filters))
     x = inputs = keras.Input((checks.positive_int("latent_dim", latent_dim),))
-    x = layers.Dense(dense, activation=activation)(x)
+    x = _blocks.dense(x, dense, activation)
     x = layers.Dense(steps * filters[0], activation=activation)(x)
     x = layers.Reshape((steps, filters[0]))(x)
     for following in (*filters[1:], filters[-1]):
@@ -140,7 +140,7 @@ def conv1d_grid_decoder(
     Raises:
         ValueError: for a grid of another width.
     """
-    if len(grid_shape) != 3 or grid_shape[1] != 1:
+    if _blocks.sizes("grid_shape", grid_shape, "(h, 1, code_dim)")[1] != 1:
         checks.fail("grid_shape", "(h, 1, code_dim)", tuple(grid_shape))
     x = inputs = keras.Input(grid_shape)
     x = layers.Reshape((grid_shape[0], grid_shape[2]))(x)
@@ -164,6 +164,8 @@ def _check_steps(name, shape, stride, times):
     """The number of steps after `times` divisions by `stride`."""
     _blocks.require_channels_last()
     factor = checks.positive_int("stride", stride) ** times
-    if len(shape) != 2 or shape[0] < 1 or shape[0] % factor:
-        checks.fail(name, f"(T, C) with T divisible by {factor} = {stride} ** {times}", tuple(shape))
-    return shape[0] // factor
+    form = f"(T, C) with T divisible by {factor} = {stride} ** {times}"
+    steps, _ = _blocks.sizes(name, shape, form)
+    if steps % factor:
+        checks.fail(name, form, tuple(shape))
+    return steps // factor

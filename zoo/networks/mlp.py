@@ -30,7 +30,7 @@ def mlp_encoder(
         >>> zoo.networks.mlp_encoder((28, 28, 1), latent_dim=16).output_shape
         (None, 32)
     """
-    x = inputs = keras.Input(image_shape)
+    x = inputs = keras.Input(_blocks.sizes("image_shape", image_shape))
     x = layers.Flatten()(x)
     for units in checks.positive_ints("hidden", hidden):
         x = _blocks.dense(x, units, activation)
@@ -57,7 +57,7 @@ def mlp_decoder(
     x = inputs = keras.Input((checks.positive_int("latent_dim", latent_dim),))
     for units in checks.positive_ints("hidden", hidden):
         x = _blocks.dense(x, units, activation)
-    x = layers.Dense(math.prod(output_shape))(x)
+    x = layers.Dense(math.prod(_blocks.sizes("output_shape", output_shape)))(x)
     return keras.Model(inputs, layers.Reshape(output_shape)(x), name="decoder")
 
 

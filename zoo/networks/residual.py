@@ -70,7 +70,8 @@ def residual_decoder(
     Raises:
         ValueError: for another normalization.
     """
-    x = inputs = keras.Input(grid_shape)
+    checks.positive_int("params", params)
+    x = inputs = keras.Input(_blocks.sizes("grid_shape", grid_shape, "(h, w, code_dim)"))
     x = layers.Conv2D(filters, 3, padding="same")(x)
     widths = _blocks.widths(filters, checks.positive_int("upsamples", upsamples))[::-1]
     for width, following in zip(widths, (*widths[1:], params)):

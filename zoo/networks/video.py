@@ -133,9 +133,7 @@ def _to_channels(x: Tensor) -> Tensor:
 
 def _four(clip_shape):
     _blocks.require_channels_last()
-    if len(clip_shape) != 4:
-        checks.fail("clip_shape", "(T, H, W, C)", tuple(clip_shape))
-    return tuple(checks.positive_int("clip_shape", size) for size in clip_shape)
+    return _blocks.sizes("clip_shape", clip_shape, "(T, H, W, C)")
 
 
 def _upsamples(grid_shape, size):

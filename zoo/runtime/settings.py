@@ -50,7 +50,7 @@ class Setting(Generic[Value]):
             raise AttributeError(f"{owner.__name__} has no {self.name} yet")
         return vars(instance)[self.name]
 
-    def __set__(self, instance: object, value: Any) -> None:
+    def __set__(self, instance: object, value: object) -> None:
         """Sets the attribute.
 
         Raises:
