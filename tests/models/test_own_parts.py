@@ -402,3 +402,19 @@ def test_a_decoder_that_ends_in_an_operation_is_warned_about(last):
     decoder = keras.Model(z, keras.ops.reshape(last(keras.layers.Dense(64)(z)), (-1, *SHAPE)))
     with pytest.warns(UserWarning, match="The decoder ends in sigmoid, but Bernoulli takes any numbers"):
         zoo.VAE(networks.mlp_encoder(SHAPE, 2, ()), decoder)
+
+
+def test_networks_that_share_a_layer_are_warned_about_where_they_are_saved(tmp_path):
+    def make():
+        shared = layers.Dense(8, name="shared")
+        x, z = keras.Input((8,)), keras.Input((2,))
+        encoder = keras.Model(x, layers.Dense(4)(shared(x)))
+        return zoo.VAE(encoder, keras.Model(z, layers.Dense(8)(shared(layers.Dense(8)(z)))), seed=0)
+
+    model, other = make(), make()
+    with pytest.warns(UserWarning, match="The encoder and the decoder share shared/kernel, shared/bias, and Keras"):
+        model.save(tmp_path / "model.keras")
+    model.save_weights(tmp_path / "model.weights.h5")
+    other.load_weights(tmp_path / "model.weights.h5")
+    x = np.random.default_rng(0).random((3, 8), np.float32)
+    np.testing.assert_array_equal(other.reconstruct(x), model.reconstruct(x))

@@ -1,6 +1,7 @@
 """How a VAE runs its networks, and the terms of its loss, a negative ELBO with a weight on the KL."""
 
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeVar, cast
 
@@ -15,7 +16,7 @@ from zoo.models._automatic import automatic_likelihood, unmasked
 from zoo.models._prior import HoldsApart
 from zoo.runtime import checks, cores, optimizers
 from zoo.runtime.settings import Setting
-from zoo.runtime.types import Config, Tensor, Tensors
+from zoo.runtime.types import Config, PathLike, Tensor, Tensors
 
 Method = TypeVar("Method", bound=Callable[..., object])
 
@@ -86,6 +87,21 @@ class NetworksVAE(HoldsApart, ObjectiveModel):
             warn_of_activation(decoder, likelihood)
         # All other weights are made at construction: a model of built networks needs no first call.
         self.built = encoder.built and decoder.built
+
+    def save(self, filepath: PathLike, *args: Any, **kwargs: Any) -> None:
+        """As `zoo.fitting.verbs.Verbs.save`, with a warning if the networks share layers.
+
+        Keras writes such a file, and cannot load it.
+        """
+        shared = {id(weight) for weight in self.encoder.weights} & {id(weight) for weight in self.decoder.weights}
+        if shared:
+            names = ", ".join(weight.path for weight in self.encoder.weights if id(weight) in shared)
+            warnings.warn(
+                f"The encoder and the decoder share {names}, and Keras loads no file of such a model. Keep the file of "
+                "save_weights too, which load_weights takes in a model that is made in the same way; exports work",
+                stacklevel=2,
+            )
+        super().save(filepath, *args, **kwargs)
 
     def run_network(self, name: str, x: Tensor, training: bool = False) -> Any:
         """Calls the network `name`, "encoder" or "decoder".
