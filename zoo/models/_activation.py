@@ -42,12 +42,12 @@ def warn_of_encoder(encoder: keras.layers.Layer) -> None:
 
 def _last_activation(network):
     """The name of the activation in which a network, or one of its outputs, ends; None if it ends in none."""
-    outputs = getattr(network, "outputs", None) or []
+    outputs = _listed(network, "outputs")
     if len(outputs) > 1:
         found = (_last_activation(keras.Model(network.inputs, output)) for output in outputs)
         return next((name for name in found if name is not None), None)
     last = network
-    while steps := getattr(last, "operations", None) or getattr(last, "layers", None):
+    while steps := _listed(last, "operations") or _listed(last, "layers"):
         steps = [step for step in steps if type(step).__name__ not in _SHAPING]
         if not steps:
             return None
@@ -55,3 +55,9 @@ def _last_activation(network):
     function = getattr(last, "activation", None) or getattr(last, "function", None)  # of a Lambda
     name = getattr(function, "__name__", type(last).__name__)
     return next((each for each in _ACTIVATIONS if each.replace("_", "") == name.replace("_", "").lower()), None)
+
+
+def _listed(network, name):
+    """An attribute that functional models have as a list; a network of the user's own may have another of that name."""
+    value = getattr(network, name, None)
+    return value if isinstance(value, list) else []
