@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import zoo
 from zoo import networks
-from zoo.export import flatbuffer, parity, runtimes
+from zoo.export import flatbuffer, parity, runtimes, signatures
 
 
 def refused(path, match, name="vae", **kwargs):
@@ -299,3 +299,35 @@ def test_bad_metadata_leave_an_earlier_export_as_it_is(metadata, match, tmp_path
     for name in ("m", "m.tflite"):
         refused(tmp_path / name, match, metadata=metadata)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("m.tflite", "earlier")]
+
+
+@pytest.mark.parametrize("path", ["gs://bucket/model", "s3://bucket/model.tflite", "~/model", ""])
+def test_what_is_no_path_of_this_machine_is_refused(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused(path, "Expected `path` to be a path of this machine, without ~")
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("name", ["m.json", "m.golden.json"])
+def test_a_file_of_the_users_own_beside_a_tflite_file_stays(name, tmp_path):
+    (tmp_path / name).write_text("mine")
+    refused(tmp_path / "m.tflite", f"`path` to be a name beside which there is no {name}, as the export writes one")
+    assert [each.read_text() for each in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_saved_model_and_onnx_files_have_folders_of_their_own(tmp_path):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "encode.onnx").write_text("earlier")
+    refused(tmp_path / "m", "Expected `path` to be another folder than that of an ONNX export")
+
+
+def test_further_signatures_are_checked_by_cases_of_their_own(tmp_path):
+    double = signatures.Signature(lambda x: {"y": 2.0 * x}, {"x": tf.TensorSpec((None,), tf.float32, "x")})
+    cases = {"double": {"x": np.ones(3, np.float32)}}
+    for more, more_cases, match in (
+        ({"double": 3}, cases, r"`more\['double'\]` to be a zoo.export.signatures.Signature. Received: .*3"),
+        ({"encode": double}, {"encode": cases["double"]}, "`more` to be of other names than those of .*'encode'"),
+        ({"double": double}, None, r"`more_cases` to be inputs for each of the further signatures, \['double'\]"),
+        (None, cases, "`more_cases` to be inputs for each of the further signatures"),
+    ):
+        refused(tmp_path / "m", match, more=more, more_cases=more_cases)

@@ -111,6 +111,19 @@ def test_a_file_of_another_preset_is_named(folder, model):
         zoo.from_preset(folder)
 
 
+def _manifest(**changes):
+    """The text of a manifest with some entries changed."""
+    sound = {
+        "model": "VAE",
+        "config": "config.json",
+        "variables": "1/v",
+        "weights": [],
+        "rest": "rest.npz",
+        "files": {},
+    }
+    return json.dumps({**sound, "versions": {}, "format": 1, **changes})
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -118,6 +131,14 @@ def test_a_file_of_another_preset_is_named(folder, model):
         ("[]", "to hold a JSON object"),
         ("{}", "without a `format`"),
         ('{"format": 1}', "to be the manifest of a preset"),
+        (
+            _manifest(files={"card.json": {"byte": 3, "sha256": ""}}),
+            "to be the manifest .* Received: 'bytes'",
+        ),
+        (_manifest(files={"card.json": 3}), "to be the manifest .* the entry card.json of files: 3"),
+        (_manifest(files=[]), r"to be the manifest .* files: \[\]"),
+        (_manifest(weights=5), "to be the manifest .* weights: no list of texts"),
+        (_manifest(config=None), "to be the manifest .* config: None"),
         ('{"format": 2, "versions": {"vae-zoo": "0.9"}}', "written by vae-zoo 0.9. Run: pip install --upgrade vae-zoo"),
     ],
 )
@@ -184,7 +205,7 @@ def test_a_folder_in_the_format_of_keras(model, tmp_path):
 
 def test_save_preset_refuses_what_it_would_destroy(model, tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(ValueError, match="to be the folder of a preset, an empty folder, or a new one"):
+    with pytest.raises(ValueError, match="to be that of a preset alone, an empty or a new one"):
         zoo.save_preset(model, tmp_path, "A small VAE")
     with pytest.raises(ValueError, match="Expected `folder` to be a folder"):
         zoo.save_preset(model, tmp_path / "letter.txt", "A small VAE")
@@ -220,3 +241,26 @@ def test_a_file_is_named_with_what_reads_it(tmp_path):
     (tmp_path / "a.keras").touch()
     with pytest.raises(zoo.presets.PresetError, match="a.keras, a file: keras.models.load_model reads it"):
         zoo.from_preset(tmp_path / "a.keras")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "below/notes.txt", ".git/HEAD"])
+def test_files_of_the_users_own_are_not_replaced_with_a_preset(folder, model, name):
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("mine")
+    with pytest.raises(ValueError, match=f"Expected `folder` to be that of a preset alone, .* not one with '{name}'"):
+        zoo.save_preset(model, folder, "Another")
+    assert (folder / name).read_text() == "mine" and zoo.from_preset(folder)
+
+
+def test_a_damaged_preset_is_not_replaced(folder, model):
+    (folder / "preset.json").write_text("{}")
+    with pytest.raises(presets.PresetError, match="without a `format`"):
+        zoo.save_preset(model, folder, "Another")
+    assert (folder / "rest.npz").exists()
+
+
+def test_a_card_does_not_contradict_the_arguments(model, tmp_path):
+    with pytest.raises(ValueError, match="Expected `card` to be a dict without 'description'"):
+        zoo.save_preset(model, tmp_path / "small", "One", {"description": "Another"})
+    with pytest.raises(ValueError, match="Expected `folder` to be a path of this machine"):
+        zoo.save_preset(model, "hf://user/small", "One")

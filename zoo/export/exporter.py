@@ -69,7 +69,7 @@ def export(
             its noise; `sample` gives means.
         more: dict of further `zoo.export.signatures.Signature`s by name; not for "onnx". Those of a TFLite file take
             and give float32 and int32.
-        more_cases: dict of the inputs that check them, by name.
+        more_cases: dict of the inputs that check them, by name, for each of `more`.
 
     Returns:
         path of the version folder, the file, or the folder of ONNX files.
@@ -96,7 +96,7 @@ def export(
         PosixPath('digits_onnx')
     """
     checks.zoo_model(model)
-    path = pathlib.Path(path)
+    path = files.local("path", path)
     format = _format(path, format)
     checks.one_of("quantization", quantization, litert.QUANTIZATIONS if format == "litert" else (None,))
     checks.positive_int("batch_size", batch_size)
@@ -105,8 +105,7 @@ def export(
     parity.require_finite(model)
     writer = _WRITERS[format]
     model = runtimes.in_float32(model)
-    if more and format == "onnx":
-        checks.fail("more", "left out, as an ONNX export takes no further signatures", list(more))
+    _check_more(model, more or {}, more_cases or {}, format)
     kind = _Kind(checks.boolean("observe", observe), more or {})
     cases = parity.cases(model, runtimes.Keras(model, kind.observe), images, labels)
     reference = runtimes.Keras(model, kind.observe, kind.more)
@@ -137,6 +136,19 @@ def _format(path, format):
     return format
 
 
+def _check_more(model, more, more_cases, format):
+    if more and format == "onnx":
+        checks.fail("more", "left out, as an ONNX export takes no further signatures", list(more))
+    own = signatures.of(model, observe=True)
+    for name, signature in more.items():
+        if not isinstance(signature, signatures.Signature):
+            checks.fail(f"more[{name!r}]", "a zoo.export.signatures.Signature", signature)
+        if name in own:
+            checks.fail("more", f"of other names than those of the model's signatures, {', '.join(own)}", name)
+    if {*more} != {*more_cases}:
+        checks.fail("more_cases", f"inputs for each of the further signatures, {[*more]}", [*more_cases])
+
+
 def _write_saved_model(model, path, reference, cases, metadata, kind, quantization, batch_size):
     saved_model.check_free(path)
     folder = path.parent if saved_model.is_version(path) else path
@@ -155,6 +167,10 @@ def _write_saved_model(model, path, reference, cases, metadata, kind, quantizati
 def _write_litert(model, path, reference, cases, metadata, kind, quantization, batch_size):
     if path.is_dir():
         checks.fail("path", "a file, not a folder", str(path))
+    beside = {suffix: path.with_suffix(suffix) for suffix in (".golden.json", ".json")}
+    for other in beside.values():
+        if other.exists() and not path.exists():  # those of an older export are replaced with it
+            checks.fail("path", f"a name beside which there is no {other.name}, as the export writes one", str(path))
     metadata = {"version": "1", "quantization": quantization, "batch_size": batch_size, **metadata}
     with files.scratch_folder(path.parent) as scratch:
         written = scratch / path.name
@@ -166,12 +182,11 @@ def _write_litert(model, path, reference, cases, metadata, kind, quantization, b
         else:
             report["quantization"] = parity.cost(reference, runtime, cases)
         vectors = golden.vectors(reference if quantization is None else runtime, cases)
-        beside = {".golden.json": vectors, ".json": report}
-        for suffix in beside:  # a file of an older export must not stay beside this one
-            path.with_suffix(suffix).unlink(missing_ok=True)
+        for other in beside.values():  # a file of an older export must not stay beside this one
+            other.unlink(missing_ok=True)
         written.replace(path)
-        for suffix, content in beside.items():
-            files.write_json(path.with_suffix(suffix), content, indent=None if suffix == ".golden.json" else 2)
+        files.write_json(beside[".golden.json"], vectors, indent=None)
+        files.write_json(beside[".json"], report)
     return path
 
 

@@ -95,6 +95,8 @@ def versions(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def check_free(path: pathlib.Path) -> None:
-    """Raises ValueError if `path` is a version that exists already, as a server may be reading it."""
+    """Raises ValueError for a version that exists already, as a server may be reading it, and for an ONNX export."""
     if path.is_file() or (is_version(path) and path.exists()):
         checks.fail("path", "the folder of a model, or of a version that does not exist yet", str(path))
+    if path.is_dir() and any(path.glob("*.onnx")):
+        checks.fail("path", "another folder than that of an ONNX export", str(path))

@@ -63,9 +63,26 @@ def read(folder: pathlib.Path) -> Manifest:
             f"vae-zoo {writer}. Run: pip install --upgrade vae-zoo"
         )
     try:
-        return Manifest(**content)
-    except TypeError as error:
+        found = Manifest(**content)
+        _require_form(found)
+    except (TypeError, KeyError) as error:
         raise PresetError(f"Expected {path} to be the manifest of a preset. Received: {error}") from error
+    return found
+
+
+def _require_form(manifest):
+    """Raises TypeError or KeyError for entries of another form than `Manifest` says."""
+    for name in ("model", "config", "variables", "rest"):
+        if not isinstance(getattr(manifest, name), str):
+            raise TypeError(f"{name}: {getattr(manifest, name)!r}")
+    keys = manifest.weights
+    if not isinstance(keys, list) or not all(isinstance(key, (str, type(None))) for key in keys):
+        raise TypeError("weights: no list of texts")
+    if not isinstance(manifest.files, dict):
+        raise TypeError(f"files: {manifest.files!r}")
+    for name, entry in manifest.files.items():
+        if not isinstance(entry, dict) or not isinstance(entry["bytes"], int) or not isinstance(entry["sha256"], str):
+            raise TypeError(f"the entry {name} of files: {entry!r}")
 
 
 def read_card(folder: pathlib.Path) -> dict[str, Any]:

@@ -58,14 +58,13 @@ def save_preset(
         PosixPath('my_digits')
     """
     checks.zoo_model(model)
-    target = pathlib.Path(folder)
+    target = files.local("folder", folder)
     if not isinstance(description, str) or not description.strip() or "\n" in description:
         checks.fail("description", "a text of one line", description)
-    if target.exists() and not target.is_dir():
-        checks.fail("folder", "a folder", str(folder))
-    if target.is_dir() and any(target.iterdir()) and not (target / manifest.NAME).is_file():
-        checks.fail("folder", "the folder of a preset, an empty folder, or a new one", str(folder))
-    about = {"name": target.name, "description": description, "license": "Apache-2.0", **(card or {})}
+    _require_replaceable(target)
+    for name in {"description", "model"} & {*(card or {})}:
+        checks.fail("card", f"a dict without {name!r}, which the other arguments say", card)
+    about = {"name": target.resolve().name, "description": description, "license": "Apache-2.0", **(card or {})}
     cards.check(about)
     target.parent.mkdir(parents=True, exist_ok=True)
     settings.warn_of_lost(model)
@@ -78,6 +77,19 @@ def save_preset(
         about.setdefault("date", datetime.datetime.now(datetime.UTC).date().isoformat())
         add_manifest(scratch, model, version.name, about)
     return target
+
+
+def _require_replaceable(target):
+    """Raises ValueError unless a folder is new, empty, or holds a preset alone, which may be replaced."""
+    if target.exists() and not target.is_dir():
+        checks.fail("folder", "a folder", str(target))
+    if not target.exists():
+        return
+    own = {manifest.NAME, *manifest.read(target).files} if (target / manifest.NAME).is_file() else set()
+    inside = {str(path.relative_to(target)) for path in target.rglob("*") if not path.is_dir()}
+    if inside - own:
+        other = min(inside - own)
+        checks.fail("folder", f"that of a preset alone, an empty or a new one, not one with {other!r}", str(target))
 
 
 def add_manifest(folder: pathlib.Path, model: keras.Model, version: str, card: Mapping[str, Any]) -> None:

@@ -14,8 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 
+from zoo.runtime import checks
 from zoo.runtime.types import PathLike
 
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # longer than the letter of a drive
 _SCRATCH = re.compile(r"\.(\d+)-")  # a temporary name begins with the number of its process
 
 
@@ -111,8 +113,22 @@ def scratch_folder(parent: pathlib.Path) -> Iterator[pathlib.Path]:
         yield scratch
 
 
+def local(name: str, path: PathLike) -> pathlib.Path:
+    """`path`, on this machine.
+
+    Raises:
+        ValueError: about argument `name`, for an address such as gs://bucket/model, for ~, and for an empty text: each
+            would become a folder of that name, or files in the current one.
+    """
+    text = os.fspath(path)
+    if not text or _ADDRESS.match(text) or text.startswith("~"):
+        checks.fail(name, "a path of this machine, without ~; copy it to another place afterwards", text)
+    return pathlib.Path(path)
+
+
 def require_writable(name: str, folder: pathlib.Path) -> None:
     """Raises a ValueError about argument `name` if `folder` cannot be written to, or cannot be made."""
+    local(name, folder)
     try:
         there = next(path for path in (folder, *folder.absolute().parents) if path.is_symlink() or path.exists())
         with tempfile.TemporaryFile(dir=there):
