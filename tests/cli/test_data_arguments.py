@@ -72,6 +72,13 @@ def test_arrays(vae, tmp_path, array, expected):
     np.testing.assert_allclose(found.floats().max(), expected.max() / (255 if expected.dtype == np.uint8 else 1), 1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_integers_of_0_and_1_are_refused(vae, tmp_path, dtype):
+    np.save(tmp_path / "x.npy", (pixels(5, 8, 8, 1) > 127).astype(dtype))
+    with pytest.raises(ValueError, match="Expected integers up to 255; data of 0 and 1 as floats or bools in"):
+        _data.load(parsed("--data", tmp_path / "x.npy"), vae)
+
+
 def test_labels(cvae, tmp_path):
     np.savez(tmp_path / "x.npz", images=pixels(4, 8, 8, 1), labels=np.array([3, 1, 4, 1]))
     np.save(tmp_path / "x.npy", pixels(3, 8, 8, 1))

@@ -33,3 +33,13 @@ def test_labels_are_left_out_for_a_model_without_labels():
 def test_no_examples_are_refused(shape):
     with pytest.raises(ValueError, match="Expected `images` to be an array .N, …. of at least one example. Received"):
         Examples(MODEL, np.zeros(shape, "float32"))
+
+
+def test_binary_data_as_uint8_are_not_divided_by_255():
+    model = zoo.VAE(zoo.networks.mlp_encoder((4, 4, 1), 2, ()), zoo.networks.mlp_decoder((4, 4, 1), 2, ()))
+    binary = np.random.default_rng(0).integers(0, 2, (9, 4, 4, 1))
+    with pytest.raises(ValueError, match="Expected `images` to be uint8 levels up to 255; data of 0 and 1 as floats"):
+        Examples(model, binary.astype(np.uint8))
+    for same in (bool, np.int32, np.float32):
+        np.testing.assert_array_equal(Examples(model, binary.astype(same)).float_images(), binary)
+    np.testing.assert_allclose(Examples(model, (2 * binary).astype(np.uint8)).float_images(), 2 * binary / 255)

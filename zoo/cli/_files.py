@@ -250,6 +250,9 @@ def _as_images(array, path, shape):
         if array.min() < 0 or array.max() > 255:
             received = f"{array.min()} to {array.max()}"
             raise ValueError(f"Expected integers from 0 to 255, or floats, in {path}. Received: {received}")
+        if array.max() == 1:
+            way = "integers up to 255; data of 0 and 1 as floats or bools"
+            raise ValueError(f"Expected {way} in {path}. Received: integers of 0 and 1")
         return array.astype(np.uint8)
     if array.dtype.kind != "f" or not np.isfinite(array).all():
         received = array.dtype if array.dtype.kind != "f" else "values that are not finite"

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo.evaluation.rows import as_float
+from zoo.evaluation.rows import as_float, require_levels
 from zoo.runtime import checks, files, shipped
 from zoo.runtime.types import Shape
 
@@ -72,6 +72,7 @@ class Features:
     def _run(self, images):
         if tuple(images.shape[1:]) != tuple(self.image_shape) or not len(images):
             checks.fail("images", f"an array [N,{','.join(map(str, self.image_shape))}], N >= 1", images.shape)
+        require_levels("images", images)
         for start in range(0, len(images), self.batch_size):
             features, logits = self.network(tf.constant(as_floats(images[start : start + self.batch_size])))
             yield features.numpy(), None if logits is None else logits.numpy()

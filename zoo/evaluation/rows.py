@@ -18,6 +18,7 @@ Told: TypeAlias = Callable[[str, int, int], None]
 
 _MOST_VALUES = 2**19  # values of a batch
 _MOST_ROWS = 128
+_LOOKED_AT = 1000  # examples
 
 
 class Examples:
@@ -44,6 +45,7 @@ class Examples:
             checks.fail("images", "an array [N, …] of at least one example", f"shape {tuple(self.images.shape)}")
         if self.images.dtype == np.uint8 and not takes_grey_levels(model):
             checks.fail("images", "floats in the units of the model, as it takes no grey levels", "uint8")
+        require_levels("images", self.images)
         if model.known_shape is not None:
             inputs.require_shape("images", self.images, model.known_shape)
         self.model = model
@@ -102,6 +104,12 @@ def takes_grey_levels(model: keras.Model) -> bool:
     """Whether levels from 0 to 255, divided by 255, are data of a model: in [0, 1], or images on the real line."""
     shape = model.known_shape
     return model.data_range == (0.0, 1.0) or (model.data_range is None and shape is not None and len(shape) == 3)
+
+
+def require_levels(name: str, images: Array) -> None:
+    """Raises ValueError for uint8 data of 0 and 1, as in masks: divided by 255 they would be nearly black."""
+    if images.dtype == np.uint8 and np.max(images[:_LOOKED_AT], initial=0) == 1:
+        checks.fail(name, "uint8 levels up to 255; data of 0 and 1 as floats, .astype('float32')", "uint8 of 0 and 1")
 
 
 def pair(model: keras.Model, batch: ArrayLike | tuple[ArrayLike, ArrayLike]) -> tuple[ArrayLike, ArrayLike | None]:
