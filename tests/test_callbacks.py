@@ -115,6 +115,13 @@ def test_capacity_rises_to_that_of_the_model():
     assert model.capacity == 4.0
 
 
+def test_a_capacity_may_start_where_it_ends_and_not_beyond():
+    model = make(zoo.BetaVAE, capacity=2.0)
+    assert fit(model, CapacityWarmup(4, start=2.0))["capacity"] == [2.0]
+    with pytest.raises(ValueError, match="Expected `start` to be at most the capacity of the model, 2"):
+        fit(model, CapacityWarmup(4, start=2.5))
+
+
 @pytest.mark.parametrize("cls", [zoo.VAE, zoo.BetaVAE])
 def test_a_model_without_a_capacity_is_refused(cls):
     with pytest.raises(ValueError, match="Expected a zoo.BetaVAE with a capacity. Received: "):
@@ -368,6 +375,14 @@ def test_schedules_count_updates_where_gradients_are_accumulated():
     assert "kl_weight" in fit(model, GECO(10.0, warmup=1), epochs=2)
 
 
+def test_a_later_fit_plans_by_the_updates_that_it_is_asked_for():
+    model, seen = make(), Seen("kl_weight")
+    model.compile(keras.optimizers.SGD(0.01, gradient_accumulation_steps=2))
+    fit(model, KLWarmup(100))
+    fit(model, KLWarmup(), seen, epochs=4)  # ten updates, after two
+    assert seen.values[0] == pytest.approx(2 / 3)
+
+
 def test_a_third_of_the_steps_is_of_those_that_are_left():
     """Of a training that begins at a later epoch with a new optimizer, and of one that resumes at it."""
     begun = make()
@@ -379,6 +394,13 @@ def test_a_third_of_the_steps_is_of_those_that_are_left():
     fit(stopped, KLWarmup(30 // 3), seen, epochs=1)
     fit(stopped, KLWarmup(), seen, epochs=6, initial_epoch=1)
     np.testing.assert_allclose(seen.values, whole.values)
+
+
+def test_a_weight_that_has_reached_one_goes_through_the_cycles_of_a_later_fit():
+    model, seen = make(), Seen("kl_weight")
+    fit(model)
+    fit(model, KLWarmup(cycles=2), seen, epochs=12)  # sixty steps, of which a third are two cycles
+    np.testing.assert_allclose(seen.values[:6], [0.5, 0.6, 0.7, 0.8, 0.9, 0.0], atol=1e-6)
 
 
 def test_a_fit_that_trains_nothing_says_so(tmp_path):

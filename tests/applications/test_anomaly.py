@@ -114,6 +114,18 @@ def test_calibration_is_the_share_that_only_sets_the_threshold(model):
     assert len(detector.compared_.known) == 30
 
 
+def test_the_seed_decides_which_examples_set_the_threshold(model):
+    first, again, other = (AnomalyDetector(model, "latent", seed=seed).fit(NORMAL).offset_ for seed in (0, 0, 1))
+    assert first == again != other
+
+
+def test_the_seed_decides_where_a_mixture_begins():
+    states = np.random.default_rng(0).normal(size=(200, 2))
+    one, again, other = (_comparisons.Density(states, 5, seed)(states) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one, again)
+    assert np.abs(one - other).max() > 1e-3
+
+
 def test_smoothing_is_a_gaussian_filter_of_the_difference(images_model):
     detector = AnomalyDetector(images_model, "reconstruction", false_positive_rate=0.2, smoothing=1.0).fit(IMAGES)
     difference = images_model.reconstruct(IMAGES).numpy() - IMAGES

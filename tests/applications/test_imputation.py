@@ -49,16 +49,37 @@ def test_draws_have_the_conditional_mean_and_covariance(model, method):
     np.testing.assert_allclose(np.cov(missing.T), covariance, atol=0.2 * covariance.max())
 
 
-def test_metropolis_rejects_what_a_wide_encoder_proposes():
-    """Proposals of e^1.5 times the posterior's variance: without rejections the draws are too far apart."""
+def of_a_wide_encoder(log_factor):
+    """The linear model, with e^log_factor times the posterior's variance in its encoder."""
     model = linear.vae()
     last = [layer for layer in model.encoder.layers if layer.get_weights()][-1]
     kernel, bias = last.get_weights()
-    last.set_weights([kernel, bias + [0, 0, 1.5, 1.5]])
+    last.set_weights([kernel, bias + [0, 0, log_factor, log_factor]])
+    return model
+
+
+def test_metropolis_rejects_what_a_wide_encoder_proposes():
+    """Proposals of e^1.5 times the posterior's variance: without rejections the draws are too far apart."""
+    model = of_a_wide_encoder(1.5)
     x = np.repeat(X[:1], 400, axis=0)
     missing = impute(model, x, MASK, num_draws=20, method="metropolis", steps=40)[:, :, ~SEEN].reshape(-1, 2)
     _, covariance = linear.conditional(X[:1], MASK)
     np.testing.assert_allclose(np.diag(np.cov(missing.T)), np.diag(covariance), rtol=0.1)
+
+
+def test_metropolis_accepts_all_in_the_first_half_of_the_steps():
+    """Proposals of e³ times the posterior's deviation, which it would else reject."""
+    missing = impute(of_a_wide_encoder(6.0), X, MASK, num_draws=20, method="metropolis", steps=2)[:, :, ~SEEN]
+    assert missing.std(axis=0).mean() > 3.0
+
+
+@pytest.mark.parametrize("method", ["importance", "gibbs", "metropolis"])
+def test_draws_without_noise_lack_the_variance_of_the_noise_alone(model, method):
+    with_noise, without = (
+        impute(model, X, MASK, num_draws=50, method=method, noise=noise)[:, :, ~SEEN].var(axis=0).mean()
+        for noise in (True, False)
+    )
+    np.testing.assert_allclose(with_noise - without, linear.SIGMA**2, rtol=0.2)
 
 
 def test_intervals_of_draws_with_noise_cover_as_often_as_they_say(model):

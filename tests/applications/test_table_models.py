@@ -90,6 +90,12 @@ def test_given_columns_are_kept_and_move_the_others(whole):
     )
 
 
+def test_at_temperature_zero_given_columns_do_not_move_the_others(whole):
+    """All candidates are then the prior's mean, and the noise of a row is that of its seed."""
+    rows = whole.sample(40, seed=1, temperature=0.0, given={"class": "two"}, candidates=8)
+    np.testing.assert_allclose(rows["height"], whole.sample(40, seed=1, temperature=0.0)["height"], rtol=1e-4)
+
+
 def test_unknown_columns_and_categories_are_refused(whole):
     with pytest.raises(ValueError, match="Expected `given` to be one of .* Received: given='weight'"):
         whole.sample(2, given={"weight": 3.0})

@@ -105,6 +105,13 @@ def test_anomaly_limits_the_normal_examples(run, folder, tmp_path):
     assert report["threshold"] == pytest.approx(-detector.offset_)
 
 
+def test_anomaly_smooths_the_difference_from_the_reconstruction(run, folder):
+    words = ("--score", "reconstruction", "--smoothing", "0.7", "--false-positive-rate", "0.1")
+    _, report, _ = run(*ANOMALY, *words, "--output", "scores.csv")
+    detector = applications.AnomalyDetector(model_in(folder), "reconstruction", 0.1, smoothing=0.7).fit(X)
+    assert report["threshold"] == pytest.approx(-detector.offset_)
+
+
 def test_anomaly_exports_no_score_that_compresses_images(run, tmp_path):
     status, _, message = run(
         *(*ANOMALY, "--false-positive-rate", "0.1", "--output", "scores.csv", "--export", "detector.tflite")

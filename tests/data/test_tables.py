@@ -391,6 +391,14 @@ def test_a_schema_hides_whole_cells_by_their_draws(table):
     assert not np.array_equal(hidden, rows)
 
 
+def test_a_cell_whose_draw_is_the_share_itself_is_seen(table):
+    schema = data.Schema.of(table)
+    rows = tf.constant(np.concatenate(schema.encode(table), axis=1))
+    for share in (0.0, 0.5):
+        hidden = schema.hide(rows, tf.fill((len(table), len(schema.places)), share), share)
+        np.testing.assert_array_equal(hidden, rows)
+
+
 def test_a_schema_survives_json(table):
     schema = data.Schema.of(table, kinds={"age": "continuous", "city": "ignore"})
     assert [column.name for column in schema.columns] == ["age", "size", "grade", "score"]

@@ -52,13 +52,33 @@ def test_excess_is_the_second_moment_of_active_latents_beyond_that_of_the_prior(
     np.testing.assert_allclose(terms.excess, second[:2].mean() - 1.0, rtol=0.1)
 
 
-def test_under_another_prior_activity_is_in_its_units(linear_vae):
+def test_the_mismatch_is_the_kl_of_a_gaussian_with_the_moments_of_the_active_latents(linear_vae):
+    model = linear_vae(10.0 * PROJECTION, LOG_VAR, LOADINGS)
+    terms = latent_terms(model, Examples(model, X))
+    assert terms.active_units == 2
+    mean = 10.0 * means()[:, :2].mean(axis=0)
+    covariance = 100.0 * np.cov(means()[:, :2], rowvar=False, bias=True) + np.diag(np.exp(LOG_VAR[:2]))
+    kl = 0.5 * (np.trace(covariance) + mean @ mean - 2 - np.log(np.linalg.det(covariance)))
+    np.testing.assert_allclose(terms.mismatch, kl / 2, rtol=0.1)
+
+
+def test_the_units_of_another_prior_are_those_of_many_draws_though_examples_are_few(linear_vae):
+    prior = zoo.priors.MixtureOfGaussians(3, components=1, seed=0)
+    prior.means.bias.assign(np.zeros((1, 3)))
+    prior.log_vars.bias.assign(np.zeros((1, 3)))
+    model = linear_vae(PROJECTION, LOG_VAR, LOADINGS, prior=prior)
+    (layer,) = latent_terms(model, Examples(model, X[:5])).layers
+    np.testing.assert_allclose(layer.posterior_share, np.exp(LOG_VAR), rtol=0.15)
+
+
+def test_under_another_prior_activity_and_variance_are_in_its_units(linear_vae):
     prior = zoo.priors.MixtureOfGaussians(3, components=1, seed=0)
     prior.means.bias.assign(np.zeros((1, 3)))
     prior.log_vars.bias.assign(np.full((1, 3), np.log(100.0)))
     model = linear_vae(PROJECTION, LOG_VAR, LOADINGS, prior=prior)
     (layer,) = latent_terms(model, Examples(model, X)).layers
     np.testing.assert_allclose(layer.activity[0], means().var(axis=0)[0] / 100.0, rtol=0.15)
+    np.testing.assert_allclose(layer.posterior_share, np.exp(LOG_VAR) / 100.0, rtol=0.15)
     assert layer.active.tolist() == [False, False, False]
 
 

@@ -273,6 +273,15 @@ def test_a_very_large_array_is_looked_at_in_evenly_spaced_rows(monkeypatch):
             inputs.look([inputs.Values("x", np.where(np.arange(24)[:, None] == row, np.nan, GOOD.reshape(24, 64)))])
 
 
+def test_a_range_of_one_end_has_no_tolerance_and_one_of_both_has_it():
+    below = np.float32([-5e-4, 1.0])
+    inputs.look([inputs.Values("x", below, 0.0, 1.0)])
+    weights = inputs.Values("sample_weight", below, low=0.0)
+    assert not weights.hold()
+    with pytest.raises(ValueError, match="Expected `sample_weight` to be numbers >= 0. Received: "):
+        inputs.look([weights])
+
+
 def test_each_call_looks_at_its_own_first_batch_and_at_no_other():
     looked = []
     model = make()

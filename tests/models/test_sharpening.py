@@ -225,6 +225,27 @@ def test_healthy_training_is_left_alone_and_nan_is_not():
     assert np.isfinite(stage.model.decoder.weights[0]).all()
 
 
+def test_the_error_is_measured_without_dropout():
+    encoder, decoder = by_hand.networks()
+    forgetful = keras.Sequential([layers.Input((by_hand.LATENTS,)), layers.Dropout(0.9), decoder])
+    model = by_hand.fix_noise(zoo.VAE(encoder, forgetful, zoo.likelihoods.Gaussian(0.3), seed=3))
+    stage = zoo.Sharpening(by_hand.shaken(model), critic_steps=0)
+    stage.compile("adam")
+    guard = zoo.callbacks.GoBack(X)
+    guard.set_model(stage)
+    guard.on_train_begin()
+    expected = np.mean(stage.compute_terms(tf.constant(X), training=False)["squared_error"])
+    np.testing.assert_allclose(stage.start_error.value, expected, rtol=1e-5)
+
+
+def test_a_resumed_training_is_judged_by_the_error_before_the_first_step():
+    stage = make()
+    train(stage, 1, callbacks=[zoo.callbacks.GoBack(X, bound=100.0)])
+    first = float(stage.start_error.value)
+    train(stage, 1, callbacks=[zoo.callbacks.GoBack(X, bound=100.0)])
+    assert first == float(stage.start_error.value) > 0
+
+
 def test_models_that_it_cannot_train_are_refused():
     encoder, decoder = by_hand.networks()
     with pytest.raises(ValueError, match="Expected `model` to be a model of the zoo with a decoder that takes latents"):

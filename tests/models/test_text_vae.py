@@ -93,6 +93,15 @@ def test_the_posterior_does_not_see_padding(trained):
         vectors.assign(kept)
 
 
+def test_an_encoder_of_longer_sentences_has_the_same_posterior(trained):
+    """The mean over places is that over tokens, however many places hold padding."""
+    longer = TextEncoder(VOCABULARY.length + 4, VOCABULARY.size, 3, dropout=0.1, **SMALL)
+    for weight, other in zip(longer.weights, trained.encoder.weights, strict=True):
+        weight.assign(np.pad(other, [(0, more - own) for more, own in zip(weight.shape, other.shape)]))
+    padded = np.pad(TOKENS[:4], ((0, 0), (0, 4)))
+    np.testing.assert_allclose(longer(padded), trained.encoder(TOKENS[:4]), rtol=1e-4, atol=1e-6)
+
+
 def test_a_place_sees_the_tokens_before_it_alone(trained):
     z, changed = np.zeros((1, 3), np.float32), TOKENS[:1].copy()
     changed[0, 4] = 77

@@ -99,6 +99,14 @@ def test_fit_draws_masks_trains_all_networks_and_a_saved_model_fills_in_the_same
     )  # fmt: skip
 
 
+def test_the_seed_decides_the_masks():
+    given = (*SHAPE[:2], 2)
+    made = (zoo.VAEAC(dense(given, 6), dense((32 + LATENTS,), 16, SHAPE), seed=seed) for seed in (3, 3, 4))
+    one, again, other = (np.asarray(each.masks(np.repeat(X, 20, axis=0))) for each in made)
+    np.testing.assert_array_equal(one, again)
+    assert np.any(one != other)
+
+
 def test_draws_are_samples_of_the_prior_given_the_observed_values(model):
     draws = zoo.applications.impute(model, X, MASK, num_draws=3, noise=False, seed=5)
     assert draws.shape == (3, *X.shape)

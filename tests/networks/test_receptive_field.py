@@ -60,6 +60,7 @@ def field_by_gradients(network, size, place):
         (lambda: networks.residual_encoder((8, 8, 1), 2, 4, downsamples=2, blocks=1), (64, 4), 7),
         (lambda: networks.residual_decoder((2, 2, 2), 1, 4, upsamples=2, blocks=1), (16, 4), 30),
         (lambda: model(convolution(3, dilation_rate=2), layers.AveragePooling2D(2), convolution(5)), (40, 4), 10),
+        (lambda: model(layers.UpSampling2D(2), convolution(3)), (12, 4), 10),
         (lambda: model(layers.UpSampling2D(2, interpolation="bilinear"), convolution(3)), (12, 4), 11),
     ],
 )
