@@ -153,6 +153,12 @@ def test_impute_fills_in_a_part(run, folder, tmp_path, part, missing):
     assert report["mse"] == pytest.approx(np.mean((filled - X[:6])[missing] ** 2), rel=1e-5)
 
 
+def test_the_seed_decides_what_is_missing_at_random(run):
+    words = ("--missing", "random:0.3", "--steps", "1", "--num-samples", "2", "--seed", "5", "--output", "a.npy")
+    _, report, _ = run("impute", "@vae.keras", "--data", "@images.npy", *words)
+    assert report["missing"] == pytest.approx(np.mean(np.random.default_rng(5).uniform(size=X.shape) < 0.3))
+
+
 def test_impute_takes_a_vaeac(run, folder, tmp_path):
     words = ("--missing", "right", "--output", "a.npy", "--num-draws", "2", "--limit", "3", "--seed", "4")
     words += ("--no-noise",)

@@ -111,6 +111,11 @@ def test_a_folder_becomes_sounds_of_one_length(tmp_path):
     np.testing.assert_allclose(sounds.waveforms, [[-0.5, -0.5, 0, 0], [0.5] * 4, [0] * 4])
 
 
+def test_a_sound_of_the_whole_length_has_lost_nothing(tmp_path):
+    write(tmp_path / "a_0.wav", [2**13] * 4, "<i2")
+    assert data.load_sounds(tmp_path, samples=4).cropped == 0
+
+
 def test_the_peak_is_that_of_the_part_which_is_kept(tmp_path):
     write(tmp_path / "a_0.wav", [2**13] * 4 + [2**14], "<i2")
     np.testing.assert_allclose(data.load_sounds(tmp_path, samples=4, peak=0.5).waveforms, [[0.5] * 4])
@@ -131,6 +136,8 @@ def test_recordings_of_digits_are_split_by_their_numbers_and_others_by_chance():
     assert test.names == tuple(f"{d}_ann_{n}" for d in (1, 2) for n in range(5))
     assert validation.names == tuple(f"{d}_ann_{n}" for d in (1, 2) for n in range(5, 10))
     assert len(train) == 4
+    least = data.Sounds(np.zeros((11, 8), np.float32), 8000, names=tuple(f"1_ann_{n}" for n in range(11)))
+    assert least.split()[0].names == ("1_ann_10",)
     for name in ("sound{}", "1_ann_{}"):
         few = data.Sounds(np.zeros((10, 8), np.float32), 8000, names=tuple(map(name.format, range(10))))
         assert [len(part) for part in few.split()] == [8, 1, 1]

@@ -377,6 +377,12 @@ def test_categories_that_float32_takes_for_one_and_levels_of_a_categorical_colum
         data.Schema.of(data.Table({"a": [1, 2]}), kinds={"a": "ignore"})
 
 
+def test_the_quantiles_of_whole_numbers_are_values_of_the_column():
+    values = np.round(np.random.default_rng(0).lognormal(5, 1, 4000))
+    column = kinds.Number.of("a", values, integer=True)
+    assert len(column.quantiles) == 1000 and set(column.quantiles) <= set(values)
+
+
 def test_a_schema_hides_whole_cells_by_their_draws(table):
     schema = data.Schema.of(table)
     rows, columns = np.hstack(schema.encode(table)), len(schema.places)

@@ -57,6 +57,11 @@ def test_parts_have_no_line_in_common_and_more_text_moves_none():
         data.Text(["one", "one"]).split()
 
 
+def test_of_equal_lines_the_first_is_kept():
+    lines = [f"line {number}" for number in range(60)]
+    assert sorted(number for part in data.Text(lines + lines).split() for number in part.numbers) == [*range(1, 61)]
+
+
 def test_bytes_are_shifted_by_the_special_tokens():
     vocabulary = data.Vocabulary(length=5)
     assert vocabulary.size == 259

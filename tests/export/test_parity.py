@@ -125,13 +125,14 @@ def test_codes_must_be_identical(exported):
     assert all(row["allowed"] == 0.0 and row["largest"] == 0.0 for row in codes)
 
 
+@pytest.mark.parametrize("scale", (1.0, 1000.0))
 @pytest.mark.parametrize("name", ("vq_vae", "vq_vae_residual"))
-def test_codes_of_nearly_the_same_vector_are_the_same_and_others_are_not(name):
+def test_codes_of_nearly_the_same_vector_are_the_same_and_others_are_not(name, scale):
     model = exports.make(name)
     levels = getattr(model.quantizer, "quantizers", [model.quantizer])
     for level in levels:  # code 3 stands for the vector of code 2, and 5 for one beside it
-        near = [level.embeddings[2], level.embeddings[2] * 1.0005]
-        level.embeddings.assign(tf.tensor_scatter_nd_update(level.embeddings, [[3], [5]], near))
+        vectors = scale * tf.convert_to_tensor(level.embeddings)
+        level.embeddings.assign(tf.tensor_scatter_nd_update(vectors, [[3], [5]], [vectors[2], 1.0005 * vectors[2]]))
     reference = runtimes.Keras(model)
     codes = np.full((2, *exports.ENTRIES[name].codes_shape), 2, np.int32)
     reference.run = lambda signature, x: {"codes": codes}

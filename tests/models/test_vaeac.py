@@ -107,6 +107,15 @@ def test_the_seed_decides_the_masks():
     assert np.any(one != other)
 
 
+def test_a_range_without_zero_and_one_leaves_room_for_the_mask_and_for_missing_values():
+    likelihood = zoo.likelihoods.Gaussian(0.3, range=(2.0, 5.0))
+    model = zoo.VAEAC(dense((*SHAPE[:2], 2), 6), dense((32 + LATENTS,), 16, SHAPE), likelihood)
+    x = 2.0 + 3.0 * X
+    assert np.isfinite(model.log_prob(x, labels=Masked.beside(x, MASK))).all()
+    with pytest.raises(ValueError, match=r"Expected `labels` to lie in \[0, 5\]"):
+        model.log_prob(x, labels=Masked.beside(2.0 * x, MASK))
+
+
 def test_draws_are_samples_of_the_prior_given_the_observed_values(model):
     draws = zoo.applications.impute(model, X, MASK, num_draws=3, noise=False, seed=5)
     assert draws.shape == (3, *X.shape)

@@ -28,7 +28,9 @@ def model():
 
 @pytest.fixture(scope="module")
 def saved(model, tmp_path_factory):
-    return zoo.save_preset(model, tmp_path_factory.mktemp("saved") / "small", "A small VAE", {"license": "MIT"})
+    images = np.random.default_rng(0).uniform(size=(5, 4, 4, 1)).astype("float32")
+    target = tmp_path_factory.mktemp("saved") / "small"
+    return zoo.save_preset(model, target, "A small VAE", {"license": "MIT"}, images)
 
 
 @pytest.fixture
@@ -46,6 +48,12 @@ def test_saved_and_loaded(model, saved):
     listed = {str(path.relative_to(saved)) for path in saved.rglob("*") if path.is_file()} - {"preset.json"}
     assert set(manifest.read(saved).files) == listed
     manifest.check(saved, manifest.read(saved))
+
+
+def test_the_images_that_are_given_check_both_exports(saved):
+    parity = json.loads((saved / "1" / "assets.extra" / "export.json").read_text())["parity"]
+    assert {row["rows"] for row in parity} == {5}
+    assert json.loads((saved / "model_int8.json").read_text())["quantization"]["images"] == 5
 
 
 def test_a_model_of_mixed_precision_comes_back_in_float32(model, saved, tmp_path):

@@ -35,11 +35,18 @@ def test_the_factor_of_eight_bit_values_is_that_of_their_spread(linear_vae):
     x = np.clip(0.5 + 0.05 * draw.logistic(size=(200, 16)), 0, 1)
     x = (np.round(255 * x) / 255).astype("float32").reshape(-1, 4, 4, 1)
     log_scale = math.log(2) + math.log(0.05)  # an output of 0 is a scale of ½
+    likelihood = zoo.likelihoods.DiscretizedLogistic()
+
+    def log_prob_of_a_value(shift):
+        params = np.broadcast_to(np.float32([0.0, log_scale + shift]), (200, 4, 4, 2))
+        return np.mean(likelihood.log_prob(x, params)) / 16
+
     for shift in (0.0, 1.5, -1.0):
         bias = np.tile([0.0, log_scale + shift], 16)
-        model = constant(linear_vae, zoo.likelihoods.DiscretizedLogistic(), bias, 2)
+        model = constant(linear_vae, likelihood, bias, 2)
         factor, gain = scale_misfit(model, Examples(model, x))
         np.testing.assert_allclose(factor, math.exp(-shift))
+        np.testing.assert_allclose(gain, log_prob_of_a_value(0.0) - log_prob_of_a_value(shift), rtol=1e-3, atol=1e-6)
         assert (gain > 0.05) == (shift != 0.0) and gain >= 0.0
 
 

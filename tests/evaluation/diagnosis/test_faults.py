@@ -93,6 +93,14 @@ FAULTY = {
     ),
     "beta 30": (latents(**COLLAPSED, settings={"beta": 30.0}), ["kl_weight_high", "posterior_collapse"]),
     "kl_weight 30": (latents(**COLLAPSED, settings={"kl_weight": 30.0}), ["kl_weight_high", "posterior_collapse"]),
+    "InfoVAE of α = -29": (
+        latents(**COLLAPSED, settings={"kl_weight": 1.0, "alpha": -29.0, "lambda_": 30.0}),
+        ["kl_weight_high", "posterior_collapse"],
+    ),
+    "InfoVAE of α = 0.95": (
+        latents(**COLLAPSED, settings={"kl_weight": 30.0, "alpha": 0.95, "lambda_": 1.0}),
+        ["posterior_collapse"],
+    ),
     "beta 0.1": (latents(kl_weight=0.1, terms=terms(layer(8, 0, 5.0), excess=0.8)), ["kl_weight_low"]),
     "large scale": (
         latents(scale=1.0, scale_kind="fixed", scale_factor=0.2, scale_gain=1.2, **COLLAPSED),

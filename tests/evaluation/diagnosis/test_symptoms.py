@@ -60,6 +60,15 @@ def test_the_gap_is_that_at_equal_covariates():
     np.testing.assert_allclose(gap.spread, 0.5, rtol=0.1)
 
 
+def test_the_spread_of_a_gap_of_few_examples_is_that_of_many():
+    """Five numbers are fitted to sixteen: over many draws, the variance of what remains is that of the noise."""
+    draw, found = np.random.default_rng(0), []
+    for _ in range(400):
+        values, covariates = draw.normal(size=(2, 8)), draw.normal(size=(2, 8, 3))
+        found.append(adjusted_gap(*values, *covariates).spread ** 2)
+    np.testing.assert_allclose(np.mean(found), 1.0, rtol=0.08)  # a standard error of 0.02
+
+
 def test_all_is_measured_for_each_kind_of_model(linear_vae, sign_vae, hierarchical):
     model = linear_vae(*posterior_for(1.0), LOADINGS, bias=0.5)
     found = measure(model, Examples(model, X), Examples(model, X[:100]))
