@@ -4,6 +4,7 @@ import keras
 import linear
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import zoo
 from zoo.applications import add_noise, denoise
@@ -42,6 +43,12 @@ def test_a_blur_spreads_a_point_and_keeps_its_sum():
     np.testing.assert_allclose(blurred[10, 12] / blurred[10, 10], np.exp(-0.5 * (2 / 1.5) ** 2), rtol=1e-4)
     np.testing.assert_allclose(add_noise(GREY, "blur", 2.0), GREY, rtol=1e-5)  # edges are mirrored
     np.testing.assert_array_equal(add_noise(point, "blur", 0.0), point)
+
+
+def test_a_blur_is_a_gaussian_filter_that_repeats_the_pixels_at_the_edges():
+    x = np.random.default_rng(0).uniform(size=(3, 9, 12, 2)).astype(np.float32)
+    expected = ndimage.gaussian_filter(x, (0.0, 1.5, 1.5, 0.0), mode="reflect", truncate=4.0)
+    np.testing.assert_allclose(add_noise(x, "blur", 1.5), expected, atol=1e-5)
 
 
 def test_a_model_that_was_trained_on_pairs_removes_noise():

@@ -6,7 +6,7 @@ import pytest
 
 import zoo
 from zoo import data
-from zoo.applications import SeriesDetector, series_vae
+from zoo.applications import AnomalyDetector, SeriesDetector, series_vae
 from zoo.export import runtimes
 
 STEPS = np.arange(400)
@@ -75,6 +75,13 @@ def test_scores_of_whole_windows_and_of_short_pieces(model, series):
     assert np.isnan(scores[16:22]).all() and not np.isnan(np.delete(scores, np.s_[16:22])).any()
     assert len(set(scores[22:])) == 1  # one window
     assert np.all(detector.predict(cut)[16:22] == 1)
+
+
+def test_a_score_of_windows_has_the_samples_and_the_seed_of_the_detector(model, series):
+    windows = series.windows(8, 40)[0]
+    detector = SeriesDetector(model, "elbo", false_positive_rate=0.1, num_samples=3, seed=5).fit(series)
+    of_windows = AnomalyDetector(model, "elbo", 0.1, num_samples=3, seed=5).fit(windows)
+    np.testing.assert_array_equal(detector.detector_.score_samples(windows), of_windows.score_samples(windows))
 
 
 def test_the_tflite_file_gives_the_windows_of_the_seeds(model, tmp_path):

@@ -4,9 +4,9 @@ import argparse
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
-from zoo.cli import _data, _sources
+from zoo.cli import _data, _files, _sources
 
 
 def parsed(*argv):
@@ -32,6 +32,17 @@ def test_pictures_are_converted_and_it_is_said(vae, tmp_path, capsys):
     assert found.names == [str(tmp_path / name) for name in ("a.png", "b.png", "c.bmp")]
     assert (found.split, found.description) == ("given", "3 pictures")
     assert capsys.readouterr().err == "cropped and resized 1 of 3 pictures to 8×8 pixels, from 20×40\n"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_whole_pictures_keep_their_size_once_they_are_upright(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(pixels(5, 9)).save(tmp_path / "a.png", exif=exif)
+    with Image.open(tmp_path / "a.png") as image:
+        upright = np.asarray(ImageOps.exif_transpose(image))
+    (image,), _ = _files.read_whole([tmp_path / "a.png"], 1)
+    np.testing.assert_array_equal(image[..., 0], upright)
 
 
 def test_single_pictures_keep_their_order(vae, tmp_path):

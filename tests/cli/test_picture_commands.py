@@ -16,6 +16,7 @@ from PIL import Image
 
 import zoo
 from zoo import applications, cli
+from zoo.cli import _output
 from zoo.models._base import BaseVAE
 from zoo.runtime import files, shipped
 
@@ -125,6 +126,14 @@ def test_sample_walks_through_the_latent_space(run, capsys, tmp_path):
         assert animation.is_animated and animation.size == (16, 16) and animation.info["loop"] == 0
 
 
+def test_sample_walks_at_the_temperature_that_is_given(run, models, capsys, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(applications, "save_animation", lambda path, frames, *_: shown.append(frames))
+    words = ("--walk", "2", "--steps", "2", "--seed", "3", "--temperature", "0.5", "--output", "walk.gif")
+    run(capsys, tmp_path, "sample", "@vae.keras", *words)
+    np.testing.assert_array_equal(shown[0], applications.walk(models[1]["vae"], 2, 2, 3, 0.5))
+
+
 def test_reconstruct_puts_originals_above_reconstructions(run, models, capsys, tmp_path):
     status, out, *_ = run(
         capsys, tmp_path, "reconstruct", "@vae.keras", "--data", "@data.npz", "--limit", "3", "--columns", "2",
@@ -189,6 +198,13 @@ def test_interpolate_pairs_images_of_one_label_by_itself(run, capsys, tmp_path):
     assert json.loads(out)["pairs"] == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9], [10, 11]]
     with Image.open(tmp_path / "there.gif") as animation:
         assert animation.n_frames <= 18 and animation.is_animated
+
+
+def test_an_animation_goes_there_and_back_without_a_step_twice(monkeypatch):
+    shown = []
+    monkeypatch.setattr(applications, "save_animation", lambda path, frames, *_: shown.append(frames))
+    _output.write_rows(pathlib.Path("a.gif"), np.linspace(0, 1, 4).reshape(1, 4, 1, 1, 1), 12.0, 1)
+    np.testing.assert_allclose(shown[0][:, 1, 1, 0], np.array([0, 1, 2, 3, 2, 1]) / 3, rtol=1e-6)
 
 
 def test_traverse_starts_from_an_example(run, models, capsys, tmp_path):

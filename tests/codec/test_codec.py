@@ -14,6 +14,7 @@ import zoo
 from zoo import codec, networks, priors
 from zoo.codec import _archive, _container
 from zoo.codec._bits_back import BitsBack
+from zoo.codec._passes import LatentPasses
 
 pytest.importorskip("constriction")
 
@@ -151,6 +152,25 @@ def test_the_bins_rest_on_the_posteriors_of_the_images():
     np.testing.assert_allclose(scales, np.quantile(scale, 0.1, axis=0), rtol=1e-4)
     kl = (0.5 * (found["mean"] ** 2 + scale**2 - 1.0) - np.log(scale)).mean(axis=0)
     np.testing.assert_allclose(kls, kl, rtol=1e-4)
+
+
+def test_posteriors_of_layers_are_in_units_of_their_priors():
+    model, x, found, expected = hierarchical(), COLOUR[:1] / np.float32(255), [], []
+
+    def choose(layer, posterior):
+        found.extend(posterior)
+        return np.zeros_like(posterior[0], np.float32)
+
+    def mean_of_prior(block, prior, posterior):
+        mean, log_var, own_mean, own_log_var = (np.asarray(each) for each in (*prior, *posterior))
+        assert np.abs(log_var).max() > 0.02
+        expected.extend([(own_mean - mean) / np.exp(log_var / 2), np.exp((own_log_var - log_var) / 2)])
+        return prior[0]
+
+    LatentPasses(model, 1).infer(x, choose)
+    model.top_down(mean_of_prior, model.features(x))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("quantizer", [None, zoo.quantizers.FiniteScalarQuantizer((2, 3, 2, 3))])

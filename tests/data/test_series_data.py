@@ -25,6 +25,12 @@ def test_a_csv_becomes_channels_times_and_labels(tmp_path):
     assert data.Series.from_csv(path, "time", ["pressure"]).values.tolist() == [[10], [20], [30]]
 
 
+@pytest.mark.parametrize(("tolerance", "pieces"), [(0.1, 3), (0.5, 2), (0.8, 1)])
+def test_a_step_is_a_gap_beyond_the_tolerance(tolerance, pieces):
+    times = [0.0, 1.0, 2.0, 3.2, 4.2, 5.2, 6.9, 7.9]  # steps of 1.2 and of 1.7 among those of 1
+    assert len(data.Series(np.zeros(8), times, gaps="cut", tolerance=tolerance).segments) == pieces
+
+
 @pytest.mark.parametrize(
     "change, arguments, message",
     [

@@ -186,12 +186,12 @@ def test_codes_that_hardly_vary_have_no_vote():
     assert nothing == {"factor_vae_score": 0.0, "active_codes": 0.0}
 
 
-def test_the_factor_vae_score_does_not_depend_on_the_scale_of_a_code():
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_the_factor_vae_score_does_not_depend_on_the_scale_of_a_code(scale):
+    mixed = np.array([[1.0, 0.5 * scale], [0.5, scale]])  # so that no code is constant where a factor is
     settings = SETTINGS[evaluation.factor_vae_score]
-    mixed = np.array([[1.0, 0.5], [0.5, 1.0]])  # so that no code is constant where a factor is
-    for scales in ([1.0, 1.0], [1.0, 100.0]):
-        result = evaluation.factor_vae_score(lambda images: values(images) @ mixed * scales, grid(4, 4), **settings)
-        assert result["factor_vae_score"] > 0.95
+    result = evaluation.factor_vae_score(lambda images: values(images) @ mixed, grid(4, 4), **settings)
+    assert result["factor_vae_score"] > 0.95
 
 
 def test_a_factor_of_one_value_says_nothing():

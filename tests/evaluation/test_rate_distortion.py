@@ -76,6 +76,10 @@ def test_a_beta_that_is_given_stays():
     )
 
 
+def test_the_nearest_beta_is_that_of_the_least_ratio():
+    assert recommend([WIDE[0], WIDE[2]], beta=1.2).point == WIDE[2]  # 1.2 is 2.4 times 0.5, and 2 is 1.7 times 1.2
+
+
 def test_without_a_knee_the_best_elbo_counts():
     found = recommend(WIDE[:2])  # ELBOs of −100 and −94, and 8 of 16 active
     assert found.point == WIDE[1] and found.point.elbo == -94.0

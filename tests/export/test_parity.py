@@ -142,6 +142,14 @@ def test_codes_of_nearly_the_same_vector_are_the_same_and_others_are_not(name, s
         assert row["largest"] == largest / (2.0 if largest else 1.0) and row["passed"] == (largest == 0.0)
 
 
+def test_data_of_a_sensitive_likelihood_may_differ_by_more_than_other_outputs():
+    reference = mock.Mock(sensitivity={"x": 100.0}, run=lambda signature, x: {"x": x, "mean": x})
+    runtime = mock.Mock(run=lambda signature, x: {"x": x + 5e-3, "mean": x + 5e-3})
+    rows = parity.compare(reference, runtime, {"encode": {"x": np.ones((2, 3), np.float32)}})
+    assert [row["allowed"] for row in rows] == pytest.approx([1e-2, 1e-4])
+    assert [row["passed"] for row in rows] == [True, False]
+
+
 def test_check_takes_the_newest_version_of_a_folder_by_number(tmp_path, exported):
     newest = exported("vae")
     for number in ("2", "9"):

@@ -28,6 +28,14 @@ def test_log_prob_is_the_sum_over_the_groups():
     np.testing.assert_allclose(mixed().observed_log_prob(X, PARAMS, np.ones_like(X)), expected, rtol=1e-5)
 
 
+def test_a_scale_that_follows_the_batch_does_so_within_a_group():
+    alone, within = Gaussian("optimal", range=None), Gaussian("optimal", range=None)
+    expected = alone.log_prob(X[:, :2], PARAMS[:, :2], training=True) + Poisson().log_prob(X[:, 6:], PARAMS[:, 7:])
+    x, params = np.hstack([X[:, :2], X[:, 6:]]), tf.concat([PARAMS[:, :2], PARAMS[:, 7:]], axis=1)
+    np.testing.assert_allclose(Mixed([within, Poisson()], (2, 1)).log_prob(x, params, training=True), expected)
+    np.testing.assert_array_equal(within.log_var, alone.log_var)
+
+
 def test_a_mask_drops_groups():
     mask = np.ones_like(X)
     mask[:, 3:6] = mask[:, 1] = 0.0

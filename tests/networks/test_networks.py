@@ -67,6 +67,26 @@ def test_networks_end_without_an_activation(name):
     assert all(isinstance(layer, keras.layers.Reshape) for layer in after)
 
 
+WITH_ACTIVATION = {
+    "mlp_encoder": lambda how: networks.mlp_encoder((4, 4, 1), 2, (4, 4), **how),
+    "mlp_decoder": lambda how: networks.mlp_decoder((4, 4, 1), 2, (4, 4), **how),
+    "conv_encoder": lambda how: networks.conv_encoder((4, 4, 1), 2, (4, 4), blocks=1, dense=4, **how),
+    "conv_decoder": lambda how: networks.conv_decoder((4, 4, 1), 2, (4, 4), blocks=1, dense=4, **how),
+    "conv1d_encoder": lambda how: networks.conv1d_encoder((4, 2), 2, (4, 4), dense=4, **how),
+    "conv1d_decoder": lambda how: networks.conv1d_decoder((4, 2), 2, (4, 4), dense=4, **how),
+    "residual_encoder": lambda how: networks.residual_encoder((4, 4, 1), 2, 4, blocks=1, **how),
+    "residual_decoder": lambda how: networks.residual_decoder((1, 1, 2), 1, 4, blocks=1, **how),
+    "unet_decoder": lambda how: networks.unet_decoder((4, 4, 1), 2, filters=(4, 4), features=2, **how),
+}
+
+
+@pytest.mark.parametrize("name", WITH_ACTIVATION)
+def test_the_activation_is_that_of_all_hidden_layers(name):
+    layers = WITH_ACTIVATION[name]({"activation": "silu"})._flatten_layers()
+    found = {layer.activation.__name__ for layer in layers if hasattr(layer, "activation")}
+    assert "silu" in found and found <= {"silu", "linear"}
+
+
 def test_conv_encoder_halves_the_image_once_for_each_entry():
     layers = networks.conv_encoder((28, 28, 1), 2, (32, 64)).layers
     shapes = [layer.output.shape[1:] for layer in layers if isinstance(layer, keras.layers.Conv2D)]

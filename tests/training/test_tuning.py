@@ -116,6 +116,7 @@ def test_models_are_compared_on_validation_images(tmp_path):
     found, whole = tuning._slices(recipe(), flags, GRID), load(None, None, None)
     chosen = {image.tobytes() for image in found.train.images}
     assert len(chosen) == 40 and chosen <= {image.tobytes() for image in whole.train.images}
+    assert chosen != {image.tobytes() for image in whole.train.images[:40]}  # which may all be of one class
     np.testing.assert_array_equal(found.validation.images, whole.validation.images)
 
 
