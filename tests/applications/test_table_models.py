@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import zoo
 from zoo import data
-from zoo.applications import TableModel, _table_signatures
+from zoo.applications import TableModel, _table_signatures, impute
 from zoo.export import runtimes
 from zoo.likelihoods import GaussianColumns
 
@@ -88,6 +88,21 @@ def test_given_columns_are_kept_and_move_the_others(whole):
     np.testing.assert_allclose(
         first["height"], whole.sample(60, seed=1, given={"class": "two"}, candidates=64)["height"][:3], rtol=1e-4
     )
+
+
+def test_a_filling_is_of_as_many_samples_and_of_the_seed_that_are_given(masked):
+    table = people(30, seed=3, missing=0.3)
+    filled = masked.impute(table, num_samples=2, seed=5)["height"]
+    by_hand = impute(masked.model, *masked.schema.encode(table), num_samples=2, seed=5)
+    expected = masked.schema.decode(by_hand)["height"]
+    np.testing.assert_array_equal(filled[table.missing("height")], expected[table.missing("height")])
+
+
+def test_the_seed_decides_what_is_hidden(masked):
+    x = tf.constant(masked.features(people(50)))
+    one, again, other = (masked._hidden(0.5, seed)(x)[0] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    assert np.any(one != other)
 
 
 def test_at_temperature_zero_given_columns_do_not_move_the_others(whole):

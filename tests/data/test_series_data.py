@@ -25,6 +25,13 @@ def test_a_csv_becomes_channels_times_and_labels(tmp_path):
     assert data.Series.from_csv(path, "time", ["pressure"]).values.tolist() == [[10], [20], [30]]
 
 
+def test_times_of_several_zones_are_those_of_utc(tmp_path):
+    path = tmp_path / "pump.csv"
+    path.write_text("time,flow\n2026-01-01T00:00:00Z,1\n2026-01-01T02:01:00+02:00,2\n2025-12-31T19:02:00-05:00,3\n")
+    series = data.Series.from_csv(path, "time")
+    assert series.step == 60.0 and series.times[2] == np.datetime64("2026-01-01T00:02:00")
+
+
 @pytest.mark.parametrize(("tolerance", "pieces"), [(0.1, 3), (0.5, 2), (0.8, 1)])
 def test_a_step_is_a_gap_beyond_the_tolerance(tolerance, pieces):
     times = [0.0, 1.0, 2.0, 3.2, 4.2, 5.2, 6.9, 7.9]  # steps of 1.2 and of 1.7 among those of 1

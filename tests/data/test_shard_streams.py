@@ -157,6 +157,14 @@ def test_the_seed_of_a_static_binarisation_decides(pattern):
     assert np.mean(pixels(1) != pixels(2)) > 0.2
 
 
+def test_dynamic_binarisation_differs_between_epochs_of_one_order(train):
+    found = batches(train, epochs=2, dynamic=True, shuffle=False)
+    steps = len(found) // 2
+    for (x, numbers), (again, same) in zip(found[:steps], found[steps:]):
+        np.testing.assert_array_equal(numbers, same)
+        assert np.any(x != again)
+
+
 def test_dynamic_binarisation_differs_between_epochs(train):
     found = batches(train, epochs=2, dynamic=True)
     values = [dict(zip(numbers, x)) for x, numbers in found]

@@ -270,6 +270,11 @@ def test_rows_are_taken_and_cut(table):
     assert sorted(np.concatenate([rest["grade"], cut["grade"]]).tolist()) == [1, 1, 2, 3]
 
 
+def test_rows_that_are_cut_keep_their_order():
+    for part in data.Table({"row": np.arange(40)}).cut(15):
+        assert np.all(np.diff(part["row"]) > 0)
+
+
 @pytest.mark.parametrize(
     "values, kind",
     [

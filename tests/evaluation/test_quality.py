@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
+from zoo import networks
 from zoo.evaluation import frechet_distance, precision_recall, quality, sample_quality
 from zoo.evaluation.features import Features
 
@@ -49,6 +50,22 @@ def by_name(figures):
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
     monkeypatch.setattr(quality, "_ROWS", 32)
+
+
+def test_samples_beyond_the_range_of_images_are_clipped_to_it():
+    training = np.tile(np.uint8([0, 255]).reshape(2, 1, 1, 1), (40, 4, 4, 1))
+    within, beyond = (
+        by_name(sample_quality(Copies(training, noise), training, training, judge(), num_samples=60))
+        for noise in (0.0, -0.5)
+    )
+    for name, figure in within.items():
+        assert beyond[name].value == pytest.approx(figure.value, abs=1e-6)
+
+
+def test_labels_of_samples_are_as_frequent_as_in_training_in_whatever_order_these_come():
+    model = zoo.CVAE(networks.mlp_encoder((4, 4, 5), 2, ()), networks.mlp_decoder((4, 4, 1), 6, ()), num_classes=4)
+    labels = quality._labels(model, np.repeat(np.arange(4), [100, 100, 600, 200]), 500, seed=0)
+    np.testing.assert_allclose(np.bincount(labels, minlength=4) / 500, [0.1, 0.1, 0.6, 0.2], atol=0.08)
 
 
 def test_each_figure_is_of_the_sets_that_it_names():

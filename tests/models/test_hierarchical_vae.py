@@ -294,6 +294,13 @@ def compiled(optimizer="sgd", skip_threshold=math.inf, **kwargs):
     return model
 
 
+@pytest.mark.parametrize(("before", "threshold"), [(None, math.inf), (300.0, 300.0)])
+def test_a_model_of_0_1_0_is_compiled_with_the_threshold_that_it_had(before, threshold):
+    made = zoo.HierarchicalVAE.from_config({**shared().get_config(), "skip_threshold": before})
+    made.compile_from_config({"optimizer": keras.saving.serialize_keras_object(keras.optimizers.SGD())})
+    assert made.gradient_policy.threshold == threshold
+
+
 def test_a_batch_of_nan_leaves_the_momentum_alone_and_training_goes_on():
     model = compiled(keras.optimizers.SGD(1e-4, momentum=0.5), scales=(4,), per_scale=1)
 

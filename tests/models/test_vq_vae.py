@@ -163,3 +163,16 @@ def test_a_quantizer_that_gives_too_little_is_named(lacks):
     model = zoo.VQVAE(encoder, decoder, Own(16, 4))
     with pytest.raises(ValueError, match="Expected `quantizer` to be one that gives a dict of z_q, codes, codebook, c"):
         model.reconstruct(np.zeros((2, 8, 8, 1), np.float32))
+
+
+def test_an_example_of_weight_zero_counts_in_no_figure_of_the_codes():
+    model, x = make(), np.random.default_rng(3).uniform(size=(8, *SHAPE)).astype("float32")
+    model.quantizer.embeddings.assign(product(model.encoder, np.linspace(0, 1, CODES).reshape(CODES, 1)))
+    x[0] = 0.0
+    assert len(np.unique(model.encode(x))) > len(np.unique(model.encode(x[:1])))
+    model.compile("adam")
+    weights = np.repeat(np.float32([1, 0]), [1, 7])
+    weighted = model.evaluate(x, sample_weight=weights, verbose=0, return_dict=True)
+    alone = model.evaluate(x[:1], verbose=0, return_dict=True)
+    for name in ("perplexity", "codebook_usage"):
+        assert weighted[name] == pytest.approx(alone[name], rel=1e-5)

@@ -161,6 +161,22 @@ def test_batch_normalisation_sees_the_whole_batch_in_training():
     np.testing.assert_allclose(outside, model.posterior(x, training=False), rtol=1e-5)
 
 
+def test_a_scale_that_follows_the_batch_sees_all_of_it_in_training():
+    x = tf.constant(np.random.default_rng(0).uniform(size=(8, 4)) * np.arange(1, 9)[:, None] / 8, tf.float32)
+
+    def terms(parts):
+        keras.utils.set_random_seed(0)
+        encoder, decoder = networks.mlp_encoder((4,), 2, ()), networks.mlp_decoder((4,), 2, ())
+        model = zoo.VAE(encoder, decoder, zoo.likelihoods.Gaussian("optimal"), seed=0)
+        model.sampling.noise = lambda shape: tf.fill(shape, 0.7)
+        with cores.sub_batches(parts):
+            reconstruction = model.compute_terms(x, training=True)["reconstruction"]
+        return reconstruction, model.likelihood.log_var.numpy()
+
+    for one, other in zip(terms(1), terms(2)):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
 def test_what_is_exported_is_in_one_part(tmp_path):
     model = zoo.VAE(networks.mlp_encoder((8, 8, 1), 3, (4,)), networks.mlp_decoder((8, 8, 1), 3, (4,)), seed=0)
     with cores.sub_batches(2):

@@ -165,6 +165,16 @@ def test_curves_of_other_figures(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
 
 
+def test_the_first_tenth_of_the_epochs_does_not_set_the_range_of_the_curves():
+    figure, axes = plt.subplots()
+    try:
+        history = [{"epoch": epoch, "loss": 1e6 if epoch < 2 else 100.0 - epoch} for epoch in range(20)]
+        pictures._curves(axes, history, ["loss"], "nats")
+        assert axes.get_ylim()[1] < 110.0 and len(axes.get_lines()[0].get_xdata()) == 20
+    finally:
+        plt.close(figure)
+
+
 def test_no_figure_is_left_open(tmp_path):
     before = plt.get_fignums()
     pictures.plot_all(vae(), images(30), HISTORY, tmp_path)
