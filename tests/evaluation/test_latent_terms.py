@@ -139,6 +139,15 @@ def test_shifts_change_the_variance_alone(linear_vae, shift):
     np.testing.assert_allclose(rate, shifted_terms(other, examples, no_shift(other))[1], rtol=1e-4, atol=1e-5)
 
 
+def test_a_shift_of_the_last_layer_of_a_hierarchical_model_changes_its_kl_as_in_the_closed_form(hierarchical):
+    examples, shifts = Examples(hierarchical, X[:20]), no_shift(hierarchical)
+    share = latent_terms(hierarchical, examples).layers[-1].posterior_share
+    before = shifted_terms(hierarchical, examples, shifts)[1].mean()
+    shifts[-1] += np.float32(0.7)
+    after = shifted_terms(hierarchical, examples, shifts)[1].mean()
+    np.testing.assert_allclose(after - before, 0.5 * np.sum((np.exp(0.7) - 1.0) * share - 0.7), rtol=1e-3)
+
+
 def test_labels_of_a_conditional_model_are_used_and_required():
     encoder = zoo.networks.mlp_encoder((4, 4, 1 + 3), 2, hidden=())
     model = zoo.CVAE(encoder, zoo.networks.mlp_decoder((4, 4, 1), 2 + 3, hidden=()), num_classes=3)
