@@ -173,6 +173,16 @@ def test_impute_takes_a_vaeac(run, folder, tmp_path):
     assert status == 0 and report["mse"] == pytest.approx(np.mean((mean - X[:3])[:, :, 4:] ** 2), rel=1e-5)
 
 
+def test_a_mask_of_a_jpeg_is_that_of_its_png(run, tmp_path):
+    noisy = np.clip(255 * np.eye(8) + np.random.default_rng(0).integers(-9, 10, (8, 8)), 0, 255).astype(np.uint8)
+    Image.fromarray(noisy).save(tmp_path / "noisy.png")
+    words = ("impute", "@vae.keras", "--data", "@images.npy", "--limit", "3", "--mask")
+    for name, mask in (("a", "@mask.png"), ("b", str(tmp_path / "noisy.png"))):
+        status, report = run(*words, mask, "--output", str(tmp_path / f"{name}.npy"), "--steps", "1")
+        assert status == 0 and report["missing"] == pytest.approx(7 / 8)
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy"))
+
+
 def test_impute_takes_a_mask_and_writes_draws_and_pictures(run, tmp_path):
     words = ("impute", "@vae.keras", "--data", "@images.npy", "--mask", "@mask.png", "--limit", "3")
     words += ("--steps", "1", "--num-samples", "2", "--num-draws", "2")
@@ -255,7 +265,8 @@ IMPUTE = ("impute", "@vae.keras", "--data", "@images.npy", "--output", "a.npy")
         ((*EXPLORE, "--litert", "."), "Expected `--litert` to be left out without --serve"),
         ((*IMPUTE, "--missing", "random:2"), "Expected --missing to be left, right, top, bottom"),
         ((*IMPUTE, "--mask", "@text.png"), "Expected --mask to be a picture or a .npy file"),
-        ((*IMPUTE, "--mask", "@images.npy", "--method", "mean"), "Expected `method` to be one of"),
+        ((*IMPUTE, "--mask", "@images.npy"), "Expected --mask to be 0 (black) where values are missing"),
+        ((*IMPUTE, "--mask", "@mask.png", "--method", "mean"), "Expected `method` to be one of"),
         ((*IMPUTE, "--missing", "left", "--method", "prior"), "Expected `method` to be not 'prior' with a VAE"),
         ((*DENOISE, "--add", "blur"), "KIND:LEVEL"),
         ((*DENOISE, "--add", "snow:1"), "Expected `--add` to be one of 'gaussian', 'salt_and_pepper', 'blur'"),

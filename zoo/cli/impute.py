@@ -12,6 +12,7 @@ import argparse
 from zoo.cli import _data, _models, _options, _output
 
 SHOWN = 16
+_NEARLY = 0.07  # black and white of a JPEG
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -133,8 +134,14 @@ def _mask_of_file(text, shape):
         raise ValueError(f"Expected --mask to be a picture or a .npy file. Received: {text}, {reason}") from error
     if mask.dtype.kind not in "biuf" or not np.isfinite(mask).all():
         raise ValueError(f"Expected --mask to be of finite numbers. Received: {text}, of {mask.dtype}")
+    mask = mask.astype(np.float32) / max(1.0, float(mask.max()))
+    between = (mask > _NEARLY) & (mask < 1.0 - _NEARLY) | (mask < 0.0)
+    if between.any():
+        expected = "0 (black) where values are missing, and 1 or 255 (white) elsewhere"
+        number = int(between.sum())
+        raise ValueError(f"Expected --mask to be {expected}. Received: {text}, with {number} values between these")
     if mask.shape == tuple(shape[:-1]):
         mask = mask[..., None]
     if mask.shape[-len(shape) :][:-1] != tuple(shape[:-1]):
         raise ValueError(f"Expected --mask of the size {tuple(shape[:-1])}. Received: {text}, of {mask.shape}")
-    return (mask != 0).astype(np.float32)
+    return (mask > 0.5).astype(np.float32)

@@ -24,10 +24,11 @@ class Setting(Generic[Value]):
 
     Example:
         >>> class Weighted:
-        ...     beta = Setting(checks.number, 0.0)
-        ...
-        ...     def __init__(self, beta):
-        ...         self.beta = beta
+        ...     beta = zoo.runtime.settings.Setting(zoo.runtime.checks.number, 0.0)
+        >>> weighted = Weighted()
+        >>> weighted.beta = 4
+        >>> weighted.beta
+        4.0
     """
 
     def __init__(self, check: Callable[..., Value], *limits: object, fixed: bool = False, **options: object) -> None:

@@ -123,14 +123,14 @@ def test_a_changed_setting_is_saved(tmp_path):
     assert (loaded.beta, loaded.dataset_size) == (2.0, 20)
 
 
-@keras.saving.register_keras_serializable("test_settings")
+@keras.saving.register_keras_serializable("test_set_later")
 class Forgetful(zoo.priors.MixtureOfGaussians):
     def __init__(self, latent_dim, sharpness=1.0, **kwargs):
         super().__init__(latent_dim, **kwargs)
         self.sharpness = sharpness
 
 
-@keras.saving.register_keras_serializable("test_settings")
+@keras.saving.register_keras_serializable("test_set_later")
 class Scaled(keras.layers.Layer):
     def __init__(self, scale=1.0, **kwargs):
         super().__init__(**kwargs)
