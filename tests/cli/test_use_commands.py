@@ -178,7 +178,7 @@ def test_a_mask_of_a_jpeg_is_that_of_its_png(run, tmp_path):
     Image.fromarray(noisy).save(tmp_path / "noisy.png")
     words = ("impute", "@vae.keras", "--data", "@images.npy", "--limit", "3", "--mask")
     for name, mask in (("a", "@mask.png"), ("b", str(tmp_path / "noisy.png"))):
-        status, report = run(*words, mask, "--output", str(tmp_path / f"{name}.npy"), "--steps", "1")
+        status, report, _ = run(*words, mask, "--output", str(tmp_path / f"{name}.npy"), "--steps", "1")
         assert status == 0 and report["missing"] == pytest.approx(7 / 8)
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy"))
 
