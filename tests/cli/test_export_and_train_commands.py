@@ -70,6 +70,9 @@ def test_export_writes_a_tflite_file_by_its_ending(run, model_file, tmp_path):
         (("--output", "digits", "--batch-size", "4"), "Expected `--batch-size` to be left out unless"),
         (("--output", "m.tflite", "--batch-size", "0"), "Expected `--batch-size` to be an integer >= 1"),
         (("--output", "m.h5"), "Expected `path`"),
+        (("--output", "digits", "--sample"), "Expected `--sample` to be left out without --data"),
+        (("--output", "digits", "--limit", "3"), "Expected `--limit` to be left out without --data"),
+        (("--output", "gs://bucket/digits"), "without ~"),
         (("--output", "m.tflite", "--data", "missing.npy"), "no such file"),
     ],
 )

@@ -265,6 +265,10 @@ IMPUTE = ("impute", "@vae.keras", "--data", "@images.npy", "--output", "a.npy")
         ((*EXPLORE, "--litert", "."), "Expected `--litert` to be left out without --serve"),
         ((*IMPUTE, "--missing", "random:2"), "Expected --missing to be left, right, top, bottom"),
         ((*IMPUTE, "--mask", "@text.png"), "Expected --mask to be a picture or a .npy file"),
+        (
+            (*ANOMALY, "--output", "a.csv", "--score", "elbo", "--smoothing", "1"),
+            "Expected `--smoothing` to be left out with --score elbo, unless --heat-maps are drawn",
+        ),
         ((*IMPUTE, "--mask", "@images.npy"), "Expected --mask to be 0 (black) where values are missing"),
         ((*IMPUTE, "--mask", "@mask.png", "--method", "mean"), "Expected `method` to be one of"),
         ((*IMPUTE, "--missing", "left", "--method", "prior"), "Expected `method` to be not 'prior' with a VAE"),

@@ -29,6 +29,8 @@ Score: TypeAlias = Literal[
     "local_outlier",
 ]
 SCORES: tuple[str, ...] = get_args(Score)
+# The scores that use the squared error, which can be smoothed.
+OF_ERRORS = ("density_of_states", "error_per_nat", "reconstruction", "latent_density")
 # The scores that compare with normal examples.
 FITTED = ("density_of_states", "latent", "latent_density", "local_outlier")
 

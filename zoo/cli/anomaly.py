@@ -31,7 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--smoothing",
         type=float,
-        default=0.0,
         metavar="PIXELS",
         help="of the difference from the reconstruction (default: 0)",
     )
@@ -50,9 +49,14 @@ def run(args: argparse.Namespace) -> None:
     folder = None if args.heat_maps is None else _output.check_folder(args.heat_maps, "--heat-maps")
     exported = None if args.export is None else _output.place(args.export, "--export")
     _output.require_different(args.output, args.heat_maps, args.export)
-    model = _models.load(args.model)
     from zoo import applications
+    from zoo.applications.anomaly import OF_ERRORS
     from zoo.runtime import files
+
+    if args.score not in OF_ERRORS and folder is None:
+        _options.refuse(args, f"with --score {args.score}, unless --heat-maps are drawn", "smoothing")
+    _options.fill(args, smoothing=0.0)
+    model = _models.load(args.model)
 
     detector = applications.AnomalyDetector(
         model,

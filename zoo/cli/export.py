@@ -39,7 +39,9 @@ def run(args: argparse.Namespace) -> None:
     checks.positive_int("--batch-size", args.batch_size)
     model = _models.load(args.model)
     images = labels = None
-    if args.data:
+    if not args.data:
+        _options.refuse(args, "without --data", *_data.OPTIONS[1:])
+    else:
         data = _data.load(args, model).take(slice(MEASURED_ON))
         images, labels = data.floats(), data.labels if model.label_source() is not None else None
     card = _models.read_card(args.model)

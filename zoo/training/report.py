@@ -67,6 +67,8 @@ def finish(
         }
         folder = flags.output / "export"
         card.export_all(folder, model, splits.test, about, flags.seed, metrics, recipe.examples, flags.own)
+    elif (flags.output / "export").exists():
+        print(f"{flags.output / 'export'} is of an earlier end of this run, as --no-export leaves it as it is")
     print("test: " + "  ".join(f"{name} {_shown(value)}" for name, value in metrics["test"].items()))
     seconds = cards.of_all_stages(metrics, "training_seconds") or 0.0
     print(f"trained in {monitors.duration(seconds)}; everything is in {flags.output}")

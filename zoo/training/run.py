@@ -153,6 +153,8 @@ def _run(recipe, flags, strategy, batch_sizes):
         devices.require_whole_shares(batch_sizes, strategy.num_replicas_in_sync, sizes)
         noun = "images" if recipe.examples is None else recipe.examples.noun
         print("{}: {} training, {} validation and {} test {}".format(recipe.name, *sizes, noun))
+        if flags.batch_size > len(splits.train):
+            print(f"each batch holds all {len(splits.train)} training {noun}: --batch-size is {flags.batch_size}")
         how = {"seed": flags.seed, "dynamic": flags.binarization == "dynamic", "labels": model.conditional}
         batches = functools.partial(_batches, recipe.examples, flags.batch_size, how)
         history = model_stage.train(recipe, flags, model, splits, batches)
