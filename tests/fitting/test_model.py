@@ -628,3 +628,29 @@ def test_callbacks_class_weights_and_metrics_of_another_kind_are_refused():
     conditional = make(cls=zoo.CVAE, conditions=2, num_classes=2)
     with pytest.raises(ValueError, match="Expected `class_weight` to be a dict of labels to weights. Received: .*bal"):
         conditional.fit(X, np.arange(30) % 2, verbose=0, class_weight="balanced")
+
+
+def test_what_fails_on_several_replicas_is_named_before():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        model = make()
+        for wrong, message in (
+            ({"steps_per_execution": 2}, "`steps_per_execution` to be 1 on several replicas that are CPUs"),
+            ({"jit_compile": True}, "`jit_compile` to be False on several replicas that are CPUs"),
+            (
+                {"optimizer": keras.optimizers.SGD(gradient_accumulation_steps=2)},
+                "`gradient_accumulation_steps` to be None on several replicas",
+            ),
+        ):
+            with pytest.raises(ValueError, match=f"Expected {message}"):
+                model.compile(**wrong)
+        model.compile("sgd")
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match="Expected `batch_size` to be a multiple of 2, the number of replicas"):
+            call(X, batch_size=9, verbose=0)
+    outside = make()
+    with (
+        strategy.scope(),
+        pytest.raises(ValueError, match="Expected a model that is made within .* outside of it"),
+    ):
+        outside.compile("sgd")

@@ -15,10 +15,11 @@ from zoo.fitting import inputs
 from zoo.fitting.batch import NO_TARGET, BatchReader
 from zoo.fitting.first_batch import FirstBatch
 from zoo.fitting.gradients import SkipLargeGradients
-from zoo.runtime import checks, optimizers, settings
+from zoo.runtime import checks, optimizers, replicas, settings
 from zoo.runtime.types import ArrayLike, Batches, Config, PathLike, Tensors
 
 _OF_CLASSES = ("accuracy", "acc", "crossentropy", "ce")  # names that stand for several metrics
+_DEFAULT_ROWS = 32  # of a batch, in Keras
 _NO_BATCH = "Expected data of at least one batch. Received: none"
 
 # Arrays, pairs or dicts of them, or a source of batches.
@@ -87,6 +88,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         policy = None if skip_threshold is None else SkipLargeGradients(skip_threshold)
         object.__setattr__(self, "gradient_policy", policy)  # no part of the model's state
         super().compile(optimizer=optimizer, **kwargs)
+        replicas.require_supported(self.variables, optimizers.batches_of_update(self.optimizer), **kwargs)
 
     def get_compile_config(self) -> Config | None:
         config = super().get_compile_config()
@@ -137,6 +139,8 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
             checks.fail("initial_epoch", f"at most epochs, {epochs}, the number of the last one", begun)
         checks.number("validation_split", validation_split, 0.0, 1.0, open_high=True)
         self.check_settings()
+        if _are_arrays((x,)):
+            replicas.require_shares("batch_size", batch_size or _DEFAULT_ROWS, self.distribute_strategy)
         callbacks = _with_callbacks(self, self.own_callbacks(), callbacks)
         x, y, sample_weight = self._checked_arrays(x, y, sample_weight, class_weight)
         if isinstance(validation_data, (tuple, list)) and len(validation_data) in (2, 3):
@@ -170,6 +174,8 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
     ) -> dict[str, float] | list[float]:
         """As `keras.Model.evaluate`; the arguments are those of `fit`."""
         _require_counts(batch_size=batch_size, **kwargs)
+        if _are_arrays((x,)):
+            replicas.require_shares("batch_size", batch_size or _DEFAULT_ROWS, self.distribute_strategy)
         if not keras_compat.is_validation(kwargs):
             x, y, sample_weight = self._checked_arrays(x, y, sample_weight)
         return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
@@ -343,8 +349,8 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
 
         def step(data):
             leaves = [strategy.experimental_local_results(leaf) for leaf in keras.tree.flatten(data)]
-            replicas = [keras.tree.pack_sequence_as(data, of_replica) for of_replica in zip(*leaves)]
-            with tf.control_dependencies(self._first_batch(replicas, judged)):
+            shares = [keras.tree.pack_sequence_as(data, of_replica) for of_replica in zip(*leaves)]
+            with tf.control_dependencies(self._first_batch(shares, judged)):
                 return step_function(data)
 
         return step

@@ -1,10 +1,12 @@
 """Cross-replica helpers; no-ops with a single replica."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import keras
 import tensorflow as tf
 
 from zoo._compat import tensorflow as tf_compat
+from zoo.runtime import checks
 from zoo.runtime.types import Tensor
 
 
@@ -115,3 +117,35 @@ def share_of_batch(values: Tensor) -> Tensor:
     then counts once.
     """
     return share_of_mean(tf.ones_like(values))
+
+
+def require_supported(variables: Sequence[keras.Variable], accumulated: int, **settings: object) -> None:
+    """Raises ValueError for what fails on several replicas of the current strategy, with errors that do not say so.
+
+    Args:
+        variables: those of the model that is compiled.
+        accumulated: int, the batches whose gradients the optimizer accumulates for an update.
+        settings: `steps_per_execution` and `jit_compile`, if they were given. Both fail where the replicas are CPUs.
+    """
+    strategy = tf.distribute.get_strategy()
+    if strategy.num_replicas_in_sync == 1:
+        return
+    foreign = [each.path for each in variables if not isinstance(each.value, tf.distribute.DistributedValues)]
+    if foreign:
+        raise ValueError(
+            "Expected a model that is made within `with strategy.scope()`, with its networks: each replica has a copy "
+            f"of the weights. Received: {foreign[0]}, which was made outside of it"
+        )
+    if accumulated > 1:
+        checks.fail("gradient_accumulation_steps", "None on several replicas", accumulated)
+    on_cpus = all("CPU" in device for device in strategy.extended.worker_devices)
+    for name, only in (("steps_per_execution", 1), ("jit_compile", False)):
+        if on_cpus and settings.get(name, only) not in (only, "auto"):
+            checks.fail(name, f"{only} on several replicas that are CPUs", settings[name])
+
+
+def require_shares(name: str, batch_size: int, strategy: tf.distribute.Strategy) -> None:
+    """Raises ValueError for batches that the replicas cannot share evenly; the last of an epoch may be smaller."""
+    number = strategy.num_replicas_in_sync
+    if batch_size % number:
+        checks.fail(name, f"a multiple of {number}, the number of replicas", batch_size)
