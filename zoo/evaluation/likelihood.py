@@ -45,6 +45,8 @@ def log_prob(
     """
 
     checks.zoo_model(model)
+    checks.positive_int("num_samples", num_samples)
+    seed = checks.fixed_seed("seed", seed)
 
     def evaluate(x, labels, seed):
         return model.log_prob(x, num_samples, seed, labels)
@@ -96,6 +98,7 @@ def importance_bound(
         (32,)
     """
     num_samples = checks.positive_int("num_samples", num_samples)
+    seed = checks.fixed_seed("seed", seed)
     examples = Examples(model, images, labels)
     sizes = [min(_SAMPLES_AT_ONCE, num_samples - k) for k in range(0, num_samples, _SAMPLES_AT_ONCE)]
     result, done = np.full(len(examples), -np.inf), 0
@@ -147,6 +150,7 @@ def likelihood_figures(
         elbo … nats (32 test examples)
         …
     """
+    seed = checks.fixed_seed("seed", seed)
     examples = Examples(model, images, labels)
     record = _Record(len(examples), seed, split)
     if model.num_codes is not None:
@@ -196,7 +200,8 @@ def _of_latents(record: _Record, model: keras.Model, terms: LatentTerms, example
         for layer in terms.layers:
             about = f"{int(layer.active.sum())} of {layer.size} latents active"
             record.add(f"kl_{layer.name}", layer.kl, "nats", layer.kl_error, about)
-    record.add("active_units", terms.active_units, about=f"of {terms.latents} latents")
+    if len(examples) > 1:  # a single one has no variance
+        record.add("active_units", terms.active_units, about=f"of {terms.latents} latents")
 
 
 def _of_codes(record: _Record, model: keras.Model, codes: CodeTerms, examples: Examples) -> None:

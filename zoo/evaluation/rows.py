@@ -115,6 +115,8 @@ def require_levels(name: str, images: Array) -> None:
 def pair(model: keras.Model, batch: ArrayLike | tuple[ArrayLike, ArrayLike]) -> tuple[ArrayLike, ArrayLike | None]:
     """Images and labels of a batch; None without labels. Raises ValueError where a conditional model gets no pair."""
     if not model.conditional:
+        if isinstance(batch, (tuple, list)):
+            checks.fail("batches", "arrays, as the model takes no labels", type(batch).__name__)
         return batch, None
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         checks.fail("batches", "pairs of images and labels, as the model is conditional", type(batch).__name__)

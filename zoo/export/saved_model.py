@@ -3,6 +3,7 @@
 import errno
 import os
 import pathlib
+import re
 from collections.abc import Mapping
 
 import keras
@@ -85,7 +86,7 @@ def place(scratch: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
 
 def is_version(path: pathlib.Path) -> bool:
     """Whether the name of a folder is a version number."""
-    return path.name.isdecimal()
+    return re.fullmatch("0|[1-9][0-9]{0,17}", path.name) is not None  # of 64 bits, for servers
 
 
 def versions(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -98,5 +99,8 @@ def check_free(path: pathlib.Path) -> None:
     """Raises ValueError for a version that exists already, as a server may be reading it, and for an ONNX export."""
     if path.is_file() or (is_version(path) and path.exists()):
         checks.fail("path", "the folder of a model, or of a version that does not exist yet", str(path))
+    within = next((above for above in path.absolute().parents if (above / "saved_model.pb").exists()), None)
+    if within is not None:
+        checks.fail("path", f"a place outside of {within}, which is a version of a model", str(path))
     if path.is_dir() and any(path.glob("*.onnx")):
         checks.fail("path", "another folder than that of an ONNX export", str(path))

@@ -88,7 +88,16 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         policy = None if skip_threshold is None else SkipLargeGradients(skip_threshold)
         object.__setattr__(self, "gradient_policy", policy)  # no part of the model's state
         super().compile(optimizer=optimizer, **kwargs)
-        replicas.require_supported(self.variables, optimizers.batches_of_update(self.optimizer), **kwargs)
+        scales_loss = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        accumulated = optimizers.batches_of_update(self.optimizer)
+        replicas.require_supported(self.variables, accumulated, scales_loss, **kwargs)
+        half = next((each.path for each in self.trainable_variables if each.dtype == "float16"), None)
+        if half is not None:
+            warnings.warn(
+                f"{half} is a weight of float16, whose updates vanish or overflow: NaN follows. Use the policy "
+                "mixed_float16 or mixed_bfloat16, which keep weights in float32",
+                stacklevel=2,
+            )
 
     def get_compile_config(self) -> Config | None:
         config = super().get_compile_config()

@@ -46,17 +46,21 @@ def from_preset(preset: str | os.PathLike) -> Any:
     needed = {about.config, about.rest, f"{about.variables}.index"}
     needed |= {name for name in about.files if name.startswith(about.variables)}
     manifest.check(folder, about, needed)
-    model = _build(folder / about.config)
+    model = _build(folder / about.config, about.model)
     _assign(model, about, _read_weights(folder, about))
     return model
 
 
-def _build(path):
+def _build(path, kind):
     try:
         config = json.loads(path.read_text())
-        return keras.saving.deserialize_keras_object(config)
+        model = keras.saving.deserialize_keras_object(config)
     except (TypeError, ValueError, KeyError) as error:
         raise PresetError(f"Expected {path} to describe a model of this version. Received: {error}") from error
+    if type(model).__name__ != kind:
+        received = f"a {type(model).__name__}"
+        raise PresetError(f"Expected {path} to describe a {kind}, as {manifest.NAME} says. Received: {received}.")
+    return model
 
 
 def _read_weights(folder: pathlib.Path, about: Manifest) -> list[np.ndarray]:

@@ -14,6 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]
+
 from zoo.runtime import checks
 from zoo.runtime.types import PathLike
 
@@ -111,6 +116,29 @@ def scratch_folder(parent: pathlib.Path) -> Iterator[pathlib.Path]:
         scratch = pathlib.Path(folder, "scratch")
         scratch.mkdir()
         yield scratch
+
+
+@contextlib.contextmanager
+def held(name: str, folder: pathlib.Path) -> Iterator[None]:
+    """A context in which no other process holds `folder`, which exists.
+
+    Raises:
+        ValueError: about argument `name`, if another process holds it.
+    """
+    if fcntl is None:  # Windows has no such lock
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            checks.fail(name, "a folder that no other run writes to", str(folder))
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def local(name: str, path: PathLike) -> pathlib.Path:

@@ -127,7 +127,9 @@ class Checkpoints:
             except (OtherRun, OutOfDate):
                 raise
             except Exception as error:  # a file cut short or overwritten fails in many ways
-                print(f"{folder} cannot be read ({error}); the previous one is used.", file=sys.stderr)
+                older = folder != self.newest_first()[-1]
+                next_one = "the previous one is used" if older else "there is none before it: training starts over"
+                print(f"{folder} cannot be read ({error}); {next_one}.", file=sys.stderr)
                 for variable, value in zip(variables, before):  # a failed load may have changed some
                     variable.assign(value)
         return 0, []

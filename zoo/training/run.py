@@ -84,8 +84,20 @@ def main(recipe: Recipe, argv: Sequence[str] | None = None) -> dict[str, Any] | 
         with cores.sub_batches(parts):  # before TensorFlow starts its devices
             strategy = devices.start_strategy(flags.strategy, recipe.name)
             devices.require_whole_shares(batch_sizes, strategy.num_replicas_in_sync)
-            with devices.only_chief_prints(replicas.is_chief(strategy)), files.folder_for(flags.output):
+            if flags.mixed_precision == "float16" and strategy.num_replicas_in_sync > 1:
+                raise UsageError("Expected `--mixed-precision` to be bfloat16 on several replicas. Received: float16")
+            chief = replicas.is_chief(strategy)
+            with devices.only_chief_prints(chief), files.folder_for(flags.output), _held(flags.output, chief):
                 return _run(recipe, flags, strategy, batch_sizes)
+
+
+@contextlib.contextmanager
+def _held(folder, chief):
+    """A context in which no other run writes to `folder`; workers that write nothing may share it."""
+    with contextlib.ExitStack() as stack:
+        if chief:
+            _with_usage_errors(stack.enter_context, files.held("--output", folder))
+        yield
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """One stage of a run: trains a model from its last checkpoint to the end of its plan."""
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -221,5 +222,13 @@ def _require_agreement(stage, steps):
 
 
 def _clear(folder):
+    """Removes the checkpoints and the events of a run, and no other file that may lie beside them."""
+    for checkpoint in folder.glob("checkpoints/step-*"):
+        shutil.rmtree(checkpoint, ignore_errors=True)
+    for events in (folder / "logs").rglob("events.out.tfevents.*"):
+        events.unlink(missing_ok=True)
     for part in ("checkpoints", "logs"):
-        shutil.rmtree(folder / part, ignore_errors=True)
+        for below in sorted([folder / part, *(folder / part).rglob("*")], reverse=True):
+            if below.is_dir():
+                with contextlib.suppress(OSError):  # which is raised for a folder that is not empty
+                    below.rmdir()

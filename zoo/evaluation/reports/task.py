@@ -13,6 +13,7 @@ from zoo.evaluation.features import Features
 from zoo.evaluation.figures import Figure
 from zoo.evaluation.nearest import Nearest, nearest_training
 from zoo.evaluation.rows import Told
+from zoo.runtime import checks
 
 _MOST_NEAREST = 500  # samples whose nearest training images are looked for
 _ROWS = 500
@@ -33,6 +34,11 @@ class Part:
     labels: np.ndarray | None = None
     split: str = "test"
     grey: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for name, each in (("labels", self.labels), ("grey", self.grey)):
+            if each is not None and len(each) != len(self.images):
+                checks.fail(name, f"one for each of the {len(self.images)} images", len(each))
 
     def __len__(self) -> int:
         return len(self.images)
