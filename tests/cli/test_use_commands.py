@@ -281,3 +281,18 @@ def test_wrong_input_gets_one_line_and_leaves_nothing_behind(run, tmp_path, word
     assert status == 2 and report is None
     assert message in error and error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_command_reads_is_not_replaced(run, tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    applications.save_images(tmp_path / "pictures", X[:3])
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    data, picture = str(tmp_path / "x.npy"), str(min((tmp_path / "pictures").iterdir()))
+    for words, option in (
+        (("evaluate", "@vae.keras", "--data", data, "--metrics", "reconstruction", "--html", data), "--html"),
+        (("reconstruct", "@vae.keras", "--data", str(tmp_path / "pictures"), "--output", picture), "--output"),
+        (("reconstruct", "@vae.keras", "--data", picture, "--output", picture), "--output"),
+    ):
+        status, _, errors = run(*words)
+        assert status == 2 and f"Expected `{option}` to be another file than those of `data`" in errors
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*.*")}

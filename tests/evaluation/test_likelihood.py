@@ -171,3 +171,20 @@ def test_bits_per_dim_of_eight_bit_values_and_the_kl_of_layers(hierarchical):
     layers = [value for name, value in figures.items() if name.startswith("kl_")]
     assert len(layers) == 2
     np.testing.assert_allclose(sum(layers), figures["rate"], rtol=1e-4)
+
+
+def test_a_single_image_has_no_active_units():
+    encoder, decoder = zoo.networks.mlp_encoder((4, 4, 1), 2, ()), zoo.networks.mlp_decoder((4, 4, 1), 2, ())
+    model = zoo.VAE(encoder, decoder, seed=0)
+    x = np.random.default_rng(0).random((9, 4, 4, 1), np.float32)
+    for number, expected in ((1, False), (9, True)):
+        figures = zoo.evaluation.likelihood_figures(model, x[:number], num_samples=2)
+        assert ("active_units" in {figure.name for figure in figures}) == expected
+    with pytest.raises(ValueError, match="Expected `seed` to be an integer of 32 bits. Received: seed=None"):
+        zoo.evaluation.likelihood_figures(model, x, num_samples=2, seed=None)
+    with pytest.raises(ValueError, match="Expected `seed` to be an integer of 32 bits. Received: seed=None"):
+        zoo.evaluation.log_prob(model, [x], seed=None)
+    with pytest.raises(ValueError, match="Expected `batches` to be arrays, as the model takes no labels"):
+        zoo.evaluation.log_prob(model, [(x, x)])
+    with pytest.raises(ValueError, match="Expected `labels` to be one for each of the 9 images. Received: labels=5"):
+        zoo.evaluation.Part(x, np.zeros(5, np.int32))

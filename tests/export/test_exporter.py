@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import zoo
 from zoo import networks
-from zoo.export import flatbuffer, parity, runtimes, signatures
+from zoo.export import flatbuffer, parity, runtimes, saved_model, signatures
 
 
 def refused(path, match, name="vae", **kwargs):
@@ -331,3 +331,22 @@ def test_further_signatures_are_checked_by_cases_of_their_own(tmp_path):
         (None, cases, "`more_cases` to be inputs for each of the further signatures"),
     ):
         refused(tmp_path / "m", match, more=more, more_cases=more_cases)
+
+
+def test_what_is_no_version_of_64_bits_is_the_folder_of_a_model(tmp_path):
+    for name in ("01", "9" * 23):
+        assert not saved_model.is_version(tmp_path / name)
+    assert saved_model.is_version(tmp_path / "7") and saved_model.is_version(tmp_path / "0")
+
+
+def test_no_model_is_put_within_a_version_of_another(tmp_path):
+    (tmp_path / "m" / "1").mkdir(parents=True)
+    (tmp_path / "m" / "1" / "saved_model.pb").write_text("earlier")
+    refused(tmp_path / "m" / "1" / "below", "`path` to be a place outside of .*1, which is a version of a model")
+
+
+def test_an_export_of_another_model_is_named(tmp_path):
+    path = exports.trained("vae").export(tmp_path / "m.tflite")
+    encoder, decoder = networks.mlp_encoder((8, 8, 1), 7, (8,)), networks.mlp_decoder((8, 8, 1), 7, (8,))
+    with pytest.raises(ValueError, match="Expected `path` to be an export of this VAE. Received: .*take its data"):
+        zoo.export.check(path, zoo.VAE(encoder, decoder, seed=0))

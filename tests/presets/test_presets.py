@@ -272,3 +272,37 @@ def test_a_card_does_not_contradict_the_arguments(model, tmp_path):
         zoo.save_preset(model, tmp_path / "small", "One", {"description": "Another"})
     with pytest.raises(ValueError, match="Expected `folder` to be a path of this machine"):
         zoo.save_preset(model, "hf://user/small", "One")
+
+
+@pytest.mark.parametrize(
+    ("card", "message"),
+    [
+        ([], "`card` to be a dict"),
+        (
+            {"results": [{"name": "elbo", "value": "x", "split": "test"}]},
+            r"`card\['results'\]` to be a list of figures",
+        ),
+        (
+            {"results": [{"name": "elbo", "value": None, "split": "test"}]},
+            r"`card\['results'\]` to be a list of figures",
+        ),
+        (
+            {"results": [{"name": "a", "value": 1.0, "split": "b", "of": 3}]},
+            r"`card\['results'\]` to be a list of figures",
+        ),
+        ({"seed": float("inf")}, "`card` to be a dict that JSON can hold"),
+        ({"picture": "x.png"}, r"`card\['picture'\]` to be a dict with `file`"),
+        ({"command": 3}, r"`card\['command'\]` to be a text"),
+    ],
+)
+def test_wrong_cards_are_named_before_anything_is_exported(model, tmp_path, card, message):
+    with pytest.raises(ValueError, match=f"Expected {message}"):
+        zoo.save_preset(model, tmp_path / "small", "One", card)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_manifest_of_another_model_is_refused(folder):
+    about = json.loads((folder / "preset.json").read_text())
+    (folder / "preset.json").write_text(json.dumps({**about, "model": "CVAE"}))
+    with pytest.raises(presets.PresetError, match="to describe a CVAE, as preset.json says. Received: a VAE"):
+        zoo.from_preset(folder)

@@ -205,3 +205,11 @@ def test_model_that_cannot_be_saved_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError):
         files.save_model(model, target)
     assert target.read_bytes() == b"old" and list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_is_held_by_one_at_a_time(tmp_path):
+    expected = "Expected `--output` to be a folder that no other run writes to"
+    with files.held("--output", tmp_path), pytest.raises(ValueError, match=expected), files.held("--output", tmp_path):
+        pass
+    with files.held("--output", tmp_path):
+        assert not [*tmp_path.iterdir()]

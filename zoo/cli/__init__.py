@@ -14,6 +14,8 @@ import threading
 from collections.abc import Sequence
 from types import ModuleType
 
+from zoo.cli import _output
+
 # In the order of `--help`.
 COMMANDS = (
     *("list", "sample", "reconstruct", "interpolate", "traverse", "explore", "anomaly", "impute", "denoise"),
@@ -34,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = argv[:1] if argv[:1] and argv[0] in COMMANDS else COMMANDS
     args = _parser({name: importlib.import_module(f"zoo.cli.{name}") for name in chosen}).parse_args(argv)
     try:
+        _output.require_apart(args)
         with _ended_by_sigterm():
             args.run(args)
         print(end="", flush=True)  # an output that was closed is seen here; without one, nothing is done

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 ANIMATIONS = (".gif", ".webp")
+_WRITTEN = ("output", "json", "html", "export", "heat_maps")  # options that name what is written
+_DATA = ("data", "normal", "training_data")  # and those that name a folder of data
 EACH = "where each image is a file of its own"  # in errors
 PICTURES = (".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
@@ -68,6 +70,26 @@ def require_different(*paths: str | None) -> None:
     again = [str(path) for path in given if given.count(path) > 1]
     if again:
         raise ValueError(f"Expected a path of its own for each output. Received: {again[0]} for {len(again)}")
+
+
+def require_apart(args: argparse.Namespace) -> None:
+    """Raises ValueError for an output that would replace a file that the command reads, or one in a folder of data."""
+    written = {name: getattr(args, name) for name in _WRITTEN if isinstance(getattr(args, name, None), str)}
+    read: dict[str, list] = {}
+    for name, value in vars(args).items():
+        values = value if isinstance(value, (list, tuple)) else [value]
+        read[name] = [] if name in _WRITTEN else [_resolved(each) for each in values if isinstance(each, str)]
+    for name, text in written.items():
+        path = _resolved(text)
+        if not path.is_file():
+            continue
+        for option, paths in read.items():
+            if path in paths or option in _DATA and any(above in paths for above in path.parents):
+                checks.fail(f"--{name.replace('_', '-')}", f"another file than those of `{option}`", text)
+
+
+def _resolved(path):
+    return pathlib.Path(path).expanduser().resolve()
 
 
 def check_report(path: str | None, name: str) -> pathlib.Path | None:

@@ -75,7 +75,15 @@ def check(
     model = runtimes.in_float32(model)
     runtime = _open(path)
     reference = runtimes.Keras(model, signatures.OBSERVED in runtime.names)
-    rows = compare(reference, runtime, cases(model, reference, images, labels), _tolerance(path))
+    lacking = sorted({*reference.names} - {*runtime.names})
+    if lacking:
+        checks.fail("path", f"an export of this {type(model).__name__}", f"{path}, without {', '.join(lacking)}")
+    inputs = cases(model, reference, images, labels)
+    try:
+        rows = compare(reference, runtime, inputs, _tolerance(path))
+    except Exception as error:  # each runtime has errors of its own
+        received = f"{path}, which does not take its data: {' '.join(str(error).split())[:200]}"
+        checks.fail("path", f"an export of this {type(model).__name__}", received)
     print(table(runtime.name, rows))
     return rows
 

@@ -1,5 +1,6 @@
 """The `README.md` of a preset, with the YAML head that Hugging Face reads."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,15 +26,27 @@ def check(card: Mapping[str, Any]) -> None:
         values = card.get(name, ())
         if not isinstance(values, (list, tuple)) or not all(isinstance(value, str) for value in values):
             checks.fail(f"card[{name!r}]", "a list of texts", values)
+    for name in ("author", "command", "commit", "date", "limits", "machine", "training_data"):
+        if not isinstance(card.get(name), (str, type(None))):
+            checks.fail(f"card[{name!r}]", "a text", card[name])
+    picture = card.get("picture")
+    if picture is not None and not (isinstance(picture, Mapping) and isinstance(picture.get("file"), str)):
+        checks.fail("card['picture']", "a dict with `file`, the name of a picture", picture)
     results = card.get("results", ())
-    if not isinstance(results, (list, tuple)) or not all(
-        isinstance(result, Mapping) and {"name", "value", "split"} <= set(result) for result in results
-    ):
+    if not isinstance(results, (list, tuple)) or not all(map(_is_figure, results)):
         checks.fail("card['results']", "a list of figures, as zoo.evaluation.Figure.as_dict gives them", results)
     try:
-        json.dumps(card)
+        json.dumps(card, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f"Expected `card` to be a dict that JSON can hold. Received: {error}") from error
+
+
+def _is_figure(result):
+    fields = {field.name for field in dataclasses.fields(Figure)}
+    if not isinstance(result, Mapping) or not {"name", "value", "split"} <= {*result} <= fields:
+        return False
+    others = (result.get(name) for name in ("error", "num_examples"))
+    return checks.is_number(result["value"]) and all(each is None or checks.is_number(each) for each in others)
 
 
 def readme(card: Mapping[str, Any], shipped: bool = False) -> str:

@@ -62,6 +62,8 @@ def save_preset(
     if not isinstance(description, str) or not description.strip() or "\n" in description:
         checks.fail("description", "a text of one line", description)
     _require_replaceable(target)
+    if not isinstance(card, (Mapping, type(None))):
+        checks.fail("card", "a dict", card)
     for name in {"description", "model"} & {*(card or {})}:
         checks.fail("card", f"a dict without {name!r}, which the other arguments say", card)
     about = {"name": target.resolve().name, "description": description, "license": "Apache-2.0", **(card or {})}

@@ -56,7 +56,8 @@ def is_integer(value: object) -> TypeGuard[int]:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-def _is_real(value: object) -> TypeGuard[float]:
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether `value` is a real number of Python or NumPy; a bool is not."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
@@ -142,7 +143,7 @@ def number(
     if high < math.inf:
         limits.append(f" {'<' if open_high else '<='} {high:g}")
     expected = "a finite number" + " and".join(limits)
-    if not _is_real(value) or not math.isfinite(value) or not low <= value <= high:
+    if not is_number(value) or not math.isfinite(value) or not low <= value <= high:
         fail(name, expected, value)
     if (open_low and value == low) or (open_high and value == high):
         fail(name, expected, value)
@@ -151,7 +152,7 @@ def number(
 
 def zero(name: str, value: object, reason: str) -> float:
     """0.0 for a `value` of 0, the only one that there is for this `reason`."""
-    if not _is_real(value) or value != 0:
+    if not is_number(value) or value != 0:
         fail(name, f"0, as {reason}", value)
     return 0.0
 
