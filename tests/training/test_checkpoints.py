@@ -171,7 +171,9 @@ def test_all_broken_is_step_0_of_the_untouched_model(two, capsys, breakage):
     model = model_after(0)
     assert two.restore(model) == (0, [])
     assert_trained(model, 0)
-    assert capsys.readouterr().err.count("cannot be read") == 2
+    errors = capsys.readouterr().err
+    assert errors.count("cannot be read") == 2 and errors.count("the previous one is used") == 1
+    assert "there is none before it: training starts over" in errors
 
 
 @pytest.mark.parametrize("failures", [1, 2])

@@ -20,7 +20,7 @@ import tensorflow as tf
 from matplotlib import pyplot as plt
 
 from zoo import data, evaluation
-from zoo.runtime import cores
+from zoo.runtime import cores, files
 from zoo.training import devices, optimizer, run, stage
 from zoo.training.flags import UsageError, parse
 
@@ -425,11 +425,22 @@ def test_finished_run_trains_no_further_step(finished, copy, train):
 
 
 def test_fresh_starts_over(finished, copy, train, at, capsys):
-    first = []
+    first, (own, log) = [], (copy / "checkpoints" / "best.pt", copy / "logs" / "app.log")
+    for file in (own, log):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("mine")
     train(copy, "--fresh", callbacks=at(2, lambda model: first.append(model)))
     assert len(first) == 1 and "resuming" not in capsys.readouterr().out
+    assert own.read_text() == log.read_text() == "mine"
     assert_same_weights(copy, finished[0])
     assert len(read_history(copy)) == 2
+
+
+def test_two_runs_do_not_share_a_folder(copy, train, capsys):
+    with files.held("--output", copy):
+        assert exit_code(train, copy, "--fresh") == 2
+    assert "Expected `--output` to be a folder that no other run writes to" in capsys.readouterr().err
+    assert read_history(copy)
 
 
 def test_more_epochs_go_on(copy, train, capsys):
