@@ -183,6 +183,7 @@ def files(tmp_path, monkeypatch):
         (["--data", "x.npy", "--data-labels", "one"], "integers or a .npy file. Received: one"),
         (["--data", "x.npy", "--split", "test"], "--split with a dataset or a folder only. Received: x.npy"),
         (["--data", "good.png", "--split", "test"], "--split with a dataset or a folder only. Received: good.png"),
+        (["--data", "x.npy", "--data-dir", "."], "Expected --data to be a dataset, as --data-dir is given"),
         (["--data", "x.npy", "--sample"], "Expected --data to be a dataset, as --sample is given. Received: x.npy"),
         (["--data", "mnits"], "Received: 'mnits'. Did you mean 'mnist'?"),
         (["--data", "svhn_cropped", "--sample"], "There is no bundled sample of 'svhn_cropped'"),

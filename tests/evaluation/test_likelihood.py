@@ -188,3 +188,5 @@ def test_a_single_image_has_no_active_units():
         zoo.evaluation.log_prob(model, [(x, x)])
     with pytest.raises(ValueError, match="Expected `labels` to be one for each of the 9 images. Received: labels=5"):
         zoo.evaluation.Part(x, np.zeros(5, np.int32))
+    with pytest.raises(ValueError, match="Expected `factors` to be a zoo.evaluation.FactorData, such as"):
+        zoo.evaluation.evaluate(model, x, factors=x)

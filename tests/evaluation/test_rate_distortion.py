@@ -91,3 +91,20 @@ def test_models_that_failed_are_left_out():
     assert recommend([*failed, *WIDE]) == recommend(WIDE)
     with pytest.raises(ValueError, match="Expected `points` to be at least one with a finite rate"):
         recommend(failed)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"beta": -1.0}, "`beta` to be a finite number > 0"),
+        ({"latents": 0}, "`latents` to be an integer >= 1"),
+        ({"active_units": 9}, "`active_units` to be at most the number of latents, 8"),
+        ({"rate": "12"}, "`rate` to be a number"),
+    ],
+)
+def test_points_of_another_form_are_refused(entry, message):
+    point = {"beta": 1.0, "latents": 8, "rate": 10.0, "distortion": 50.0, "active_units": 3}
+    with pytest.raises(ValueError, match=f"Expected {message}"):
+        Point(**{**point, **entry})
+    with pytest.raises(ValueError, match="Expected `points` to be a list of zoo.evaluation.Point"):
+        recommend([point])

@@ -124,8 +124,12 @@ def load(
         with contextlib.redirect_stdout(sys.stderr):  # where TFDS and its loader say that they download
             found = _sources.load(given[0], model, split or "test", args.data_dir, args.sample, option)
     else:
-        if args.sample:
-            raise ValueError(f"Expected {option} to be a dataset, as --sample is given. Received: {' '.join(given)}")
+        for name in ("sample", "data_dir"):
+            if getattr(args, name):
+                given_option = f"--{name.replace('_', '-')}"
+                raise ValueError(
+                    f"Expected {option} to be a dataset, as {given_option} is given. Received: {' '.join(given)}"
+                )
         found = _files.load(sources, model, split, option)
     _files.require_grey_levels(model, found)
     if args.data_labels is not None:

@@ -106,7 +106,7 @@ def _normal(args, model):
     files = bool(args.normal) and pathlib.Path(args.normal[0]).expanduser().exists()
     changed = {"data": args.normal, "data_labels": None, "limit": args.normal_limit, "split": None}
     if files:
-        changed["sample"] = False
+        changed |= {"sample": False, "data_dir": None}
     normal = argparse.Namespace(**{**vars(args), **changed})
     split, option = None if files else "validation", "--normal" if args.normal else "--data"
     return _data.load(normal, model, split, need_labels=False, option=option)

@@ -11,6 +11,7 @@ images, the split, the number of images, the seed and the time. The last lines s
 
 import argparse
 import json
+import pathlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,8 @@ def _parts(args: argparse.Namespace, model: "keras.Model", card: dict[str, Any])
     training = None
     if args.training_data is not None:
         rest.data = [args.training_data]
+        if pathlib.Path(args.training_data).expanduser().exists():  # where --data may be a dataset
+            rest.sample, rest.data_dir = False, None
         training = _data.load(rest, model, need_labels=False, option="--training-data")
     elif _data.has_splits(args) and test.split != "given":
         training = _data.load(rest, model, split="train", need_labels=False)

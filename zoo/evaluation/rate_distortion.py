@@ -25,6 +25,16 @@ class Point:
     distortion: float
     active_units: int
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for entries of another kind or range; rate and distortion may be infinite or NaN."""
+        checks.number("beta", self.beta, 0.0, open_low=True)
+        checks.positive_int("latents", self.latents)
+        if checks.integer("active_units", self.active_units, 0) > self.latents:
+            checks.fail("active_units", f"at most the number of latents, {self.latents}", self.active_units)
+        for name in ("rate", "distortion"):
+            if not checks.is_number(getattr(self, name)):
+                checks.fail(name, "a number", getattr(self, name))
+
     @property
     def elbo(self) -> float:
         """−(rate + distortion), nats per example."""
@@ -90,6 +100,9 @@ def recommend(points: Sequence[Point], beta: float | None = None) -> Recommendat
         >>> zoo.evaluation.recommend(points).point.beta
         2.0
     """
+    for point in points:
+        if not isinstance(point, Point):
+            checks.fail("points", "a list of zoo.evaluation.Point", point)
     points = [point for point in points if math.isfinite(point.elbo)]
     if not points:
         checks.fail("points", "at least one with a finite rate and distortion", [])

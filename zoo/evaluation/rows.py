@@ -53,8 +53,10 @@ class Examples:
         if source is not None and labels is None:
             raise ValueError(f"Expected `labels`, as {type(source).__name__} is conditional. Received: None")
         self.labels: np.ndarray | None = None if source is None else np.asarray(labels)
-        if self.labels is not None and len(self.labels) != len(self.images):
-            checks.fail("labels", f"one for each of the {len(self.images)} images", f"{len(self.labels)} labels")
+        if self.labels is not None and (not self.labels.ndim or len(self.labels) != len(self.images)):
+            checks.fail("labels", f"one for each of the {len(self.images)} images", f"shape {self.labels.shape}")
+        if self.labels is not None and self.labels.dtype.kind not in "iuf":
+            checks.fail("labels", "numbers, as the model takes them", f"dtype {self.labels.dtype}")
 
     def __len__(self) -> int:
         return len(self.images)

@@ -137,6 +137,10 @@ def evaluate(
         checks.fail("training", f"images of test's shape {test.images.shape[1:]}", f"shape {training.images.shape[1:]}")
     if model.label_source() is not None and test.labels is None:
         raise ValueError("Expected `test` to have labels, as the model takes them. Received: images alone")
+    if factors is not None and not (hasattr(factors, "images") and hasattr(factors, "factors")):
+        checks.fail("factors", "a zoo.evaluation.FactorData, such as zoo.data.Sprites, or None", type(factors).__name__)
+    if card is not None and not isinstance(card, Mapping):
+        checks.fail("card", "a dict, or None", card)
     task = Task(
         model=model,
         test=test,
