@@ -102,6 +102,7 @@ class ObjectiveModel(Verbs):
         if batch.target is not None:
             object.__setattr__(self, "denoises", True)
         variables = self.trainable_variables
+        object.__setattr__(self, "_trained", [id(variable) for variable in variables])
         if not variables:
             kind = type(self).__name__
             raise ValueError(f"Expected a {kind} with weights to train. Received: one whose weights are all frozen")

@@ -34,7 +34,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
     train_function: Callable[..., Tensors] | None
     test_function: Callable[..., Tensors] | None
     predict_function: Callable[..., Tensors] | None
-    _trained: Sequence[int] = ()  # the ids of the weights that the compiled step trains
+    _trained: Sequence[int] | None = None  # the ids of the weights that the compiled step trains
     _judged = True  # whether the likelihood sees the data in the step that is being made
 
     def __init__(self, **kwargs: Any) -> None:
@@ -309,16 +309,15 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         return function
 
     def make_train_function(self, force: bool = False) -> None:
-        if self.built and self.trainable_variables and not all(each.built for each in self.optimizers()):
+        variables = self.trainable_variables
+        if self.built and variables and not all(each.built for each in self.optimizers()):
             # Otherwise the first trace of the step makes their variables, and the step is traced a second time.
             with self.distribute_strategy.scope():
                 self.build_optimizers()
-        optimizers.require_built_for(self.optimizer, self.trainable_variables)
-        trained = [id(variable) for variable in self.trainable_variables]
-        # As the compiled step would go on with what was frozen since.
-        force = force or trained != self._trained or _is_stale(self.train_function)
-        object.__setattr__(self, "_trained", trained)
-        super().make_train_function(force)
+        optimizers.require_built_for(self.optimizer, variables)
+        # The compiled step would go on with what was frozen since.
+        other = self._trained is not None and self._trained != [id(variable) for variable in variables]
+        super().make_train_function(force or other or _is_stale(self.train_function))
         self.train_function = self._looking(self.train_function)
 
     def make_test_function(self, force: bool = False) -> None:
