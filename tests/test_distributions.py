@@ -442,5 +442,10 @@ def test_parameters_that_would_be_broadcast_are_refused():
         )
 
 
+def test_one_logit_may_stand_for_all():
+    x = np.random.default_rng(0).integers(0, 2, (3, 4)).astype(np.float32)
+    np.testing.assert_allclose(d.bernoulli_log_prob(x, 0.0), np.full(3, -4 * math.log(2)), rtol=1e-6)
+
+
 def test_a_kl_of_float64_is_that_of_float32():
     assert d.normal_kl(np.ones(3), np.zeros(3)).numpy().tolist() == [0.5, 0.5, 0.5]

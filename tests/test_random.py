@@ -269,3 +269,8 @@ def test_seeds_and_shapes_of_another_form_are_refused(draw):
             draw(seed, (3,))
     with pytest.raises(ValueError, match="Expected `seed` to be integers. Received: .*bool"):
         draw(np.array([True, False]), (3,))
+
+
+def test_a_shape_may_be_an_array():
+    seeds = zoo.random.row_seeds(0, 3)
+    np.testing.assert_array_equal(uniform(seeds, np.array([2, 3])), uniform(seeds, (2, 3)))

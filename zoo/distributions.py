@@ -31,7 +31,9 @@ def _in_float32(value):
 
 def _require_shape(name, value, shape):
     """Raises ValueError for parameters of another shape than `[B, *shape]`, which could be broadcast."""
-    sizes = tuple(value.shape)[1:]
+    sizes = tuple(getattr(value, "shape", ()))[1:]
+    if not getattr(value, "shape", ()):  # one number for all
+        return
     if len(sizes) != len(shape) or any(a != b for a, b in zip(sizes, shape) if None not in (a, b)):
         checks.fail(name, f"of shape [B, {', '.join(map(str, shape))}]", tuple(value.shape))
 

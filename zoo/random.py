@@ -63,9 +63,13 @@ def _of_rows(seed):
 
 def _size(shape):
     """The number of values in a row of `shape`."""
-    if not isinstance(shape, (tuple, list, tf.TensorShape)) or not all(map(checks.is_integer, shape)) or 0 in shape:
+    try:
+        sizes = tuple(shape)
+    except TypeError:
         checks.fail("shape", "a tuple of integers >= 1", shape)
-    return math.prod(shape)
+    if not all(checks.is_integer(size) and size >= 1 for size in sizes):
+        checks.fail("shape", "a tuple of integers >= 1", shape)
+    return math.prod(sizes)
 
 
 def _xor_shift(x, bits):

@@ -258,3 +258,16 @@ def test_a_background_that_cannot_be_compared_is_refused(model, images_model):
         AnomalyDetector(other, "background", 0.1, background=model).fit(IMAGES)
     with pytest.raises(ValueError, match="Expected `model` to be a model of the zoo"):
         AnomalyDetector(images_model, "background", 0.1, background="vae").fit(IMAGES)
+
+    class Own(zoo.likelihoods.Bernoulli):
+        pass
+
+    same = zoo.VAE(images_model.encoder, images_model.decoder, Own())
+    AnomalyDetector(images_model, "background", 0.1, background=same).fit(IMAGES)
+
+
+def test_a_detector_of_an_earlier_version_works(images_model):
+    detector = AnomalyDetector(images_model, "reconstruction", 0.1).fit(IMAGES)
+    scores = detector.score_samples(IMAGES)
+    del detector.fitted_with_
+    np.testing.assert_array_equal(detector.score_samples(IMAGES), scores)

@@ -648,9 +648,34 @@ def test_what_fails_on_several_replicas_is_named_before():
     for call in (model.fit, model.evaluate):
         with pytest.raises(ValueError, match="Expected `batch_size` to be a multiple of 2, the number of replicas"):
             call(X, batch_size=9, verbose=0)
+    with pytest.raises(ValueError, match="Expected `validation_batch_size` to be a multiple of 2"):
+        model.fit(X, batch_size=10, validation_data=X, validation_batch_size=9, verbose=0)
     outside = make()
     with (
         strategy.scope(),
         pytest.raises(ValueError, match="Expected a model that is made within .* outside of it"),
     ):
         outside.compile("sgd")
+
+
+def test_a_refused_batch_leaves_a_model_that_removes_noise_one():
+    model = make()
+    noisy = tf.data.Dataset.from_tensor_slices((np.sqrt(X), X)).batch(10)
+    model.fit(noisy, verbose=0)
+    with pytest.raises(ValueError, match="NaN|not finite|finite"):
+        model.fit(noisy.map(lambda x, y: (x + np.nan, y)), verbose=0)
+    assert model.denoises
+
+
+def test_a_mean_of_the_users_own_is_reported():
+    class Twice(zoo.VAE):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.trackers["twice"] = keras.metrics.Mean(name="twice")
+
+        def update_trackers(self, terms, weights=None):
+            super().update_trackers(terms, weights)
+            self.trackers["twice"].update_state(2.0 * terms["loss"])
+
+    logs = make(cls=Twice).fit(X, verbose=0).history
+    assert logs["twice"][0] == pytest.approx(2.0 * logs["loss"][0], rel=1e-5)

@@ -159,3 +159,4 @@ def test_a_batch_larger_than_the_dataset_is_refused():
     model.compile("adam")
     with pytest.raises(ValueError, match="Expected `dataset_size` to be at least 4, the examples of a batch"):
         model.fit(by_hand.images(4), batch_size=4, verbose=0)
+    model.evaluate(by_hand.images(4), batch_size=4, verbose=0)

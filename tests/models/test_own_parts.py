@@ -418,3 +418,23 @@ def test_networks_that_share_a_layer_are_warned_about_where_they_are_saved(tmp_p
     other.load_weights(tmp_path / "model.weights.h5")
     x = np.random.default_rng(0).random((3, 8), np.float32)
     np.testing.assert_array_equal(other.reconstruct(x), model.reconstruct(x))
+
+
+def test_only_the_activation_at_the_end_is_warned_about(recwarn):
+    """Not that of a layer which is called twice, or of a class whose layers may be used in any order."""
+
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.flatten, self.last = layers.Flatten(), layers.Dense(4)
+            self.hidden = layers.Dense(8, activation="relu")
+
+        def call(self, x):
+            return self.last(self.hidden(self.flatten(x)))
+
+    x, shared = keras.Input(SHAPE), layers.Dense(64, activation="relu")
+    y = shared(layers.Flatten()(x))
+    twice = keras.Model(x, layers.Dense(4)(shared(y)))
+    for encoder in (Own(), twice):
+        zoo.VAE(encoder, networks.mlp_decoder(SHAPE, 2, ()))
+    assert not [each for each in recwarn if "ends in" in str(each.message)]

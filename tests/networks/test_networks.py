@@ -301,3 +301,7 @@ def test_convolutions_that_would_read_channels_first_are_refused(name):
 def test_shapes_and_sizes_are_integers(make, message):
     with pytest.raises(ValueError, match=f"Expected {message}"):
         make()
+
+
+def test_a_decoder_of_grids_takes_any_height_and_width():
+    assert networks.residual_decoder((None, None, 4), 3, 8, 1, 0).output_shape == (None, None, None, 3)

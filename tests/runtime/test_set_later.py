@@ -38,7 +38,7 @@ def test_a_setting_is_checked_whenever_it_is_set():
 def test_a_fixed_setting_stays():
     weighted = Weighted(1, 2)
     weighted.size = 2
-    with pytest.raises(ValueError, match="Expected `size` to be 2, with which this Weighted was made; make another W"):
+    with pytest.raises(ValueError, match="Expected `size` to be 2, with which this Weighted was made; give another"):
         weighted.size = 3
     assert weighted.size == 2
 
@@ -52,7 +52,7 @@ def test_a_setting_that_is_not_set_yet_is_no_attribute():
     [
         (zoo.BetaVAE, "beta", -5, "a finite number >= 0. Received: beta=-5"),
         (zoo.BetaVAE, "free_bits", "0.1", "a finite number >= 0. Received: free_bits='0.1'"),
-        (zoo.BetaVAE, "capacity", 5.0, "None, with which this BetaVAE was made; make another BetaVAE instead"),
+        (zoo.BetaVAE, "capacity", 5.0, "None, with which this BetaVAE was made; give another one to the con"),
         (zoo.BetaVAE, "seed", 3, "None, with which this BetaVAE was made"),
         (zoo.BetaVAE, "likelihood", "gauss", "a zoo.likelihoods.Likelihood or one of"),
         (zoo.FactorVAE, "gamma", float("inf"), "a finite number >= 0. Received: gamma=inf"),
@@ -101,7 +101,7 @@ def test_the_settings_of_a_part_stay_as_its_weights_and_compiled_steps_have_them
     before = getattr(part, name)
     setattr(part, name, before)
     kind = type(part).__name__
-    with pytest.raises(ValueError, match=f"Expected `{name}` to be .* this {kind} was made; make another {kind}"):
+    with pytest.raises(ValueError, match=f"Expected `{name}` to be .* this {kind} was made; give another one"):
         setattr(part, name, value)
     assert getattr(part, name) == before
 
@@ -152,3 +152,92 @@ def test_saving_warns_of_arguments_that_a_file_does_not_hold(tmp_path):
     model = zoo.VAE(encoder, keras.Sequential([decoder, Scaled(3.0)]))
     with pytest.warns(UserWarning, match="scale of Scaled will be lost.*Add scale to the dict of get_config"):
         zoo.save_preset(model, tmp_path / "preset", "A test")
+
+
+class Lazy(zoo.likelihoods.Bernoulli):
+    """A likelihood of the user's own that finds out a setting when it is used."""
+
+    def __init__(self, dim=None, **kwargs):
+        super().__init__(**kwargs)
+        self.dim = dim
+
+    def log_prob(self, x, params, training=False):
+        if self.dim is None:
+            self.dim = x.shape[-1]
+        return super().log_prob(x, params, training)
+
+
+def test_a_setting_of_the_users_own_may_be_found_out_later():
+    model = zoo.VAE(*networks_of(), likelihood=Lazy())
+    model.log_prob(X)
+    assert model.likelihood.dim == 1
+    with pytest.raises(ValueError, match="Expected `dim` to be 1, with which this Lazy was made"):
+        model.likelihood.dim = 3
+
+
+def test_a_refused_part_is_no_part_of_the_model():
+    encoder, decoder = networks_of()
+    model = zoo.VAE(encoder, decoder, prior=zoo.priors.Flow(2, couplings=1, hidden=4))
+    number = len(model.weights)
+    with pytest.raises(ValueError, match="Expected `encoder` to be one to 2 latents"):
+        model.encoder = networks_of(3)[0]
+    with pytest.raises(ValueError, match="Expected `decoder` to be a network of one input"):
+        inputs = keras.Input((2,)), keras.Input((2,))
+        model.decoder = keras.Model(inputs, keras.ops.add(*inputs))
+    assert model.encoder is encoder and len(model.weights) == number
+    model.likelihood = "gaussian"
+    assert any(each is model.likelihood for each in model.layers)
+
+
+def test_a_part_that_is_exchanged_is_checked_as_the_constructor_does():
+    model = zoo.FactorVAE(*networks_of())
+    with pytest.raises(ValueError, match="Expected `critic` to be a keras layer or model"):
+        model.critic = "mlp"
+    with pytest.raises(ValueError, match="Expected `encoder` to be one to 2 latents, as the critic takes"):
+        model.encoder = networks_of(3)[0]
+    z = keras.Input((2,))
+    with pytest.warns(UserWarning, match="The decoder ends in sigmoid"):
+        model.decoder = keras.Model(z, keras.layers.Reshape(SHAPE)(keras.layers.Dense(64, activation="sigmoid")(z)))
+
+
+def test_the_same_value_lets_no_compiled_step_go():
+    model = zoo.BetaVAE(*networks_of(), beta=2.0)
+    model.compile("sgd")
+    model.fit(X, verbose=0)
+    step = model.train_function
+    model.beta = 2
+    assert model.train_function is step
+    model.beta = 3.0
+    assert model.train_function is not step
+
+
+@keras.saving.register_keras_serializable("test_set_later")
+class OwnEncoder(keras.Model):
+    """A network that makes layers itself, whose configuration nobody asks for."""
+
+    def __init__(self, units=4, **kwargs):
+        super().__init__(**kwargs)
+        self.flatten, self.inner = keras.layers.Flatten(), Inner(units)
+        self.units = units
+
+    def call(self, x):
+        return self.inner(self.flatten(x))
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+class Inner(keras.layers.Dense):
+    def __init__(self, width, **kwargs):
+        super().__init__(width, **kwargs)
+
+    def get_config(self):
+        raise NotImplementedError
+
+
+def test_layers_that_a_class_makes_itself_need_no_configuration(tmp_path, recwarn):
+    model = zoo.VAE(OwnEncoder(4), networks_of()[1])
+    before = model.reconstruct(X)
+    model.save(tmp_path / "model.keras")
+    assert not [each for each in recwarn if "will be lost" in str(each.message)]
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras").reconstruct(X), before)

@@ -89,8 +89,8 @@ def is_validation(arguments):
     return bool(arguments.get("_use_cached_eval_dataset"))
 
 
-def layers_of(layer):
-    """A layer or model and all layers in it, at any depth.
+def layers_of(layer, deep=True):
+    """A layer or model and all layers in it, at any depth, or unless `deep` directly in it.
 
     Private: `keras.layers.Layer._flatten_layers`, as of Keras 3.15.1 (src/layers/layer.py). The public `layers` of a
         model gives those directly in it.
@@ -98,7 +98,7 @@ def layers_of(layer):
     Upstream: no upstream issue found (2026-11-26).
     Once mended: use the public name.
     """
-    return list(layer._flatten_layers())
+    return list(layer._flatten_layers(recursive=deep))
 
 
 def untrack(model, layer):

@@ -101,7 +101,7 @@ def _in_float32(detector):
     changed = {name: getattr(detector, name) for name in ("model", "background")}
     changed = {name: runtimes.in_float32(model) for name, model in changed.items() if model is not None}
     copy = object.__new__(type(detector))
-    copy.__dict__.update({**vars(detector), **changed, "fitted_with_": detector.fitted_with_ | changed})
+    copy.__dict__.update({**vars(detector), **changed, "fitted_with_": getattr(detector, "fitted_with_", {}) | changed})
     return copy
 
 

@@ -13,8 +13,9 @@ def note_arguments(estimator: BaseEstimator) -> None:
 
 def require_fitted(estimator: BaseEstimator) -> None:
     """Raises NotFittedError before `fit`, and ValueError for an argument that was changed since."""
-    check_is_fitted(estimator, "fitted_with_")
+    check_is_fitted(estimator, "offset_")
+    fitted_with = getattr(estimator, "fitted_with_", {})  # which the pickles of an earlier version lack
     for name, value in estimator.get_params(deep=False).items():
-        former = estimator.fitted_with_[name]
+        former = fitted_with.get(name, value)
         if value is not former and value != former:
             checks.fail(name, f"{former!r}, as in fit; call fit again after a change", value)

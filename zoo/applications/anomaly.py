@@ -269,7 +269,8 @@ def _require_comparable(model, background):
     """Two log-densities are compared where both are of the same values in the same units."""
     require_unconditional(background, "a background model")
     own, other = model.likelihood, background.likelihood
-    if type(own) is not type(other) and not (own.eight_bit and other.eight_bit):
+    alike = isinstance(own, type(other)) or isinstance(other, type(own)) or (own.eight_bit and other.eight_bit)
+    if not alike:
         expected = f"a model with a likelihood of the kind of the other's, {type(own).__name__}"
         checks.fail("background", expected, type(other).__name__)
     shapes = model.known_shape, background.known_shape

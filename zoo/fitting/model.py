@@ -13,7 +13,7 @@ from zoo._compat import keras as keras_compat
 from zoo.fitting.batch import Batch
 from zoo.fitting.verbs import Verbs
 from zoo.runtime import checks, cores, replicas
-from zoo.runtime.settings import is_argument
+from zoo.runtime.settings import Setting, is_argument
 from zoo.runtime.types import Config, Tensor, Tensors
 
 
@@ -44,15 +44,22 @@ class ObjectiveModel(Verbs):
                 another object in the place of `kl_weight`, a variable that callbacks set.
         """
         former = self.__dict__.get(name)
-        changed = not name.startswith("_") and former is not None and former is not value
+        simple = isinstance(former, (int, float, str)) and isinstance(value, (int, float, str))
+        same = former is value or (simple and former == value)
+        changed = not name.startswith("_") and former is not None and not same
         if changed and name == "kl_weight" and isinstance(former, keras.Variable):
             checks.fail(name, f"set by kl_weight.assign({value!r})", value)
+        setting = getattr(type(self), name, None)
+        if isinstance(setting, Setting):  # before Keras tracks the value
+            value = setting.checked(self, value)
         super().__setattr__(name, value)
         if changed and is_argument(name, type(self)):
             try:
                 self.check_settings()
             except ValueError:
                 super().__setattr__(name, former)
+                if isinstance(value, keras.layers.Layer):
+                    keras_compat.untrack(self, value)
                 raise
             if isinstance(former, keras.layers.Layer) and not any(value is former for value in vars(self).values()):
                 keras_compat.untrack(self, former)
@@ -69,7 +76,7 @@ class ObjectiveModel(Verbs):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "compute_loss" in vars(cls):
+        if cls.compute_loss is not keras.Model.compute_loss:
             raise TypeError(
                 f"Expected {cls.__name__} to define its loss by compute_terms, or penalty for a VAE. Received: "
                 "compute_loss, which the models of the zoo do not call"
@@ -210,10 +217,10 @@ class ObjectiveModel(Verbs):
 
     def _report(self, terms, batch, training):
         self.update_trackers(terms, batch.weights)
-        left_out: tuple[str, ...] = () if training else self.training_only
         # A mean of no values is 0, which would stand for a term that a subclass does not compute.
-        given = {name for name, each in self.trackers.items() if name in terms or type(each) is not keras.metrics.Mean}
-        results = {name: self.trackers[name].result() for name in self.trackers if name in given - {*left_out}}
+        left_out = {name for name in (*self.term_names, "bits_per_dim") if name not in terms}
+        left_out |= set() if training else {*self.training_only}
+        results = {name: tracker.result() for name, tracker in self.trackers.items() if name not in left_out}
         if training and self.gradient_policy is not None:
             results["skipped"] = self.gradient_policy.skipped.result()
         results |= self._compare(batch)

@@ -35,6 +35,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
     test_function: Callable[..., Tensors] | None
     predict_function: Callable[..., Tensors] | None
     _trained: Sequence[int] | None = None  # the ids of the weights that the compiled step trains
+    _denoised = False  # `denoises` before the batch that is looked at
     _judged = True  # whether the likelihood sees the data in the step that is being made
 
     def __init__(self, **kwargs: Any) -> None:
@@ -150,6 +151,8 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         self.check_settings()
         if _are_arrays((x,)):
             replicas.require_shares("batch_size", batch_size or _DEFAULT_ROWS, self.distribute_strategy)
+        if kwargs.get("validation_batch_size"):
+            replicas.require_shares("validation_batch_size", kwargs["validation_batch_size"], self.distribute_strategy)
         callbacks = _with_callbacks(self, self.own_callbacks(), callbacks)
         x, y, sample_weight = self._checked_arrays(x, y, sample_weight, class_weight)
         if isinstance(validation_data, (tuple, list)) and len(validation_data) in (2, 3):
@@ -183,9 +186,9 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
     ) -> dict[str, float] | list[float]:
         """As `keras.Model.evaluate`; the arguments are those of `fit`."""
         _require_counts(batch_size=batch_size, **kwargs)
-        if _are_arrays((x,)):
-            replicas.require_shares("batch_size", batch_size or _DEFAULT_ROWS, self.distribute_strategy)
         if not keras_compat.is_validation(kwargs):
+            if _are_arrays((x,)):
+                replicas.require_shares("batch_size", batch_size or _DEFAULT_ROWS, self.distribute_strategy)
             x, y, sample_weight = self._checked_arrays(x, y, sample_weight)
         return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
 
@@ -336,13 +339,13 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         `fit`, `evaluate` and `predict` each ask for their function once, at their start.
         """
         self._first_batch.reopen()
+        object.__setattr__(self, "_denoised", self.denoises)
         if hasattr(function, "guarded"):
             return function
-        denoised = self.denoises
 
         def refused():
             # What tracing the step has noted does not hold, and must be noted again at the next attempt.
-            object.__setattr__(self, "denoises", denoised)
+            object.__setattr__(self, "denoises", self._denoised)
             self.forget_steps()
 
         return self._first_batch.guarded(function, self._variables_of_a_step, refused)

@@ -41,23 +41,37 @@ def warn_of_encoder(encoder: keras.layers.Layer) -> None:
 
 
 def _last_activation(network):
-    """The name of the activation in which a network, or one of its outputs, ends; None if it ends in none."""
-    outputs = _listed(network, "outputs")
-    if len(outputs) > 1:
-        found = (_last_activation(keras.Model(network.inputs, output)) for output in outputs)
+    """The name of the activation in which a network, or one of its outputs, ends; None if it ends in none.
+
+    Of a class of the user's own nothing is known: its layers may be used in any order.
+    """
+    if isinstance(network, keras.Sequential):
+        layers = [layer for layer in network.layers if type(layer).__name__ not in _SHAPING]
+        return _last_activation(layers[-1]) if layers else None
+    operations = getattr(network, "operations", None)
+    if isinstance(network, keras.Model) and isinstance(operations, list):
+        found = (_activation_before(tensor, operations) for tensor in network.outputs)
         return next((name for name in found if name is not None), None)
-    last = network
-    while steps := _listed(last, "operations") or _listed(last, "layers"):
-        steps = [step for step in steps if type(step).__name__ not in _SHAPING]
-        if not steps:
-            return None
-        last = steps[-1]
-    function = getattr(last, "activation", None) or getattr(last, "function", None)  # of a Lambda
-    name = getattr(function, "__name__", type(last).__name__)
+    if isinstance(network, keras.Model) or type(network).__module__.split(".")[0] != "keras":
+        return None
+    function = getattr(network, "activation", None) or getattr(network, "function", None)  # of a Lambda
+    name = getattr(function, "__name__", type(network).__name__)
     return next((each for each in _ACTIVATIONS if each.replace("_", "") == name.replace("_", "").lower()), None)
 
 
-def _listed(network, name):
-    """An attribute that functional models have as a list; a network of the user's own may have another of that name."""
-    value = getattr(network, name, None)
-    return value if isinstance(value, list) else []
+def _activation_before(tensor, operations):
+    """The name of the activation that makes a tensor of a functional model, but for a later change of its shape."""
+    maker = next((each for each in operations if _one(each, "output") is tensor), None)
+    if maker is None:
+        return None
+    if type(maker).__name__ in _SHAPING:
+        return _activation_before(_one(maker, "input"), operations)
+    return _last_activation(maker)
+
+
+def _one(operation, name):
+    """The input or the output of an operation that is called once and has one; else None."""
+    try:
+        return getattr(operation, name)
+    except (AttributeError, ValueError):
+        return None

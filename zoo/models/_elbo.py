@@ -83,10 +83,18 @@ class NetworksVAE(HoldsApart, ObjectiveModel):
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = likelihood
-        if likelihood.unbounded:
-            warn_of_activation(decoder, likelihood)
+        self._warn_of_activation()
         # All other weights are made at construction: a model of built networks needs no first call.
         self.built = encoder.built and decoder.built
+
+    def _warn_of_activation(self):
+        if self.likelihood.unbounded:
+            warn_of_activation(self.decoder, self.likelihood)
+
+    def exchanged(self, name: str) -> None:
+        super().exchanged(name)
+        if name in ("decoder", "likelihood"):
+            self._warn_of_activation()
 
     def save(self, filepath: PathLike, *args: Any, **kwargs: Any) -> None:
         """As `zoo.fitting.verbs.Verbs.save`, with a warning if the networks share layers.

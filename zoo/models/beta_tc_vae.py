@@ -80,10 +80,14 @@ class BetaTCVAE(VAE):
         if type(prior) is not StandardNormal:
             checks.fail("prior", "a zoo.priors.StandardNormal, as its dimensions must be independent", prior)
 
+    def compute_terms(
+        self, x: Tensor, labels: Tensor | None = None, training: bool = False, target: Tensor | None = None
+    ) -> Tensors:
+        if training and x.shape[0] is not None and x.shape[0] > self.dataset_size:
+            checks.fail("dataset_size", f"at least {x.shape[0]}, the examples of a batch", self.dataset_size)
+        return super().compute_terms(x, labels, training, target)
+
     def penalty_terms(self, latents: Latents) -> Tensors:
-        number = latents.z.shape[0]
-        if number is not None and number > self.dataset_size:
-            checks.fail("dataset_size", f"at least {number}, the examples of a batch", self.dataset_size)
         log_q, log_q_by_dimension = aggregate_log_prob(*latents[:3], self.dataset_size)
         log_posterior = distributions.normal_log_prob(latents.z, latents.mean, latents.log_var)
         log_product = ops.sum(log_q_by_dimension, axis=1)

@@ -11,10 +11,16 @@ from zoo._compat.tflite import softplus
 from zoo.likelihoods import Likelihood
 from zoo.models._critic import HasCritic
 from zoo.models._elbo import Latents
-from zoo.models.vae import VAE
+from zoo.models.vae import VAE, latent_dim_of
 from zoo.runtime import checks, replicas
 from zoo.runtime.settings import Setting
 from zoo.runtime.types import Config, Tensor, Tensors
+
+
+def _critic(name, value):
+    if not isinstance(value, keras.layers.Layer):
+        checks.fail(name, "a keras layer or model, or None for one of dense layers", value)
+    return value
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -51,6 +57,7 @@ class FactorVAE(HasCritic, VAE):
     term_names = (*VAE.term_names, "total_correlation", "critic_loss")
     training_only = ("critic_loss",)
     gamma = Setting(checks.number, 0.0)
+    critic = Setting(_critic)
 
     def __init__(
         self,
@@ -64,10 +71,14 @@ class FactorVAE(HasCritic, VAE):
         super().__init__(encoder, decoder, likelihood, **kwargs)
         self.gamma = gamma
         self.critic = self._default_critic() if critic is None else critic
-        if not isinstance(self.critic, keras.layers.Layer):
-            checks.fail("critic", "a keras layer or model, or None", critic)
         if self.built:
             self._logits(keras.KerasTensor((None, self.latent_dim)))  # so that the critic has its weights
+
+    def check_settings(self) -> None:
+        super().check_settings()
+        taken, latent_dim = getattr(self.critic, "input_shape", None), latent_dim_of(self.encoder)
+        if taken is not None and latent_dim not in (None, taken[-1]):
+            checks.fail("encoder", f"one to {taken[-1]} latents, as the critic takes", f"one to {latent_dim}")
 
     def _default_critic(self):
         if self._latent_dim is None:

@@ -89,7 +89,7 @@ class VAE(HasPrior, ElboVAE, BaseVAE):
     ) -> None:
         super().__init__(encoder, decoder, likelihood, free_bits, seed, kl_weight, **kwargs)
         warn_of_encoder(encoder)
-        self._latent_dim: int | None = _latent_dim_of(encoder)
+        self._latent_dim: int | None = latent_dim_of(encoder)
         self.prior_slot = PriorSlot()
         self.prior = prior
 
@@ -175,13 +175,14 @@ class VAE(HasPrior, ElboVAE, BaseVAE):
     def exchanged(self, name: str) -> None:
         super().exchanged(name)
         if name == "encoder":
-            self._latent_dim = _latent_dim_of(self.encoder)
+            warn_of_encoder(self.encoder)
+            self._latent_dim = latent_dim_of(self.encoder)
             if type(self.prior_slot.prior) is StandardNormal:
                 self.prior = None
 
     def check_settings(self) -> None:
         super().check_settings()
-        prior, latent_dim = self.prior_slot.prior, _latent_dim_of(self.encoder)
+        prior, latent_dim = self.prior_slot.prior, latent_dim_of(self.encoder)
         if prior is None or type(prior) is StandardNormal:  # which is made anew for another encoder
             return
         if latent_dim not in (None, prior.latent_dim):
@@ -293,7 +294,7 @@ def _halves(output: Any) -> tuple[Tensor, Tensor]:
     return ops.split(output, 2, axis=-1)
 
 
-def _latent_dim_of(encoder):
+def latent_dim_of(encoder: keras.layers.Layer) -> int | None:
     """D, if the encoder knows its output's shape before it is called, as functional models do; else None."""
     shape = getattr(encoder, "output_shape", None)
     if isinstance(shape, list):  # two outputs

@@ -16,17 +16,21 @@ def require_channels_last() -> None:
         checks.fail("image_data_format", expected, keras.config.image_data_format())
 
 
-def sizes(name: str, shape: Shape, form: str = "") -> tuple[int, ...]:
-    """The sizes of a shape, integers >= 1, as many as `form` has, such as "(H, W, C)"; raises ValueError for others."""
+def sizes(name: str, shape: Shape, form: str = "", any_size: bool = False) -> tuple[int, ...]:
+    """The sizes of a shape, integers >= 1, as many as `form` has, such as "(H, W, C)"; raises ValueError for others.
+
+    With `any_size`, None may stand for any but the last.
+    """
     try:
         found = tuple(shape)
     except TypeError:
         found = ()
-    if not found or not all(checks.is_integer(size) and size >= 1 for size in found):
+    known = [size for place, size in enumerate(found, 1) if size is not None or not any_size or place == len(found)]
+    if not found or not all(checks.is_integer(size) and size >= 1 for size in known):
         checks.fail(name, f"{form}, integers >= 1" if form else "a tuple of integers >= 1", shape)
     if form and len(found) != form.count(",") + 1:
         checks.fail(name, form, shape)
-    return tuple(int(size) for size in found)
+    return tuple(None if size is None else int(size) for size in found)
 
 
 def check_divisible(image_shape: Shape, halvings: int, name: str = "image_shape") -> None:

@@ -71,7 +71,7 @@ def residual_decoder(
         ValueError: for another normalization.
     """
     checks.positive_int("params", params)
-    x = inputs = keras.Input(_blocks.sizes("grid_shape", grid_shape, "(h, w, code_dim)"))
+    x = inputs = keras.Input(_blocks.sizes("grid_shape", grid_shape, "(h, w, code_dim)", any_size=True))
     x = layers.Conv2D(filters, 3, padding="same")(x)
     widths = _blocks.widths(filters, checks.positive_int("upsamples", upsamples))[::-1]
     for width, following in zip(widths, (*widths[1:], params)):

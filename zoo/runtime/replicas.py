@@ -133,8 +133,9 @@ def require_supported(
     strategy = tf.distribute.get_strategy()
     if strategy.num_replicas_in_sync == 1:
         return
+    copying = (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy, tf.distribute.TPUStrategy)
     foreign = [each.path for each in variables if not isinstance(each.value, tf.distribute.DistributedValues)]
-    if foreign:
+    if foreign and isinstance(strategy, copying):
         raise ValueError(
             "Expected a model that is made within `with strategy.scope()`, with its networks: each replica has a copy "
             f"of the weights. Received: {foreign[0]}, which was made outside of it"

@@ -57,11 +57,15 @@ class Setting(Generic[Value]):
         Raises:
             ValueError: for a value that `check` refuses, and for another value of a fixed one.
         """
+        vars(instance)[self.name] = self.checked(instance, value)
+
+    def checked(self, instance: object, value: object) -> Value:
+        """What the attribute becomes if it is set to `value`; raises ValueError as `__set__` does."""
         value = self.check(self.name, value)
         values = vars(instance)
         if self.fixed and self.name in values and values[self.name] != value:
             _refuse(instance, self.name, value)
-        values[self.name] = value
+        return value
 
     def __delete__(self, instance: object) -> None:
         del vars(instance)[self.name]
@@ -78,33 +82,39 @@ class Fixed:
         """
         former = vars(self).get(name)
         simple = isinstance(former, (int, float, str, tuple)) or isinstance(value, (int, float, str, tuple))
-        if name in vars(self) and simple and former != value and is_argument(name, type(self)):
+        # None of a class of the user's own may stand for what `build` finds out.
+        of_zoo = former is None
+        if name in vars(self) and simple and former != value and is_argument(name, type(self), of_zoo):
             _refuse(self, name, value)
         super().__setattr__(name, value)
 
 
-def is_argument(name: str, kind: type) -> bool:
-    """Whether a constructor of a class or of one of its bases has an argument `name`."""
-    inits = [vars(base)["__init__"] for base in kind.__mro__ if "__init__" in vars(base)]
+def is_argument(name: str, kind: type, of_zoo: bool = False) -> bool:
+    """Whether a constructor of a class or of one of its bases, or of those of zoo alone, has an argument `name`."""
+    bases = [base for base in kind.__mro__ if "__init__" in vars(base)]
+    inits = [vars(base)["__init__"] for base in bases if not of_zoo or base.__module__.startswith("zoo.")]
     return any(name in inspect.signature(init).parameters for init in inits)
 
 
 def _refuse(instance, name, value):
     kind = type(instance).__name__
-    way = f"{vars(instance)[name]!r}, with which this {kind} was made; make another {kind} instead"
+    way = f"{vars(instance)[name]!r}, with which this {kind} was made; give another one to the constructor"
     checks.fail(name, way, value)
 
 
 def warn_of_lost(model: keras.layers.Layer) -> None:
-    """Warns of arguments of a model, or of layers in it, that their `get_config` leaves out.
+    """Warns of arguments of a model, or of layers whose configuration it holds, that their `get_config` leaves out.
 
     A file holds the configuration: a loaded copy would have the defaults of such arguments, without a word.
     """
-    for layer in keras_compat.layers_of(model):
+    for layer in _configured(model):
         kind = type(layer)
-        if kind.__module__.split(".")[0] in ("keras", "zoo") or "from_config" in vars(kind):
+        if _is_known(kind) or "from_config" in vars(kind):
             continue
-        lost = _arguments_of(kind) - {*layer.get_config()}
+        try:
+            lost = _arguments_of(kind) - {*layer.get_config()}
+        except NotImplementedError:  # Keras's, which says what to do where the file is written
+            continue
         if lost:
             names = ", ".join(sorted(lost))
             warnings.warn(
@@ -112,6 +122,18 @@ def warn_of_lost(model: keras.layers.Layer) -> None:
                 f"loaded {kind.__name__} has the defaults. Add {names} to the dict of get_config",
                 stacklevel=3,
             )
+
+
+def _configured(layer):
+    """A layer, and those in it that its configuration holds: a class of the user's own makes its layers itself."""
+    yield layer
+    if _is_known(type(layer)) or hasattr(layer, "term_names"):  # a model of the zoo
+        for part in keras_compat.layers_of(layer, deep=False)[1:]:
+            yield from _configured(part)
+
+
+def _is_known(kind):
+    return kind.__module__.split(".")[0] in ("keras", "zoo")
 
 
 def _arguments_of(kind):
