@@ -679,3 +679,13 @@ def test_a_mean_of_the_users_own_is_reported():
 
     logs = make(cls=Twice).fit(X, verbose=0).history
     assert logs["twice"][0] == pytest.approx(2.0 * logs["loss"][0], rel=1e-5)
+
+
+def test_averages_of_weights_ask_for_compile_once_parts_are_frozen():
+    model = make(optimizer=keras.optimizers.SGD(use_ema=True))
+    model.fit(X, verbose=0)
+    model.encoder.trainable = False
+    with pytest.raises(ValueError, match="Expected `optimizer` to be compiled again after parts were frozen"):
+        model.fit(X, verbose=0)
+    model.compile(keras.optimizers.SGD(use_ema=True))
+    model.fit(X, verbose=0)

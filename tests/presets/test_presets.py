@@ -268,8 +268,10 @@ def test_a_damaged_preset_is_not_replaced(folder, model):
 
 
 def test_a_card_does_not_contradict_the_arguments(model, tmp_path):
-    with pytest.raises(ValueError, match="Expected `card` to be a dict without 'description'"):
-        zoo.save_preset(model, tmp_path / "small", "One", {"description": "Another"})
+    for entry in ({"description": "Another"}, {"model": "CVAE"}):
+        ((name, _),) = entry.items()
+        with pytest.raises(ValueError, match=rf"Expected `card\['{name}'\]` to be left out, as it is '(One|VAE)'"):
+            zoo.save_preset(model, tmp_path / "small", "One", entry)
     with pytest.raises(ValueError, match="Expected `folder` to be a path of this machine"):
         zoo.save_preset(model, "hf://user/small", "One")
 

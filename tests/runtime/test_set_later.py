@@ -88,6 +88,7 @@ def test_settings_that_do_not_go_together_leave_the_former_ones():
         (lambda: zoo.quantizers.VectorQuantizer(16, 4), "decay", 0.9),
         (lambda: zoo.quantizers.FiniteScalarQuantizer((3, 3)), "levels", (5, 5)),
         (lambda: zoo.likelihoods.Gaussian(0.1), "scale", 0.3),
+        (lambda: zoo.likelihoods.Gaussian(0.1), "scale", np.array([0.3, 0.4])),
         (lambda: zoo.likelihoods.Gaussian(0.1), "range", None),
         (lambda: zoo.layers.Dropout(0.1), "rate", 0.5),
         (lambda: zoo.layers.Sampling(), "seed", 1),
@@ -198,6 +199,15 @@ def test_a_part_that_is_exchanged_is_checked_as_the_constructor_does():
     z = keras.Input((2,))
     with pytest.warns(UserWarning, match="The decoder ends in sigmoid"):
         model.decoder = keras.Model(z, keras.layers.Reshape(SHAPE)(keras.layers.Dense(64, activation="sigmoid")(z)))
+
+
+def test_a_top_down_decoder_stays():
+    encoder = networks.bottom_up_encoder(SHAPE, (4, 2), 8)
+    model = zoo.HierarchicalVAE(encoder, networks.TopDown(SHAPE, (4, 2), 1, 2, 8, 8))
+    with pytest.raises(ValueError, match="Expected `decoder` to be a zoo.networks.TopDown"):
+        model.decoder = networks_of()[1]
+    with pytest.raises(ValueError, match="Expected `decoder` to be .*, with which this HierarchicalVAE was made"):
+        model.decoder = networks.TopDown(SHAPE, (4, 2), 2, 2, 8, 8)
 
 
 def test_the_same_value_lets_no_compiled_step_go():

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 ANIMATIONS = (".gif", ".webp")
 _WRITTEN = ("output", "json", "html", "export", "heat_maps")  # options that name what is written
-_DATA = ("data", "normal", "training_data")  # and those that name a folder of data
+_DATA = ("data", "normal", "training_data", "validation")  # those that name data, also a folder of them
+_READ = ("model", "mask", "data_labels", "file")  # and those that name another file which is read
 EACH = "where each image is a file of its own"  # in errors
 PICTURES = (".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
@@ -76,9 +77,10 @@ def require_apart(args: argparse.Namespace) -> None:
     """Raises ValueError for an output that would replace a file that the command reads, or one in a folder of data."""
     written = {name: getattr(args, name) for name in _WRITTEN if isinstance(getattr(args, name, None), str)}
     read: dict[str, list] = {}
-    for name, value in vars(args).items():
+    for name in (*_DATA, *_READ):
+        value = getattr(args, name, None)
         values = value if isinstance(value, (list, tuple)) else [value]
-        read[name] = [] if name in _WRITTEN else [_resolved(each) for each in values if isinstance(each, str)]
+        read[name] = [_resolved(each) for each in values if isinstance(each, str)]
     for name, text in written.items():
         path = _resolved(text)
         if not path.is_file():

@@ -134,7 +134,8 @@ def _mask_of_file(text, shape):
         raise ValueError(f"Expected --mask to be a picture or a .npy file. Received: {text}, {reason}") from error
     if mask.dtype.kind not in "biuf" or not np.isfinite(mask).all():
         raise ValueError(f"Expected --mask to be of finite numbers. Received: {text}, of {mask.dtype}")
-    mask = mask.astype(np.float32) / max(1.0, float(mask.max()))
+    white = 255.0 if mask.dtype == np.uint8 and mask.max() > 1 else float(mask.max()) or 1.0
+    mask = mask.astype(np.float32) / white
     between = (mask > _NEARLY) & (mask < 1.0 - _NEARLY) | (mask < 0.0)
     if between.any():
         expected = "0 (black) where values are missing, and 1 or 255 (white) elsewhere"

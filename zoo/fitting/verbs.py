@@ -88,6 +88,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
                 checks.fail("metrics", f"of other names than the model's own terms, {', '.join(own)}", name)
         policy = None if skip_threshold is None else SkipLargeGradients(skip_threshold)
         object.__setattr__(self, "gradient_policy", policy)  # no part of the model's state
+        object.__setattr__(self, "_trained", None)
         super().compile(optimizer=optimizer, **kwargs)
         scales_loss = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
         accumulated = optimizers.batches_of_update(self.optimizer)
@@ -254,8 +255,13 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
             ValueError: for a file with more weights than the model has, such as those of a prior: Keras would leave
                 them out without a word.
         """
-        if not skip_mismatch and str(filepath).endswith(".weights.h5") and pathlib.Path(filepath).is_file():
-            stored = keras_compat.number_of_weights(filepath)
+        if (
+            self.built
+            and not skip_mismatch
+            and str(filepath).endswith(".weights.h5")
+            and pathlib.Path(filepath).is_file()
+        ):
+            stored = keras_compat.number_of_weights(path)
             metrics = {id(variable) for variable in self.metrics_variables}
             own = len({id(variable) for variable in self.variables} - metrics)
             if stored > own:
@@ -320,6 +326,9 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         optimizers.require_built_for(self.optimizer, variables)
         # The compiled step would go on with what was frozen since.
         other = self._trained is not None and self._trained != [id(variable) for variable in variables]
+        if other and optimizers.averages_weights(self.optimizer):
+            way = "compiled again after parts were frozen, as its averages are those of the weights before"
+            checks.fail("optimizer", way, "use_ema=True")
         super().make_train_function(force or other or _is_stale(self.train_function))
         self.train_function = self._looking(self.train_function)
 
@@ -382,7 +391,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         # Figures of a train_step of the user's own are those of the last batch, as it updates no mean.
         unused = {name for name, each in means.items() if not float(each.count.value.numpy())}
         results = {name: value for name, value in self.get_metrics_result().items() if name in logs}
-        results |= {name: float(np.asarray(logs[name])) for name in unused & {*logs}}
+        results |= {name: float(np.mean(np.asarray(logs[name]))) for name in unused & {*logs}}
         if not np.all(np.isfinite(results.get("loss", 0.0))):
             warnings.warn(
                 "The loss is NaN or infinite. Look for such values in the data, beyond the first batch too, or lower "

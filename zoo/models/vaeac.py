@@ -96,8 +96,7 @@ class VAEAC(GivenVAE):
         if not isinstance(shape, tuple) or None in shape[1:] or shape[-1] % 2:
             checks.fail("encoder", "a keras model from [B, …, 2·C], values beside their mask", encoder)
         super().__init__(encoder, decoder, shape[1:], likelihood, prior, **kwargs)
-        if isinstance(self.likelihood, Masked) or getattr(self.likelihood, "scale", None) == "optimal":
-            checks.fail("likelihood", "one of the values, whose scale does not follow the batch", self.likelihood)
+        self.check_settings()
         self.alpha = alpha
         if masks is not None and not isinstance(masks, keras.layers.Layer):
             checks.fail("masks", "a keras layer from data to masks, or None", masks)
@@ -105,6 +104,11 @@ class VAEAC(GivenVAE):
             masks = RandomMasks(seed=None if self.seed is None else int(random.fold_in(self.seed, _MASKS)))
         self.masks = masks
         self.trackers.pop("bits_per_dim", None)  # the number of missing values differs
+
+    def check_settings(self) -> None:
+        super().check_settings()
+        if isinstance(self.likelihood, Masked) or getattr(self.likelihood, "scale", None) == "optimal":
+            checks.fail("likelihood", "one of the values, whose scale does not follow the batch", self.likelihood)
 
     # The objective.
 

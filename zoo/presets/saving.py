@@ -64,8 +64,9 @@ def save_preset(
     _require_replaceable(target)
     if not isinstance(card, (Mapping, type(None))):
         checks.fail("card", "a dict", card)
-    for name in {"description", "model"} & {*(card or {})}:
-        checks.fail("card", f"a dict without {name!r}, which the other arguments say", card)
+    for name, own in {"description": description, "model": type(model).__name__}.items():
+        if (card or {}).get(name, own) != own:
+            checks.fail(f"card[{name!r}]", f"left out, as it is {own!r}", (card or {})[name])
     about = {"name": target.resolve().name, "description": description, "license": "Apache-2.0", **(card or {})}
     cards.check(about)
     target.parent.mkdir(parents=True, exist_ok=True)

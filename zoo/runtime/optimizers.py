@@ -69,6 +69,11 @@ def batches_of_update(optimizer: keras.optimizers.Optimizer) -> int:
     return getattr(inner, "gradient_accumulation_steps", None) or 1
 
 
+def averages_weights(optimizer: keras.optimizers.Optimizer) -> bool:
+    """Whether an optimizer keeps averages of the weights, in their order when it was built."""
+    return bool(getattr(getattr(optimizer, "inner_optimizer", optimizer), "use_ema", False))
+
+
 def steps_taken(optimizer: keras.optimizers.Optimizer) -> int:
     """The number of updates that an optimizer has made; where it accumulates gradients, fewer than the batches."""
     iterations = optimizer.iterations  # a tensor where it accumulates gradients, which has no `value`

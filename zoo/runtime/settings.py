@@ -81,12 +81,16 @@ class Fixed:
             ValueError: for another number, text or tuple in the place of an argument of the constructor.
         """
         former = vars(self).get(name)
-        simple = isinstance(former, (int, float, str, tuple)) or isinstance(value, (int, float, str, tuple))
+        is_set = name in vars(self) and (_is_simple(former) or _is_simple(value))
+        same = _is_simple(former) and _is_simple(value) and former == value
         # None of a class of the user's own may stand for what `build` finds out.
-        of_zoo = former is None
-        if name in vars(self) and simple and former != value and is_argument(name, type(self), of_zoo):
+        if is_set and not same and is_argument(name, type(self), of_zoo=former is None):
             _refuse(self, name, value)
         super().__setattr__(name, value)
+
+
+def _is_simple(value):
+    return checks.is_number(value) or isinstance(value, (str, tuple, bool))
 
 
 def is_argument(name: str, kind: type, of_zoo: bool = False) -> bool:
