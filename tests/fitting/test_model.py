@@ -625,6 +625,12 @@ def test_callbacks_class_weights_and_metrics_of_another_kind_are_refused():
         model.fit(X, verbose=0, callbacks=[keras.callbacks.TerminateOnNaN])
     with pytest.raises(ValueError, match="Expected `metrics` to be of other names than the model's own terms, loss,"):
         model.compile("adam", metrics=[keras.metrics.MeanSquaredError(name="kl")])
+
+    def elbo(x, y):
+        return 0.0
+
+    with pytest.raises(ValueError, match="Expected `metrics` to be of other names than the model's own terms, loss,"):
+        model.compile("adam", metrics=[elbo])
     conditional = make(cls=zoo.CVAE, conditions=2, num_classes=2)
     with pytest.raises(ValueError, match="Expected `class_weight` to be a dict of labels to weights. Received: .*bal"):
         conditional.fit(X, np.arange(30) % 2, verbose=0, class_weight="balanced")
@@ -644,6 +650,10 @@ def test_what_fails_on_several_replicas_is_named_before():
         ):
             with pytest.raises(ValueError, match=f"Expected {message}"):
                 model.compile(**wrong)
+        model.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD()))
+        model.evaluate(X, batch_size=10, verbose=0)
+        with pytest.raises(ValueError, match="Expected `optimizer` to be one that does not scale the loss"):
+            model.fit(X, batch_size=10, verbose=0)
         model.compile("sgd")
     for call in (model.fit, model.evaluate):
         with pytest.raises(ValueError, match="Expected `batch_size` to be a multiple of 2, the number of replicas"):

@@ -277,11 +277,13 @@ def test_a_term_that_a_subclass_does_not_compute_is_not_reported():
 def test_the_figures_of_a_train_step_of_the_users_own_are_reported():
     class Own(zoo.VAE):
         def train_step(self, data):
-            return {"loss": keras.ops.mean(self.compute_terms(data)["loss"])}
+            loss = self.compute_terms(data)["loss"]
+            return {"loss": keras.ops.mean(loss), "each": loss}
 
     model = Own(networks.mlp_encoder(SHAPE, 2, ()), networks.mlp_decoder(SHAPE, 2, ()), seed=0)
     model.compile("adam")
-    assert model.fit(X, verbose=0).history["loss"][0] > 1.0
+    logs = model.fit(X, verbose=0).history
+    assert logs["loss"][0] > 1.0 and logs["each"][0] > 1.0
 
 
 def test_a_loss_that_keras_alone_would_call_is_refused():

@@ -83,16 +83,15 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
                 stacklevel=2,
             )
         own = getattr(self, "trackers", {})
-        for name in (getattr(metric, "name", metric) for part in named for metric in part):
+        for name in (_name_of(metric) for part in named for metric in part):
             if isinstance(name, str) and name in own:
                 checks.fail("metrics", f"of other names than the model's own terms, {', '.join(own)}", name)
         policy = None if skip_threshold is None else SkipLargeGradients(skip_threshold)
         object.__setattr__(self, "gradient_policy", policy)  # no part of the model's state
         object.__setattr__(self, "_trained", None)
+        optimizer = keras.optimizers.get(optimizer)
+        replicas.require_supported(self.variables, optimizers.batches_of_update(optimizer), **kwargs)
         super().compile(optimizer=optimizer, **kwargs)
-        scales_loss = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
-        accumulated = optimizers.batches_of_update(self.optimizer)
-        replicas.require_supported(self.variables, accumulated, scales_loss, **kwargs)
         half = next((each.path for each in self.trainable_variables if each.dtype == "float16"), None)
         if half is not None:
             warnings.warn(
@@ -255,12 +254,8 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
             ValueError: for a file with more weights than the model has, such as those of a prior: Keras would leave
                 them out without a word.
         """
-        if (
-            self.built
-            and not skip_mismatch
-            and str(filepath).endswith(".weights.h5")
-            and pathlib.Path(filepath).is_file()
-        ):
+        path = pathlib.Path(filepath)
+        if self.built and not skip_mismatch and path.name.endswith(".weights.h5") and path.is_file():
             stored = keras_compat.number_of_weights(path)
             metrics = {id(variable) for variable in self.metrics_variables}
             own = len({id(variable) for variable in self.variables} - metrics)
@@ -324,6 +319,12 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
             with self.distribute_strategy.scope():
                 self.build_optimizers()
         optimizers.require_built_for(self.optimizer, variables)
+        several = self.distribute_strategy.num_replicas_in_sync > 1
+        if several and isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            way = (
+                "one that does not scale the loss, as under mixed_bfloat16: each replica would judge its own gradients"
+            )
+            checks.fail("optimizer", way, f"a {type(self.optimizer).__name__} on several replicas")
         # The compiled step would go on with what was frozen since.
         other = self._trained is not None and self._trained != [id(variable) for variable in variables]
         if other and optimizers.averages_weights(self.optimizer):
@@ -391,7 +392,8 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         # Figures of a train_step of the user's own are those of the last batch, as it updates no mean.
         unused = {name for name, each in means.items() if not float(each.count.value.numpy())}
         results = {name: value for name, value in self.get_metrics_result().items() if name in logs}
-        results |= {name: float(np.mean(np.asarray(logs[name]))) for name in unused & {*logs}}
+        own = unused & {*logs} | ({*logs} - {*results})
+        results |= {name: float(np.mean(np.asarray(logs[name]))) for name in own}
         if not np.all(np.isfinite(results.get("loss", 0.0))):
             warnings.warn(
                 "The loss is NaN or infinite. Look for such values in the data, beyond the first batch too, or lower "
@@ -406,6 +408,11 @@ def _require_counts(**arguments):
     for name in ("batch_size", "steps", "steps_per_epoch", "validation_batch_size", "validation_steps"):
         if arguments.get(name) is not None:
             checks.positive_int(name, arguments[name])
+
+
+def _name_of(metric):
+    """The name under which Keras reports a metric: an object, a function or a text."""
+    return getattr(metric, "name", None) or getattr(metric, "__name__", metric)
 
 
 def _is_stale(function):

@@ -119,15 +119,12 @@ def share_of_batch(values: Tensor) -> Tensor:
     return share_of_mean(tf.ones_like(values))
 
 
-def require_supported(
-    variables: Sequence[keras.Variable], accumulated: int, scales_loss: bool, **settings: object
-) -> None:
+def require_supported(variables: Sequence[keras.Variable], accumulated: int, **settings: object) -> None:
     """Raises ValueError for what fails on several replicas of the current strategy, with errors that do not say so.
 
     Args:
         variables: those of the model that is compiled.
         accumulated: int, the batches whose gradients the optimizer accumulates for an update.
-        scales_loss: bool, whether the optimizer scales the loss, as under the policy mixed_float16.
         settings: `steps_per_execution` and `jit_compile`, if they were given. Both fail where the replicas are CPUs.
     """
     strategy = tf.distribute.get_strategy()
@@ -140,9 +137,6 @@ def require_supported(
             "Expected a model that is made within `with strategy.scope()`, with its networks: each replica has a copy "
             f"of the weights. Received: {foreign[0]}, which was made outside of it"
         )
-    if scales_loss:
-        way = "mixed_bfloat16 on several replicas, as each would judge its own gradients with mixed_float16"
-        checks.fail("dtype_policy", way, "an optimizer that scales the loss")
     if accumulated > 1:
         checks.fail("gradient_accumulation_steps", "None on several replicas", accumulated)
     on_cpus = all("CPU" in device for device in strategy.extended.worker_devices)
