@@ -252,7 +252,7 @@ def test_an_argument_that_changes_after_fit_asks_for_another(images_model, chang
 
 def test_a_background_that_cannot_be_compared_is_refused(model, images_model):
     other = zoo.VAE(images_model.encoder, images_model.decoder, "gaussian")
-    with pytest.raises(ValueError, match="Expected `background` to be .* of the kind of the other's, Bernoulli"):
+    with pytest.raises(ValueError, match="Expected `background` to be .* like that of `model`, Bernoulli"):
         AnomalyDetector(images_model, "background", 0.1, background=other).fit(IMAGES)
     with pytest.raises(ValueError, match="Expected `background` to be a model of data of shape"):
         AnomalyDetector(other, "background", 0.1, background=model).fit(IMAGES)

@@ -269,9 +269,10 @@ def _require_comparable(model, background):
     """Two log-densities are compared where both are of the same values in the same units."""
     require_unconditional(background, "a background model")
     own, other = model.likelihood, background.likelihood
+    units = [getattr(each, "deviations", None) for each in (own, other)]
     alike = isinstance(own, type(other)) or isinstance(other, type(own)) or (own.eight_bit and other.eight_bit)
-    if not alike:
-        expected = f"a model with a likelihood of the kind of the other's, {type(own).__name__}"
+    if not alike or units[0] != units[1]:
+        expected = f"a model with a likelihood like that of `model`, {type(own).__name__}, in the same units"
         checks.fail("background", expected, type(other).__name__)
     shapes = model.known_shape, background.known_shape
     if None not in shapes and shapes[0] != shapes[1]:

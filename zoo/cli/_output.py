@@ -88,6 +88,18 @@ def require_apart(args: argparse.Namespace) -> None:
         for option, paths in read.items():
             if path in paths or option in _DATA and any(above in paths for above in path.parents):
                 checks.fail(f"--{name.replace('_', '-')}", f"another file than those of `{option}`", text)
+        if any(path in _files_of_preset(above) for above in path.parents):
+            checks.fail(f"--{name.replace('_', '-')}", "another file than those of a preset", text)
+
+
+def _files_of_preset(folder):
+    manifest = folder / "preset.json"
+    if not manifest.is_file():
+        return []
+    try:
+        return [manifest, *(folder / name for name in json.loads(manifest.read_text())["files"])]
+    except (ValueError, KeyError, TypeError):  # damaged
+        return [manifest]
 
 
 def _resolved(path):

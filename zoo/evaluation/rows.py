@@ -111,7 +111,8 @@ def takes_grey_levels(model: keras.Model) -> bool:
 def require_levels(name: str, images: Array) -> None:
     """Raises ValueError for uint8 data of 0 and 1, as in masks: divided by 255 they would be nearly black."""
     if images.dtype == np.uint8 and np.max(images[:_LOOKED_AT], initial=0) == 1:
-        checks.fail(name, "uint8 levels up to 255; data of 0 and 1 as floats, .astype('float32')", "uint8 of 0 and 1")
+        way = "uint8 levels up to 255; data of 0 and 1 as floats, .astype('float32'), or dark levels / 255.0"
+        checks.fail(name, way, "uint8 of 0 and 1")
 
 
 def pair(model: keras.Model, batch: ArrayLike | tuple[ArrayLike, ArrayLike]) -> tuple[ArrayLike, ArrayLike | None]:

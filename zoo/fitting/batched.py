@@ -111,7 +111,7 @@ def _run(model, method, rows, settings, batch_size):
 
 
 def _require_rows(method, results, number):
-    """Raises ValueError where a part of the user's own, such as a prior, gives fewer rows than it was asked for."""
+    """Raises ValueError where a part of the user's own, such as a prior, gives more or fewer rows than asked for."""
     for leaf in keras.tree.flatten(results):
         if leaf.shape[:1] != (number,):
             raise ValueError(

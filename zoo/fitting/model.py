@@ -61,9 +61,17 @@ class ObjectiveModel(Verbs):
                 if isinstance(value, keras.layers.Layer):
                     keras_compat.untrack(self, value)
                 raise
-            if isinstance(former, keras.layers.Layer) and not any(value is former for value in vars(self).values()):
+            if isinstance(former, keras.layers.Layer) and not self._holds(former):
                 keras_compat.untrack(self, former)
             self.exchanged(name)
+
+    def _holds(self, layer):
+        """Whether the layer is an attribute, or in a list or a dict that is one."""
+        for name, value in vars(self).items():
+            held = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else [value]
+            if not name.startswith("_") and any(each is layer for each in held):
+                return True
+        return False
 
     def exchanged(self, name: str) -> None:
         """Follows a new value of an argument of the constructor."""

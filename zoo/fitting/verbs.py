@@ -15,7 +15,7 @@ from zoo.fitting import inputs
 from zoo.fitting.batch import NO_TARGET, BatchReader
 from zoo.fitting.first_batch import FirstBatch
 from zoo.fitting.gradients import SkipLargeGradients
-from zoo.runtime import checks, optimizers, replicas, settings
+from zoo.runtime import checks, configs, optimizers, replicas
 from zoo.runtime.types import ArrayLike, Batches, Config, PathLike, Tensors
 
 _OF_CLASSES = ("accuracy", "acc", "crossentropy", "ce")  # names that stand for several metrics
@@ -109,7 +109,15 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
     def compile_from_config(self, config: Config) -> None:
         # On loading, Keras compiles a model that overrides `compile` only by this method.
         _keep_frozen(self)
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        arguments = keras.saving.deserialize_keras_object(config)
+        for kind in ("metrics", "weighted_metrics"):  # of a file that an earlier version wrote
+            given = keras.tree.flatten(arguments.get(kind) or [])
+            taken = [metric for metric in given if _name_of(metric) in getattr(self, "trackers", {})]
+            if taken:
+                names = ", ".join(map(_name_of, taken))
+                warnings.warn(f"The metrics {names} are left out, as terms of the model have these names", stacklevel=2)
+                arguments[kind] = [metric for metric in given if metric not in taken]
+        self.compile(**arguments)
         if self.built:
             self.build_optimizers()
 
@@ -145,8 +153,6 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
         _require_counts(batch_size=batch_size, **kwargs)
         begun = checks.integer("initial_epoch", kwargs.get("initial_epoch", 0), 0)
         checks.integer("epochs", epochs, 0)
-        if begun > epochs:
-            checks.fail("initial_epoch", f"at most epochs, {epochs}, the number of the last one", begun)
         checks.number("validation_split", validation_split, 0.0, 1.0, open_high=True)
         self.check_settings()
         if _are_arrays((x,)):
@@ -163,7 +169,9 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
             x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, class_weight,
             sample_weight, **kwargs,
         )  # fmt: skip
-        if not history.epoch and epochs > begun:
+        if begun > epochs:
+            warnings.warn(f"No epoch was trained: initial_epoch={begun} is after the last one, {epochs}", stacklevel=2)
+        elif not history.epoch and epochs > begun:
             # keras.callbacks.BackupAndRestore leaves the epoch that it restored with the model.
             warnings.warn("No epoch was trained, as an earlier training has counted them already", stacklevel=2)
         return history
@@ -244,7 +252,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
             name = pathlib.Path(filepath).stem
             way = f"'{name}.keras'; for the weights alone save_weights('{name}.weights.h5')"
             checks.fail("filepath", f"a file that ends in .keras, such as {way}", str(filepath))
-        settings.warn_of_lost(self)
+        configs.warn_of_lost(self)
         return super().save(filepath, *args, **kwargs)
 
     def load_weights(self, filepath: PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:

@@ -46,7 +46,7 @@ def _last_activation(network):
     Of a class of the user's own nothing is known: its layers may be used in any order.
     """
     if isinstance(network, keras.Sequential):
-        layers = [layer for layer in network.layers if type(layer).__name__ not in _SHAPING]
+        layers = [layer for layer in network.layers if not _only_shapes(layer)]
         return _last_activation(layers[-1]) if layers else None
     operations = getattr(network, "operations", None)
     if isinstance(network, keras.Model) and isinstance(operations, list):
@@ -64,9 +64,14 @@ def _activation_before(tensor, operations):
     maker = next((each for each in operations if _one(each, "output") is tensor), None)
     if maker is None:
         return None
-    if type(maker).__name__ in _SHAPING:
+    if _only_shapes(maker):
         return _activation_before(_one(maker, "input"), operations)
     return _last_activation(maker)
+
+
+def _only_shapes(operation):
+    kind = type(operation)
+    return kind.__name__ in _SHAPING and kind.__module__.split(".")[0] == "keras"
 
 
 def _one(operation, name):

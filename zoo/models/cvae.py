@@ -60,8 +60,12 @@ class CVAE(VAE):
         self._set_conditions(num_classes, num_attributes)
         if not self.num_conditions:
             checks.fail("num_classes", "an integer >= 1, unless num_attributes is one", None)
-        self.data_shape(self.encoder_shape)  # raises if the encoder lacks the channels of the conditions
+        self.check_settings()
         self.prior = prior
+
+    def check_settings(self) -> None:
+        super().check_settings()
+        self.data_shape(self.encoder_shape)  # raises if the encoder lacks the channels of the conditions
 
     def data_shape(self, encoder_shape: tuple[int | None, ...] | None) -> tuple[int | None, ...] | None:
         if encoder_shape is None:

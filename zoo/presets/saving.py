@@ -14,7 +14,7 @@ import zoo
 from zoo.export import runtimes
 from zoo.presets import cards, manifest
 from zoo.presets.manifest import PresetError
-from zoo.runtime import checks, files, settings, shipped
+from zoo.runtime import checks, configs, files, shipped
 from zoo.runtime.types import ArrayLike
 
 CONFIG, REST, README = "config.json", "rest.npz", "README.md"
@@ -70,7 +70,7 @@ def save_preset(
     about = {"name": target.resolve().name, "description": description, "license": "Apache-2.0", **(card or {})}
     cards.check(about)
     target.parent.mkdir(parents=True, exist_ok=True)
-    settings.warn_of_lost(model)
+    configs.warn_of_lost(model)
     with files.replacing(target) as scratch:
         scratch.mkdir()
         measured = {"images": images, "labels": labels}

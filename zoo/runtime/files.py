@@ -120,10 +120,10 @@ def scratch_folder(parent: pathlib.Path) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def held(name: str, folder: pathlib.Path) -> Iterator[None]:
-    """A context in which no other process holds `folder`, which exists.
+    """A context in which nobody else holds `folder`, which exists.
 
     Raises:
-        ValueError: about argument `name`, if another process holds it.
+        ValueError: about argument `name`, if somebody holds it.
     """
     if fcntl is None:  # Windows has no such lock
         yield

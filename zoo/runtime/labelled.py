@@ -23,7 +23,7 @@ def labelled(
             wrong.
     """
     found = checks.numpy_array(name, features)
-    if found.ndim != 2 or not len(found) or found.dtype.kind not in "fiu":
+    if found.ndim != 2 or not len(found) or found.dtype.kind not in "fiub":
         checks.fail(name, "an array of numbers of shape [N,E], N >= 1", f"{found.dtype} of shape {found.shape}")
     if not np.isfinite(found).all():
         checks.fail(name, "an array of finite numbers", f"{np.sum(~np.isfinite(found))} that are not")
