@@ -8,7 +8,7 @@ from keras import ops
 class PrivateHooks(keras.Model):
     """A model whose subclasses change what Keras does in private methods, by overriding public ones.
 
-    Once Keras has public methods for one of the three, override those in `zoo.fitting.verbs` and remove the hook here.
+    Once Keras has public methods for one of the three, override those in `zoo.fitting.steps` and remove the hook here.
     """
 
     def around_step(self, step):

@@ -3,7 +3,7 @@
 import pathlib
 import types
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 import keras
@@ -12,114 +12,19 @@ import tensorflow as tf
 
 from zoo._compat import keras as keras_compat
 from zoo.fitting import inputs
-from zoo.fitting.batch import NO_TARGET, BatchReader
-from zoo.fitting.first_batch import FirstBatch
-from zoo.fitting.gradients import SkipLargeGradients
-from zoo.runtime import checks, configs, optimizers, replicas
-from zoo.runtime.types import ArrayLike, Batches, Config, PathLike, Tensors
+from zoo.fitting.batch import NO_TARGET
+from zoo.fitting.steps import NO_BATCH, Steps
+from zoo.runtime import checks, configs, replicas
+from zoo.runtime.types import ArrayLike, Batches, PathLike
 
-_OF_CLASSES = ("accuracy", "acc", "crossentropy", "ce")  # names that stand for several metrics
 _DEFAULT_ROWS = 32  # of a batch, in Keras
-_NO_BATCH = "Expected data of at least one batch. Received: none"
 
 # Arrays, pairs or dicts of them, or a source of batches.
 Data: TypeAlias = ArrayLike | Batches | Sequence[ArrayLike] | Mapping[str, ArrayLike] | None
 
 
-class Verbs(BatchReader, keras_compat.PrivateHooks):
+class Verbs(Steps):
     """A Keras model with its own objective, whose data are checked before a step uses them."""
-
-    gradient_policy: SkipLargeGradients | None = None
-    # Keras sets these three.
-    train_function: Callable[..., Tensors] | None
-    test_function: Callable[..., Tensors] | None
-    predict_function: Callable[..., Tensors] | None
-    _trained: Sequence[int] | None = None  # the ids of the weights that the compiled step trains
-    _denoised = False  # `denoises` before the batch that is looked at
-    _judged = True  # whether the likelihood sees the data in the step that is being made
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        first_batch = FirstBatch(self._split, lambda data, judged: self._values(self._split(data), judged))
-        object.__setattr__(self, "_first_batch", first_batch)  # no part of the model's state
-
-    def compile(
-        self,
-        optimizer: str | keras.optimizers.Optimizer = "adam",
-        loss: None = None,
-        loss_weights: None = None,
-        skip_threshold: float | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """As `keras.Model.compile`, but without a loss: the model has its own objective.
-
-        `metrics` compare data and reconstructions.
-
-        Args:
-            optimizer: a Keras optimizer or its name.
-            skip_threshold: float > 0. A training step leaves out a gradient with a norm above it, and reports the share
-                `skipped` (`zoo.fitting.gradients.SkipLargeGradients`). Infinity leaves out only gradients that are NaN
-                or infinite; None leaves out none.
-
-        Raises:
-            ValueError: for no optimizer; if `loss` or `loss_weights` is given, or `skip_threshold` is out of range.
-
-        Warns:
-            UserWarning: of metrics such as "accuracy", for which Keras chooses a kind by the shape of the data, as if
-                they were labels of classes.
-        """
-        kind = type(self).__name__
-        if optimizer is None:
-            checks.fail("optimizer", "a Keras optimizer or its name", None)
-        if loss is not None:
-            checks.fail("loss", f"None, as {kind} minimises its own objective", loss)
-        if loss_weights is not None:
-            checks.fail("loss_weights", f"None, as {kind} minimises its own objective", loss_weights)
-        named = [keras.tree.flatten(kwargs.get(name) or []) for name in ("metrics", "weighted_metrics")]
-        for metric in {*_OF_CLASSES} & {each for part in named for each in part if isinstance(each, str)}:
-            warnings.warn(
-                f"Keras chooses the kind of the metric {metric!r} by the shape of the data, as if they were labels of "
-                "classes. Name the kind that is meant, such as keras.metrics.BinaryAccuracy()",
-                stacklevel=2,
-            )
-        own = getattr(self, "trackers", {})
-        for name in (_name_of(metric) for part in named for metric in part):
-            if isinstance(name, str) and name in own:
-                checks.fail("metrics", f"of other names than the model's own terms, {', '.join(own)}", name)
-        policy = None if skip_threshold is None else SkipLargeGradients(skip_threshold)
-        object.__setattr__(self, "gradient_policy", policy)  # no part of the model's state
-        object.__setattr__(self, "_trained", None)
-        optimizer = keras.optimizers.get(optimizer)
-        replicas.require_supported(self.variables, optimizers.batches_of_update(optimizer), **kwargs)
-        super().compile(optimizer=optimizer, **kwargs)
-        half = next((each.path for each in self.trainable_variables if each.dtype == "float16"), None)
-        if half is not None:
-            warnings.warn(
-                f"{half} is a weight of float16, whose updates vanish or overflow: NaN follows. Use the policy "
-                "mixed_float16 or mixed_bfloat16, which keep weights in float32",
-                stacklevel=2,
-            )
-
-    def get_compile_config(self) -> Config | None:
-        config = super().get_compile_config()
-        if config is None or self.gradient_policy is None:
-            return config
-        return {**config, "skip_threshold": self.gradient_policy.threshold}
-
-    def compile_from_config(self, config: Config) -> None:
-        # On loading, Keras compiles a model that overrides `compile` only by this method.
-        _keep_frozen(self)
-        arguments = keras.saving.deserialize_keras_object(config)
-        for kind in ("metrics", "weighted_metrics"):  # of a file that an earlier version wrote
-            given = keras.tree.flatten(arguments.get(kind) or [])
-            taken = [metric for metric in given if _name_of(metric) in getattr(self, "trackers", {})]
-            if taken:
-                names = ", ".join(map(_name_of, taken))
-                warnings.warn(f"The metrics {names} are left out, as terms of the model have these names", stacklevel=2)
-                arguments[kind] = [metric for metric in given if metric not in taken]
-        self.compile(**arguments)
-        if self.built:
-            self.build_optimizers()
 
     def fit(
         self,
@@ -228,7 +133,7 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
             return super().predict(x, batch_size, verbose, steps, **kwargs)
         except UnboundLocalError as error:  # Keras's own, where no batch comes
             if self._first_batch.is_due:
-                raise ValueError(_NO_BATCH) from error
+                raise ValueError(NO_BATCH) from error
             raise
 
     def quantize(self, *args: Any, **kwargs: Any) -> NoReturn:
@@ -306,137 +211,12 @@ class Verbs(BatchReader, keras_compat.PrivateHooks):
                 checks.fail("class_weight", f"a dict of labels from 0 to {self.num_classes - 1}", label)
             checks.number(f"class_weight[{label}]", weight, 0.0)
 
-    def forget_steps(self) -> None:
-        """Has the compiled steps made anew at their next call, which may come within a `fit` that is running."""
-        for name in ("train_function", "test_function", "predict_function"):
-            if getattr(self, name) is not None:
-                setattr(self, name, self._made_at_its_call(name))
-
-    def _made_at_its_call(self, name):
-        def function(batches):
-            getattr(self, f"make_{name}")(force=True)
-            return getattr(self, name)(batches)
-
-        function.is_stale = True  # type: ignore[attr-defined]
-        return function
-
-    def make_train_function(self, force: bool = False) -> None:
-        variables = self.trainable_variables
-        if self.built and variables and not all(each.built for each in self.optimizers()):
-            # Otherwise the first trace of the step makes their variables, and the step is traced a second time.
-            with self.distribute_strategy.scope():
-                self.build_optimizers()
-        optimizers.require_built_for(self.optimizer, variables)
-        several = self.distribute_strategy.num_replicas_in_sync > 1
-        if several and isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            way = (
-                "one that does not scale the loss, as under mixed_bfloat16: each replica would judge its own gradients"
-            )
-            checks.fail("optimizer", way, f"a {type(self.optimizer).__name__} on several replicas")
-        # The compiled step would go on with what was frozen since.
-        other = self._trained is not None and self._trained != [id(variable) for variable in variables]
-        if other and optimizers.averages_weights(self.optimizer):
-            way = "compiled again after parts were frozen, as its averages are those of the weights before"
-            checks.fail("optimizer", way, "use_ema=True")
-        super().make_train_function(force or other or _is_stale(self.train_function))
-        self.train_function = self._looking(self.train_function)
-
-    def make_test_function(self, force: bool = False) -> None:
-        super().make_test_function(force or _is_stale(self.test_function))
-        self.test_function = self._looking(self.test_function)
-
-    def make_predict_function(self, force: bool = False) -> None:
-        object.__setattr__(self, "_judged", False)
-        super().make_predict_function(force or _is_stale(self.predict_function))
-        object.__setattr__(self, "_judged", True)
-        self.predict_function = self._looking(self.predict_function)
-
-    def _looking(self, function):
-        """Wraps the function of a step, and marks the next batch as the first.
-
-        `fit`, `evaluate` and `predict` each ask for their function once, at their start.
-        """
-        self._first_batch.reopen()
-        object.__setattr__(self, "_denoised", self.denoises)
-        if hasattr(function, "guarded"):
-            return function
-
-        def refused():
-            # What tracing the step has noted does not hold, and must be noted again at the next attempt.
-            object.__setattr__(self, "denoises", self._denoised)
-            self.forget_steps()
-
-        return self._first_batch.guarded(function, self._variables_of_a_step, refused)
-
-    def _variables_of_a_step(self):
-        """All variables that a training step may change."""
-        return [*self.variables, *(variable for each in self.optimizers() for variable in each.variables)]
-
-    def around_step(self, step_function: Callable[[object], Tensors]) -> Callable[[object], Tensors]:
-        """Wraps Keras's function of one batch with the check of the first."""
-        strategy, judged = self.distribute_strategy, self._judged
-
-        def step(data):
-            leaves = [strategy.experimental_local_results(leaf) for leaf in keras.tree.flatten(data)]
-            shares = [keras.tree.pack_sequence_as(data, of_replica) for of_replica in zip(*leaves)]
-            with tf.control_dependencies(self._first_batch(shares, judged)):
-                return step_function(data)
-
-        return step
-
-    def example_spec(self) -> keras.KerasTensor:
-        """The spec of a batch of data, from which Keras builds the metrics of `compile`."""
-        return keras.KerasTensor((None, *self.image_shape), getattr(self, "data_dtype", "float32"))
-
-    def epoch_logs(self, logs: Mapping[str, object]) -> dict[str, float]:
-        """The figures of an epoch: means over all its batches, with a warning if the loss is NaN or infinite.
-
-        Raises:
-            ValueError: if no batch came.
-        """
-        if not logs:
-            raise ValueError(_NO_BATCH)
-        means = {each.name: each for each in self.metrics if isinstance(each, keras.metrics.Mean)}
-        # Figures of a train_step of the user's own are those of the last batch, as it updates no mean.
-        unused = {name for name, each in means.items() if not float(each.count.value.numpy())}
-        results = {name: value for name, value in self.get_metrics_result().items() if name in logs}
-        own = unused & {*logs} | ({*logs} - {*results})
-        results |= {name: float(np.mean(np.asarray(logs[name]))) for name in own}
-        if not np.all(np.isfinite(results.get("loss", 0.0))):
-            warnings.warn(
-                "The loss is NaN or infinite. Look for such values in the data, beyond the first batch too, or lower "
-                "the learning rate; keras.callbacks.TerminateOnNaN stops at the first one",
-                stacklevel=3,  # beyond zoo._compat, where Keras calls
-            )
-        return results
-
 
 def _require_counts(**arguments):
     """Raises ValueError for numbers of examples and of batches that are not at least 1, if they are given."""
     for name in ("batch_size", "steps", "steps_per_epoch", "validation_batch_size", "validation_steps"):
         if arguments.get(name) is not None:
             checks.positive_int(name, arguments[name])
-
-
-def _name_of(metric):
-    """The name under which Keras reports a metric: an object, a function or a text."""
-    return getattr(metric, "name", None) or getattr(metric, "__name__", metric)
-
-
-def _is_stale(function):
-    return getattr(function, "is_stale", False)
-
-
-def _keep_frozen(model):
-    """Freezes all weights of frozen parts of the zoo, such as a prior.
-
-    On loading, Keras makes the layers within them anew, which do not know that they were frozen.
-    """
-    for part in keras_compat.layers_of(model):
-        is_of_zoo = isinstance(part, Verbs) or type(part).__module__.startswith("zoo.")
-        if part is not model and is_of_zoo and not part.trainable and any(each.trainable for each in part.weights):
-            part.trainable = True  # TensorFlow skips the setting of a value that is there
-            part.trainable = False
 
 
 def _as_arrays(name, value):
