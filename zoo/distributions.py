@@ -29,15 +29,6 @@ def _in_float32(value):
     return value.astype(np.float32) if isinstance(value, (np.ndarray, np.generic)) else value
 
 
-def _require_shape(name, value, shape):
-    """Raises ValueError for parameters of another shape than `[B, *shape]`, which could be broadcast."""
-    sizes = tuple(getattr(value, "shape", ()))[1:]
-    if not getattr(value, "shape", ()):  # one number for all
-        return
-    if len(sizes) != len(shape) or any(a != b for a, b in zip(sizes, shape) if None not in (a, b)):
-        checks.fail(name, f"of shape [B, {', '.join(map(str, shape))}]", tuple(value.shape))
-
-
 def bits_per_dim(elbo: Array, shape: Shape) -> Tensor:
     """−elbo / (ln 2 · number of dims), for likelihoods over 8-bit values: nats `[B]` to bits `[B]`."""
     return -elbo / (math.log(2.0) * math.prod(shape))
@@ -95,7 +86,6 @@ def reparameterize(mean: Array, log_var: Array, noise: Array) -> Tensor:
 
 def normal_log_prob(x: Array, mean: Array, log_var: Array | float) -> Tensor:
     """log N(x; mean, e^log_var), summed over all axes but the first: nats `[B]`."""
-    x, mean, log_var = map(_in_float32, (x, mean, log_var))
     log_prob = -0.5 * (math.log(2 * math.pi) + log_var + ops.square(x - mean) * ops.exp(-log_var))
     return sum_per_example(ops.broadcast_to(log_prob, ops.shape(x)))
 
@@ -117,7 +107,7 @@ def bernoulli_log_prob(x: Array, logits: Array) -> Tensor:
     A log-probability if `x` is 0 or 1. On grey levels it is the usual cross-entropy, which is not a normalised density:
     compare its values only with other cross-entropies.
     """
-    _require_shape("logits", logits, x.shape[1:])
+    checks.parameters("logits", logits, x.shape[1:])
     return sum_per_example(x * logits - softplus(logits))
 
 
@@ -202,7 +192,7 @@ def discretized_logistic_mixture_log_prob(x: Array, params: Array, components: i
         float32 `[B]`, the log of a probability.
     """
     channels = x.shape[-1]
-    _require_shape("params", params, (*x.shape[1:-1], mixture_size(channels, components)))
+    checks.parameters("params", params, (*x.shape[1:-1], mixture_size(channels, components)))
     logits, means, log_scales, coupling = _mixture_parameters(params, channels, components)
     values = [x[..., c : c + 1] for c in range(channels)]  # each [B,H,W,1], against K components
     log_prob = ops.log_softmax(logits, axis=-1)

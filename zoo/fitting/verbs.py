@@ -151,13 +151,14 @@ class Verbs(Steps):
 
         Warns:
             UserWarning: of arguments that the file does not hold, as a class of the user's own leaves them out of its
-                `get_config`.
+                `get_config`; of layers that two networks share, as Keras loads no such file.
         """
         if pathlib.Path(filepath).suffix in (".h5", ".hdf5"):
             name = pathlib.Path(filepath).stem
             way = f"'{name}.keras'; for the weights alone save_weights('{name}.weights.h5')"
             checks.fail("filepath", f"a file that ends in .keras, such as {way}", str(filepath))
         configs.warn_of_lost(self)
+        configs.warn_of_shared(self)
         return super().save(filepath, *args, **kwargs)
 
     def load_weights(self, filepath: PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:

@@ -1,9 +1,6 @@
 """How a VAE runs its networks, and the terms of its loss, a negative ELBO with a weight on the KL."""
 
-import functools
-import warnings
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, TypeVar, cast
+from typing import Any, Literal, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -11,53 +8,13 @@ from keras import ops
 
 from zoo import callbacks, distributions, layers, likelihoods
 from zoo.fitting.model import ObjectiveModel
-from zoo.models._activation import warn_of_activation
 from zoo.models._automatic import automatic_likelihood, unmasked
+from zoo.models._networks import network, warn_of_activation
 from zoo.models._prior import HoldsApart
-from zoo.runtime import checks, cores, optimizers
+from zoo.models._sub_batched import sub_batched
+from zoo.runtime import checks, optimizers
 from zoo.runtime.settings import Setting
-from zoo.runtime.types import Config, PathLike, Tensor, Tensors
-
-Method = TypeVar("Method", bound=Callable[..., object])
-
-
-def sub_batched(method: Method) -> Method:
-    """Wraps a method of examples: it runs in sub-batches side by side if `zoo.cores.sub_batches` says so.
-
-    The batch stays whole when training layers that depend on all of it: layers that keep batch statistics, a likelihood
-    whose scale follows the batch, and layers that add a loss, which may be a sum or a mean over their examples.
-    """
-
-    @functools.wraps(method)
-    def call(self, *values, training=False):
-        number = len(self.added or ())
-
-        def whole():
-            added = len(self.added or ()) > number
-            if added:
-                del self.added[number:]
-            return added
-
-        function = functools.partial(method, self, training=training)
-        networks = (self.encoder, self.decoder, self.likelihood)
-        if training and any(network.non_trainable_weights for network in networks):
-            return function(*values)
-        return cores.spread(function, *values, whole=whole)
-
-    return cast(Method, call)
-
-
-def _network(name, value):
-    if not isinstance(value, keras.layers.Layer):
-        checks.fail(name, "a keras layer or model", value)
-    shape = getattr(value, "input_shape", None)
-    if isinstance(shape, (list, dict)):
-        checks.fail(name, "a network of one input", f"one of {len(shape)} inputs")
-    return value
-
-
-def _likelihood(name, value):
-    return likelihoods.get(value)
+from zoo.runtime.types import Config, Tensor, Tensors
 
 
 class NetworksVAE(HoldsApart, ObjectiveModel):
@@ -68,9 +25,9 @@ class NetworksVAE(HoldsApart, ObjectiveModel):
         likelihood: a `zoo.likelihoods.Likelihood`.
     """
 
-    encoder = Setting(_network)
-    decoder = Setting(_network)
-    likelihood = Setting(_likelihood)
+    encoder = Setting(network)
+    decoder = Setting(network)
+    likelihood = Setting(lambda _, value: likelihoods.get(value))
 
     def __init__(
         self,
@@ -83,33 +40,14 @@ class NetworksVAE(HoldsApart, ObjectiveModel):
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = likelihood
-        self._warn_of_activation()
+        self.exchanged("likelihood")
         # All other weights are made at construction: a model of built networks needs no first call.
         self.built = encoder.built and decoder.built
 
-    def _warn_of_activation(self):
-        if self.likelihood.unbounded:
-            warn_of_activation(self.decoder, self.likelihood)
-
     def exchanged(self, name: str) -> None:
         super().exchanged(name)
-        if name in ("decoder", "likelihood"):
-            self._warn_of_activation()
-
-    def save(self, filepath: PathLike, *args: Any, **kwargs: Any) -> None:
-        """As `zoo.fitting.verbs.Verbs.save`, with a warning if the networks share layers.
-
-        Keras writes such a file, and cannot load it.
-        """
-        shared = {id(weight) for weight in self.encoder.weights} & {id(weight) for weight in self.decoder.weights}
-        if shared:
-            names = ", ".join(weight.path for weight in self.encoder.weights if id(weight) in shared)
-            warnings.warn(
-                f"The encoder and the decoder share {names}, and Keras loads no file of such a model. Keep the file of "
-                "save_weights too, which load_weights takes in a model that is made in the same way; exports work",
-                stacklevel=2,
-            )
-        super().save(filepath, *args, **kwargs)
+        if name in ("decoder", "likelihood") and self.likelihood.unbounded:
+            warn_of_activation(self.decoder, self.likelihood)
 
     def run_network(self, name: str, x: Tensor, training: bool = False) -> Any:
         """Calls the network `name`, "encoder" or "decoder".
@@ -223,15 +161,11 @@ class ElboVAE(NetworksVAE):
             name="kl_weight", shape=(), dtype="float32", initializer="ones", trainable=False,
             aggregation="only_first_replica",
         )  # fmt: skip
-        self._track_bits()
-
-    def _track_bits(self):
-        if self.likelihood.eight_bit:
-            self.trackers.setdefault("bits_per_dim", keras.metrics.Mean(name="bits_per_dim"))
 
     def exchanged(self, name: str) -> None:
         super().exchanged(name)
-        self._track_bits()
+        if self.likelihood.eight_bit:
+            self.trackers.setdefault("bits_per_dim", keras.metrics.Mean(name="bits_per_dim"))
 
     def check_settings(self) -> None:
         if self.kl_weight_rule:

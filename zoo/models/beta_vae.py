@@ -13,10 +13,6 @@ from zoo.runtime.settings import Setting
 from zoo.runtime.types import Config, Tensor
 
 
-def _capacity(name, value):
-    return None if value is None else checks.number(name, value, 0.0)
-
-
 @keras.saving.register_keras_serializable("zoo")
 class BetaVAE(VAE):
     """A VAE that multiplies its KL by β, or keeps it at a capacity.
@@ -44,7 +40,7 @@ class BetaVAE(VAE):
 
     beta = Setting(checks.number, 0.0)
     gamma = Setting(checks.number, 0.0)
-    capacity = Setting(_capacity, fixed=True)  # it has a weight, `capacity_in_force`
+    capacity = Setting(checks.number, 0.0, fixed=True, optional=True)  # it has a weight, `capacity_in_force`
 
     def __init__(
         self,

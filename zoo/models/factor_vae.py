@@ -11,7 +11,8 @@ from zoo._compat.tflite import softplus
 from zoo.likelihoods import Likelihood
 from zoo.models._critic import HasCritic
 from zoo.models._elbo import Latents
-from zoo.models.vae import VAE, latent_dim_of
+from zoo.models._networks import latent_dim_of
+from zoo.models.vae import VAE
 from zoo.runtime import checks, replicas
 from zoo.runtime.settings import Setting
 from zoo.runtime.types import Config, Tensor, Tensors

@@ -10,8 +10,8 @@ from keras import ops
 from zoo import distributions, networks, random
 from zoo.fitting.batched import batched
 from zoo.likelihoods import Likelihood
-from zoo.models._elbo import sub_batched
 from zoo.models._protocol import Proposal
+from zoo.models._sub_batched import sub_batched
 from zoo.models._top_down import Features, TopDownVAE
 from zoo.runtime import checks, replicas
 from zoo.runtime.settings import Setting

@@ -9,10 +9,10 @@ from keras import ops
 from zoo import distributions, random
 from zoo.fitting.batched import batched
 from zoo.likelihoods import Likelihood
-from zoo.models._activation import warn_of_encoder
 from zoo.models._base import BaseVAE
 from zoo.models._data import not_built
 from zoo.models._elbo import ElboVAE, Latents
+from zoo.models._networks import halves, latent_dim_of, warn_of_encoder
 from zoo.models._prior import HasPrior, PriorSlot
 from zoo.models._protocol import Proposal
 from zoo.priors import LatentPrior, StandardNormal
@@ -130,7 +130,7 @@ class VAE(HasPrior, ElboVAE, BaseVAE):
 
     def posterior(self, x: Tensor, labels: Tensor | None = None, training: bool = False) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z|x), float32 `[B,D]` each."""
-        mean, log_var = _halves(self.run_encoder(self.encoder_inputs(x, labels), training=training))
+        mean, log_var = halves(self.run_encoder(self.encoder_inputs(x, labels), training=training))
         self._latent_dim = mean.shape[-1]
         return ops.cast(mean, "float32"), distributions.bound_log_var(ops.cast(log_var, "float32"))
 
@@ -149,7 +149,7 @@ class VAE(HasPrior, ElboVAE, BaseVAE):
             if self.encoder_shape is None:
                 raise not_built(self)
             x = keras.KerasTensor((None, *self.encoder_shape), self.data_dtype)
-            mean, _ = _halves(self.encoder.compute_output_spec(x))
+            mean, _ = halves(self.encoder.compute_output_spec(x))
             self._latent_dim = mean.shape[-1]
         return self._latent_dim
 
@@ -183,9 +183,7 @@ class VAE(HasPrior, ElboVAE, BaseVAE):
     def check_settings(self) -> None:
         super().check_settings()
         prior, latent_dim = self.prior_slot.prior, latent_dim_of(self.encoder)
-        if prior is None or type(prior) is StandardNormal:  # which is made anew for another encoder
-            return
-        if latent_dim not in (None, prior.latent_dim):
+        if prior is not None and type(prior) is not StandardNormal and latent_dim not in (None, prior.latent_dim):
             checks.fail("encoder", f"one to {prior.latent_dim} latents, as the prior has", f"one to {latent_dim}")
 
     def check_prior(self, prior: object) -> None:
@@ -230,10 +228,7 @@ class VAE(HasPrior, ElboVAE, BaseVAE):
         return mean
 
     def latents(self, seeds: Tensor, temperature: Tensor, labels: Labels = None) -> Tensor:
-        z = self.prior.draw(seeds, temperature, self.prior_labels(self._cast_labels(labels)))
-        if len(z.shape) != 2:
-            checks.fail("prior", "one that draws [B,D], a row for each seed", f"latents of shape {tuple(z.shape)}")
-        return z
+        return self.prior.draw(seeds, temperature, self.prior_labels(self._cast_labels(labels)))
 
     def weigher(self, x: Tensor, labels: Tensor | None = None) -> Callable[[Tensor], Tensor]:
         posterior, density = self.posterior(x, labels), self.prior.density(self.prior_labels(labels))
@@ -267,36 +262,3 @@ class VAE(HasPrior, ElboVAE, BaseVAE):
         standard = type(self.prior_slot.prior) in (type(None), StandardNormal)
         prior = None if standard else keras.saving.serialize_keras_object(self.prior)
         return {**super().get_config(), "prior": prior}
-
-
-def _halves(output: Any) -> tuple[Tensor, Tensor]:
-    """Mean and log-variance from an encoder's output: one tensor with both, or two tensors.
-
-    Raises:
-        ValueError: for an output of another form.
-    """
-    if isinstance(output, (list, tuple)):
-        shapes = [tuple(each.shape) for each in output]
-        if len(output) != 2 or len(shapes[0]) != 2 or shapes[0] != shapes[1]:
-            way = "; the model itself samples z" if len(output) == 3 else ""
-            raise ValueError(f"Expected an encoder of two outputs [mean, log_var], [B,D] each{way}. Received: {shapes}")
-        return output[0], output[1]
-    if isinstance(output, dict):
-        raise ValueError(
-            f"Expected an encoder of one tensor, or of a list [mean, log_var]. Received: a dict of {[*output]}"
-        )
-    shape = tuple(output.shape)
-    if len(shape) != 2 or shape[-1] % 2:
-        raise ValueError(
-            "Expected the encoder to give [B, 2·latent_dim]: means, then log-variances. "
-            f"Received: an output of shape {shape}"
-        )
-    return ops.split(output, 2, axis=-1)
-
-
-def latent_dim_of(encoder: keras.layers.Layer) -> int | None:
-    """D, if the encoder knows its output's shape before it is called, as functional models do; else None."""
-    shape = getattr(encoder, "output_shape", None)
-    if isinstance(shape, list):  # two outputs
-        return shape[0][-1]
-    return None if shape is None else shape[-1] // 2

@@ -12,8 +12,8 @@ from zoo.fitting import inputs
 from zoo.fitting.batched import batched
 from zoo.layers import RandomMasks
 from zoo.likelihoods import Likelihood, Masked
-from zoo.models._elbo import sub_batched
 from zoo.models._given import GivenVAE
+from zoo.models._sub_batched import sub_batched
 from zoo.priors import LatentPrior
 from zoo.runtime import checks
 from zoo.runtime.settings import Setting

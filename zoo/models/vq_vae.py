@@ -20,10 +20,6 @@ from zoo.runtime.settings import Setting
 from zoo.runtime.types import Array, ArrayLike, Batches, Config, Labels, Tensor, Tensors
 
 
-def _quantizer(name, value):
-    return require(value)
-
-
 @keras.saving.register_keras_serializable("zoo")
 class VQVAE(CodeSamplingVAE):
     """The vector-quantised VAE, whose latents are integer codes on a grid.
@@ -79,7 +75,7 @@ class VQVAE(CodeSamplingVAE):
     """
 
     term_names = ("loss", "reconstruction", "codebook", "commitment")
-    quantizer = Setting(_quantizer)
+    quantizer = Setting(lambda _, value: require(value))
     commitment_cost = Setting(checks.number, 0.0)
 
     def __init__(

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard, TypeVar
 
 if TYPE_CHECKING:
-    from zoo.runtime.types import Tensor
+    from zoo.runtime.types import Array, Tensor
 
 Choice = TypeVar("Choice")
 Part = TypeVar("Part")
@@ -29,6 +29,14 @@ def per_example(name: str, value: "Tensor", number: int | None) -> None:
     if len(value.shape) != 1 or value.shape[0] not in (None, number):
         shape = tuple(value.shape)
         raise ValueError(f"Expected {name} to give a number for each example, [B]. Received: shape {shape}")
+
+
+def parameters(name: str, value: "Array | float", shape: Sequence[int | None]) -> None:
+    """Raises ValueError for parameters of another shape than `[B, *shape]`, which could be broadcast."""
+    sizes = tuple(getattr(value, "shape", ()))  # of one number for all, none
+    unlike = len(sizes) != len(shape) + 1 or any(a != b for a, b in zip(sizes[1:], shape) if None not in (a, b))
+    if sizes and unlike:
+        fail(name, f"of shape [B, {', '.join(map(str, shape))}]", sizes)
 
 
 def numpy_array(name: str, value: object) -> Any:

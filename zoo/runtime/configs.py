@@ -30,6 +30,24 @@ def warn_of_lost(model: keras.layers.Layer) -> None:
             )
 
 
+def warn_of_shared(model: keras.layers.Layer) -> None:
+    """Warns of layers that two parts of a model share, such as its encoder and decoder.
+
+    Keras writes a file of such a model, and cannot load it.
+    """
+    seen: dict[int, keras.Variable] = {}
+    for part in keras_compat.layers_of(model, deep=False)[1:]:
+        shared = [weight.path for weight in part.weights if id(weight) in seen]
+        if shared:
+            warnings.warn(
+                f"Two parts of the model share {', '.join(shared)}, and Keras loads no file of such a model. Keep the "
+                "file of save_weights too, which load_weights takes in a model that is made in the same way; exports "
+                "work",
+                stacklevel=3,
+            )
+        seen |= {id(weight): weight for weight in part.weights}
+
+
 def _configured(layer):
     """A layer, and those in it that its configuration holds: a class of the user's own makes its layers itself."""
     yield layer

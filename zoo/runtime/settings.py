@@ -17,6 +17,7 @@ class Setting(Generic[Value]):
             or raises ValueError.
         limits, options: further arguments of `check`.
         fixed: whether the first value stays, as weights or compiled steps follow from it.
+        optional: whether None is a value too.
 
     Example:
         >>> class Weighted:
@@ -27,9 +28,16 @@ class Setting(Generic[Value]):
         4.0
     """
 
-    def __init__(self, check: Callable[..., Value], *limits: object, fixed: bool = False, **options: object) -> None:
+    def __init__(
+        self,
+        check: Callable[..., Value],
+        *limits: object,
+        fixed: bool = False,
+        optional: bool = False,
+        **options: object,
+    ) -> None:
         self.check = lambda name, value: check(name, value, *limits, **options)
-        self.fixed = fixed
+        self.fixed, self.optional = fixed, optional
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -57,11 +65,11 @@ class Setting(Generic[Value]):
 
     def checked(self, instance: object, value: object) -> Value:
         """What the attribute becomes if it is set to `value`; raises ValueError as `__set__` does."""
-        value = self.check(self.name, value)
+        kept: Any = None if value is None and self.optional else self.check(self.name, value)
         values = vars(instance)
-        if self.fixed and self.name in values and values[self.name] != value:
-            _refuse(instance, self.name, value)
-        return value
+        if self.fixed and self.name in values and values[self.name] != kept:
+            _refuse(instance, self.name, kept)
+        return kept
 
     def __delete__(self, instance: object) -> None:
         del vars(instance)[self.name]

@@ -1,10 +1,13 @@
-"""Warnings about networks that end in an activation."""
+"""What encoders and decoders must be, and the forms of what an encoder gives."""
 
 import warnings
 
 import keras
+from keras import ops
 
 from zoo.likelihoods import Likelihood
+from zoo.runtime import checks
+from zoo.runtime.types import Tensor
 
 # Activations that limit or bend a decoder's output, where the likelihood expects unbounded numbers.
 _ACTIVATIONS = (
@@ -16,6 +19,16 @@ _SHAPING = (
     "Reshape", "Flatten", "Permute", "Cropping1D", "Cropping2D", "Cropping3D", "Identity", "Transpose", "Squeeze",
     "ExpandDims", "GetItem", "Cast",
 )  # fmt: skip
+
+
+def network(name: str, value: object) -> keras.layers.Layer:
+    """`value`, a layer or model of one input; raises ValueError for others."""
+    if not isinstance(value, keras.layers.Layer):
+        checks.fail(name, "a keras layer or model", value)
+    shape = getattr(value, "input_shape", None)
+    if isinstance(shape, (list, dict)):
+        checks.fail(name, "a network of one input", f"one of {len(shape)} inputs")
+    return value
 
 
 def warn_of_activation(decoder: keras.layers.Layer, likelihood: Likelihood) -> None:
@@ -80,3 +93,36 @@ def _one(operation, name):
         return getattr(operation, name)
     except (AttributeError, ValueError):
         return None
+
+
+def halves(output: Tensor | list[Tensor] | tuple[Tensor, ...] | dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and log-variance from an encoder's output: one tensor with both, or two tensors.
+
+    Raises:
+        ValueError: for an output of another form.
+    """
+    if isinstance(output, (list, tuple)):
+        shapes = [tuple(each.shape) for each in output]
+        if len(output) != 2 or len(shapes[0]) != 2 or shapes[0] != shapes[1]:
+            way = "; the model itself samples z" if len(output) == 3 else ""
+            raise ValueError(f"Expected an encoder of two outputs [mean, log_var], [B,D] each{way}. Received: {shapes}")
+        return output[0], output[1]
+    if isinstance(output, dict):
+        raise ValueError(
+            f"Expected an encoder of one tensor, or of a list [mean, log_var]. Received: a dict of {[*output]}"
+        )
+    shape = tuple(output.shape)
+    if len(shape) != 2 or shape[-1] % 2:
+        raise ValueError(
+            "Expected the encoder to give [B, 2·latent_dim]: means, then log-variances. "
+            f"Received: an output of shape {shape}"
+        )
+    return ops.split(output, 2, axis=-1)
+
+
+def latent_dim_of(encoder: keras.layers.Layer) -> int | None:
+    """D, if the encoder knows its output's shape before it is called, as functional models do; else None."""
+    shape = getattr(encoder, "output_shape", None)
+    if isinstance(shape, list):  # two outputs
+        return shape[0][-1]
+    return None if shape is None else shape[-1] // 2
