@@ -414,7 +414,7 @@ def test_networks_that_share_a_layer_are_warned_about_where_they_are_saved(tmp_p
         return zoo.VAE(encoder, keras.Model(z, layers.Dense(8)(shared(layers.Dense(8)(z)))), seed=0)
 
     model, other = make(), make()
-    with pytest.warns(UserWarning, match="Two parts of the model share shared/kernel, shared/bias, and Keras"):
+    with pytest.warns(UserWarning, match="The encoder and the decoder share shared/kernel, shared/bias, and"):
         model.save(tmp_path / "model.keras")
     model.save_weights(tmp_path / "model.weights.h5")
     other.load_weights(tmp_path / "model.weights.h5")

@@ -158,7 +158,8 @@ class Verbs(Steps):
             way = f"'{name}.keras'; for the weights alone save_weights('{name}.weights.h5')"
             checks.fail("filepath", f"a file that ends in .keras, such as {way}", str(filepath))
         configs.warn_of_lost(self)
-        configs.warn_of_shared(self)
+        if hasattr(self, "encoder"):
+            configs.warn_of_shared(self)
         return super().save(filepath, *args, **kwargs)
 
     def load_weights(self, filepath: PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:

@@ -31,21 +31,18 @@ def warn_of_lost(model: keras.layers.Layer) -> None:
 
 
 def warn_of_shared(model: keras.layers.Layer) -> None:
-    """Warns of layers that two parts of a model share, such as its encoder and decoder.
+    """Warns of layers that the encoder and the decoder of a model share.
 
-    Keras writes a file of such a model, and cannot load it.
+    Keras writes a file of such a model, and cannot load it: it makes each network anew, with layers of its own.
     """
-    seen: dict[int, keras.Variable] = {}
-    for part in keras_compat.layers_of(model, deep=False)[1:]:
-        shared = [weight.path for weight in part.weights if id(weight) in seen]
-        if shared:
-            warnings.warn(
-                f"Two parts of the model share {', '.join(shared)}, and Keras loads no file of such a model. Keep the "
-                "file of save_weights too, which load_weights takes in a model that is made in the same way; exports "
-                "work",
-                stacklevel=3,
-            )
-        seen |= {id(weight): weight for weight in part.weights}
+    first, second = ({id(each): each for each in getattr(model, name).weights} for name in ("encoder", "decoder"))
+    shared = [weight.path for key, weight in first.items() if key in second]
+    if shared:
+        warnings.warn(
+            f"The encoder and the decoder share {', '.join(shared)}, and Keras loads no file of such a model. Keep the "
+            "file of save_weights too, which load_weights takes in a model that is made in the same way; exports work",
+            stacklevel=3,
+        )
 
 
 def _configured(layer):
