@@ -229,8 +229,8 @@ def test_observed_data_have_the_noise_of_their_own_seed(name):
 def test_without_a_seed_each_sample_is_another_and_at_temperature_zero_all_are_one(name):
     """Or one of the prior's modes."""
     model = trained(name)
-    same = keywords(name, np.zeros(2, np.int32))
-    assert np.abs(model.sample(2, **same) - model.sample(2, **same)).max() > 1e-3
+    same = keywords(name, np.zeros(16, np.int32))  # two short texts may be the same by chance
+    assert np.abs(model.sample(16, **same) - model.sample(16, **same)).max() > 1e-3
     modes = conformance.ENTRIES[name].modes
     number = 2 if modes == 1 else 40
     cold = model.sample(number, seed=0, temperature=0.0, **keywords(name, np.zeros(number, np.int32))).numpy()
