@@ -206,9 +206,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             _scores.require_image(shape, smoothing)
         checks.fixed_seed("seed", self.seed)
         require_unconditional(self.model, "an AnomalyDetector")
-        if self.score == "background" and self.background is None:
-            checks.fail("background", "a model of the zoo for score='background'", None)
-        if self.score == "background" and self.background is not None:
+        if self.score == "background":
+            if self.background is None:
+                checks.fail("background", "a model of the zoo for score='background'", None)
             _require_comparable(self.model, self.background)
         return checks.number("false_positive_rate", self.false_positive_rate, 0.0, 1.0, open_low=True, open_high=True)
 

@@ -90,6 +90,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--limit", type=positive, metavar="N", help="use the first N images only")
 
 
+def are_files(given: Sequence[str] | None) -> bool:
+    """Whether what an option of data names are files or folders, not a dataset."""
+    return given is not None and len(given) > 0 and pathlib.Path(given[0]).expanduser().exists()
+
+
+def with_data(args: argparse.Namespace, given: Sequence[str] | None, **changes: object) -> argparse.Namespace:
+    """`args` with other data. Options of datasets, which may be about `args.data`, do not count for files."""
+    changed = {"data": given, **changes}
+    if are_files(given):
+        changed |= {"sample": False, "data_dir": None}
+    return argparse.Namespace(**{**vars(args), **changed})
+
+
 def load(
     args: argparse.Namespace,
     model: "keras.Model",

@@ -67,7 +67,7 @@ def place(path: str, name: str = "--output") -> pathlib.Path:
 
 def require_different(*paths: str | None) -> None:
     """Raises a ValueError for a path that is given for two outputs."""
-    given = [pathlib.Path(path).expanduser().resolve() for path in paths if path is not None]
+    given = [_resolved(path) for path in paths if path is not None]
     again = [str(path) for path in given if given.count(path) > 1]
     if again:
         raise ValueError(f"Expected a path of its own for each output. Received: {again[0]} for {len(again)}")

@@ -101,14 +101,9 @@ def _export(detector, path):
 
 def _normal(args, model):
     """The normal images: files as they are; of a dataset, or of the card's, the validation split."""
-    import pathlib
-
-    files = bool(args.normal) and pathlib.Path(args.normal[0]).expanduser().exists()
-    changed = {"data": args.normal, "data_labels": None, "limit": args.normal_limit, "split": None}
-    if files:
-        changed |= {"sample": False, "data_dir": None}
-    normal = argparse.Namespace(**{**vars(args), **changed})
-    split, option = None if files else "validation", "--normal" if args.normal else "--data"
+    normal = _data.with_data(args, args.normal, data_labels=None, limit=args.normal_limit, split=None)
+    split = None if _data.are_files(args.normal) else "validation"
+    option = "--normal" if args.normal else "--data"
     return _data.load(normal, model, split, need_labels=False, option=option)
 
 

@@ -11,7 +11,6 @@ images, the split, the number of images, the seed and the time. The last lines s
 
 import argparse
 import json
-import pathlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -111,9 +110,7 @@ def _parts(args: argparse.Namespace, model: "keras.Model", card: dict[str, Any])
     rest = argparse.Namespace(**{**vars(args), "limit": None, "data_labels": None})
     training = None
     if args.training_data is not None:
-        rest.data = [args.training_data]
-        if pathlib.Path(args.training_data).expanduser().exists():  # where --data may be a dataset
-            rest.sample, rest.data_dir = False, None
+        rest = _data.with_data(rest, [args.training_data])
         training = _data.load(rest, model, need_labels=False, option="--training-data")
     elif _data.has_splits(args) and test.split != "given":
         training = _data.load(rest, model, split="train", need_labels=False)

@@ -113,17 +113,14 @@ class FirstBatch:
             try:
                 results = function(batches)
             except tf.errors.OpError as error:
-                if self._failure is not None:
-                    refused()
-                self._raise_failure(error)
+                self._raise_failure(error, refused)
                 if isinstance(error, tf.errors.InvalidArgumentError):
                     raise unfit(error, self._arrays) from error
                 raise
             if self._failure is not None:
-                refused()
                 for variable, value in kept or ():
                     variable.assign(value)
-                self._raise_failure(None)
+                self._raise_failure(None, refused)
             return results
 
         call.guarded = True  # type: ignore[attr-defined]  # tells `Verbs` that Keras returned it from its cache
@@ -139,9 +136,10 @@ class FirstBatch:
             self._split(keras.tree.map_structure(_of_first_replica, specs))
             self._specs = specs  # the next call mostly has the same
 
-    def _raise_failure(self, cause):
+    def _raise_failure(self, cause, refused):
         failure, self._failure = self._failure, None
         if failure is not None:
+            refused()
             raise failure from cause
 
 

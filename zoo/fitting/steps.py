@@ -27,6 +27,7 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
     train_function: Callable[..., Tensors] | None
     test_function: Callable[..., Tensors] | None
     predict_function: Callable[..., Tensors] | None
+    trackers: dict[str, keras.metrics.Metric]  # by term
     _trained: Sequence[int] | None = None  # the ids of the weights that the compiled step trains
     _denoised = False  # `denoises` before the batch that is looked at
     _judged = True  # whether the likelihood sees the data in the step that is being made
@@ -75,10 +76,9 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
                 "classes. Name the kind that is meant, such as keras.metrics.BinaryAccuracy()",
                 stacklevel=2,
             )
-        own = getattr(self, "trackers", {})
-        for name in (_name_of(metric) for part in named for metric in part):
-            if isinstance(name, str) and name in own:
-                checks.fail("metrics", f"of other names than the model's own terms, {', '.join(own)}", name)
+        for metric in self._named_as_terms(named):
+            terms = ", ".join(self.trackers)
+            checks.fail("metrics", f"of other names than the model's own terms, {terms}", _name_of(metric))
         policy = None if skip_threshold is None else SkipLargeGradients(skip_threshold)
         object.__setattr__(self, "gradient_policy", policy)  # no part of the model's state
         object.__setattr__(self, "_trained", None)
@@ -105,14 +105,17 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
         arguments = keras.saving.deserialize_keras_object(config)
         for kind in ("metrics", "weighted_metrics"):  # of a file that an earlier version wrote
             given = keras.tree.flatten(arguments.get(kind) or [])
-            taken = [metric for metric in given if _name_of(metric) in getattr(self, "trackers", {})]
-            if taken:
+            if taken := self._named_as_terms(given):
                 names = ", ".join(map(_name_of, taken))
                 warnings.warn(f"The metrics {names} are left out, as terms of the model have these names", stacklevel=2)
                 arguments[kind] = [metric for metric in given if metric not in taken]
         self.compile(**arguments)
         if self.built:
             self.build_optimizers()
+
+    def _named_as_terms(self, metrics):
+        """Those of `metrics`, a structure of them, that have the name of one of the model's own terms."""
+        return [each for each in keras.tree.flatten(metrics) if _name_of(each) in self.trackers]
 
     def forget_steps(self) -> None:
         """Has the compiled steps made anew at their next call, which may come within a `fit` that is running."""

@@ -23,34 +23,35 @@ _SHAPING = (
 
 def network(name: str, value: object) -> keras.layers.Layer:
     """`value`, a layer or model of one input; raises ValueError for others."""
-    if not isinstance(value, keras.layers.Layer):
-        checks.fail(name, "a keras layer or model", value)
-    shape = getattr(value, "input_shape", None)
+    layer = checks.instance(name, value, keras.layers.Layer, "a keras layer or model")
+    shape = getattr(layer, "input_shape", None)
     if isinstance(shape, (list, dict)):
         checks.fail(name, "a network of one input", f"one of {len(shape)} inputs")
-    return value
+    return layer
 
 
 def warn_of_activation(decoder: keras.layers.Layer, likelihood: Likelihood) -> None:
     """Warns if a decoder ends in an activation that limits its output, where the likelihood takes any numbers."""
-    name = _last_activation(decoder)
-    if name is not None:
-        warnings.warn(
-            f"The decoder ends in {name}, but {type(likelihood).__name__} takes any numbers (logits, or locations) and "
-            "applies its own activation to them: the decoder cannot reach all images. Leave out the last activation",
-            stacklevel=4,
-        )
+    reason = (
+        f"{type(likelihood).__name__} takes any numbers (logits, or locations) and applies its own activation to them: "
+        "the decoder cannot reach all images"
+    )
+    _warn_of_end("decoder", decoder, reason)
 
 
 def warn_of_encoder(encoder: keras.layers.Layer) -> None:
     """Warns if an encoder ends in an activation: means and log-variances can have any sign."""
-    name = _last_activation(encoder)
-    if name is not None:
-        warnings.warn(
-            f"The encoder ends in {name}, but gives means and log-variances, which can have any sign: a variance below "
-            "1, or a mean below 0, cannot be reached. Leave out the last activation",
-            stacklevel=4,
-        )
+    reason = (
+        "gives means and log-variances, which can have any sign: a variance below 1, or a mean below 0, cannot be "
+        "reached"
+    )
+    _warn_of_end("encoder", encoder, reason)
+
+
+def _warn_of_end(name, network, reason):
+    last = _last_activation(network)
+    if last is not None:
+        warnings.warn(f"The {name} ends in {last}, but {reason}. Leave out the last activation", stacklevel=5)
 
 
 def _last_activation(network):

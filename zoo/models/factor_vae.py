@@ -18,12 +18,6 @@ from zoo.runtime.settings import Setting
 from zoo.runtime.types import Config, Tensor, Tensors
 
 
-def _critic(name, value):
-    if not isinstance(value, keras.layers.Layer):
-        checks.fail(name, "a keras layer or model, or None for one of dense layers", value)
-    return value
-
-
 @keras.saving.register_keras_serializable("zoo")
 class FactorVAE(HasCritic, VAE):
     """A VAE that adds γ times the total correlation of its latents to the loss, estimated by a critic.
@@ -58,7 +52,7 @@ class FactorVAE(HasCritic, VAE):
     term_names = (*VAE.term_names, "total_correlation", "critic_loss")
     training_only = ("critic_loss",)
     gamma = Setting(checks.number, 0.0)
-    critic = Setting(_critic)
+    critic = Setting(checks.instance, keras.layers.Layer, "a keras layer or model, or None for one of dense layers")
 
     def __init__(
         self,

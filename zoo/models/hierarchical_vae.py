@@ -18,12 +18,6 @@ from zoo.runtime.settings import Setting
 from zoo.runtime.types import ArrayLike, Batches, Config, Labels, Seeds, Tensor, Tensors
 
 
-def _top_down(name, value):
-    if not isinstance(value, networks.TopDown):
-        checks.fail(name, "a zoo.networks.TopDown", value)
-    return value
-
-
 @keras.saving.register_keras_serializable("zoo")
 class HierarchicalVAE(TopDownVAE):
     """A VAE with latents z_1 (top) to z_L at several resolutions.
@@ -74,7 +68,8 @@ class HierarchicalVAE(TopDownVAE):
         [TensorShape([32, 1, 1, 8]), TensorShape([32, 7, 7, 8]), …, TensorShape([32, 14, 14, 8])]
     """
 
-    decoder = Setting(_top_down, fixed=True)  # its layers have figures
+    # Its layers have figures of their own.
+    decoder = Setting(checks.instance, networks.TopDown, "a zoo.networks.TopDown", fixed=True)
     kl_balancing = Setting(checks.boolean)
     max_log_var = Setting(checks.number, 0.0, open_low=True)
     _compiled_before: Config = {}  # arguments of `compile` that a file of an earlier version holds elsewhere

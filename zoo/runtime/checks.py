@@ -179,6 +179,13 @@ def one_of(name: str, value: Choice, choices: Collection[Choice]) -> Choice:
     return value
 
 
+def instance(name: str, value: object, kind: type[Part], expected: str) -> Part:
+    """`value`, an instance of `kind`, which the error calls `expected`."""
+    if not isinstance(value, kind):
+        fail(name, expected, value)
+    return value
+
+
 def implements(name: str, value: object, base: type[Part], members: Sequence[str]) -> Part:
     """`value`, an instance of `base` that defines all `members`: attributes, and methods that `base` leaves open.
 

@@ -41,13 +41,18 @@ def labelled(
     return found, classes
 
 
+def label_array(labels: ArrayLike) -> np.ndarray:
+    """Labels as an array; texts of dtype object, as pandas has them, as NumPy's own texts."""
+    found = np.asarray(labels)
+    of_texts = found.dtype.kind == "O" and all(isinstance(each, str) for each in found.ravel())
+    return found.astype(str) if of_texts else found
+
+
 def _classes(name, labels):
     """Classes as integers or texts."""
     if isinstance(labels, np.ma.MaskedArray) and np.ma.is_masked(labels):
         checks.fail(name, "an array without a mask", f"{np.ma.count_masked(labels)} masked values")
-    classes = np.asarray(labels)
-    if classes.dtype.kind == "O" and all(isinstance(each, str) for each in classes.ravel()):  # of pandas
-        classes = classes.astype(str)
+    classes = label_array(labels)
     whole = classes.dtype.kind == "f" and bool((classes == np.round(classes)).all())  # NaN is not
     if classes.dtype.kind not in "iubUS" and not whole:
         checks.fail(name, "an array of classes, integers or texts", f"{type(labels).__name__} of {classes.dtype}")

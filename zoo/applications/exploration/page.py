@@ -17,6 +17,7 @@ from zoo.applications.exploration.maps import COLOURS, latent_map
 from zoo.applications.pictures import grid, pixels
 from zoo.applications.traversal import starting_point
 from zoo.runtime import checks, files
+from zoo.runtime.labelled import label_array
 from zoo.runtime.types import ArrayLike, Arrays, Labels, PathLike
 
 MOST_PIXELS = 4_000_000  # of all pictures of the page; as PNG files a few megabytes
@@ -77,11 +78,9 @@ def explore(
     if x.ndim != 4 or x.shape[-1] not in (1, 3) or not len(x):
         checks.fail("images", "of shape [N,H,W,1] or [N,H,W,3], one at least", f"shape {x.shape}")
     number = min(len(x), checks.positive_int("max_examples", max_examples), max(1, _room(x) // 4))
-    labels = None if labels is None else np.asarray(labels)
+    labels = None if labels is None else label_array(labels)
     if labels is not None and len(labels) != len(x):
         checks.fail("labels", f"one for each of {len(x)} images", f"{len(labels)} labels")
-    if labels is not None and labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels.ravel()):
-        labels = labels.astype(np.str_)
     x, labels = x[:number].astype(np.float32), None if labels is None else labels[:number]
     taken = None if own_labels(model, labels) is None else labels
     classes = _classes(labels, class_names, required=taken is None)
