@@ -36,7 +36,7 @@ IMAGES = np.random.default_rng(0).uniform(size=(30, 8, 8, 1)).astype(np.float32)
 )
 def test_the_threshold_is_at_the_rank_of_split_conformal_prediction(number, rate, rank):
     scores = np.random.default_rng(0).permutation(np.arange(1.0, number + 1))
-    assert anomaly.conformal_threshold(scores, rate) == rank
+    assert anomaly.conformal_threshold(scores, rate) == pytest.approx(rank * (1.0 + 1e-5), rel=1e-9)
 
 
 def test_too_few_examples_are_refused():
@@ -271,3 +271,21 @@ def test_a_detector_of_an_earlier_version_works(images_model):
     scores = detector.score_samples(IMAGES)
     del detector.fitted_with_
     np.testing.assert_array_equal(detector.score_samples(IMAGES), scores)
+
+
+def test_columns_of_a_frame_keep_their_names_and_order(model):
+    arrow = pytest.importorskip("pyarrow")  # a part of tensorflow-datasets; scikit-learn takes its tables as frames
+    frame = arrow.table(dict(zip("abcd", NORMAL.T)))
+    detector = AnomalyDetector(model, "elbo").fit(frame)
+    assert detector.feature_names_in_.tolist() == list("abcd")
+    detector.predict(frame)
+    for use in (detector.predict, detector.score_samples, detector.heat_map):
+        with pytest.raises(ValueError, match="The feature names should match those that were passed during fit"):
+            use(frame.select(list("dcba")))
+
+
+def test_an_example_that_is_repeated_does_not_exceed_its_own_score(model):
+    normal = np.repeat(NORMAL[:1], 100, axis=0)
+    detector = AnomalyDetector(model, "elbo", 0.1).fit(normal)
+    nudged = NORMAL[:1] * np.float32(1.0 + 1e-7)
+    assert detector.predict(NORMAL[:1]).tolist() == detector.predict(nudged).tolist() == [1]

@@ -248,3 +248,29 @@ def test_residuals_of_a_single_example_are_refused():
     x = linear.draw(4)
     with pytest.raises(ValueError, match="Expected `complete` to be at least two examples, whose covariance counts"):
         zoo.applications.impute_with_residuals(linear.vae(), x, MASK, x[:1], steps=1, num_samples=2)
+
+
+@pytest.mark.parametrize("method", ["importance", "gibbs", "metropolis", "gradient"])
+def test_fillings_do_not_depend_on_the_zero_of_the_units(method):
+    series = zoo.data.Series(np.sin(0.4 * np.arange(60.0)) + 0.1 * np.random.default_rng(0).normal(size=60))
+    moved = zoo.data.Series(series.values + 1000.0)
+    mask = np.ones((4, 8, 1))
+    mask[:, 2:5] = 0
+    filled = []
+    for each in (series, moved):
+        keras.utils.set_random_seed(0)
+        model = zoo.applications.series_vae(each, 8, latent_dim=2, filters=(4,), dense=8, seed=0)
+        x = each.windows(8)[0][:4]
+        filled.append(impute(model, x, mask, method=method, steps=1, num_samples=2))
+    np.testing.assert_allclose(filled[1], filled[0] + 1000.0, atol=2e-3)
+
+
+def test_labels_are_checked_and_of_any_integer_type():
+    keras.utils.set_random_seed(0)
+    networks = zoo.networks.mlp_encoder((2, 2, 4), 2, ()), zoo.networks.mlp_decoder((2, 2, 1), 5, ())
+    model = zoo.CVAE(*networks, num_classes=3, seed=0)
+    x = np.full((3, 2, 2, 1), np.nan, np.float32)
+    filled = [impute(model, x, labels=np.array([0, 1, 2], kind), steps=1, num_samples=2) for kind in ("int64", "int32")]
+    np.testing.assert_array_equal(*filled)
+    with pytest.raises(ValueError, match="Expected `labels` to be from 0 to 2. Received: labels=7"):
+        impute(model, x, labels=np.array([0, 1, 7]))

@@ -7,6 +7,7 @@ import pytest
 import zoo
 from zoo import data
 from zoo.applications import AnomalyDetector, SeriesDetector, series_vae
+from zoo.applications.anomaly import conformal_threshold
 from zoo.export import runtimes
 
 STEPS = np.arange(400)
@@ -118,3 +119,14 @@ def test_a_series_of_other_channels_and_a_model_of_images_are_refused(model, ser
         SeriesDetector(images).fit(series)
     with pytest.raises(ValueError, match=r"Expected `series_shape` to be \(T, C\) with T divisible by 4"):
         series_vae(series, 10)
+
+
+@pytest.mark.parametrize("score", ["latent_density", "local_outlier"])
+def test_windows_that_a_score_compares_with_do_not_set_its_threshold(model, series, score):
+    detector = SeriesDetector(model, score, 0.1, stride=2).fit(series)
+    first, second = series.split(0.5)
+    alone = AnomalyDetector(model, score, 0.5, num_samples=4).fit(first.windows(8, 2)[0])
+    windows = second.windows(8, 2)[0]
+    np.testing.assert_allclose(detector.detector_.score_samples(windows), alone.score_samples(windows), rtol=1e-5)
+    scores = -detector.score_samples(second)
+    assert -detector.offset_ == pytest.approx(conformal_threshold(scores[~np.isnan(scores)], 0.1), rel=1e-6)

@@ -264,3 +264,11 @@ def test_no_rows_are_named(whole):
             call(none)
     with pytest.raises(ValueError, match="Expected `training` to be a table of one row or more"):
         whole.nearest(table, none)
+
+
+def test_a_filled_table_keeps_the_columns_that_the_schema_does_not_have(masked):
+    table = people(6, seed=5, missing=0.3)
+    names = [f"row {number}" for number in range(6)]
+    more = data.Table({"name": names, **table.columns})
+    filled = masked.impute(more, num_samples=2)
+    assert filled.names == more.names and filled["name"].tolist() == names

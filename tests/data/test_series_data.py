@@ -189,3 +189,33 @@ def test_a_channel_with_a_cell_that_is_no_number_is_not_left_out(cell, tmp_path)
 def test_wrong_arguments_are_refused(call, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         call()
+
+
+class Indexed(Frame):
+    """A frame whose rows have an index."""
+
+    def __init__(self, index):
+        super().__init__(["level"])
+        self.index = index
+
+
+def test_the_index_of_a_frame_is_the_times():
+    days = np.array(["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"], "datetime64[D]")
+    assert data.Series(Indexed(days)).step == 86400.0
+    assert data.Series(Indexed(days - days[0])).step == 86400.0  # timedelta64
+    assert (
+        not data.Series(Indexed(np.arange(4))).has_times and not data.Series(Indexed(np.array(list("abcd")))).has_times
+    )
+    assert data.Series(Indexed(days), times=np.arange(0.0, 40.0, 10.0)).step == 10.0
+    with pytest.raises(ValueError, match="Expected `times` at even steps, .* Received: 1 and 7 in rows 1 and 2"):
+        data.Series(Indexed(np.array([0, 1, 7, 8])))
+    with pytest.raises(ValueError, match="Expected `times` to rise"):
+        data.Series(Indexed(np.array([0, 1, 0, 1])))
+
+
+def test_an_index_of_several_levels_is_refused():
+    class Levels:
+        nlevels = 2
+
+    with pytest.raises(ValueError, match="Expected `values` to be a frame of one series, with an index of one level"):
+        data.Series(Indexed(Levels()))

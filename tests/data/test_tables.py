@@ -439,3 +439,23 @@ def test_what_does_not_fit_is_refused(table):
 def test_cells_that_only_look_like_numbers_are_texts(cell, tmp_path):
     (tmp_path / "a.csv").write_text(f"a\n2\n{cell}\n", encoding="utf-8")
     assert data.Table.from_csv(tmp_path / "a.csv")["a"].tolist() == ["2", cell]
+
+
+class Ordered:
+    """What pandas' ordered Categorical has of a column."""
+
+    class dtype:
+        ordered, categories = True, ["S", "M", "L"]
+
+    def to_numpy(self):
+        return np.array(["S", "L", "L", None], object)
+
+
+def test_the_order_of_a_categorical_is_kept():
+    table = data.Table({"size": Ordered(), "price": [1.5, 2.0, 2.5, 3.0]})
+    assert table.levels == {"size": ["S", "M", "L"]}
+    for part in (table, table.take(np.arange(3)), table.cut(1)[0], data.Table(table)):
+        schema = data.Schema.of(part)
+        assert [column.levels for column in schema.levels] == [("S", "M", "L")]
+    assert data.Schema.of(table, levels={"size": ["L", "M", "S"]}).levels[0].levels == ("L", "M", "S")
+    assert [each.name for each in data.Schema.of(table, kinds={"size": "categorical"}).categories] == ["size"]

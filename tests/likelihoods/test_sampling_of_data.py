@@ -128,3 +128,29 @@ def test_masked_refuses_what_it_cannot_judge():
         Masked("bernoulli")
     with pytest.raises(ValueError, match="an even number of channels"):
         Masked(Bernoulli()).params_size(3)
+
+
+class Scaled(Bernoulli):
+    """Weighs the channels differently, by constants or by weights of its own."""
+
+    def __init__(self, weigh):
+        super().__init__()
+        self.weigh = weigh
+
+    def log_prob(self, x, params, training=False):
+        weights = self.weigh([1.0, 1.0])
+        terms = weights * (x * params - tf.math.softplus(params))
+        return tf.reduce_sum(tf.reshape(terms, (tf.shape(x)[0], -1)), axis=1)
+
+
+@pytest.mark.parametrize("weigh", [tf.constant, tf.Variable])
+def test_a_likelihood_that_treats_channels_differently_is_asked_for_its_own_observed_part(weigh):
+    layer, params = Scaled(weigh), tf.zeros((3, 2, 2, 2))
+    message = "Expected Scaled to define `observed_log_prob`, as its `log_prob` of 2 channels is not that of each alone"
+    for _ in range(2):  # and again
+        with pytest.raises(ValueError, match=message):
+            layer.observed_log_prob(X, params, MASK)
+        with pytest.raises(ValueError, match=message):
+            tf.function(layer.observed_log_prob)(X, params, MASK)
+    one = layer.observed_log_prob(X[..., :1], params[..., :1], MASK[..., :1])
+    assert one.shape == (3,)

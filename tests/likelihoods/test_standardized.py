@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from zoo import random
-from zoo.likelihoods import Gaussian, Standardized
+from zoo.likelihoods import Gaussian, Masked, Standardized
 
 X = np.float32([[[19.0, 1000.0], [25.0, 1020.0]]])
 PARAMS = np.float32([[[0.5, -1.0], [0.0, 2.0]]])
@@ -42,3 +42,26 @@ def test_wrong_arguments_are_refused(arguments, message):
 def test_data_of_other_channels_are_refused():
     with pytest.raises(ValueError, match="Expected `x` to be of 2 channels"):
         Standardized(Gaussian(0.5, range=None), MEANS, DEVIATIONS).params_size(3)
+
+
+def test_the_observed_values_are_judged_in_their_units():
+    layer = Standardized(Gaussian(0.5, range=None), MEANS, DEVIATIONS)
+    values = stats.norm(MEANS + DEVIATIONS * PARAMS, 0.5 * DEVIATIONS).logpdf(X)
+    for mask in (np.ones_like(X), np.float32([[[1, 0], [0, 1]]]), np.float32([[[0, 0], [0, 1]]])):
+        found = layer.observed_log_prob(X, PARAMS, mask)
+        np.testing.assert_allclose(found, [(values * mask).sum()], rtol=1e-5)
+    masked = Masked(layer)
+    mask = np.float32([[[1, 0], [1, 1]]])
+    np.testing.assert_allclose(masked.log_prob(Masked.beside(X, mask), PARAMS), [(values * mask).sum()], rtol=1e-5)
+
+
+def test_places_of_coupled_channels_are_judged_whole():
+    class Coupled(Gaussian):
+        couples_channels = True
+
+    layer = Standardized(Coupled(0.5, range=None), MEANS, DEVIATIONS)
+    np.testing.assert_allclose(
+        layer.observed_log_prob(X, PARAMS, np.ones_like(X)), layer.log_prob(X, PARAMS), rtol=1e-5
+    )
+    second = layer.log_prob(X[:, 1:], PARAMS[:, 1:])
+    np.testing.assert_allclose(layer.observed_log_prob(X, PARAMS, np.float32([[[0, 0], [1, 1]]])), second, rtol=1e-5)

@@ -4,10 +4,24 @@ import math
 
 import keras
 import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
 
 from zoo.fitting import inputs
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike
+
+
+def examples_of(estimator: BaseEstimator, x: ArrayLike, first: bool = False) -> np.ndarray:
+    """`as_examples` of an estimator's model; the columns of a DataFrame must be those of its `fit`, in their order.
+
+    Args:
+        estimator: with the attribute `model`.
+        x: as in `as_examples`.
+        first: bool, whether `x` is that of `fit`.
+    """
+    validate_data(estimator, x, reset=first, skip_check_array=True, ensure_2d=False)
+    return as_examples(estimator.model, x)
 
 
 def as_examples(model: keras.Model, x: ArrayLike) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -20,7 +21,7 @@ class Particles:
 
     Args:
         settings: the `Imputer`, whose attributes are the arguments of `zoo.applications.impute`.
-        x, mask: float32 `[n·K,…]`.
+        x, mask: float32 `[n·K,…]`; missing values may be any finite ones.
         seeds: int32 `[n·K]`.
         labels: `[n·K]`, or None.
     """
@@ -29,7 +30,8 @@ class Particles:
         self, settings: "Imputer", x: Tensor, mask: Tensor, seeds: Tensor, labels: Tensor | None = None
     ) -> None:
         self.settings, self.model, self.likelihood = settings, settings.model, settings.likelihood
-        self.x, self.mask, self.seeds = x, mask, seeds
+        self.x = ops.where(mask > 0.0, x, np.asarray(self.likelihood.neutral, np.float32))
+        self.mask, self.seeds = mask, seeds
         self.labels = labels
 
     # Parts of all samplers.
@@ -49,7 +51,7 @@ class Particles:
         return self.model.propose(self.seen(filled), random.fold_in(self.seeds, step), self.labels)
 
     def start(self, steps: int) -> Tensor:
-        """The values after `steps` fillings with the decoder's means; missing ones are 0 at first."""
+        """The values after `steps` fillings with the decoder's means; missing ones are `neutral` at first."""
         if self.settings.masked:
             return self.x
 

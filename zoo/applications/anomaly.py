@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin
 
 from zoo.applications import _anomaly_signature, _comparisons, _scores
-from zoo.applications._examples import as_examples, require_unconditional
+from zoo.applications._examples import examples_of, require_unconditional
 from zoo.applications._fitted import note_arguments, require_fitted
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, PathLike
@@ -33,6 +33,10 @@ SCORES: tuple[str, ...] = get_args(Score)
 OF_ERRORS = ("density_of_states", "error_per_nat", "reconstruction", "latent_density")
 # The scores that compare with normal examples.
 FITTED = ("density_of_states", "latent", "latent_density", "local_outlier")
+
+
+# How much higher than a score a threshold is, as a share: scores differ in their last bits between batches.
+_ROUNDING = 1e-5
 
 
 class AnomalyDetector(OutlierMixin, BaseEstimator):
@@ -136,7 +140,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             ValueError: for arguments out of range, or too few examples.
         """
         rate = self._check()
-        x = as_examples(self.model, x)
+        x = examples_of(self, x, first=True)
         reference, calibration = x[:0], x
         if self.score in FITTED:
             share = checks.number("calibration", self.calibration, 0.0, 1.0, open_low=True, open_high=True)
@@ -154,7 +158,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def score_samples(self, x: ArrayLike) -> np.ndarray:
         """The negative anomaly score, the higher the more normal: examples as in `fit` to float64 `[N]`."""
         require_fitted(self)
-        return -self._anomaly(as_examples(self.model, x))
+        return -self._anomaly(examples_of(self, x))
 
     def decision_function(self, x: ArrayLike) -> np.ndarray:
         """`score_samples` minus the threshold: below 0 for anomalies, float64 `[N]`."""
@@ -169,7 +173,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
         For images the channels are summed, `[N,H,W]`.
         """
-        errors = _scores.squared_error(self.model, as_examples(self.model, x), self.smoothing).astype(np.float32)
+        errors = _scores.squared_error(self.model, examples_of(self, x), self.smoothing).astype(np.float32)
         return errors.sum(axis=-1) if errors.ndim == 4 else errors
 
     def export(self, path: PathLike, **kwargs: Any) -> pathlib.Path:
@@ -287,6 +291,9 @@ def least_examples(rate: float) -> int:
 def conformal_threshold(scores: np.ndarray, rate: float) -> float:
     """The score at rank ⌈(n + 1)(1 − rate)⌉ of n calibration scores, which new scores exceed with a chance <= `rate`.
 
+    It is a hundred-thousandth higher than that score: an example that is among the calibration examples often would
+    else exceed its own score by rounding.
+
     Args:
         scores: float `[n]`, of normal examples, higher for anomalies.
         rate: float in (0, 1).
@@ -298,4 +305,5 @@ def conformal_threshold(scores: np.ndarray, rate: float) -> float:
     if rank > len(scores):
         least = f"at least 1/{len(scores) + 1} with {len(scores)} normal examples or steps"
         checks.fail("false_positive_rate", f"{least}; {rate:g} takes {least_examples(rate)} of them", rate)
-    return float(np.sort(scores)[rank - 1])
+    threshold = float(np.sort(scores)[rank - 1])
+    return threshold + _ROUNDING * max(1.0, abs(threshold))

@@ -6,6 +6,7 @@ import numpy as np
 from zoo import random
 from zoo.applications._examples import require_unconditional
 from zoo.applications._imputer import Imputer, Method, incomplete
+from zoo.fitting import inputs
 from zoo.models import VAEAC
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Labels
@@ -78,6 +79,9 @@ def impute(
     if isinstance(model, VAEAC) and labels is not None:
         checks.fail("labels", "None with a VAEAC, as `x` and `mask` hold all that it is given", labels)
     labels = model._check_labels(labels, len(values))
+    if labels is not None:
+        inputs.look([model.label_values(labels)])
+        labels = np.asarray(labels, model.label_spec[0])
     missing = imputer(values, observed, labels, checks.fixed_seed("seed", seed))
     return np.where(observed > 0, values, missing)
 

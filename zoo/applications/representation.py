@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from zoo.applications._examples import as_examples, require_unconditional
+from zoo.applications._examples import examples_of, require_unconditional
 from zoo.runtime import checks
 from zoo.runtime.labelled import labelled
 from zoo.runtime.types import ArrayLike
@@ -45,7 +45,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         require_unconditional(self.model, "a FeatureExtractor")
         standardize = checks.boolean("standardize", self.standardize)
         self.mean_, self.scale_ = np.zeros(1, np.float32), np.ones(1, np.float32)
-        x = as_examples(self.model, x)
+        x = examples_of(self, x, first=True)
         if standardize:
             e = self._embed(x)
             deviation = e.std(axis=0)
@@ -57,7 +57,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def transform(self, x: ArrayLike) -> np.ndarray:
         """Embeddings, float32 `[N,E]`."""
         check_is_fitted(self)
-        return ((self._embed(as_examples(self.model, x)) - self.mean_) / self.scale_).astype(np.float32)
+        return ((self._embed(examples_of(self, x)) - self.mean_) / self.scale_).astype(np.float32)
 
     def _embed(self, x):
         return np.asarray(self.model.embed(x, batch_size=self.batch_size))

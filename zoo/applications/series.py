@@ -12,7 +12,7 @@ from zoo import data, networks
 from zoo.applications import _scores
 from zoo.applications._examples import require_unconditional
 from zoo.applications._fitted import note_arguments, require_fitted
-from zoo.applications.anomaly import AnomalyDetector, Score, conformal_threshold
+from zoo.applications.anomaly import FITTED, AnomalyDetector, Score, conformal_threshold
 from zoo.likelihoods import Gaussian, Likelihood, Standardized
 from zoo.models import VAE
 from zoo.priors import LatentPrior
@@ -81,6 +81,8 @@ class SeriesDetector(OutlierMixin, BaseEstimator):
     score of `AnomalyDetector`, a window gives all its steps the score that the window has as an example.
 
     The threshold is the quantile of the scores of a normal series that lets `false_positive_rate` of its steps through.
+    A score that compares with normal windows takes those of the first half of the series, and its threshold from the
+    second half, as windows that it knows would look too normal.
     Neighbouring steps share windows, so the rate of new steps holds on average, if the series goes on as before, but
     without the guarantee that split conformal prediction gives for independent examples.
 
@@ -148,6 +150,9 @@ class SeriesDetector(OutlierMixin, BaseEstimator):
             errors = _scores.squared_error(self.model, windows).mean(axis=(0, 1))
             self.errors_ = np.maximum(errors, np.finfo(np.float32).tiny)
         else:
+            if self.score in FITTED:
+                first, series = series.split(0.5)
+                windows = first.windows(shape[0], self.stride)[0]
             judge = AnomalyDetector(self.model, self.score, 0.5, num_samples=self.num_samples, seed=self.seed)
             self.detector_ = judge.fit(windows)
         self.n_features_in_ = shape[1]

@@ -255,9 +255,13 @@ class TableModel:
     def impute(self, table: data.Table, draw: bool = False, num_samples: int = 64, seed: int = 0) -> data.Table:
         """The table with its missing cells, and unknown categories, filled in; the known cells are unchanged.
 
+        Columns that the schema does not have, such as names, stay as they are.
+
         Args:
             table: rows with missing cells.
-            draw: bool, whether to sample the cells from p(missing|known) instead of their mean or likeliest class.
+            draw: bool, whether to sample the cells from p(missing|known). Without it a number is the one at the mean
+                of its quantile: about the median, which of skewed numbers, such as incomes, is far from the mean. For
+                sums and means of a filled table, draw, and average over several seeds.
             num_samples, seed: as in `zoo.applications.impute`.
         """
         x, mask = self.schema.encode(table)
@@ -265,11 +269,10 @@ class TableModel:
             self.model, x, mask, num_draws=1 if draw else None, num_samples=num_samples, seed=seed, steps=10
         )
         found = self.schema.decode(filled[0] if draw else filled).columns
-        for name, values in table.columns.items():
-            if name in found:
-                known = mask[:, self.schema.places[name].start] > 0
-                found[name] = np.where(known, values, found[name])
-        return data.Table(found)
+        for name, values in found.items():
+            known = mask[:, self.schema.places[name].start] > 0
+            found[name] = np.where(known, table[name], values)
+        return data.Table({name: found.get(name, values) for name, values in table.columns.items()})
 
     def save(self, path: PathLike) -> None:
         """Writes a `.keras` file, which `load` reads; `keras.models.load_model` gives its model."""

@@ -71,7 +71,7 @@ class MovingDigits:
         self.frames = checks.positive_int("frames", frames)
         self.number = checks.positive_int("number", number)
         self.bounce = checks.one_of("bounce", bounce, ("mirror", "random"))
-        self.binary = bool(binary)
+        self.binary = checks.boolean("binary", binary)
         self.seed = checks.integer("seed", seed, 0)
 
     @property

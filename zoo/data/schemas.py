@@ -68,7 +68,8 @@ class Schema:
             table: `Table`.
             kinds: dict of names to "continuous", "integer", "ordinal", "categorical" or "ignore", where the inferred
                 kind is not the right one.
-            levels: dict of names to the levels of an ordinal column, in their order; by default sorted.
+            levels: dict of names to the levels of an ordinal column, in their order; by default those of the table, or
+                else sorted.
             max_categories: int >= 1: of a column with more categories, the most frequent are kept, and the others count
                 as missing.
 
@@ -82,6 +83,7 @@ class Schema:
         """
         _require_table(table)
         given, order = dict(kinds or {}), dict(levels or {})
+        order = {name: own for name, own in table.levels.items() if given.get(name, "ordinal") == "ordinal"} | order
         for name in (*given, *order):
             table[name]  # noqa: B018  (raises for a name that is no column)
         given |= {name: "ordinal" for name in order if name not in given}

@@ -24,7 +24,8 @@ class Series:
 
     Args:
         values: float `[N,C]`, or `[N]` for one channel; NaN where missing. A DataFrame names the channels too.
-        times: float `[N]`, in seconds or another unit, or datetime64 `[N]`; None for 0, 1, 2, ….
+        times: float `[N]`, in seconds or another unit, or datetime64 `[N]`; None for the index of a DataFrame, if it
+            holds dates or numbers other than 0, 1, 2, …, and for 0, 1, 2, … else.
         names: strs, the channels' names; None for "0", "1", ….
         labels: `[N]`, 1 where a step is known to be anomalous and 0 elsewhere; or None.
         gaps: "refuse" or "cut".
@@ -32,7 +33,7 @@ class Series:
 
     Attributes:
         has_names: bool, whether the channels were given names.
-        has_times: bool, whether `times` was given.
+        has_times: bool, whether there are times other than 0, 1, 2, ….
 
     Raises:
         ValueError: for arrays that do not fit, times that do not rise, and gaps that are refused.
@@ -55,6 +56,8 @@ class Series:
     ) -> None:
         if names is None and hasattr(values, "columns") and list(values.columns) != [*range(len(values.columns))]:
             names = [str(name) for name in values.columns]
+        if times is None:
+            times = _index(values)
         array = _numbers("values", values)
         self.values = array[:, None] if array.ndim == 1 else array
         if self.values.ndim != 2 or not self.values.size:
@@ -279,6 +282,23 @@ def _numbers(name, values):
         received = f"{len(infinite)} infinite ones, the first in row {infinite[0][0]}, counted from 0"
         checks.fail(name, "finite numbers, NaN where missing", received)
     return array
+
+
+def _index(values):
+    """The index of a DataFrame as times: dates or numbers; None for texts, for 0, 1, 2, …, and of other arrays."""
+    index = getattr(values, "index", None)
+    if index is None or callable(index):  # lists have a method of this name
+        return None
+    if getattr(index, "nlevels", 1) > 1:
+        checks.fail("values", "a frame of one series, with an index of one level", f"one of {index.nlevels} levels")
+    if hasattr(index, "to_timestamp"):  # of periods
+        index = index.to_timestamp()
+    times = np.asarray(getattr(index, "values", index))  # of dates with a time zone: in UTC
+    if times.dtype.kind == "m":
+        return times / np.timedelta64(1, "s")
+    if times.dtype.kind not in "fiuM" or np.array_equal(times, np.arange(len(times))):
+        return None
+    return times
 
 
 def _times(cells):

@@ -28,6 +28,9 @@ class Table:
             `frame[name]`. Booleans become 0 and 1, and `decimal.Decimal` values floats; None, NaN and masked values
             count as missing.
 
+    Attributes:
+        levels: dict of names to the levels, in their order, of columns that are ordered Categoricals of pandas.
+
     Raises:
         ValueError: for columns of different lengths or of several axes, two columns of one name, infinite numbers,
             whole numbers that float64 would round, and columns of neither numbers nor texts, such as dates.
@@ -45,6 +48,11 @@ class Table:
         if len({str(name) for name in names}) < len(names):
             checks.fail("columns", "columns of different names", names)
         self.columns: dict[str, np.ndarray] = {str(name): _array(str(name), columns[name]) for name in names}
+        self.levels: dict[str, list[Any]] = dict(columns.levels) if isinstance(columns, Table) else {}
+        for name in names:
+            dtype: Any = getattr(columns[name], "dtype", None)
+            if getattr(dtype, "ordered", False):
+                self.levels[str(name)] = list(dtype.categories)
         lengths = {len(values) for values in self.columns.values()}
         if len(lengths) != 1:
             checks.fail("columns", "one column or more, of equal length", sorted(lengths))
@@ -138,7 +146,9 @@ class Table:
 
     def take(self, indices: np.ndarray | slice) -> "Table":
         """Some of the rows."""
-        return Table({name: values[indices] for name, values in self.columns.items()})
+        part = Table({name: values[indices] for name, values in self.columns.items()})
+        part.levels = dict(self.levels)
+        return part
 
     def cut(self, number: int) -> "tuple[Table, Table]":
         """Splits off `number` rows, the same ones at each call; returns (rest, cut)."""

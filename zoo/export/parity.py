@@ -252,10 +252,11 @@ def require(reference: runtimes.Keras, runtime: runtimes.Runtime, cases: Cases) 
     print(table(runtime.name, rows))
     failed = [row for row in rows if not row["passed"]]
     if failed:
-        listed = ", ".join(f"{row['largest']:.2g} in {row['output']} of {row['signature']}" for row in failed)
-        raise ParityError(
-            f"Expected the {runtime.name} to agree with the model within {TOLERANCE:g}. Received: {listed}"
+        listed = ", ".join(
+            f"{row['largest']:.2g}, not {row['allowed']:.2g} at most, in {row['output']} of {row['signature']}"
+            for row in failed
         )
+        raise ParityError(f"Expected the {runtime.name} to agree with the model. Received: differences of {listed}")
     return rows
 
 

@@ -28,6 +28,7 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
     test_function: Callable[..., Tensors] | None
     predict_function: Callable[..., Tensors] | None
     trackers: dict[str, keras.metrics.Metric]  # by term
+    reconstructs = True  # whether `call` gives reconstructions, which metrics compare with the data
     _trained: Sequence[int] | None = None  # the ids of the weights that the compiled step trains
     _denoised = False  # `denoises` before the batch that is looked at
     _judged = True  # whether the likelihood sees the data in the step that is being made
@@ -47,7 +48,7 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
     ) -> None:
         """As `keras.Model.compile`, but without a loss: the model has its own objective.
 
-        `metrics` compare data and reconstructions.
+        `metrics` compare data and reconstructions; a prior, which reconstructs nothing, takes none.
 
         Args:
             optimizer: a Keras optimizer or its name.
@@ -69,6 +70,9 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
             checks.fail("loss", f"None, as {kind} minimises its own objective", loss)
         if loss_weights is not None:
             checks.fail("loss_weights", f"None, as {kind} minimises its own objective", loss_weights)
+        for name in ("metrics", "weighted_metrics"):
+            if kwargs.get(name) and not self.reconstructs:
+                checks.fail(name, f"None, as a {kind} reconstructs nothing", kwargs[name])
         named = [keras.tree.flatten(kwargs.get(name) or []) for name in ("metrics", "weighted_metrics")]
         for metric in {*_OF_CLASSES} & {each for part in named for each in part if isinstance(each, str)}:
             warnings.warn(

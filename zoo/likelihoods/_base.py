@@ -7,6 +7,8 @@ and into the mean of the data.
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import tensorflow as tf
 from keras import layers, ops
 
 from zoo.runtime import checks
@@ -21,7 +23,12 @@ class Likelihood(Fixed, layers.Layer):
     require. `support` is the range of the data, (low, high), or None for the real line. `unbounded` says whether
     `params` range over all numbers: the decoder must then not end in a sigmoid or another bounded activation.
     `sensitivity` is how many times more than other outputs the data of an export may differ from the model's: above 1
-    for means that an iteration finds, which amplifies rounding.
+    for means that an iteration finds, which amplifies rounding. `couples_channels` says that the channels of a place
+    are not independent given z: they are then observed or missing together. `neutral`, a number or one for each
+    channel, stands for missing values before anything is known of them.
+
+    `observed_log_prob` calls `log_prob` for each value alone, as an example of one channel. A likelihood whose channels
+    differ, for example by a scale each, overrides it.
     """
 
     eight_bit = False
@@ -29,10 +36,12 @@ class Likelihood(Fixed, layers.Layer):
     unbounded = True
     couples_channels = False
     sensitivity = 1.0
+    neutral: float | tuple[float, ...] = 0.0
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
+        object.__setattr__(self, "_alike", set())  # the numbers of channels that are known to be treated alike
         self.built = True
 
     def params_size(self, channels: int) -> int:
@@ -50,8 +59,13 @@ class Likelihood(Fixed, layers.Layer):
             x, mask: float32 `[B,…,C]`; the mask is 1 where a value counts and 0 elsewhere. If the likelihood couples
                 channels, a place counts if its first channel does.
             params: float32 `[B,…,params_size(C)]`.
+
+        Raises:
+            ValueError: if `log_prob` treats channels differently, and the class does not override this method.
         """
         number, channels = ops.shape(x)[0], 1 if self.couples_channels else x.shape[-1]
+        if channels > 1 and channels not in self._alike:
+            self._require_alike(channels)
         if not self.couples_channels:  # each value becomes an example of one channel, with its own parameters
             per_value = params.shape[-1] // channels
             params = ops.swapaxes(ops.reshape(params, (-1, per_value, channels)), 1, 2)
@@ -59,6 +73,22 @@ class Likelihood(Fixed, layers.Layer):
         log_probs = self.log_prob(values, ops.reshape(params, (ops.shape(values)[0], -1)), training)
         kept = ops.reshape(mask[..., :channels], (number, -1))
         return ops.sum(ops.where(kept > 0.0, ops.reshape(log_probs, (number, -1)), 0.0), axis=1)
+
+    def _require_alike(self, channels):
+        """Compares one example with its values one by one: constants of each channel would broadcast silently."""
+        self._alike.add(channels)  # first, as the comparison comes here too
+        low, high = self.support or (0.0, 1.0)
+        with tf.init_scope():  # numbers, also where a graph is traced
+            x = np.where(np.arange(channels) % 2, low, min(low + 1.0, high)).astype(np.float32)[None]
+            params = np.linspace(-0.5, 0.5, self.params_size(channels), dtype=np.float32)[None]
+            whole = self.log_prob(tf.constant(x), tf.constant(params))[0].numpy()
+            by_value = self.observed_log_prob(tf.constant(x), tf.constant(params), tf.ones_like(x))[0].numpy()
+        if abs(whole - by_value) > 1e-3 * max(1.0, abs(whole)):
+            self._alike.remove(channels)
+            raise ValueError(
+                f"Expected {type(self).__name__} to define `observed_log_prob`, as its `log_prob` of {channels} "
+                f"channels is not that of each alone. Received: {whole:g} nats together, {by_value:g} one by one"
+            )
 
     def mean(self, params: Tensor) -> Tensor:
         """The mean of the data, float32 `[B,H,W,C]` within the support."""

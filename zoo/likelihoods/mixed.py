@@ -1,9 +1,11 @@
 """The likelihood of rows of a table: another likelihood for each group of channels."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops, saving
 
 from zoo import random
@@ -61,6 +63,8 @@ class Mixed(Likelihood):
         else:
             self.support = (min(low for low, _ in known), max(high for _, high in known))
         self.unbounded = any(each.unbounded for each in made)
+        neutral = [np.broadcast_to(each.neutral, number).tolist() for each, number in zip(made, self.channels)]
+        self.neutral = tuple(itertools.chain(*neutral))
 
     def params_size(self, channels: int) -> int:
         if channels != sum(self.channels):

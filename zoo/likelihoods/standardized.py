@@ -54,8 +54,10 @@ class Standardized(Likelihood):
         if not isinstance(likelihood, Likelihood) or likelihood.support is not None:
             checks.fail("likelihood", "a zoo.likelihoods.Likelihood on the real line, as with range=None", likelihood)
         self.likelihood, self.unbounded = likelihood, likelihood.unbounded
+        self.couples_channels = likelihood.couples_channels
         self.means = tuple(checks.number("means", float(each)) for each in means)
         self.deviations = tuple(checks.number("deviations", float(each), 0.0, open_low=True) for each in deviations)
+        self.neutral = self.means
         self.names = None if names is None else tuple(map(str, names))
         lengths = {len(each) for each in (self.means, self.deviations, self.names) if each is not None}
         if len(lengths) != 1 or lengths == {0}:
@@ -67,17 +69,24 @@ class Standardized(Likelihood):
         return self.likelihood.params_size(channels)
 
     def log_prob(self, x: Tensor, params: Tensor, training: bool = False) -> Tensor:
-        values = (x - np.array(self.means, np.float32)) / np.array(self.deviations, np.float32)
         places = ops.cast(math.prod(ops.shape(x)[1:-1]), "float32")
-        return self.likelihood.log_prob(values, params, training=training) - places * float(
-            np.log(self.deviations).sum()
-        )
+        stretch = places * float(np.log(self.deviations).sum())
+        return self.likelihood.log_prob(self._standard(x), params, training=training) - stretch
+
+    def observed_log_prob(self, x: Tensor, params: Tensor, mask: Tensor, training: bool = False) -> Tensor:
+        seen = mask[..., :1] if self.couples_channels else mask
+        stretches = ops.where(seen > 0.0, np.log(np.array(self.deviations, np.float32)), 0.0)
+        stretch = ops.sum(ops.reshape(stretches, (ops.shape(x)[0], -1)), axis=1)
+        return self.likelihood.observed_log_prob(self._standard(x), params, mask, training) - stretch
 
     def mean(self, params: Tensor) -> Tensor:
         return self._raw(self.likelihood.mean(params))
 
     def sample(self, params: Tensor, seeds: Tensor) -> Tensor:
         return self._raw(self.likelihood.sample(params, seeds))
+
+    def _standard(self, x):
+        return (x - np.array(self.means, np.float32)) / np.array(self.deviations, np.float32)
 
     def _raw(self, values):
         return values * np.array(self.deviations, np.float32) + np.array(self.means, np.float32)

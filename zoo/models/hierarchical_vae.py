@@ -200,7 +200,8 @@ class HierarchicalVAE(TopDownVAE):
         """
         seeds, temperatures = self._rows(num_samples, seed, temperature)
         given = self._check_latents("given", given, num_samples)
-        return self.generate(seeds, temperatures, labels, given, batch_size=batch_size, observe=bool(observe))[0]
+        observe = checks.boolean("observe", observe)
+        return self.generate(seeds, temperatures, labels, given, batch_size=batch_size, observe=observe)[0]
 
     @batched
     def generate(  # type: ignore[override]  # as in `sample`

@@ -114,7 +114,7 @@ class TopDown(Fixed, layers.Layer):
         self.hidden = per_scale("hidden", hidden, number)
         _require_activation(activation)
         self.activation = activation
-        self.bottleneck = bool(bottleneck)
+        self.bottleneck = checks.boolean("bottleneck", bottleneck)
         self.output_blocks = checks.integer("output_blocks", output_blocks, 0)
         self.output_width = checks.positive_int("output_width", output_width)
         self.blocks: list[TopDownBlock] = []

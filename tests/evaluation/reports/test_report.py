@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+import types
 
 import numpy as np
 import pytest
@@ -250,3 +251,15 @@ def test_pixel_variance_in_chunks(monkeypatch):
     monkeypatch.setattr(measures, "_ROWS", 7)
     x = images(20)
     assert measures.pixel_variance(x) == pytest.approx((x / 255.0).var(), rel=1e-6)
+
+
+def test_errors_of_channels_in_units_of_their_own_are_over_their_own_variances():
+    rng = np.random.default_rng(0)
+    rows = np.float32([20.0, 1013.0, 0.002, 7.0]) + np.float32([5.0, 8.0, 1e-4, 0.0]) * rng.normal(size=(400, 6, 4))
+    rows = rows.astype(np.float32)
+    errors = np.square(rows - rows.mean(axis=(0, 1))).mean(axis=1)
+    given = types.SimpleNamespace(training=types.SimpleNamespace(images=rows, grey=None))
+    ratio, about = measures._over_variance(given, errors.astype(np.float64))
+    assert ratio.mean() == pytest.approx(1.0, rel=1e-3) and "of each channel" in about
+    given.training.images = np.ones_like(rows)
+    assert measures._over_variance(given, errors) == (None, "no channel of the training data varies")

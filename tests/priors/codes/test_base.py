@@ -191,6 +191,9 @@ def test_bad_input_is_refused_with_what_was_expected_and_what_came(kind):
             prior.sample(**{"num_samples": 3, **options})
     with pytest.raises(ValueError, match="Expected `loss` to be None.* Received: loss='mse'"):
         prior.compile(loss="mse")
+    for name in ("metrics", "weighted_metrics"):
+        with pytest.raises(ValueError, match=f"Expected `{name}` to be None, as a .* reconstructs nothing"):
+            prior.compile(**{name: ["mse"]})
 
 
 def test_a_conditional_prior_asks_for_labels_that_fit(kind):

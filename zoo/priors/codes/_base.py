@@ -39,6 +39,7 @@ class CodePrior(Fixed, ObjectiveModel):
 
     data_argument = "codes"
     term_names = ("loss", "nats_per_code")
+    reconstructs = False
 
     def __init__(
         self,

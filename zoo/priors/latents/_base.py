@@ -32,6 +32,7 @@ class LatentPrior(Fixed, ObjectiveModel):
     """
 
     data_argument = "z"
+    reconstructs = False
 
     def __init__(
         self, latent_dim: int, num_classes: int | None = None, num_attributes: int | None = None, **kwargs: Any
