@@ -20,6 +20,7 @@ import tensorflow as tf
 from matplotlib import pyplot as plt
 
 from zoo import data, evaluation
+from zoo.callbacks import KLWarmup
 from zoo.runtime import cores, files
 from zoo.training import devices, optimizer, run, stage
 from zoo.training.flags import UsageError, parse
@@ -301,17 +302,44 @@ def test_disk_that_is_too_small_ends_a_run_without_a_cache(train, tmp_path, caps
 
 
 class InterruptedValidation(keras.callbacks.Callback):
+    """Interrupts the validation of an epoch: before its first batch, or after it."""
+
+    def __init__(self, epoch, batches):
+        super().__init__()
+        self.epoch, self.batches, self.now = epoch, batches, None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.now = epoch
+
     def on_test_begin(self, logs=None):
-        raise KeyboardInterrupt
+        if self.now == self.epoch and self.batches == 0:
+            raise KeyboardInterrupt
+
+    def on_test_batch_end(self, batch, logs=None):
+        if self.now == self.epoch:
+            raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("epochs", [1, 2])
-def test_run_interrupted_in_validation_goes_on(train, tmp_path, epochs):
-    """The epoch's last step is done then, its row of the history is not."""
-    argv = ["--epochs", str(epochs)]
-    assert exit_code(train, tmp_path, *argv, callbacks=lambda *_: [InterruptedValidation()]) == 130
-    train(tmp_path, *argv)
-    assert [(row["epoch"], row["step"]) for row in read_history(tmp_path)] == [("1", "6"), ("2", "12")][:epochs]
+@pytest.mark.parametrize(("epoch", "batches"), [(0, 0), (0, 1), (1, 1)])
+def test_run_interrupted_in_validation_goes_on(train, tmp_path, finished, epoch, batches):
+    """The epoch's last step is done then, its row of the history is not; validation draws noise of its own."""
+
+    def callbacks(flags, total_steps):
+        return [KLWarmup(steps=total_steps), InterruptedValidation(epoch, batches)]
+
+    assert exit_code(train, tmp_path, callbacks=callbacks) == 130
+    metrics = train(tmp_path)
+    rows, expected = read_history(tmp_path), read_history(finished[0])
+    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "6"), ("2", "12")]
+    for row, other in zip(rows, expected, strict=True):
+        figures = other.keys() - {"seconds", "cpu_seconds"}
+        assert {each: float(row[each]) for each in figures} == {each: float(other[each]) for each in figures}
+    assert metrics["test"] == finished[1]["test"]
+    weights, others = (
+        keras.saving.load_model(folder / "model.keras").get_weights() for folder in (tmp_path, finished[0])
+    )
+    for weight, other in zip(weights, others, strict=True):
+        np.testing.assert_array_equal(weight, other)
 
 
 @pytest.fixture(scope="module")

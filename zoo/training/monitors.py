@@ -7,6 +7,7 @@ import threading
 import time
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from zoo.runtime import replicas
@@ -49,6 +50,34 @@ class GoOnWithMetrics(keras.callbacks.Callback):
         for variable, value in zip(self.model.metrics_variables, self._values):
             variable.assign(value)
         self._values = []
+
+
+class BeforeValidation(keras.callbacks.Callback):
+    """Keeps what validation changes, for a run that stops within it: it resumes from before.
+
+    These are the layers' counts of random draws, and the metrics, which still hold the figures of the epoch's training.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        super().__init__()
+        self.set_model(model)
+        self._values: list[np.ndarray] | None = None
+
+    def undo(self) -> None:
+        """Puts the values back if validation is under way."""
+        if self._values is not None:
+            for variable, value in zip(self._variables(), self._values):
+                variable.assign(value)
+            self._values = None
+
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
+        self._values = [variable.numpy() for variable in self._variables()]
+
+    def on_test_end(self, logs: dict[str, float] | None = None) -> None:
+        self._values = None
+
+    def _variables(self):
+        return [*self.model.non_trainable_variables, *self.model.metrics_variables]
 
 
 class StopOnNonFinite(keras.callbacks.Callback):

@@ -127,11 +127,13 @@ def train(stage: Stage, fresh: bool = False) -> History:
     agree = monitors.Agreement(strategy)
     saver = monitors.SaveCheckpoints(position, checkpoints, history, stage.checkpoint_seconds, agree, chief)
     stopper = monitors.StopOnSignal(position, agree)
-    averages = optimizer.Averages(model)
+    averages, before_validation = optimizer.Averages(model), monitors.BeforeValidation(model)
+    saver.set_model(model)
     callbacks = [
         position,
         *([monitors.GoOnWithMetrics(model)] if step % plan.steps_per_epoch else []),
         averages,
+        before_validation,
         monitors.StopOnNonFinite(position, checkpoints, stage.rate_flag),
         *stage.callbacks,
         *([keras.callbacks.TensorBoard(stage.folder / "logs", write_graph=False, profile_batch=0)] if chief else []),
@@ -150,8 +152,8 @@ def train(stage: Stage, fresh: bool = False) -> History:
         with stopper:
             if step % plan.steps_per_epoch == 0 and step > (history[-1]["step"] if history else 0):
                 # The run stopped between an epoch's last step and the end of its validation.
-                figures = model.evaluate(validation, callbacks=[averages], verbose=0, return_dict=True)
-                saver.add(step // plan.steps_per_epoch, {f"val_{name}": value for name, value in figures.items()})
+                epoch, watching = step // plan.steps_per_epoch, [averages, before_validation, stopper]
+                _end_epoch(stage, saver, epoch, functools.partial(model.evaluate, validation, callbacks=watching))
             while position.step < plan.total_steps:
                 # A run that stopped within an epoch completes that epoch first.
                 epoch, done = divmod(position.step, plan.steps_per_epoch)
@@ -167,6 +169,7 @@ def train(stage: Stage, fresh: bool = False) -> History:
                 )
     except KeyboardInterrupt:
         averages.undo()
+        before_validation.undo()
         saver.save()
         save()
         where = f"{stage.prefix}stopped at step {position.step} of {plan.total_steps}"
@@ -174,6 +177,20 @@ def train(stage: Stage, fresh: bool = False) -> History:
         raise SystemExit(128 + (stopper.received or signal.SIGINT)) from None
     save()
     return history
+
+
+def _end_epoch(stage, saver, epoch, evaluate):
+    """Does what was left of an epoch after its last step; the model's metrics hold the means of that epoch."""
+    model = stage.model
+    seen = {each.name for each in model.metrics if isinstance(each, keras.metrics.Mean) and float(each.count.numpy())}
+    figures = {name: float(value) for name, value in model.get_metrics_result().items() if name in seen}
+    for callback in stage.callbacks:
+        callback.set_model(model)
+        callback.on_train_begin()
+    figures |= {f"val_{name}": value for name, value in evaluate(verbose=0, return_dict=True).items()}
+    for callback in stage.callbacks:
+        callback.on_epoch_end(epoch - 1, figures)
+    saver.add(epoch, figures)
 
 
 def evaluate(
