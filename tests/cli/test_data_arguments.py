@@ -187,6 +187,7 @@ def files(tmp_path, monkeypatch):
         (["--data", "x.npy", "--sample"], "Expected --data to be a dataset, as --sample is given. Received: x.npy"),
         (["--data", "mnits"], "Received: 'mnits'. Did you mean 'mnist'?"),
         (["--data", "svhn_cropped", "--sample"], "There is no bundled sample of 'svhn_cropped'"),
+        (["--sample", "--data-dir", "x"], "Expected no --data-dir, as --sample takes the bundled images. Received: x"),
         ([], "no card that names a dataset"),
     ],
 )

@@ -114,3 +114,10 @@ def test_statistics_that_are_no_number_for_each_example_are_refused(statistic, m
     x = np.random.default_rng(0).uniform(size=(6, 4, 4, 1)).astype("float32")
     with pytest.raises(ValueError, match=rf"Expected `statistics\['own'\]` to be {message}"):
         predictive_checks(constant(0.5), x, statistics={"own": statistic})
+
+
+def test_a_statistic_that_does_not_vary_over_the_data_is_left_out():
+    same = np.full((4, 4, 4, 1), 0.25, np.float32)
+    assert [figure.name for figure in predictive_checks(constant(0.5), same)] == ["check_variance", "check_sparsity"]
+    report = zoo.evaluation.evaluate(constant(0.5), same, metrics=["criticism"])
+    assert report.left_out["check_mean"] == "it is the same for all images, and another for samples"

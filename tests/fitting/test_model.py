@@ -711,3 +711,12 @@ def test_a_file_with_a_metric_of_a_terms_name_still_loads(tmp_path):
     with pytest.warns(UserWarning, match="The metrics kl are left out, as terms of the model have these names"):
         loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert evaluate(loaded, X)["kl"] > 0.0
+
+
+@pytest.mark.parametrize(("policy", "reason"), [("float16", "NaN follows"), ("bfloat16", "training stands still")])
+def test_weights_that_are_too_coarse_to_train_are_warned_about(policy, reason):
+    dense = keras.layers.Dense(2, dtype=policy)
+    encoder = keras.Sequential([keras.Input((4,)), dense, keras.layers.Activation("linear", dtype="float32")])
+    model = zoo.VAE(encoder, zoo.networks.mlp_decoder((4,), 1, ()), zoo.likelihoods.Gaussian(range=None))
+    with pytest.warns(UserWarning, match=f"is a weight of {policy}, .*{reason}. Use the policy mixed_float16"):
+        model.compile()

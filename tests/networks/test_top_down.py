@@ -239,3 +239,17 @@ def test_output_blocks_work_at_the_size_of_the_image_and_bottlenecks_narrow_the_
     assert TopDown.from_config(both.get_config()).get_config() == both.get_config()
     with pytest.raises(ValueError, match="Expected `output_blocks`"):
         decoder(output_blocks=-1)
+
+
+def test_a_saved_decoder_is_built_again_in_its_own_dtype():
+    config = make().get_config()
+    before = keras.config.floatx()
+    try:
+        keras.config.set_floatx("float16")
+        again = TopDown.from_config(config)
+    finally:
+        keras.config.set_floatx(before)
+    parts = [again.output_network]
+    for block in again.blocks:
+        parts += [part for part in (block.enlarge, block.prior_network, block.residual_network) if part is not None]
+    assert {each.dtype for part in parts for each in part.inputs} == {"float32"}

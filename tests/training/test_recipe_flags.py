@@ -366,3 +366,21 @@ def test_library_names_no_flag_of_a_recipe(path):
     }
     assert {"latent_dim", "image_size", "labels", "images", "filters"} <= OWN
     assert not read & OWN
+
+
+def test_sample_and_a_folder_of_datasets_exclude_each_other(tiny, tmp_path, error_of):
+    error = error_of(lambda argv: parse(tiny(), argv), "--output", tmp_path, "--sample", "--data-dir", tmp_path)
+    assert "Expected `--data-dir` to be left out, as --sample takes the bundled images" in error
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "export", "logs"])
+def test_a_file_in_the_place_of_a_folder_is_named_before_any_work(tiny, tmp_path, error_of, name):
+    (tmp_path / name).write_text("a note")
+    error = error_of(lambda argv: parse(tiny(), argv), "--output", tmp_path)
+    assert f"Expected `--output` to be a place where {name} is a folder, or not there" in error
+
+
+def test_an_empty_output_is_not_the_present_folder(tiny, error_of):
+    assert "argument --output: Expected a path. Received: ''" in error_of(
+        lambda argv: parse(tiny(), argv), "--output", ""
+    )

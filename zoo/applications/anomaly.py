@@ -303,7 +303,7 @@ def conformal_threshold(scores: np.ndarray, rate: float) -> float:
     """
     rank = math.ceil((len(scores) + 1) * (1.0 - rate) - 1e-9)
     if rank > len(scores):
-        least = f"at least 1/{len(scores) + 1} with {len(scores)} normal examples or steps"
+        least = f"at least 1/{len(scores) + 1} with {len(scores)} normal examples or steps to set the threshold"
         checks.fail("false_positive_rate", f"{least}; {rate:g} takes {least_examples(rate)} of them", rate)
     threshold = float(np.sort(scores)[rank - 1])
     return threshold + _ROUNDING * max(1.0, abs(threshold))

@@ -130,6 +130,8 @@ def load(
     """
     from zoo.cli import _files, _sources
 
+    if args.sample and args.data_dir is not None:
+        raise ValueError(f"Expected no --data-dir, as --sample takes the bundled images. Received: {args.data_dir}")
     given = args.data or [_dataset_of(args.model)]
     split = split or args.split
     sources = [pathlib.Path(each).expanduser() for each in given]

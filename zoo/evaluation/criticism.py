@@ -47,7 +47,8 @@ def predictive_checks(
 
     Returns:
         list of `Figure`, `check_<statistic>` each: the mean over samples minus the mean over data, in standard
-        deviations over the data; 0 for samples that agree. Its error is the standard error, and `about` has the two
+        deviations over the data; 0 for samples that agree. A statistic that is the same for all examples, and another
+        for samples, is left out. Its error is the standard error, and `about` has the two
         means, and the position: the probability that a sample's statistic exceeds an example's, ½ where the
         distributions agree.
 
@@ -78,7 +79,10 @@ def predictive_checks(
     seconds = (time.perf_counter() - start) / len(chosen)
     figures = []
     for name in chosen:
-        value, error, about = _compare(np.concatenate(real[name]), np.concatenate(sampled[name]))
+        of_data, of_samples = np.concatenate(real[name]), np.concatenate(sampled[name])
+        if of_data.std() < _floor(of_data) and abs(of_samples.mean() - of_data.mean()) > _floor(of_data):
+            continue  # they differ, and there is no deviation to count in
+        value, error, about = _compare(of_data, of_samples)
         figures.append(
             Figure(
                 name=f"check_{name}", value=value, unit="standard deviations", error=error, split=split, seed=seed,
@@ -149,10 +153,15 @@ def _values(name: str, statistic: Statistic, x: np.ndarray) -> np.ndarray:
 
 
 def _compare(real: np.ndarray, sampled: np.ndarray) -> tuple[float, float, str]:
-    spread = max(float(real.std(ddof=1)), 1e-6 * (1e-6 + abs(float(real.mean()))))
+    spread = max(float(real.std(ddof=1)), _floor(real))
     error = np.sqrt(real.var(ddof=1) / len(real) + sampled.var(ddof=1) / len(sampled)) / spread
     about = f"data {real.mean():.4g}, samples {sampled.mean():.4g}, position {position(sampled, real):.2f}"
     return float((sampled.mean() - real.mean()) / spread), float(error), about
+
+
+def _floor(values):
+    """What rounding may make of the deviation of equal values."""
+    return 1e-6 * (1e-6 + abs(float(values.mean())))
 
 
 def _quantiles(examples: Examples) -> tuple[float, float]:

@@ -17,6 +17,10 @@ from zoo.runtime.types import Config, Tensors
 
 NO_BATCH = "Expected data of at least one batch. Received: none"
 _OF_CLASSES = ("accuracy", "acc", "crossentropy", "ce")  # names that stand for several metrics
+_COARSE = {
+    "float16": "whose updates vanish or overflow: NaN follows",
+    "bfloat16": "of some two digits, which small updates leave as it was: training stands still",
+}
 
 
 class Steps(BatchReader, keras_compat.PrivateHooks):
@@ -89,11 +93,11 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
         optimizer = keras.optimizers.get(optimizer)
         replicas.require_supported(self.variables, optimizers.batches_of_update(optimizer), **kwargs)
         super().compile(optimizer=optimizer, **kwargs)
-        half = next((each.path for each in self.trainable_variables if each.dtype == "float16"), None)
+        half = next((each for each in self.trainable_variables if each.dtype in _COARSE), None)
         if half is not None:
             warnings.warn(
-                f"{half} is a weight of float16, whose updates vanish or overflow: NaN follows. Use the policy "
-                "mixed_float16 or mixed_bfloat16, which keep weights in float32",
+                f"{half.path} is a weight of {half.dtype}, {_COARSE[half.dtype]}. Use the policy mixed_float16 or "
+                "mixed_bfloat16, which keep weights in float32",
                 stacklevel=2,
             )
 

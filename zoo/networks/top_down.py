@@ -133,7 +133,7 @@ class TopDown(Fixed, layers.Layer):
         self.built = True
 
     def _output_network(self, path):
-        x = inputs = keras.Input(path)
+        x = inputs = keras.Input(path, dtype=self.variable_dtype)
         dtype, channels = {"dtype": self.dtype_policy}, self.image_shape[-1]
         x = layers.Activation(self.activation, **dtype)(x)
         if not self.output_blocks:
@@ -212,7 +212,8 @@ class TopDownBlock(layers.Layer):
         self.width, self.latent_dim = width, latent_dim
         convolution = functools.partial(layers.Conv2D, padding="same", dtype=self.dtype_policy)
         size = 1 if tuple(grid) == (1, 1) else 3
-        path = (*grid, width)
+        # With a dtype, as a saved model is built again under any floatx.
+        path = functools.partial(keras.Input, (*grid, width), dtype=self.variable_dtype)
 
         def network(inputs, outputs, **kwargs):
             x = inputs[0] if len(inputs) == 1 else layers.Concatenate(dtype=self.dtype_policy)(inputs)
@@ -224,18 +225,17 @@ class TopDownBlock(layers.Layer):
 
         self.enlarge = None
         if factor > 1:
-            x = keras.Input((grid[0] // factor, grid[1] // factor, incoming))
+            x = keras.Input((grid[0] // factor, grid[1] // factor, incoming), dtype=self.variable_dtype)
             enlarged = strided(layers.Conv2DTranspose, width, factor, dtype=self.dtype_policy)(x)
             self.enlarge = keras.Model(x, enlarged)
         # Zeros at first: p = q = N(0, I), and no layer starts with a KL that explodes.
-        self.prior_network = network([keras.Input(path)], 2 * latent_dim + width, kernel_initializer="zeros")
-        posterior_inputs = [keras.Input(path), keras.Input(path)]
-        self.posterior_network = network(posterior_inputs, 2 * latent_dim, kernel_initializer="zeros")
+        self.prior_network = network([path()], 2 * latent_dim + width, kernel_initializer="zeros")
+        self.posterior_network = network([path(), path()], 2 * latent_dim, kernel_initializer="zeros")
         # No biases, for the reason given in `_blocks.residual`.
         added = {"kernel_initializer": keras.initializers.VarianceScaling(gain), "use_bias": False}
         self.project = convolution(width, 1, **added)
         self.project.build((None, *grid, latent_dim))
-        self.residual_network = network([keras.Input(path)], width, **added)
+        self.residual_network = network([path()], width, **added)
         self.latent_shape = (*grid, latent_dim)
         self.built = True
 

@@ -138,6 +138,8 @@ class RunFlags:
         for name, given in (("--sample", self.sample), ("--data-dir", self.data_dir)):
             if self.shards is not None and given:
                 checks.fail(name, "left out, as --shards names the data", given)
+        if self.sample and self.data_dir is not None:
+            checks.fail("--data-dir", "left out, as --sample takes the bundled images", self.data_dir)
         if self.shards is None and self.shuffle_buffer is not None:
             checks.fail("--shuffle-buffer", "left out, as it is for --shards", self.shuffle_buffer)
 
@@ -167,6 +169,9 @@ def parse(recipe: Recipe, argv: Sequence[str] | None = None) -> RunFlags:
         if flags.sample and recipe.dataset not in data.SAMPLES:
             checks.fail("--sample", f"left out, as only {', '.join(data.SAMPLES)} have a bundled sample", True)
         files.require_writable("--output", flags.output)
+        for name in ("checkpoints", "export", "logs"):
+            if (flags.output / name).is_file():
+                checks.fail("--output", f"a place where {name} is a folder, or not there", f"{flags.output / name}")
     except ValueError as error:
         made.error(str(error))
     return flags

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import pathlib
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -69,7 +70,8 @@ class Option:
         if self.type is bool:
             settings["action"] = "store_true"
         else:
-            settings |= {"type": self.type, "choices": self.choices, "const": self.const}
+            kind = _path if self.type is pathlib.Path else self.type
+            settings |= {"type": kind, "choices": self.choices, "const": self.const}
             settings["nargs"] = "+" if self.several else None if self.const is None else "?"
         parser.add_argument(typed(self.name), **settings)
 
@@ -89,6 +91,13 @@ class Option:
 def typed(name: str) -> str:
     """An option as a user types it: "--batch-size" for "batch_size"."""
     return "--" + name.replace("_", "-")
+
+
+def _path(text):
+    """A path; the empty text, as of a variable of the shell that is not set, would be the present folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("Expected a path. Received: ''")
+    return pathlib.Path(text)
 
 
 def of(cls: type, leave_out: Collection[str] = (), **changes: dict[str, Any]) -> list[Option]:

@@ -111,6 +111,13 @@ def errors_as_statuses(recipe: Recipe, strategy_name: str) -> Iterator[None]:
         print(f"{recipe.name}: {error}", file=sys.stderr)
         raise SystemExit(1) from error
     except (OSError, tf.errors.ResourceExhaustedError) as error:
+        if isinstance(error, tf.errors.ResourceExhaustedError) and not _is_full(error):
+            reason = error.message.splitlines()[0].rpartition("}} ")[2][:200]
+            print(
+                f"{recipe.name}: the memory does not suffice: {reason}. Choose a smaller model or batch",
+                file=sys.stderr,
+            )
+            raise SystemExit(1) from error
         if not _is_full(error):
             raise
         print(f"{recipe.name}: {error}. Make room and run the same command again to resume.", file=sys.stderr)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from zoo.evaluation import features as feature_networks
-from zoo.evaluation.criticism import predictive_checks
+from zoo.evaluation.criticism import default_statistics, predictive_checks
 from zoo.evaluation.disentanglement import dci, factor_vae_score, mig, modularity, sap
 from zoo.evaluation.figures import Figure
 from zoo.evaluation.likelihood import likelihood_figures
@@ -220,7 +220,11 @@ def criticism(task: Task) -> Measured:
     number = min(len(task.test), 1000)
     labels = None if task.labels is None else task.labels[:number]
     task.progress("predictive checks", 0, 1)
-    return predictive_checks(task.model, task.test.natural[:number], labels, task.seed, task.test.split), {}
+    images = task.test.natural[:number]
+    found = predictive_checks(task.model, images, labels, task.seed, task.test.split)
+    wanted = [f"check_{name}" for name in default_statistics(task.model, Examples(task.model, images, labels))]
+    missing = [name for name in wanted if name not in {figure.name for figure in found}]
+    return found, {name: "it is the same for all images, and another for samples" for name in missing}
 
 
 def disentanglement(task: Task) -> Measured:
