@@ -1,6 +1,7 @@
 """oneDNN is on wherever it is faster, unless the user says otherwise."""
 
 import ast
+import io
 import os
 import pathlib
 import subprocess
@@ -98,3 +99,13 @@ def test_scripts_import_zoo_before_keras_and_tensorflow(path):
         assert "turn_onednn_on" in path.read_text()
     else:
         assert known[:1] in ([], ["zoo"], ["machine"])
+
+
+def test_characters_that_the_terminal_lacks_are_written_as_numbers(monkeypatch):
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="cp1252"))
+    startup.print_all_characters()
+    print("\N{GREEK SMALL LETTER BETA} = 4 \N{PLUS-MINUS SIGN} 1", flush=True)
+    assert raw.getvalue() == b"\\u03b2 = 4 \xb1 1" + os.linesep.encode()
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    startup.print_all_characters()  # a stream without an encoding stays as it is

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from zoo.cli import _output
+from zoo.runtime import startup
 
 # In the order of `--help`.
 COMMANDS = (
@@ -32,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: after SIGTERM, with status 143. What was half written is removed.
     """
+    startup.print_all_characters()
     argv = sys.argv[1:] if argv is None else [*argv]  # `list` is a command here
     chosen = argv[:1] if argv[:1] and argv[0] in COMMANDS else COMMANDS
     args = _parser({name: importlib.import_module(f"zoo.cli.{name}") for name in chosen}).parse_args(argv)

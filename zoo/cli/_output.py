@@ -97,7 +97,7 @@ def _files_of_preset(folder):
     if not manifest.is_file():
         return []
     try:
-        return [manifest, *(folder / name for name in json.loads(manifest.read_text())["files"])]
+        return [manifest, *(folder / name for name in json.loads(manifest.read_text(encoding="utf-8"))["files"])]
     except (ValueError, KeyError, TypeError):  # damaged
         return [manifest]
 

@@ -10,6 +10,7 @@ is given; other models are lossless. It needs the packages of pip install 'vae-z
 """
 
 import argparse
+import sys
 
 from zoo.cli import _data, _models, _options, _output, _progress
 
@@ -61,6 +62,10 @@ def run(args: argparse.Namespace) -> None:
     with files.replacing(path) as scratch:
         scratch.write_bytes(written)
     values = sum(image.size for image in images)
+    raw = 1 if args.binarize else 8
+    if 8 * len(written) > raw * values:
+        about_size = f"{8 * len(written) / values:.2f} bits a value, more than the {raw} of the values as they are"
+        print(f"{path} has {about_size}: the model does not know such data", file=sys.stderr)
     _output.report(
         "compress", path, num=len(images), data=about, bytes=len(written), bits_per_value=8 * len(written) / values
     )

@@ -171,7 +171,7 @@ def _check(folder: pathlib.Path) -> None:
     path = folder / "classifier.keras"
     if not path.exists() or not (folder / "card.json").exists():
         checks.fail("name", f"a classifier with its card in {folder}", f"no {path.name} or card.json there")
-    card = json.loads((folder / "card.json").read_text())
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     if files.sha256(path) != card["files"][path.name]["sha256"]:
         checks.fail("name", f"a classifier whose file is the one of its card; {path} is damaged", card["name"])
 

@@ -53,7 +53,7 @@ def from_preset(preset: str | os.PathLike) -> Any:
 
 def _build(path, kind):
     try:
-        config = json.loads(path.read_text())
+        config = json.loads(path.read_text(encoding="utf-8"))
         model = keras.saving.deserialize_keras_object(config)
     except (TypeError, ValueError, KeyError) as error:
         raise PresetError(f"Expected {path} to describe a model of this version. Received: {error}") from error

@@ -130,7 +130,7 @@ def check(folder: pathlib.Path, manifest: Manifest, names: Collection[str] | Non
 
 def _json(path):
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PresetError(f"Expected the file {path}. Received: no such file.") from None
     except (ValueError, OSError) as error:

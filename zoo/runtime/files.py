@@ -176,7 +176,7 @@ def sha256(path: PathLike) -> str:
 def write_text(path: PathLike, text: str) -> None:
     """Writes a text file, whole or not at all, as do the functions below."""
     with replacing(path) as scratch:
-        scratch.write_text(text)
+        scratch.write_text(text, encoding="utf-8")
 
 
 def write_json(path: PathLike, value: object, indent: int | None = 2) -> None:
@@ -186,7 +186,7 @@ def write_json(path: PathLike, value: object, indent: int | None = 2) -> None:
 def write_csv(path: PathLike, rows: Sequence[Mapping[str, object]]) -> None:
     """Writes dicts as rows. The columns are all keys, in the order of their first appearance."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    with replacing(path) as scratch, open(scratch, "w", newline="") as file:
+    with replacing(path) as scratch, open(scratch, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)

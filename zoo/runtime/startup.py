@@ -27,6 +27,13 @@ def require_tensorflow_backend() -> None:
         )
 
 
+def print_all_characters() -> None:
+    """Has standard output write "\\u03b2" where its encoding lacks a character, which would end the program."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)  # a replaced stream may have none
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
 def runs_command_line() -> bool:
     """Whether this process is `python -m zoo` or `vae-zoo`, which must answer before TensorFlow is imported."""
     if sys.argv[0] == "-m":

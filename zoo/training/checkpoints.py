@@ -115,7 +115,7 @@ class Checkpoints:
         for folder in self.newest_first():
             try:
                 _require_intact(folder)
-                state = json.loads((folder / _STATE).read_text())
+                state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
                 if state.get("trained_on") != self.trained_on:
                     raise OutOfDate
                 self._require_same_run({**self.defaults, **state["run"]})
@@ -180,7 +180,7 @@ def _of_shape(verb, weight):
 
 
 def _require_intact(folder):
-    for name, checksum in json.loads((folder / _CHECKSUMS).read_text()).items():
+    for name, checksum in json.loads((folder / _CHECKSUMS).read_text(encoding="utf-8")).items():
         if files.sha256(folder / name) != checksum:
             raise ValueError(f"{name} does not match its checksum")
 

@@ -66,17 +66,17 @@ class BeforeValidation(keras.callbacks.Callback):
     def undo(self) -> None:
         """Puts the values back if validation is under way."""
         if self._values is not None:
-            for variable, value in zip(self._variables(), self._values):
+            for variable, value in zip(self._counted(), self._values):
                 variable.assign(value)
             self._values = None
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
-        self._values = [variable.numpy() for variable in self._variables()]
+        self._values = [variable.numpy() for variable in self._counted()]
 
     def on_test_end(self, logs: dict[str, float] | None = None) -> None:
         self._values = None
 
-    def _variables(self):
+    def _counted(self):
         return [*self.model.non_trainable_variables, *self.model.metrics_variables]
 
 

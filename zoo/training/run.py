@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 
 from zoo import data, evaluation
-from zoo.runtime import checks, cores, disk, files, replicas
+from zoo.runtime import checks, cores, disk, files, replicas, startup
 from zoo.training import decoder_stage, devices, model_stage, monitors, prior_stage, report, shards, stage, starting
 from zoo.training.checkpoints import NotWritten, OtherRun
 from zoo.training.flags import RunFlags, UsageError, parse, parser
@@ -75,6 +75,7 @@ def main(recipe: Recipe, argv: Sequence[str] | None = None) -> dict[str, Any] | 
             training diverged; 130 after Ctrl-C and 143 after SIGTERM, with a checkpoint of the training so far; 138 if
             another worker was lost, and all must be started again.
     """
+    startup.print_all_characters()
     flags = parse(recipe, argv)
     with errors_as_statuses(recipe, flags.strategy):
         batch_sizes = {"--batch-size": flags.batch_size}

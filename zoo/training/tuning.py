@@ -125,7 +125,7 @@ def read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
     """The rows of a table of results; none if there is no such file."""
     if not path.exists():
         return []
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8") as file:
         kinds = {"latents": int, "active_units": int}
         return [{name: kinds.get(name, float)(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
@@ -177,7 +177,7 @@ def _require_same_settings(folder, flags, grid):
     if not path.exists():
         files.write_json(path, now)
         return
-    before = json.loads(path.read_text())
+    before = json.loads(path.read_text(encoding="utf-8"))
     names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     if names:
         changes = "; ".join(f"{name} was {before.get(name)} and is {now.get(name)}" for name in names)

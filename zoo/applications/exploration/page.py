@@ -209,7 +209,9 @@ def _sheet(images: np.ndarray, columns: int | None = None) -> dict[str, object]:
 
 def _html(content: dict[str, object]) -> str:
     folder = pathlib.Path(__file__).parent
-    parts: Arrays | dict[str, str] = {name: (folder / f"page.{name}").read_text() for name in ("css", "js")}
+    parts: Arrays | dict[str, str] = {
+        name: (folder / f"page.{name}").read_text(encoding="utf-8") for name in ("css", "js")
+    }
     data = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     title = str(content["title"]).replace("&", "&amp;").replace("<", "&lt;")
-    return string.Template((folder / "page.html").read_text()).substitute(parts, data=data, title=title)
+    return string.Template((folder / "page.html").read_text(encoding="utf-8")).substitute(parts, data=data, title=title)

@@ -28,7 +28,7 @@ def site(folder: PathLike, page: PathLike, model: PathLike, node_modules: PathLi
         ValueError: for files of another kind, or a folder without LiteRT.js.
     """
     folder, page, model, modules = map(pathlib.Path, (folder, page, model, node_modules))
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     if "<title>" not in text or 'id="data"' not in text:
         checks.fail("page", "a page of zoo.applications.explore", str(page))
     if model.read_bytes()[4:8] != b"TFL3":
@@ -48,7 +48,7 @@ def site(folder: PathLike, page: PathLike, model: PathLike, node_modules: PathLi
             copy = shutil.copytree if (modules / part).is_dir() else shutil.copyfile
             copy(modules / part, target)
         shutil.copyfile(model, scratch / "model.tflite")
-        (scratch / "index.html").write_text(text.replace("<title>", f"{head}    <title>", 1))
+        (scratch / "index.html").write_text(text.replace("<title>", f"{head}    <title>", 1), encoding="utf-8")
     return folder
 
 

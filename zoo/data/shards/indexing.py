@@ -216,7 +216,7 @@ def _cached(cache):
     if cache is None or not cache.exists():
         return {}
     try:
-        entries = json.loads(cache.read_text())
+        entries = json.loads(cache.read_text(encoding="utf-8"))
         parsed = {path: _parsed(json.dumps(entry), path) for path, entry in entries.items()}
     except (ValueError, AttributeError):
         return {}
