@@ -332,6 +332,7 @@ def test_run_interrupted_in_validation_goes_on(train, tmp_path, finished, epoch,
     rows, expected = read_history(tmp_path), read_history(finished[0])
     assert [(row["epoch"], row["step"]) for row in rows] == [("1", "6"), ("2", "12")]
     for row, other in zip(rows, expected, strict=True):
+        assert list(row) == list(other)
         figures = other.keys() - {"seconds", "cpu_seconds"}
         assert {each: float(row[each]) for each in figures} == {each: float(other[each]) for each in figures}
     assert metrics["test"] == finished[1]["test"]

@@ -183,7 +183,8 @@ def _end_epoch(stage, saver, epoch, evaluate):
     """Does what was left of an epoch after its last step; the model's metrics hold the means of that epoch."""
     model = stage.model
     seen = {each.name for each in model.metrics if isinstance(each, keras.metrics.Mean) and float(each.count.numpy())}
-    figures = {name: float(value) for name, value in model.get_metrics_result().items() if name in seen}
+    results = sorted(model.get_metrics_result().items())  # in Keras's order
+    figures = {name: float(value) for name, value in results if name in seen}
     for callback in stage.callbacks:
         callback.set_model(model)
         callback.on_train_begin()
