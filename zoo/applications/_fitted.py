@@ -1,9 +1,29 @@
-"""The arguments of an estimator, which must stay as they were in `fit`: what `fit` computed belongs to them."""
+"""What the two detectors share: verdicts, and arguments that must stay as they were in `fit`."""
 
-from sklearn.base import BaseEstimator
+from collections.abc import Callable
+
+import numpy as np
+from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from zoo import data
 from zoo.runtime import checks
+from zoo.runtime.types import ArrayLike
+
+
+class Detector(OutlierMixin, BaseEstimator):
+    """An outlier detector with `score_samples`, and with the negative threshold `offset_`."""
+
+    offset_: float
+    score_samples: Callable[..., np.ndarray]  # the higher, the more normal
+
+    def decision_function(self, x: data.Series | ArrayLike) -> np.ndarray:
+        """`score_samples` minus `offset_`, and so below 0 for anomalies: float64 `[N]`."""
+        return self.score_samples(x) - self.offset_
+
+    def predict(self, x: data.Series | ArrayLike) -> np.ndarray:
+        """−1 for anomalies, and 1 for all others, also where there is no score: int64 `[N]`."""
+        return np.where(self.decision_function(x) < 0.0, -1, 1)
 
 
 def note_arguments(estimator: BaseEstimator) -> None:

@@ -7,11 +7,10 @@ from typing import Any, Literal, Self, TypeAlias, get_args
 
 import keras
 import numpy as np
-from sklearn.base import BaseEstimator, OutlierMixin
 
 from zoo.applications import _anomaly_signature, _comparisons, _scores
 from zoo.applications._examples import examples_of, require_unconditional
-from zoo.applications._fitted import note_arguments, require_fitted
+from zoo.applications._fitted import Detector, note_arguments, require_fitted
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, PathLike
 
@@ -39,7 +38,7 @@ FITTED = ("density_of_states", "latent", "latent_density", "local_outlier")
 _ROUNDING = 1e-5
 
 
-class AnomalyDetector(OutlierMixin, BaseEstimator):
+class AnomalyDetector(Detector):
     """Tells anomalies from normal examples by a trained model, with the interface of scikit-learn's outlier detectors.
 
     The threshold comes from split conformal prediction: of n calibration examples, it is the one at rank
@@ -159,14 +158,6 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """The negative anomaly score, the higher the more normal: examples as in `fit` to float64 `[N]`."""
         require_fitted(self)
         return -self._anomaly(examples_of(self, x))
-
-    def decision_function(self, x: ArrayLike) -> np.ndarray:
-        """`score_samples` minus the threshold: below 0 for anomalies, float64 `[N]`."""
-        return self.score_samples(x) - self.offset_
-
-    def predict(self, x: ArrayLike) -> np.ndarray:
-        """1 for normal examples and −1 for anomalies: int64 `[N]`."""
-        return np.where(self.decision_function(x) < 0.0, -1, 1)
 
     def heat_map(self, x: ArrayLike) -> np.ndarray:
         """Where an example differs from its reconstruction: squared errors, float32 `[N,…]` of the model's shape.

@@ -6,12 +6,11 @@ from typing import Self
 import keras
 import numpy as np
 from keras import layers
-from sklearn.base import BaseEstimator, OutlierMixin
 
 from zoo import data, networks
 from zoo.applications import _scores
 from zoo.applications._examples import require_unconditional
-from zoo.applications._fitted import note_arguments, require_fitted
+from zoo.applications._fitted import Detector, note_arguments, require_fitted
 from zoo.applications.anomaly import FITTED, AnomalyDetector, Score, conformal_threshold
 from zoo.likelihoods import Gaussian, Likelihood, Standardized
 from zoo.models import VAE
@@ -73,7 +72,7 @@ def series_vae(
     return VAE(keras.Model(inputs, inner(scaled), name="encoder"), decoder, judge, seed=seed, prior=prior)
 
 
-class SeriesDetector(OutlierMixin, BaseEstimator):
+class SeriesDetector(Detector):
     """Finds anomalous steps of a series by a trained model of its windows, as scikit-learn's outlier detectors do.
 
     The score of a step is the mean over all windows that contain it. For "reconstruction" a window scores each of its
@@ -168,14 +167,6 @@ class SeriesDetector(OutlierMixin, BaseEstimator):
         """
         require_fitted(self)
         return -self._anomaly(self._series(x))
-
-    def decision_function(self, x: data.Series | ArrayLike) -> np.ndarray:
-        """`score_samples` minus the threshold: below 0 for anomalies, float64 `[N]`."""
-        return self.score_samples(x) - self.offset_
-
-    def predict(self, x: data.Series | ArrayLike) -> np.ndarray:
-        """1 for normal steps, and for those without a score, and −1 for anomalies: int64 `[N]`."""
-        return np.where(self.decision_function(x) < 0.0, -1, 1)
 
     def _series(self, x):
         series = x if isinstance(x, data.Series) else data.Series(x)

@@ -65,7 +65,7 @@ class Column:
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
-        """What JSON can hold of the column; `from_config` is the inverse."""
+        """The column as values of JSON; `from_config` is the inverse."""
         return {"kind": self.kind, **dataclasses.asdict(self)}
 
 

@@ -157,7 +157,7 @@ class Schema:
         return tf.concat([values * seen, seen], axis=1)
 
     def get_config(self) -> dict[str, Any]:
-        """What JSON can hold of the schema; `from_config` is the inverse."""
+        """The schema as values of JSON; `from_config` is the inverse."""
         return {"columns": [column.get_config() for column in self.columns]}
 
     @classmethod

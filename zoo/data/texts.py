@@ -1,4 +1,4 @@
-"""Texts of which each line is an example, and vocabularies that turn lines into tokens and back."""
+"""Texts whose lines are examples, and vocabularies that turn lines into tokens and back."""
 
 import hashlib
 import pathlib
@@ -213,7 +213,7 @@ class Vocabulary:
         return lines
 
     def get_config(self) -> dict[str, Any]:
-        """What JSON can hold of the vocabulary; `from_config` is the inverse."""
+        """The vocabulary as values of JSON; `from_config` is the inverse."""
         return {"length": self.length, "subwords": self.subwords}
 
     @classmethod

@@ -204,7 +204,7 @@ _WRITERS = {"tf_saved_model": _write_saved_model, "litert": _write_litert, "onnx
 
 
 def _metadata(model, given):
-    """What an export says of itself: the user's entries, and those that follow from the model."""
+    """The metadata of an export: the user's entries, and those that follow from the model."""
     own = {"model": type(model).__name__, **_ranges(model), "producer": f"vae-zoo {zoo.__version__}"}
     given = {} if given is None else given
     if not isinstance(given, Mapping):

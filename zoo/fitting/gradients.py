@@ -10,7 +10,7 @@ from zoo.runtime.types import Tensor
 
 
 class SkipLargeGradients:
-    """Leaves out the gradient of a training step where its norm, over all weights and replicas, is above a threshold.
+    """Leaves out the gradient of a training step where its norm, over all weights and replicas, reaches a threshold.
 
     The optimizer then receives a gradient of 0, and only its momentum moves the weights (Child 2021, "Very Deep VAEs",
     appendix A; there the whole step is skipped). A gradient with a NaN or infinite value is always left out. `skipped`,

@@ -56,9 +56,9 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
 
         Args:
             optimizer: a Keras optimizer or its name.
-            skip_threshold: float > 0. A training step leaves out a gradient with a norm above it, and reports the share
-                `skipped` (`zoo.fitting.gradients.SkipLargeGradients`). Infinity leaves out only gradients that are NaN
-                or infinite; None leaves out none.
+            skip_threshold: float > 0. A training step leaves out a gradient with a norm of it or more, and reports the
+                share `skipped` (`zoo.fitting.gradients.SkipLargeGradients`). Infinity leaves out only gradients that
+                are NaN or infinite; None leaves out none.
 
         Raises:
             ValueError: for no optimizer; if `loss` or `loss_weights` is given, or `skip_threshold` is out of range.

@@ -28,7 +28,8 @@ class Masked(Likelihood):
             place must all be observed or all be missing if the likelihood couples them.
 
     Raises:
-        ValueError: for a likelihood whose `scale` is "optimal", which would be computed from missing values too.
+        ValueError: for what is no likelihood, for another `Masked`, and for a likelihood whose `scale` is "optimal",
+            which would be computed from missing values too.
 
     Example:
         >>> encoder = zoo.networks.mlp_encoder((28, 28, 2), latent_dim=16)

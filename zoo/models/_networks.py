@@ -1,4 +1,4 @@
-"""What encoders and decoders must be, and the forms of what an encoder gives."""
+"""Checks of encoders and decoders, and the forms of an encoder's output."""
 
 import warnings
 
@@ -74,7 +74,7 @@ def _last_activation(network):
 
 
 def _activation_before(tensor, operations):
-    """The name of the activation that makes a tensor of a functional model, but for a later change of its shape."""
+    """The name of the activation that makes a tensor of a functional model, whatever reshapes it later."""
     maker = next((each for each in operations if _one(each, "output") is tensor), None)
     if maker is None:
         return None

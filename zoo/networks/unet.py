@@ -24,7 +24,7 @@ def unet_decoder(
 
     Strided convolutions go down, transposed ones up, and at each resolution the way up takes what the way down had
     there (Ronneberger et al. 2015, "U-Net", figure 1; deviations: residual blocks, strides for pooling, and sums for
-    concatenations, but for the image itself, which is concatenated before the last layers). The latents become 8
+    concatenations, except for the image itself, which is concatenated before the last layers). The latents become 8
     channels at the lowest resolution.
 
     Args:

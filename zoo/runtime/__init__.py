@@ -1,1 +1,1 @@
-"""Infrastructure: replicas, CPU cores, the optimizer, files, argument checks."""
+"""Infrastructure below the models: checks of arguments and settings, files, replicas, CPU cores, optimizers."""

@@ -1,4 +1,4 @@
-"""What the configuration of a model, which a file holds, leaves out."""
+"""Warnings before a model is saved: of what its configuration, which the file holds, leaves out."""
 
 import inspect
 import warnings

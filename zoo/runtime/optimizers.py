@@ -1,4 +1,4 @@
-"""The optimizer that the recipes use."""
+"""The optimizer of the recipes, and questions to any optimizer."""
 
 from collections.abc import Sequence
 from typing import Any

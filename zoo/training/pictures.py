@@ -124,9 +124,9 @@ def _samples(model, seed, classes, columns=10):
     return images.reshape(len(classes), columns, *images.shape[1:])
 
 
-def _between(model, images, rows=6):
+def _between(model, images):
     if not model.conditional:
-        pairs: list = [(2 * r % len(images), (2 * r + 1) % len(images)) for r in range(rows)]
+        pairs: list = [(2 * r % len(images), (2 * r + 1) % len(images)) for r in range(6)]
     else:  # within a class, as one label holds for the whole row
         groups = [np.flatnonzero(images.labels == label) for label in np.unique(images.labels)]
         pairs = [group[:2] for group in groups if len(group) > 1]
@@ -135,8 +135,8 @@ def _between(model, images, rows=6):
     return interpolate(model, x, _given(model, images, end)[0], 10, labels)
 
 
-def _layers(model, images, seed, columns=12):
-    x, _ = _given(model, images, slice(columns))
+def _layers(model, images, seed):
+    x, _ = _given(model, images, slice(12))
     latents = [layer["mean"] for layer in model.encode(x)]
     rows = [
         model.sample(len(x), seed=seed, temperature=0.5, given=latents[:number]) for number in range(len(latents) + 1)

@@ -98,7 +98,7 @@ class VampPrior(MixturePrior):
         """
         kind = type(model).__name__
         if model.conditional:
-            checks.fail("prior", f"another than a VampPrior, as {kind} encodes its data with labels", "VampPrior")
+            checks.fail("prior", f"one of another kind, as {kind} encodes its data with labels", "VampPrior")
         shape = model.known_shape
         fits = shape is None or len(shape) == len(self.data_shape)
         if not fits or any(a != b for a, b in zip(shape or (), self.data_shape) if a is not None):
