@@ -29,6 +29,8 @@ class Schema:
     Example:
         >>> table = zoo.data.Table({"age": [31, 50, 27], "city": ["Bern", "Bern", "Ulm"]})
         >>> schema = zoo.data.Schema.of(table)
+        >>> schema
+        Schema({'age': 'ordinal', 'city': 'categorical'})
         >>> x, mask = schema.encode(table)
         >>> x.shape, schema.decode(x)["city"].tolist()
         ((3, 3), ['Bern', 'Bern', 'Ulm'])
@@ -47,6 +49,10 @@ class Schema:
             self.places[column.name] = slice(start, start + column.size)
             start += column.size
         self.size = start
+
+    def __repr__(self) -> str:
+        """The kinds of the columns, as `of` takes them; those that are ignored are not among them."""
+        return f"Schema({ {column.name: column.user_kind for column in self.columns} })"
 
     @classmethod
     def of(
