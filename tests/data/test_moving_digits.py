@@ -79,6 +79,7 @@ def test_splits_have_digits_of_their_own():
         ({"digits": np.zeros((2, 8, 8, 1), np.uint8)}, r"`digits` to be of shape \[N, 28, 28, 1\]"),
         ({"size": 20}, "`size` to be one of 64, 32, 16"),
         ({"bounce": "stop"}, "`bounce` to be one of 'mirror', 'random'"),
+        ({"binary": "no"}, "`binary` to be"),
     ],
 )
 def test_other_arguments_are_refused(arguments, message):

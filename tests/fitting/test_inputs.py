@@ -101,8 +101,8 @@ METHODS = {
     "log_prob generator": lambda model, *data: model.log_prob(generator(*data)),
 }
 CALLS = VERBS | METHODS
-# With each source and kind of call at least once; the other pairs look at a few faults, and at all in the slow tests.
-THOROUGH = ("fit tf.data", "predict PyDataset", "train_on_batch", "log_prob generator")
+# Verbs look in a graph, methods at arrays, and each in one way; other calls see a few faults, and all in slow tests.
+THOROUGH = ("fit tf.data", "log_prob generator")
 ALL_FAULTS = [call if call in THOROUGH else pytest.param(call, marks=pytest.mark.slow) for call in CALLS]
 # What looks at labels is one function for data and labels: here a call of each kind sees all faults in labels.
 OF_EACH_KIND = ("fit tf.data", "predict PyDataset", "train_on_batch", "log_prob")
@@ -142,7 +142,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("call", OTHERS)
 def test_faults_are_seen_by_every_verb_with_every_source(call):
-    for fault in ("0..255", "NaN", "uint8", "flat"):
+    for fault in ("NaN", "uint8", "flat"):  # in the values, the type and the shape
         x, message = FAULTS[fault]
         with pytest.raises(ValueError, match=message):
             CALLS[call](plain(), x)

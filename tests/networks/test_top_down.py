@@ -253,3 +253,8 @@ def test_a_saved_decoder_is_built_again_in_its_own_dtype():
     for block in again.blocks:
         parts += [part for part in (block.enlarge, block.prior_network, block.residual_network) if part is not None]
     assert {each.dtype for part in parts for each in part.inputs} == {"float32"}
+
+
+def test_a_bottleneck_is_a_boolean():
+    with pytest.raises(ValueError, match="Expected `bottleneck` to be"):
+        make(bottleneck="no")

@@ -320,7 +320,7 @@ class InterruptedValidation(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize(("epoch", "batches"), [(0, 0), (0, 1), (1, 1)])
+@pytest.mark.parametrize(("epoch", "batches"), [pytest.param(0, 0, marks=pytest.mark.slow), (0, 1), (1, 1)])
 def test_run_interrupted_in_validation_goes_on(train, tmp_path, finished, epoch, batches):
     """The epoch's last step is done then, its row of the history is not; validation draws noise of its own."""
 
@@ -683,3 +683,12 @@ def test_a_batch_has_a_part_for_each_core(recipe_module, monkeypatch, tmp_path, 
     with pytest.raises(Stopped) as caught:
         recipe_module("mnist_vqvae").main(["--output", str(tmp_path), *argv])
     assert caught.value.args == (parts,)
+
+
+def test_a_model_that_is_too_large_is_one_line(tiny, capsys):
+    message = "{{function_node __wrapped__}} OOM when allocating tensor with shape[300,200000000]\nand more"
+    with pytest.raises(SystemExit) as caught, run.errors_as_statuses(tiny(), "auto"):
+        raise tf.errors.ResourceExhaustedError(None, None, message)
+    assert caught.value.code == 1
+    expected = "OOM when allocating tensor with shape[300,200000000]. Choose a smaller model or batch"
+    assert capsys.readouterr().err == f"tiny: the memory does not suffice: {expected}\n"

@@ -1,6 +1,6 @@
 """A recipe's script: named after its file, run where Python was called with it."""
 
-import subprocess
+import runpy
 import sys
 
 import pytest
@@ -30,13 +30,15 @@ def test_main_is_called_with_arguments_and_imports_run_nothing(tmp_path, capsys)
     assert capsys.readouterr().out.startswith("usage: some_vae.py [-h]")
 
 
-def test_script_runs_with_the_arguments_of_its_command(tmp_path):
+def test_script_runs_with_the_arguments_of_its_command(tmp_path, monkeypatch, capsys):
     path = tmp_path / "other_vae.py"
     path.write_text(SCRIPT)
-    # In one process, as importing TensorFlow takes most of the time.
-    code = "import runpy, sys, other_vae; print(other_vae.main.recipe.name, flush=True)\n"
-    code += "sys.argv = ['other_vae.py', '--epochs', '0']; runpy.run_path('other_vae.py', run_name='__main__')"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert done.stdout.splitlines() == ["the end", "other_vae"]  # of the import alone
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("other_vae.py: error: Expected `--epochs` to be an integer >= 1")
+    main = runpy.run_path(str(path), run_name="other_vae")["main"]  # as an import does
+    assert main.recipe.name == "other_vae" and capsys.readouterr().out == "the end\n"
+    monkeypatch.setattr(sys, "argv", ["other_vae.py", "--epochs", "0"])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(str(path), run_name="__main__")
+    assert caught.value.code == 2
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert written.err.splitlines()[-1].startswith("other_vae.py: error: Expected `--epochs` to be an integer >= 1")

@@ -185,7 +185,7 @@ def test_it_is_refused_where_it_cannot_work():
     for call in (lambda prior: prior.log_prob(z), lambda prior: prior.sample(2)):
         with pytest.raises(ValueError, match="Expected a VampPrior that is the prior of a model"):
             call(VampPrior(2, entries.SHAPE, 3))
-    with pytest.raises(ValueError, match="Expected `prior` to be another than a VampPrior, as CVAE encodes"):
+    with pytest.raises(ValueError, match="Expected `prior` to be one of another kind, as CVAE encodes"):
         entries.cvae(VampPrior(2, entries.SHAPE, 3), num_classes=3)
     with pytest.raises(ValueError, match=r"data_shape=\(2, 3, 1\). Received: prior='one with data_shape=\(3, 2, 1\)'"):
         entries.vae(VampPrior(2, (3, 2, 1), 3))
