@@ -413,10 +413,11 @@ def test_interrupted_run_goes_on_with_its_average(averaged, train_average, at, t
 
 @pytest.mark.slow
 def test_run_interrupted_while_the_average_is_validated_goes_on(averaged, train_average, at, tmp_path):
-    def callbacks(flags, total_steps):
-        return [*at(0, None)(flags, total_steps), InterruptedValidation()]
+    for epoch in range(2):
 
-    for _ in range(2):
+        def callbacks(flags, total_steps, epoch=epoch):
+            return [*at(0, None)(flags, total_steps), InterruptedValidation(epoch, 1)]
+
         assert exit_code(train_average, tmp_path, callbacks=callbacks) == 130
     train_average(tmp_path)
     assert_same_weights(tmp_path, averaged[0])
