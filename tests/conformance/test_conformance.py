@@ -219,8 +219,6 @@ def test_observed_data_have_the_noise_of_their_own_seed(name):
     seeds = zoo.random.row_seeds(11, 4).numpy()
     with pytest.raises(ValueError, match="Expected `observe` to be"):
         model.sample(4, seed=11, observe="no", **labels)
-    with pytest.raises(ValueError, match="Expected `observe` to be"):
-        model.sample(4, seed=11, observe="no", **labels)
     observed = model.sample(4, seed=11, observe=True, **labels).numpy()
     one = model.sample(1, seed=seeds[2:3], observe=True, **{key: value[2:3] for key, value in labels.items()}).numpy()
     # Rounding decides on few values that lie at a threshold.

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import layers
 
 import zoo
+from zoo.training.checkpoints import Checkpoints
 
 X = by_hand.images(16)
 VALUES = 6
@@ -135,14 +136,22 @@ def test_decoder_and_critic_are_trained_and_the_encoder_if_told(freeze):
     assert not trained & {id(weight) for weight in stage.perceptual.network.weights}
 
 
-# tests/training/test_sharp_stage.py interrupts and resumes a stage.
-def test_a_trained_stage_is_saved_whole(tmp_path):
-    stage = make(critic_steps=3)
-    train(stage)
-    stage.save(tmp_path / "stage.keras")
+def test_training_resumes_to_the_bit_and_the_stage_is_saved_whole(tmp_path):
+    straight = make(critic_steps=3)
+    train(straight, 2)
+    first = make(critic_steps=3)
+    train(first)
+    checkpoints = Checkpoints(tmp_path, {})
+    checkpoints.save(first, 2, [])
+    second = make(critic_steps=3)
+    assert checkpoints.restore(second) == (2, [])
+    train(second)
+    for one, other in zip(straight.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    second.save(tmp_path / "stage.keras")
     loaded = keras.saving.load_model(tmp_path / "stage.keras")
-    by_hand.fix_noise(stage.model), by_hand.fix_noise(loaded.model)
-    expected = stage.compute_terms(tf.constant(X))["loss"]
+    by_hand.fix_noise(second.model), by_hand.fix_noise(loaded.model)
+    expected = second.compute_terms(tf.constant(X))["loss"]
     np.testing.assert_allclose(loaded.compute_terms(tf.constant(X))["loss"], expected, rtol=1e-6)
     assert (loaded.critic_steps, loaded.adversarial_weight, loaded.seed) == (3, 0.4, 5)
 

@@ -25,7 +25,7 @@ class Series:
     Args:
         values: float `[N,C]`, or `[N]` for one channel; NaN where missing. A DataFrame names the channels too.
         times: float `[N]`, in seconds or another unit, or datetime64 `[N]`; None for the index of a DataFrame, if it
-            holds dates or numbers other than 0, 1, 2, …, and for 0, 1, 2, … else.
+            holds dates or numbers other than 0, 1, 2, …; otherwise for 0, 1, 2, ….
         names: strs, the channels' names; None for "0", "1", ….
         labels: `[N]`, 1 where a step is known to be anomalous and 0 elsewhere; or None.
         gaps: "refuse" or "cut".

@@ -112,16 +112,14 @@ def errors_as_statuses(recipe: Recipe, strategy_name: str) -> Iterator[None]:
         print(f"{recipe.name}: {error}", file=sys.stderr)
         raise SystemExit(1) from error
     except (OSError, tf.errors.ResourceExhaustedError) as error:
-        if isinstance(error, tf.errors.ResourceExhaustedError) and not _is_full(error):
+        if _is_full(error):
+            line = f"{error}. Make room and run the same command again to resume."
+        elif isinstance(error, tf.errors.ResourceExhaustedError):
             reason = error.message.splitlines()[0].rpartition("}} ")[2][:200]
-            print(
-                f"{recipe.name}: the memory does not suffice: {reason}. Choose a smaller model or batch",
-                file=sys.stderr,
-            )
-            raise SystemExit(1) from error
-        if not _is_full(error):
+            line = f"the memory does not suffice: {reason}. Choose a smaller model or batch"
+        else:
             raise
-        print(f"{recipe.name}: {error}. Make room and run the same command again to resume.", file=sys.stderr)
+        print(f"{recipe.name}: {line}", file=sys.stderr)
         raise SystemExit(1) from error
     except tf.errors.OpError as error:
         if said := shards.data_error(error):

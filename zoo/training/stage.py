@@ -152,8 +152,16 @@ def train(stage: Stage, fresh: bool = False) -> History:
         with stopper:
             if step % plan.steps_per_epoch == 0 and step > (history[-1]["step"] if history else 0):
                 # The run stopped between an epoch's last step and the end of its validation.
-                epoch, watching = step // plan.steps_per_epoch, [averages, before_validation, stopper]
-                _end_epoch(stage, saver, epoch, functools.partial(model.evaluate, validation, callbacks=watching))
+                epoch, figures = step // plan.steps_per_epoch, _training_figures(model)
+                for callback in stage.callbacks:
+                    callback.set_model(model)
+                    callback.on_train_begin()
+                watching = [averages, before_validation, stopper]
+                validated = model.evaluate(validation, callbacks=watching, verbose=0, return_dict=True)
+                figures |= {f"val_{name}": value for name, value in validated.items()}
+                for callback in stage.callbacks:
+                    callback.on_epoch_end(epoch - 1, figures)
+                saver.add(epoch, figures)
             while position.step < plan.total_steps:
                 # A run that stopped within an epoch completes that epoch first.
                 epoch, done = divmod(position.step, plan.steps_per_epoch)
@@ -179,19 +187,11 @@ def train(stage: Stage, fresh: bool = False) -> History:
     return history
 
 
-def _end_epoch(stage, saver, epoch, evaluate):
-    """Does what was left of an epoch after its last step; the model's metrics hold the means of that epoch."""
-    model = stage.model
+def _training_figures(model):
+    """The means of an epoch's training, which the metrics hold until validation begins."""
     seen = {each.name for each in model.metrics if isinstance(each, keras.metrics.Mean) and float(each.count.numpy())}
     results = sorted(model.get_metrics_result().items())  # in Keras's order
-    figures = {name: float(value) for name, value in results if name in seen}
-    for callback in stage.callbacks:
-        callback.set_model(model)
-        callback.on_train_begin()
-    figures |= {f"val_{name}": value for name, value in evaluate(verbose=0, return_dict=True).items()}
-    for callback in stage.callbacks:
-        callback.on_epoch_end(epoch - 1, figures)
-    saver.add(epoch, figures)
+    return {name: float(value) for name, value in results if name in seen}
 
 
 def evaluate(
