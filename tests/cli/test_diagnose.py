@@ -78,6 +78,14 @@ def test_it_measures_as_many_examples_as_asked_for(folder, capsys, monkeypatch):
             "Expected `--json` to be a file in a folder that",
         ),
         (["model.keras", "--data", "no/"], "Expected `--data` to be a dataset, a folder of pictures, or a .npy"),
+        (
+            ["model.keras", "--data", "pictures", "--sample"],
+            "Expected --data to be a dataset, as --sample is given. Received: pictures",
+        ),
+        (
+            ["model.keras", "--data", "mnist", "--sample", "--data-dir", "x"],
+            "Expected no --data-dir, as --sample takes the bundled images. Received: x",
+        ),
         (["model.keras", "--data", "cats", "--sample"], "There is no bundled sample of 'cats'"),
         (["no_such_preset", "--data", "x.npy"], "Expected the name of a preset. Received: 'no_such_preset'"),
     ],

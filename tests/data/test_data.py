@@ -156,6 +156,14 @@ def test_other_names_have_no_sample():
         data.load("celeb_a", sample=True)
 
 
+@pytest.mark.parametrize(
+    "load", [data.load, data.image_shape, lambda name, **both: data.load_moving_digits(1, 1, 1, **both)]
+)
+def test_a_folder_beside_the_bundled_sample_is_refused(load, tmp_path):
+    with pytest.raises(ValueError, match="Expected `data_dir` to be None, as sample=True takes the bundled images"):
+        load("mnist", data_dir=tmp_path, sample=True)
+
+
 # Batches.
 
 

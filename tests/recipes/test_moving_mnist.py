@@ -53,6 +53,7 @@ def test_a_run_stopped_within_an_epoch_ends_as_if_it_had_not_been(name, tmp_path
     [
         ("moving_mnist_cvae", ("--past", "10"), "Expected `--past` to be below --frames, 10. Received: --past=10"),
         ("moving_mnist_cvae", ("--epochs", "0"), "Expected `--epochs` to be an integer >= 1"),
+        ("moving_mnist_cvae", ("--data-dir", "x"), "Expected `--data-dir` to be left out, as --sample takes the bund"),
         ("moving_mnist_vqvae", ("--past", "3"), "Expected `--past` to be a multiple of 2"),
     ],
 )

@@ -130,8 +130,7 @@ def load(
     """
     from zoo.cli import _files, _sources
 
-    if args.sample and args.data_dir is not None:
-        raise ValueError(f"Expected no --data-dir, as --sample takes the bundled images. Received: {args.data_dir}")
+    require_one_place(args)
     given = args.data or [_dataset_of(args.model)]
     split = split or args.split
     sources = [pathlib.Path(each).expanduser() for each in given]
@@ -139,12 +138,7 @@ def load(
         with contextlib.redirect_stdout(sys.stderr):  # where TFDS and its loader say that they download
             found = _sources.load(given[0], model, split or "test", args.data_dir, args.sample, option)
     else:
-        for name in ("sample", "data_dir"):
-            if getattr(args, name):
-                given_option = f"--{name.replace('_', '-')}"
-                raise ValueError(
-                    f"Expected {option} to be a dataset, as {given_option} is given. Received: {' '.join(given)}"
-                )
+        require_no_dataset_options(args, option, " ".join(given))
         found = _files.load(sources, model, split, option)
     _files.require_grey_levels(model, found)
     if args.data_labels is not None:
@@ -157,6 +151,21 @@ def load(
             "them by --data-labels"
         )
     return found
+
+
+def require_one_place(args: argparse.Namespace) -> None:
+    """Raises a ValueError for --data-dir beside --sample."""
+    if args.sample and args.data_dir is not None:
+        raise ValueError(f"Expected no --data-dir, as --sample takes the bundled images. Received: {args.data_dir}")
+
+
+def require_no_dataset_options(args: argparse.Namespace, option: str, given: str) -> None:
+    """Raises a ValueError for --sample or --data-dir beside files, which are no dataset."""
+    for name in ("sample", "data_dir"):
+        if getattr(args, name):
+            raise ValueError(
+                f"Expected {option} to be a dataset, as --{name.replace('_', '-')} is given. Received: {given}"
+            )
 
 
 def dataset(args: argparse.Namespace) -> str | None:

@@ -42,9 +42,11 @@ def run(args: argparse.Namespace) -> None:
     checks.positive_int("--examples", args.examples)
     _options.check_seed(args)
     report = _output.check_report(args.json, "--json")
-    for name in ("binarize", "sample"):
-        if getattr(args, name) and args.data.endswith(_data.ARRAYS):
-            checks.fail("--data", f"a dataset or a folder, as --{name} is given", args.data)
+    if args.binarize and args.data.lower().endswith(_data.ARRAYS):
+        checks.fail("--data", "a dataset or a folder, as --binarize is given", args.data)
+    _data.require_one_place(args)
+    if not _data.is_dataset(args.data, pathlib.Path(args.data).expanduser()):
+        _data.require_no_dataset_options(args, "--data", args.data)
     model = _models.load(args.model)
     from zoo import evaluation
     from zoo.data import DataError

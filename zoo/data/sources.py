@@ -56,14 +56,14 @@ def load(
         data_dir: path where TFDS looks for the dataset and stores it. None: the environment variable TFDS_DATA_DIR,
             else TFDS's default.
         image_size: (H, W), or an int for squares, or None to keep the size.
-        sample: bool, whether to read the small subset that ships with the package instead.
+        sample: bool, whether to read the small subset that ships with the package; without a `data_dir`.
         disk_folder: path of a folder to keep the images on disk while they are used; None keeps them in memory.
 
     Returns:
         `Splits`.
 
     Raises:
-        ValueError: for an `image_size` of another form.
+        ValueError: for an `image_size` of another form, or a `data_dir` beside `sample`.
         DataError: if the dataset is not available.
         zoo.runtime.disk.NoRoom: if the disk cannot hold the images.
 
@@ -107,6 +107,8 @@ def _folder(name, data_dir, sample):
     """The folder where TFDS looks; None for its own choice."""
     if not sample:
         return data_dir
+    if data_dir is not None:
+        checks.fail("data_dir", "None, as sample=True takes the bundled images", data_dir)
     if name not in SAMPLES:
         raise DataError(f"There is no bundled sample of {name!r}; there is one of {', '.join(SAMPLES)}.")
     return SAMPLE_DIR

@@ -34,6 +34,8 @@ class ClipFlags:
     test_clips: int = flag(500, "for testing, and as many for validation")
 
     def __post_init__(self) -> None:
+        if self.sample and self.data_dir is not None:
+            checks.fail("--data-dir", "left out, as --sample takes the bundled images", self.data_dir)
         for name in ("frames", "past", "digits", "clips", "test_clips"):
             checks.positive_int("--" + name.replace("_", "-"), getattr(self, name))
         if self.past >= self.frames:
