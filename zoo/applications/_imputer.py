@@ -11,6 +11,7 @@ from keras import ops
 from zoo import random
 from zoo.applications._particles import Particles
 from zoo.fitting import inputs
+from zoo.fitting.batched import kept_graph
 from zoo.likelihoods import Masked
 from zoo.models import VAE, VAEAC
 from zoo.runtime import checks
@@ -127,13 +128,10 @@ class Imputer:
     def _compiled(self, shape, labels):
         """The function of (x, mask, seeds, labels) for a batch, kept with the model."""
         arguments = (self.method, self.steps, self.particles, self.num_draws, self.noise)
-        key = ("impute", *arguments, tuple(shape), labels is None, self.likelihood.get_config().get("name"))
-        if key not in self.model.functions:
-            specs = [tf.TensorSpec((None, *shape)), tf.TensorSpec((None, *shape)), tf.TensorSpec((None,), tf.int32)]
-            specs += [] if labels is None else [tf.TensorSpec((None, *labels.shape[1:]), labels.dtype)]
-            function = tf.function(self._filled, autograph=False, input_signature=specs)
-            self.model.functions[key] = function.get_concrete_function()
-        return self.model.functions[key]
+        key = ("impute", *arguments, self.likelihood.get_config().get("name"))
+        specs = [tf.TensorSpec((None, *shape)), tf.TensorSpec((None, *shape)), tf.TensorSpec((None,), tf.int32)]
+        specs += [] if labels is None else [tf.TensorSpec((None, *labels.shape[1:]), labels.dtype)]
+        return kept_graph(self.model, key, self._filled, specs)
 
     def _filled(self, x, mask, seeds, labels=None):
         number = ops.shape(x)[0]

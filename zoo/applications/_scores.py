@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from zoo import random
+from zoo.fitting.batched import kept_graph
 from zoo.runtime import checks
 from zoo.runtime.types import Tensor
 
@@ -20,15 +21,13 @@ def elbo_terms(model: keras.Model, x: np.ndarray, num_samples: int, seed: int) -
 
     All rows have the same seed: a row's terms depend on its values alone.
     """
-    key = ("elbo_terms", num_samples)
-    if key not in model.functions:
 
-        def terms(x, seeds):
-            return sampled_terms(model, x, seeds, num_samples)
+    def terms(x, seeds):
+        return sampled_terms(model, x, seeds, num_samples)
 
-        specs = [tf.TensorSpec((None, *x.shape[1:])), tf.TensorSpec((None,), tf.int32)]
-        model.functions[key] = tf.function(terms, autograph=False, input_signature=specs).get_concrete_function()
-    results = [model.functions[key](tf.constant(batch), same_seeds(seed, len(batch))) for batch in _batches(x)]
+    specs = [tf.TensorSpec((None, *x.shape[1:])), tf.TensorSpec((None,), tf.int32)]
+    function = kept_graph(model, ("elbo_terms", num_samples), terms, specs)
+    results = [function(tf.constant(batch), same_seeds(seed, len(batch))) for batch in _batches(x)]
     reconstruction, kl = (np.concatenate(each).astype(np.float64) for each in zip(*results))
     return reconstruction, kl
 

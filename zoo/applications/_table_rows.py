@@ -9,6 +9,7 @@ from keras import ops
 
 from zoo import data, random
 from zoo.data.columns import Value, require_known
+from zoo.fitting.batched import kept_graph
 from zoo.likelihoods import Mixed
 from zoo.runtime import checks
 from zoo.runtime.types import Array, Tensor
@@ -88,24 +89,19 @@ def sample(
 
 def _compiled(model, likelihood, size, candidates):
     """The function of features, mask, seeds and temperatures that samples rows, kept with the model."""
-    key = ("conditional rows", candidates)
-    if key not in model.functions:
 
-        def call(x, mask, seeds, temperature):
-            number = ops.tile(ops.arange(candidates, dtype="int32"), [ops.shape(seeds)[0]])
-            z = model.latents(
-                random.fold_in(ops.repeat(seeds, candidates), number), ops.repeat(temperature, candidates)
-            )
-            params = model.decoded(z)
-            its_x, its_mask = (ops.repeat(each, candidates, axis=0) for each in (x, mask))
-            weights = ops.reshape(likelihood.observed_log_prob(its_x, params, its_mask), (-1, candidates))
-            weights = weights + random.gumbel(random.fold_in(seeds, -1), (candidates,))
-            best = tf.argmax(weights, axis=1, output_type=tf.int32)
-            chosen = ops.take(params, best + candidates * ops.arange(ops.shape(seeds)[0], dtype="int32"), axis=0)
-            drawn = model.data_of(chosen, seeds, observe=True)[:, :size]
-            return ops.where(mask > 0.0, x, drawn)
+    def call(x, mask, seeds, temperature):
+        number = ops.tile(ops.arange(candidates, dtype="int32"), [ops.shape(seeds)[0]])
+        z = model.latents(random.fold_in(ops.repeat(seeds, candidates), number), ops.repeat(temperature, candidates))
+        params = model.decoded(z)
+        its_x, its_mask = (ops.repeat(each, candidates, axis=0) for each in (x, mask))
+        weights = ops.reshape(likelihood.observed_log_prob(its_x, params, its_mask), (-1, candidates))
+        weights = weights + random.gumbel(random.fold_in(seeds, -1), (candidates,))
+        best = tf.argmax(weights, axis=1, output_type=tf.int32)
+        chosen = ops.take(params, best + candidates * ops.arange(ops.shape(seeds)[0], dtype="int32"), axis=0)
+        drawn = model.data_of(chosen, seeds, observe=True)[:, :size]
+        return ops.where(mask > 0.0, x, drawn)
 
-        rows = tf.TensorSpec((None, size))
-        specs = [rows, rows, tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None,))]
-        model.functions[key] = tf.function(call, autograph=False, input_signature=specs).get_concrete_function()
-    return model.functions[key]
+    rows = tf.TensorSpec((None, size))
+    specs = [rows, rows, tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None,))]
+    return kept_graph(model, ("conditional rows", candidates), call, specs)

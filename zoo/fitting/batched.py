@@ -4,7 +4,7 @@ import functools
 import inspect
 import numbers
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeGuard, TypeVar, cast
 
 import keras
@@ -132,16 +132,14 @@ def _compiled(model, method, rows, leaves, settings):
     specs = [tf.TensorSpec((None, *leaf.shape[1:]), leaf.dtype) for leaf in leaves]
     # Arguments that are None stay None in the graph. The number of sub-batches changes the graph.
     marks = keras.tree.map_structure(lambda leaf: leaf is not None, rows)
-    key = (method.__qualname__, str(marks), tuple(specs), tuple(settings.items()), cores.number())
-    if key not in model.functions:
+    key = (method.__qualname__, str(marks), tuple(settings.items()), cores.number())
 
-        def call(*tensors):
-            left = iter(tensors)
-            given = keras.tree.map_structure(lambda there: next(left) if there else None, marks)
-            return method(model, **given, **settings)
+    def call(*tensors):
+        left = iter(tensors)
+        given = keras.tree.map_structure(lambda there: next(left) if there else None, marks)
+        return method(model, **given, **settings)
 
-        model.functions[key] = tf.function(call, autograph=False).get_concrete_function(*specs)
-    return model.functions[key]
+    return kept_graph(model, key, call, specs)
 
 
 def _joined(results):
@@ -150,11 +148,21 @@ def _joined(results):
     return keras.tree.map_structure(lambda *each: tf.concat(each, 0), *results)
 
 
-def kept_graph(model: keras.Model, key: object, function: Callable[..., Any]) -> Any:
+def kept_graph(
+    model: keras.Model, key: object, function: Callable[..., Any], specs: Sequence[tf.TensorSpec] | None = None
+) -> Any:
     """`function` as a graph that is kept with the model, for all calls with this key.
 
     A graph made at each call would be traced each time. Exchanging the prior lets go of it.
+
+    Args:
+        model: whose graph it is.
+        key: hashable, all that the graph depends on beside the model and its tensors.
+        function: of tensors.
+        specs: of these tensors, for a graph of these shapes and types alone; None for any.
     """
+    key = key if specs is None else (key, *specs)
     if key not in model.functions:
-        model.functions[key] = tf.function(function, autograph=False, reduce_retracing=True)
+        graph = tf.function(function, autograph=False, reduce_retracing=True)
+        model.functions[key] = graph if specs is None else graph.get_concrete_function(*specs)
     return model.functions[key]
