@@ -1,14 +1,57 @@
 """Attention: the block of a transformer, for whole sequences and for one place after the other."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 from keras import layers, ops
 
+from zoo.layers.dropout import Dropout
 from zoo.runtime.types import Tensor
 
+Cache: TypeAlias = Sequence[tuple[Tensor, ...]]  # of each block: keys [B,H,d,T] and values [B,H,T,d]
+
 FAR = -1e9  # added to the score of a place that must not be seen
+
+
+def embedding(number: int, width: int, dtype: keras.DTypePolicy, name: str | None = None) -> layers.Embedding:
+    """A layer with a vector `[width]` for each of `number` integers, built, with the initial values of GPT-2."""
+    layer = layers.Embedding(number, width, keras.initializers.RandomNormal(stddev=0.02), dtype=dtype, name=name)
+    layer.build()
+    return layer
+
+
+def blocks(
+    depth: int, width: int, heads: int, drop: Dropout, dtype: keras.DTypePolicy
+) -> tuple[list["Block"], layers.LayerNormalization]:
+    """The blocks of a transformer, and the norm after the last one."""
+    norm = layers.LayerNormalization(epsilon=1e-5, dtype=dtype)
+    norm.build((None, None, width))
+    return [Block(width, heads, depth, drop, dtype=dtype, name=f"block_{i}") for i in range(depth)], norm
+
+
+def empty_cache(blocks: Sequence["Block"], number: int | Tensor, length: int) -> Cache:
+    """What `step` takes at the first place, for `number` sequences of `length` places."""
+    return [block.empty_cache(number, length) for block in blocks]
+
+
+def step(blocks: Sequence["Block"], x: Tensor, place: Tensor, cache: Cache) -> tuple[Tensor, Cache]:
+    """Computes one place by all blocks: `[B,1,W]` to `[B,1,W]`, and the next cache.
+
+    Args:
+        blocks: of the transformer.
+        x: `[B,1,W]`.
+        place: int32, t.
+        cache: of the places before t.
+    """
+    places = ops.arange(cache[0][1].shape[2], dtype="int32")
+    here = ops.cast(ops.equal(places, place), x.dtype)
+    mask = FAR * ops.cast(places > place, "float32")
+    caches = []
+    for block, kept in zip(blocks, cache):
+        x, kept = block.step(x, here, mask, kept)
+        caches.append(kept)
+    return x, caches
 
 
 class Block(layers.Layer):
@@ -21,7 +64,7 @@ class Block(layers.Layer):
         drop: layer, the dropout of the terms added to x.
     """
 
-    def __init__(self, width: int, heads: int, depth: int, drop: layers.Layer, **kwargs: Any) -> None:
+    def __init__(self, width: int, heads: int, depth: int, drop: Dropout, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.heads, self.drop = heads, drop
         start, added = (keras.initializers.RandomNormal(stddev=0.02 * scale) for scale in (1.0, (2 * depth) ** -0.5))
@@ -54,6 +97,12 @@ class Block(layers.Layer):
         query, key, value = self._split(x)
         mask = FAR * ops.cast(unseen, "float32")  # Keras has cast `unseen` to the dtype in which this layer computes
         return self._add(x, query, ops.transpose(key, (0, 1, 3, 2)), value, mask, training)
+
+    def empty_cache(self, number: int | Tensor, length: int) -> tuple[Tensor, ...]:
+        """Keys `[B,H,d,T]` and values `[B,H,T,d]` of 0, for B `number` and T `length`."""
+        size = self.attention_out.units // self.heads
+        shapes = ((size, length), (length, size))
+        return tuple(ops.zeros((number, self.heads, *shape), self.compute_dtype) for shape in shapes)
 
     def step(
         self, x: Tensor, here: Tensor, mask: Tensor, cache: Sequence[Tensor]

@@ -9,7 +9,7 @@ from keras import layers, ops, saving
 from zoo import random
 from zoo._compat import tflite
 from zoo.layers.dropout import Dropout
-from zoo.networks.attention import FAR, Block
+from zoo.networks import attention
 from zoo.runtime import checks
 from zoo.runtime.settings import Fixed
 from zoo.runtime.tokens import BEGIN, END, PADDING, SPECIAL
@@ -52,20 +52,9 @@ class _Transformer(Fixed, layers.Layer):
         self.dropout = checks.number("dropout", dropout, 0.0, 1.0, open_high=True)
         self.seed = checks.seed("seed", seed)
         self.drop = Dropout(dropout, seed, dtype=self.dtype_policy)
-        self.token_vectors = self._vectors(self.num_tokens)
-        self.place_vectors = self._vectors(self.length)
-        self.blocks = [
-            Block(width, heads, depth, self.drop, dtype=self.dtype_policy, name=f"block_{i}") for i in range(depth)
-        ]
-        self.norm = layers.LayerNormalization(epsilon=1e-5, dtype=self.dtype_policy)
-        self.norm.build((None, None, width))
-
-    def _vectors(self, number):
-        layer = layers.Embedding(
-            number, self.width, keras.initializers.RandomNormal(stddev=0.02), dtype=self.dtype_policy
-        )
-        layer.build()
-        return layer
+        self.token_vectors = attention.embedding(self.num_tokens, width, self.dtype_policy)
+        self.place_vectors = attention.embedding(self.length, width, self.dtype_policy)
+        self.blocks, self.norm = attention.blocks(depth, width, heads, self.drop, self.dtype_policy)
 
     def _dense(self, inputs, units, **kwargs):
         layer = layers.Dense(units, **kwargs)
@@ -208,7 +197,7 @@ class TextDecoder(_Transformer):
 
     def _logits(self, h, z):
         impossible = ops.cast(ops.arange(self.num_tokens, dtype="int32") < END, "float32")  # padding and begin
-        return self.head(self.norm(h) + ops.expand_dims(self.output_of_z(z), 1)) + FAR * impossible
+        return self.head(self.norm(h) + ops.expand_dims(self.output_of_z(z), 1)) + attention.FAR * impossible
 
     def generate(self, z: Tensor, seeds: Tensor | None = None) -> Tensor:
         """Decodes latents by a loop that is not unrolled and converts to TFLite's operators.
@@ -239,28 +228,21 @@ class TextDecoder(_Transformer):
         _, _, _, tokens, _ = tf.while_loop(
             lambda place, token, going, tokens, cache: (place < self.length) & tf.reduce_any(going),
             body,
-            (*start, tf.zeros((number, self.length), tf.int32), self._empty_cache(number)),
+            (
+                *start,
+                tf.zeros((number, self.length), tf.int32),
+                attention.empty_cache(self.blocks, number, self.length),
+            ),
             maximum_iterations=self.length,
         )
         return tf.ensure_shape(tokens, (None, self.length))
 
-    def _empty_cache(self, number):
-        heads, size = (number, self.heads), self.width // self.heads
-        shapes = ((*heads, size, self.length), (*heads, self.length, size))
-        return [tuple(ops.zeros(shape, self.compute_dtype) for shape in shapes) for _ in self.blocks]
-
     def _step(self, place, token, z, shift, cache):
         """The logits of one place, float32 `[B,K]`, from the token before it, int32 `[B]`; and the next cache."""
-        places = tf.range(self.length)
-        here = ops.cast(ops.equal(places, place), self.compute_dtype)
-        mask = FAR * ops.cast(places > place, "float32")
-        position = tf.gather(self.place_vectors(places), ops.reshape(place, (1,)))
+        position = tf.gather(self.place_vectors(tf.range(self.length)), ops.reshape(place, (1,)))
         h = ops.expand_dims(self.token_vectors(token) + position + shift, 1)
-        caches = []
-        for block, kept in zip(self.blocks, cache):
-            h, kept = block.step(h, here, mask, kept)
-            caches.append(kept)
-        return self._logits(h, z)[:, 0], caches
+        h, cache = attention.step(self.blocks, h, place, cache)
+        return self._logits(h, z)[:, 0], cache
 
     def get_config(self) -> Config:
         return {**super().get_config(), "word_dropout": self.word_dropout}

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
-from zoo.networks.attention import FAR, Block
+from zoo.networks import attention
 from zoo.priors.codes._base import Cache, CodePrior
 from zoo.runtime import checks
 from zoo.runtime.types import Config, Shape, Tensor
@@ -76,22 +76,11 @@ class Transformer(CodePrior):
         self.heads = checks.positive_int("heads", heads)
         self.width = checks.multiple("width", checks.positive_int("width", width), self.heads)
         self.depth = checks.positive_int("depth", depth)
-
-        def vectors(number, name):
-            initializer = keras.initializers.RandomNormal(stddev=0.02)
-            layer = layers.Embedding(number, width, initializer, dtype=self.dtype_policy, name=name)
-            layer.build()
-            return layer
-
-        self.code_vectors = vectors(self.num_codes, "codes")
-        self.first_vectors = vectors(self.num_classes or 1, "first")
-        self.row_vectors = vectors(self.grid_shape[0], "rows")
-        self.column_vectors = vectors(self.grid_shape[1], "columns")
-        self.blocks = [
-            Block(width, heads, depth, self.drop, dtype=self.dtype_policy, name=f"block_{i}") for i in range(depth)
-        ]
-        self.norm = layers.LayerNormalization(epsilon=1e-5, dtype=self.dtype_policy)
-        self.norm.build((None, None, width))
+        self.code_vectors = attention.embedding(self.num_codes, width, self.dtype_policy, "codes")
+        self.first_vectors = attention.embedding(self.num_classes or 1, width, self.dtype_policy, "first")
+        self.row_vectors = attention.embedding(self.grid_shape[0], width, self.dtype_policy, "rows")
+        self.column_vectors = attention.embedding(self.grid_shape[1], width, self.dtype_policy, "columns")
+        self.blocks, self.norm = attention.blocks(depth, width, heads, self.drop, self.dtype_policy)
         # The eight bits of bfloat16 logits are too coarse to sample from.
         self.head = layers.Dense(
             self.num_codes, kernel_initializer=keras.initializers.RandomNormal(stddev=0.02), dtype="float32"
@@ -111,24 +100,15 @@ class Transformer(CodePrior):
         return ops.reshape(self.head(self.norm(x)), (-1, *self.grid_shape, self.num_codes))
 
     def start(self, batch_size: int | Tensor) -> Cache:
-        heads, size = (batch_size, self.heads), self.width // self.heads
-        shapes = ((*heads, size, self.length), (*heads, self.length, size))
-        return [tuple(ops.zeros(shape, self.compute_dtype) for shape in shapes) for _ in self.blocks]
+        return attention.empty_cache(self.blocks, batch_size, self.length)
 
     def step(self, place: Tensor, codes: Tensor, labels: Tensor | None, cache: Cache) -> tuple[Tensor, Cache]:
-        places = ops.arange(self.length, dtype="int32")
-        here = ops.cast(ops.equal(places, place), self.compute_dtype)
-        mask = FAR * ops.cast(places > place, "float32")
         before = tf.gather(codes, tf.maximum(place - 1, 0), axis=1)
         first = self._first(labels, ops.shape(codes)[0])
-        positions = tf.gather(self._positions(places), ops.reshape(place, (1,)))
+        positions = tf.gather(self._positions(ops.arange(self.length, dtype="int32")), ops.reshape(place, (1,)))
         x = ops.where(ops.equal(place, 0), first, self.code_vectors(before)) + positions
-        x = ops.expand_dims(x, 1)
-        caches = []
-        for block, kept in zip(self.blocks, cache):
-            x, kept = block.step(x, here, mask, kept)
-            caches.append(kept)
-        return self.head(self.norm(x))[:, 0], caches
+        x, cache = attention.step(self.blocks, ops.expand_dims(x, 1), place, cache)
+        return self.head(self.norm(x))[:, 0], cache
 
     def _first(self, labels, batch_size):
         """The vectors that the first place takes instead of a code, `[B,W]`."""
