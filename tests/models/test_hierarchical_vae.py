@@ -77,7 +77,7 @@ def test_each_kl_and_the_elbo_are_what_many_draws_average_to():
         return z
 
     model.top_down(draw, model.features(x))
-    log_weights = model.log_weights(x, model.posterior(x), zoo.random.row_seeds(5, number))
+    log_weights = model.weigher(x)(zoo.random.row_seeds(5, number))
     assert set(ratios) == set(model.kl_names)
     for name, draws in {**ratios, "elbo": log_weights}.items():
         # Those of the lower layers depend on what was drawn above them.

@@ -1,4 +1,4 @@
-"""The prior of a hierarchical VAE: its log-density by hand and against `log_weights`, and its samples."""
+"""The prior of a hierarchical VAE: its log-density by hand and against `weigher`, and its samples."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def test_log_prob_is_the_sum_over_layers_and_latents_by_hand(model):
     np.testing.assert_allclose(received, expected, rtol=1e-4)
 
 
-def test_log_weights_are_the_likelihood_and_the_prior_less_the_posterior(model):
+def test_its_weights_are_the_likelihood_and_the_prior_less_the_posterior(model):
     seeds = tf.range(5)
     z, log_q = [], []
 
@@ -61,7 +61,7 @@ def test_log_weights_are_the_likelihood_and_the_prior_less_the_posterior(model):
 
     params, _ = model.top_down(draw, model.features(X))
     expected = model.judge(X, params) + model.prior.log_prob(z) - sum(log_q)
-    np.testing.assert_allclose(model.log_weights(X, model.posterior(X), seeds), expected, rtol=1e-4)
+    np.testing.assert_allclose(model.weigher(X)(seeds), expected, rtol=1e-4)
 
 
 def test_samples_are_those_that_the_model_decodes(model):

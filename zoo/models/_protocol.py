@@ -7,7 +7,7 @@ from zoo import random
 from zoo.models._data import DataVAE
 from zoo.runtime.types import ArrayLike, Batches, Labels, Tensor
 
-# The posterior in the model's own form, from which `log_weights` samples.
+# The posterior in the model's own form, from which `weigher` samples.
 Posterior: TypeAlias = Any
 _OBSERVED = 0x0B5E  # the stream of the noise of p(x|z); the latents take the streams of small numbers
 
@@ -79,11 +79,7 @@ class ProtocolVAE(DataVAE):
         raise NotImplementedError
 
     def posterior(self, x: Tensor, labels: Tensor | None = None, training: bool = False) -> Posterior:
-        """The posterior that `log_weights` samples from, computed once for all samples."""
-        raise NotImplementedError
-
-    def log_weights(self, x: Tensor, posterior: Posterior, seeds: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Samples z ~ q(z|x) by `seeds`, and returns log p(x, z) − log q(z|x), one weight for each image: `[B]`."""
+        """The posterior q(z|x), computed once for all samples of it."""
         raise NotImplementedError
 
     def bottleneck(self, x: Tensor, labels: Tensor | None = None, training: bool = False) -> tuple[Tensor, Tensor]:
@@ -98,12 +94,14 @@ class ProtocolVAE(DataVAE):
     def propose(self, x: Tensor, seeds: Tensor, labels: Tensor | None = None) -> Proposal:
         """Samples z ~ q(z|x) by `seeds`, int32 `[B]`; a row depends on its own seed alone.
 
-        `judge(x, params) + log_ratio` is a `log_weights`; `judge(other, params)` weighs other data, such as the
+        `judge(x, params) + log_ratio` is what `weigher` gives; `judge(other, params)` weighs other data, such as the
         observed part of `x`.
         """
         raise NotImplementedError
 
     def weigher(self, x: Tensor, labels: Tensor | None = None) -> Callable[[Tensor], Tensor]:
-        """`log_weights` as a function of the seeds alone. Parts that do not depend on them are computed once."""
-        posterior = self.posterior(x, labels)
-        return lambda seeds: self.log_weights(x, posterior, seeds, labels)
+        """A function of seeds, int32 `[B]`, which sample z ~ q(z|x): log p(x, z) − log q(z|x), float32 `[B]`, nats.
+
+        Parts that do not depend on the seeds are computed once.
+        """
+        raise NotImplementedError

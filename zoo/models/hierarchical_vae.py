@@ -1,7 +1,7 @@
 """The hierarchical VAE: many layers of latents, inferred from the top down."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 import keras
@@ -229,30 +229,20 @@ class HierarchicalVAE(TopDownVAE):
     def posterior(self, x: Tensor, labels: Tensor | None = None, training: bool = False) -> Features:
         return self.features(x, training)
 
+    def weigher(self, x: Tensor, labels: Tensor | None = None) -> Callable[[Tensor], Tensor]:
+        features = self.posterior(x)
+        return lambda seeds: self._log_weights(x, features, seeds)
+
     @sub_batched
-    def log_weights(
-        self,
-        x: Tensor,
-        posterior: Features,
-        seeds: Tensor,
-        labels: Tensor | None = None,
-        training: bool = False,
-    ) -> Tensor:
-        ratios = []
-
-        def choose(block, prior, posterior):
-            mean, log_var = posterior
-            noise = random.normal(self._seeds_of(block, seeds), block.latent_shape)
-            z = distributions.reparameterize(mean, log_var, noise)
-            log_prior = distributions.normal_log_prob(z, *prior)
-            ratios.append(log_prior - distributions.normal_log_prob(z, mean, log_var))
-            return z
-
-        params, _ = self.top_down(choose, posterior)
-        return self.judge(x, params) + sum(ratios)
+    def _log_weights(self, x, features, seeds, training=False):
+        proposal = self._proposal(features, seeds)
+        return self.judge(x, proposal.params) + proposal.log_ratio
 
     def propose(self, x: Tensor, seeds: Tensor, labels: Tensor | None = None) -> Proposal:
         x, _ = self._inputs(x, labels)
+        return self._proposal(self.features(x), seeds)
+
+    def _proposal(self, features, seeds):
         ratios: list[Tensor] = []
         kls: list[Tensor] = []
 
@@ -264,7 +254,7 @@ class HierarchicalVAE(TopDownVAE):
             kls.append(distributions.sum_per_example(distributions.normal_kl(*posterior, *prior)))
             return z
 
-        params, _ = self.top_down(choose, self.features(x))
+        params, _ = self.top_down(choose, features)
         return Proposal(params, sum(ratios), sum(kls))
 
     def flat_posterior(self, x: Tensor, labels: Tensor | None = None) -> Tensors:

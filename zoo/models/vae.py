@@ -231,23 +231,15 @@ class VAE(HasPrior, ElboVAE, BaseVAE):
         return self.prior.draw(seeds, temperature, self.prior_labels(self._cast_labels(labels)))
 
     def weigher(self, x: Tensor, labels: Tensor | None = None) -> Callable[[Tensor], Tensor]:
-        posterior, density = self.posterior(x, labels), self.prior.density(self.prior_labels(labels))
-        return lambda seeds: self.log_weights(x, posterior, seeds, labels, density)
+        mean, log_var = self.posterior(x, labels)
+        density = self.prior.density(self.prior_labels(labels))
 
-    def log_weights(
-        self,
-        x: Tensor,
-        posterior: tuple[Tensor, Tensor],
-        seeds: Tensor,
-        labels: Tensor | None = None,
-        density: Callable[[Tensor], Tensor] | None = None,
-    ) -> Tensor:
-        """As in `BaseVAE`; `density` is the prior's, if it was prepared for several calls."""
-        mean, log_var = posterior
-        density = self.prior.density(self.prior_labels(labels)) if density is None else density
-        z = distributions.reparameterize(mean, log_var, random.normal(seeds, (mean.shape[-1],)))
-        log_likelihood = self.log_likelihood(x, self.decoder_inputs(z, labels))
-        return log_likelihood + density(z) - distributions.normal_log_prob(z, mean, log_var)
+        def log_weights(seeds):
+            z = distributions.reparameterize(mean, log_var, random.normal(seeds, (mean.shape[-1],)))
+            log_likelihood = self.log_likelihood(x, self.decoder_inputs(z, labels))
+            return log_likelihood + density(z) - distributions.normal_log_prob(z, mean, log_var)
+
+        return log_weights
 
     def propose(self, x: Tensor, seeds: Tensor, labels: Tensor | None = None) -> Proposal:
         x, labels = self._inputs(x, labels)
