@@ -99,7 +99,8 @@ modules_done = itertools.count(1)
 @pytest.fixture(scope="module", autouse=True)
 def kept_objects_are_not_looked_through_again():
     # Models and graphs that later modules use are millions of objects, and each full collection would pass over all.
-    yield
+    with tf_compat.gradients_let_go():
+        yield
     if next(modules_done) % 4 == 0:
         gc.collect()
         gc.freeze()

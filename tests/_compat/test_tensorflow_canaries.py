@@ -1,8 +1,10 @@
 """TensorFlow still has the private parts that zoo._compat.tensorflow uses, and the faults that it works around."""
 
+import gc
 import os
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -109,6 +111,30 @@ def test_the_collectives_of_strategies_begin_with_a_base():
     before = tf.distribute.MirroredStrategy._collective_key_base
     tf_compat.separate_collectives()
     assert tf.distribute.MirroredStrategy._collective_key_base == before + 100
+
+
+def test_a_graph_with_a_gradient_of_its_own_stays_in_memory():
+    @tf.custom_gradient
+    def twice(x):
+        return 2.0 * x, lambda upstream: 2.0 * upstream
+
+    def graph():
+        @tf.function
+        def gradient(x):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = twice(x)
+            return tape.gradient(y, x)
+
+        assert float(gradient(tf.constant(3.0))) == 2.0
+        return weakref.ref(gradient.get_concrete_function(tf.constant(3.0)).graph)
+
+    before = graph()
+    with tf_compat.gradients_let_go():
+        within = graph()
+    gc.collect()
+    assert before() is not None, "Remove gradients_let_go"
+    assert within() is None
 
 
 def test_setting_the_seed_throws_compiled_operations_away():

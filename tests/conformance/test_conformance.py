@@ -1,5 +1,6 @@
 """What holds for every model of the zoo."""
 
+import contextlib
 import functools
 import gc
 import math
@@ -12,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
+from zoo._compat import tensorflow as tf_compat
 from zoo.runtime import cores
 
 NAMES = list(conformance.ENTRIES)
@@ -101,6 +103,7 @@ def graphs_are_not_optimized():
 
 
 names_done = []
+gradients = contextlib.ExitStack()
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +112,8 @@ def trained_models_are_let_go(request):
     name = getattr(request.node, "callspec", None) and request.node.callspec.params.get("name")
     if name and name not in names_done[-1:]:
         names_done.append(name)
+        gradients.close()
+        gradients.enter_context(tf_compat.gradients_let_go())
         for function in (trained, evaluated, first_history, bounds, train_alone):
             function.cache_clear()
         if len(names_done) % 4 == 0:

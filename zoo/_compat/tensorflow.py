@@ -1,5 +1,6 @@
 """Private parts of TensorFlow, and workarounds for it. Each entry says what to do once TensorFlow is mended."""
 
+import contextlib
 import random
 
 import tensorflow as tf
@@ -64,6 +65,30 @@ def graph_of_its_own(function):
     Once mended: use a public argument of `tf.function`, if there is one.
     """
     return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
+
+
+@contextlib.contextmanager
+def gradients_let_go():
+    """A context whose graphs take no memory after it, once nothing else holds them; none is differentiated after it.
+
+    Private: `tensorflow.python.framework.ops.gradient_registry` and its `_registry`, as of TensorFlow 2.21.0.
+    Why: each `tf.custom_gradient` in a graph enters its gradient there for ever, and with it tensors of the graph; each
+        Keras model that is trained leaves its graphs in memory thereby.
+    Upstream: https://github.com/tensorflow/tensorflow/issues/97697, for which
+        https://github.com/tensorflow/tensorflow/pull/109334 is merged, but not released;
+        https://github.com/tensorflow/tensorflow/issues/27492 (closed).
+    Once mended: remove it; its callers are `zoo.training.tuning.tune` and tests/conftest.py.
+    """
+    from tensorflow.python.framework import ops
+
+    entries = ops.gradient_registry._registry
+    before = set(entries)
+    try:
+        yield
+    finally:
+        for name in entries.keys() - before:
+            if name.startswith("CustomGradient-"):
+                del entries[name]
 
 
 def separate_collectives():

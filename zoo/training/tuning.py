@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from zoo import callbacks, data, evaluation
+from zoo._compat import tensorflow as tf_compat
 from zoo.evaluation import Point
 from zoo.runtime import checks, cores, files
 from zoo.training import devices, model_stage, monitors, run
@@ -109,10 +110,11 @@ def tune(recipe: Recipe, argv: Sequence[str], grid: Grid, folder: pathlib.Path, 
             for number, (beta, latents) in enumerate(missing, start=1):
                 print(f"model {number} of {len(missing)}: β = {beta:g}, {latents} latents", flush=True)
                 flags = _flags(recipe, argv, grid, folder / f"beta_{beta:g}_latents_{latents}", beta, latents)
-                with strategy.scope():
-                    model = _build(recipe, flags, beta)
-                splits = splits or _slices(recipe, flags, grid)
-                rows.append({"beta": beta, "latents": latents, **_measure(recipe, flags, model, splits)})
+                with tf_compat.gradients_let_go():
+                    with strategy.scope():
+                        model = _build(recipe, flags, beta)
+                    splits = splits or _slices(recipe, flags, grid)
+                    rows.append({"beta": beta, "latents": latents, **_measure(recipe, flags, model, splits)})
                 files.write_csv(folder / "results.csv", rows)
                 shutil.rmtree(flags.output, ignore_errors=True)
                 keras.utils.clear_session()
