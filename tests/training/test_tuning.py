@@ -120,6 +120,13 @@ def test_models_are_compared_on_validation_images(tmp_path):
     np.testing.assert_array_equal(found.validation.images, whole.validation.images)
 
 
+def test_a_slice_of_more_images_than_there_are_is_told(tmp_path, capsys):
+    flags = tuning._flags(recipe(), [], GRID, tmp_path, 1.0, 2)
+    assert len(tuning._slices(recipe(), flags, GRID).train) == 40 and "slice" not in capsys.readouterr().out
+    assert len(tuning._slices(recipe(), flags, dataclasses.replace(GRID, images=51)).train) == 50
+    assert capsys.readouterr().out.endswith("slice: all 50 training images, as there are no 51\n")
+
+
 def test_by_default_there_are_half_and_twice_the_latents_of_the_recipe():
     points = tuning._points(recipe(), tuning.Grid(betas=(1.0, 2.0, 1.0)))
     assert points == [(1.0, 2), (2.0, 2), (1.0, 4), (2.0, 4), (1.0, 8), (2.0, 8)]

@@ -205,11 +205,12 @@ class BatchReader:
         if len(shape) == 2 and shape[1] == 1 and "int" in dtype:  # as in Keras's CIFAR-10
             shape = shape[:1]
             labels = labels if isinstance(labels, tf.TensorSpec) else labels[:, 0]
+        expected = f"Expected `labels` to be int32 of shape [{'N' if num_rows is None else num_rows}]"
         if len(shape) == 2 and shape[1] == self.num_classes:
             way = "One-hot rows become classes by np.argmax(labels, axis=-1)"
-            raise ValueError(f"Expected `labels` to be int32 of shape [{num_rows}]. Received: shape {shape}. {way}")
+            raise ValueError(f"{expected}. Received: shape {shape}. {way}")
         if len(shape) != 1 or not inputs.same_size(num_rows, shape[0]):
-            raise ValueError(f"Expected `labels` to be int32 of shape [{num_rows}]. Received: shape {shape}")
+            raise ValueError(f"{expected}. Received: shape {shape}")
         if "int" not in dtype:
             way = "Use labels.astype('int32')"
             raise ValueError(f"Expected `labels` to be integers. Received: dtype={dtype}. {way}")

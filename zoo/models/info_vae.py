@@ -64,7 +64,8 @@ class InfoVAE(VAE):
 
     def check_settings(self) -> None:
         super().check_settings()
-        checks.number("lambda_", self.lambda_, 1.0 - self.alpha)
+        if self.lambda_ < 1.0 - self.alpha:
+            checks.fail("lambda_", f">= {1.0 - self.alpha:g}, as alpha + lambda_ >= 1", self.lambda_)
 
     def penalty_terms(self, latents: Latents) -> Tensors:
         z = replicas.concat(latents.z)

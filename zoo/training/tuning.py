@@ -214,6 +214,8 @@ def _slices(recipe, flags, grid):
         order = np.random.default_rng(0).permutation(len(images))
         return images.take(np.sort(order[:number]))
 
+    if grid.images > len(splits.train):
+        print(f"slice: all {len(splits.train)} training images, as there are no {grid.images}", flush=True)
     return data.Splits(some(splits.train, grid.images), some(splits.validation, _VALIDATION), splits.test)
 
 
