@@ -56,7 +56,7 @@ class KLWarmup(_Schedule):
 
     Args:
         steps: int >= 1, training steps until the weight stays at 1; None for a third of those that `fit` is asked for,
-            at most 500. A later `fit` with None does not lower a weight that has reached 1.
+            at most 500. A later `fit` with None and one cycle does not lower a weight that has reached 1.
         start: float in [0, 1].
         cycles: int >= 1, number of cycles.
         ratio: float in (0, 1], the rising share of a cycle.

@@ -154,6 +154,7 @@ class TableModel:
             hide: float in [0, 1), the share of known values that the encoder of a masked model does not see, drawn
                 anew for each example and step; the likelihood judges all known ones. It learns to fill in.
             seed: int, of the order and of the hidden values.
+            verbose: as in Keras's `fit`.
 
         Raises:
             ValueError: for arguments out of range, `patience` without `validation`, `hide` for a model without masks,

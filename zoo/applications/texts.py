@@ -91,6 +91,7 @@ class TextModel:
             validation: lines that are not trained on, or None.
             epochs, batch_size, learning_rate: of the training.
             cycles: int >= 1, of the KL's weight, in the first nine tenths of the training (`zoo.callbacks.KLWarmup`).
+            verbose: as in Keras's `fit`.
         """
         tokens = self.vocabulary.encode(lines)
         if not len(tokens):

@@ -183,6 +183,7 @@ class VAEAC(GivenVAE):
             mask: float32 `[B,…,C]`, 1 for observed and 0 for missing values.
             seeds: int32 `[B]`.
             temperature: float32 `[B]`, >= 0, multiplies the prior's standard deviation.
+            batch_size: as in `sample`.
 
         Returns:
             float32 `[B,…,C]`, observed values unchanged and means of p(x_mis|z, x_obs, m).

@@ -26,6 +26,7 @@ def conv_encoder(
         filters: channels after each halving of the image: (32, 64) takes 28×28×1 to 14×14×32 to 7×7×64.
         blocks: int >= 0, residual blocks after each halving.
         dense: int >= 1, units of the last layer before the posterior.
+        activation: name of a Keras activation.
 
     Returns:
         keras.Model from `[B,H,W,C]` to `[B, 2·latent_dim]`.
@@ -64,6 +65,7 @@ def conv_decoder(
         filters: channels before each doubling: (64, 32) takes 7×7×64 to 14×14×32 to 28×28×32.
         blocks: int >= 0, residual blocks before each doubling and after the last.
         dense: int >= 1, units of the first layer.
+        activation: name of a Keras activation.
 
     Returns:
         keras.Model from `[B,latent_dim]` to `[B,*output_shape]`.

@@ -280,6 +280,7 @@ def bottom_up_encoder(
         image_shape: (H, W, C).
         scales, width, hidden: as in the matching `zoo.networks.TopDown`.
         blocks: int or ints >= 1, residual blocks at each scale.
+        activation: name of a Keras activation.
 
     Returns:
         keras.Model from `[B,H,W,C]` to a list of `[B, H/scale, W/scale, width]`, one for each scale, coarse first.

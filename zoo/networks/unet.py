@@ -35,6 +35,7 @@ def unet_decoder(
         blocks: int >= 0, residual blocks at each resolution, on the way down and on the way up.
         bottom_blocks: int >= 0, residual blocks at the lowest resolution, after the latents have come in.
         features: int >= 1, channels of the last layer but one, at the full resolution.
+        activation: name of a Keras activation.
 
     Returns:
         keras.Model from `[B, H·W·2C + latent_dim]` to `[B,*output_shape]`.

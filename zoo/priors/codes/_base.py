@@ -197,7 +197,7 @@ class CodePrior(Fixed, ObjectiveModel):
         Args:
             seeds: int32 `[B]`.
             temperature: float32 `[B]`, not below 0.
-            labels, top_k, given: as in `sample`.
+            labels, top_k, batch_size, given: as in `sample`.
 
         Returns:
             int32 `[B,h,w]`.
