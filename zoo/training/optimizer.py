@@ -51,8 +51,7 @@ class Averages(keras.callbacks.Callback):
     def __init__(self, model: keras.Model) -> None:
         super().__init__()
         self.set_model(model)
-        # An optimizer that scales the loss has the one with the averages inside.
-        self._kept = getattr(model.optimizer, "inner_optimizer", model.optimizer).use_ema
+        self._kept = optimizers.averages_weights(model.optimizer)
         self._own: list[np.ndarray] | None = None
 
     def apply(self) -> None:
