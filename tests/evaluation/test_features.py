@@ -52,6 +52,34 @@ def test_images_of_another_form_are_refused(images, message):
         mean_colour().embed(images)
 
 
+@pytest.mark.parametrize(
+    "network, received",
+    [
+        (lambda x: tf.reduce_mean(x, (1, 2)), r"network=TensorShape\(\[2, 3\]\)"),  # two rows are no pair
+        (lambda x: (x, None), r"network=\(TensorShape\(\[2, 4, 4, 3\]\), None\)"),
+    ],
+)
+def test_networks_that_give_no_pair_of_features_and_logits_are_refused(network, received):
+    judge = features.Features("mine", "features of mine", network, (4, 4, 3))
+    with pytest.raises(ValueError, match="Expected `network` to be a function to the pair .* Received: " + received):
+        judge.embed(np.zeros((2, 4, 4, 3), np.float32))
+
+
+def test_features_of_fewer_rows_are_refused():
+    judge = features.Features("mine", "features of mine", lambda x: (x[1:, 0, 0], None), (4, 4, 3))
+    with pytest.raises(ValueError, match=r"Expected network to give a number for each example, \[B\]"):
+        judge.embed(np.zeros((2, 4, 4, 3), np.float32))
+
+
+def test_a_keras_classifier_gives_its_last_features_but_one():
+    classifier = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(5)])
+    network = keras.Model(classifier.inputs, [classifier.layers[-2].output, classifier.outputs[0]])
+    images = np.random.default_rng(0).random((2, 4, 4, 3), np.float32)
+    judge = features.Features("mine", "features of mine", network, (4, 4, 3))
+    np.testing.assert_array_equal(judge.embed(images), images.reshape(2, -1))
+    np.testing.assert_array_equal(judge.predict_classes(images), np.argmax(classifier(images), axis=1))
+
+
 @pytest.mark.parametrize("name", FOLDERS)
 def test_a_shipped_classifier_knows_the_test_images_as_its_card_says(name):
     judge = features.load(f"{name}_classifier")

@@ -266,11 +266,33 @@ def test_all_of_an_array_is_looked_at_and_of_a_dataset_the_first_batch():
         model.fit(dataset(x), verbose=0)
 
 
-def test_a_very_large_array_is_looked_at_in_evenly_spaced_rows(monkeypatch):
-    monkeypatch.setattr(inputs, "_MOST_VALUES", 24 * 64 // 2)
-    for row in (0, 10, 22):
-        with pytest.raises(ValueError, match="Expected `x` to be finite"):
-            inputs.look([inputs.Values("x", np.where(np.arange(24)[:, None] == row, np.nan, GOOD.reshape(24, 64)))])
+def test_each_row_of_a_very_large_array_is_looked_at():
+    x = np.zeros((2**17, 520), np.float32)  # 68 million values
+    x[2**16 + 1, 7] = 1.5
+    with pytest.raises(ValueError, match=r"Expected `x` to lie in \[0, 1\]. Received: values from 0 to 1.5"):
+        inputs.look([inputs.Values("x", x, 0.0, 1.0)])
+
+
+def masked_values(values, mask):
+    return np.concatenate([np.float32(values), np.float32(mask)], axis=-1)[None]
+
+
+@pytest.mark.parametrize(
+    "array, whole, reason",
+    [
+        (masked_values([0.5, 0.2], [1, 0]), False, "0 where its mask is 0.* Received: x='1 values such as 0.2'"),
+        (masked_values([0.0, 0.2], [0.5, 1]), False, "a mask of 0 and 1, .* such as 0.5"),
+        (masked_values([0.0, 0.2], [0, 1]), True, "the same for all channels .* Received: x='1 places with some"),
+    ],
+)
+def test_values_beside_a_mask_are_those_that_it_shows(array, whole, reason):
+    of_array = inputs.BesideMask("x", array, 0.0, 1.0, whole=whole)
+    assert not of_array.hold() and not of_array.hold_rows()[0]
+    with pytest.raises(ValueError, match=reason):
+        inputs.look([of_array])
+    good = inputs.BesideMask("x", masked_values([0.5, 0.2], [1, 1]), 0.0, 1.0, whole=whole)
+    assert good.hold() and good.hold_rows()[0]
+    inputs.look([good])
 
 
 def test_a_range_of_one_end_has_no_tolerance_and_one_of_both_has_it():

@@ -104,6 +104,17 @@ def test_a_mixture_that_couples_channels_counts_whole_places():
     np.testing.assert_allclose(layer.observed_log_prob(X, params, tf.constant(mask)), by_hand, rtol=1e-4)
 
 
+def test_observed_values_are_judged_in_graphs_of_any_number_of_rows():
+    layer = DiscretizedLogisticMixture(2, channels=2)
+    params = tf.constant(RNG.normal(size=(3, 2, 2, layer.params_size(2))), tf.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 2, 2, 2)), tf.TensorSpec((None, 2, 2, params.shape[-1]))])
+    def judge(x, params):
+        return layer.observed_log_prob(x, params, tf.ones_like(x))
+
+    np.testing.assert_allclose(judge(tf.constant(X, tf.float32), params), layer.log_prob(X, params), rtol=1e-4)
+
+
 def test_a_masked_likelihood_judges_what_was_observed():
     inner = Gaussian(0.3)
     layer = Masked(inner)

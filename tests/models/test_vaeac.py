@@ -147,6 +147,30 @@ def test_exports_fill_in_the_same_from_the_same_seeds(model, tmp_path):
         np.testing.assert_allclose(found["image"][0], expected[row], atol=1e-5)
 
 
+@pytest.mark.parametrize("as_given", [lambda m: m > 0, lambda m: 255 * m, lambda m: 2.0 * m - 1.0, lambda m: 0.6 * m])
+def test_masks_of_the_users_own_are_bool_or_numbers(model, as_given, monkeypatch):
+    monkeypatch.setattr(model, "masks", lambda x: as_given(tf.constant(MASK)))
+    np.testing.assert_array_equal(model._drawn_mask(X), np.broadcast_to(MASK > 0, X.shape))
+
+
+def test_a_likelihood_that_couples_channels_takes_masks_of_whole_places():
+    likelihood = zoo.likelihoods.DiscretizedLogisticMixture(2)
+    networks = dense((2, 2, 6), 4), dense((24 + 2,), 80, (2, 2, 20))
+    some = np.ones((2, 2, 2, 3), np.float32)
+    some[:, 0, 0, 1] = 0.0
+    model = zoo.VAEAC(*networks, likelihood, masks=keras.layers.Lambda(lambda x: some))
+    x = np.random.default_rng(0).random((2, 2, 2, 3), np.float32)
+    np.testing.assert_array_equal(model._drawn_mask(x)[..., 0], some.min(axis=-1))
+    assert np.isfinite(zoo.applications.impute(model, x, some[..., :1])).all()
+    for refused in (
+        lambda: zoo.applications.impute(model, x, some),
+        lambda: model.log_prob(x, labels=Masked.beside(x, some)),
+        lambda: model.complete(x, some, np.arange(2), np.ones(2, np.float32)),
+    ):
+        with pytest.raises(ValueError, match="the same for all channels of a place, as the likelihood couples them"):
+            refused()
+
+
 def test_what_does_not_fit_is_refused(model):
     with pytest.raises(ValueError, match=r"`labels` to be float32 of shape \[2, 4, 4, 2\]"):
         model.sample(2, labels=MASK[:2])

@@ -95,6 +95,8 @@ class Imputer:
             shape = (*shape[:-1], shape[-1] // 2) if self.masked else tuple(shape)
             if x.shape[1:] != shape:
                 checks.fail(name, f"of shape {('N', *shape)}", x.shape)
+        if self.likelihood.couples_channels:
+            inputs.require_whole("mask", mask)
         if self.likelihood.support is not None:
             inputs.look([inputs.Values(name, x[mask > 0], *self.likelihood.support)])
 

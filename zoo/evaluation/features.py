@@ -35,7 +35,8 @@ class Features:
         name: str, as `load` takes it.
         label: str, what figures are named after: "cifar10_classifier features".
         network: function of float32 images `[B,H,W,C]` in [0, 1] that returns features `[B,F]` and logits `[B,K]`; the
-            logits are None for a network without classes.
+            logits are None for a network without classes. Of a Keras classifier it is
+            `keras.Model(classifier.inputs, [classifier.layers[-2].output, classifier.outputs[0]])`.
         image_shape: (H, W, C) of the images that it takes.
         batch_size: int, images at once.
     """
@@ -74,8 +75,14 @@ class Features:
             checks.fail("images", f"an array [N,{','.join(map(str, self.image_shape))}], N >= 1", images.shape)
         require_levels("images", images)
         for start in range(0, len(images), self.batch_size):
-            features, logits = self.network(tf.constant(as_floats(images[start : start + self.batch_size])))
-            yield features.numpy(), None if logits is None else logits.numpy()
+            batch = as_floats(images[start : start + self.batch_size])
+            found = self.network(tf.constant(batch))
+            if not isinstance(found, (tuple, list)) or len(found) != 2 or len(found[0].shape) != 2:
+                received = keras.tree.map_structure(lambda each: getattr(each, "shape", each), found)
+                checks.fail("network", "a function to the pair of features [B, F] and logits, or None", received)
+            features, logits = (None if each is None else np.asarray(each) for each in found)
+            checks.per_example("network", features[:, 0], len(batch))
+            yield features, logits
 
 
 def as_floats(images: np.ndarray) -> np.ndarray:

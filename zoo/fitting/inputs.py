@@ -6,7 +6,6 @@ receives (`zoo.fitting.first_batch`).
 """
 
 import dataclasses
-import math
 from collections.abc import Iterable, Sequence
 
 import keras
@@ -18,7 +17,6 @@ from zoo.runtime.types import Array, Shape, Tensor
 
 TOLERANCE = 1e-3  # how far values may lie beyond their range: resizing and JPEG exceed it slightly
 LARGEST = float(np.finfo(np.float32).max)
-_MOST_VALUES = 2**26  # of a larger array only evenly spaced rows are checked
 
 
 def array(name: str, value: object) -> Array:
@@ -149,7 +147,6 @@ class Values:
 
     def require(self, values: np.ndarray) -> None:
         """Raises ValueError unless `values`, the array in NumPy, lie in the range."""
-        values = _rows(values)
         if values.size and not self._fit(values.min(), values.max()):
             self._explain(values)
 
@@ -201,43 +198,67 @@ class Values:
 
 @dataclasses.dataclass(frozen=True)
 class ZeroOrOne(Values):
-    """Values that are 0 or 1, such as a mask."""
+    """Values that are 0 or 1, such as a mask.
+
+    Args:
+        whole: bool, whether all channels of a place must be alike.
+    """
 
     low: float = 0.0
     high: float = 1.0
+    whole: bool = False
 
     def hold(self) -> Tensor:
         return tf.reduce_all(self.hold_rows())
 
     def hold_rows(self) -> Tensor:
-        return _all_of_each((self.array == 0.0) | (self.array == 1.0))
+        mask = tf.cast(self.array, tf.float32)
+        fit = (mask == 0.0) | (mask == 1.0)
+        return _all_of_each(fit & (mask == mask[..., :1]) if self.whole else fit)
 
     def require(self, values: np.ndarray) -> None:
-        other = _rows(values)[(_rows(values) != 0) & (_rows(values) != 1)]
+        other = values[(values != 0) & (values != 1)]
         if len(other):
             checks.fail(self.name, "0 and 1 alone", f"values such as {other[0]:g}")
+        if self.whole:
+            require_whole(self.name, values)
 
 
 @dataclasses.dataclass(frozen=True)
 class BesideMask(Values):
-    """Values beside their mask: the second half of the last axis is 1 for observed and 0 for missing values."""
+    """Values beside their mask: the second half of the last axis is 1 for observed and 0 for missing values.
+
+    Missing values are 0: others would tell a model what it must not see.
+
+    Args:
+        whole: bool, whether the mask of all channels of a place must be the same.
+    """
+
+    whole: bool = False
 
     def hold(self) -> Tensor:
-        return super().hold() & self._mask().hold()
+        return super().hold() & tf.reduce_all(self._hold_mask())
 
     def hold_rows(self) -> Tensor:
-        return super().hold_rows() & self._mask().hold_rows()
+        return super().hold_rows() & self._hold_mask()
 
-    def _mask(self):
-        return ZeroOrOne(self.name, tf.split(tf.cast(self.array, tf.float32), 2, axis=-1)[1])
+    def _hold_mask(self):
+        values, mask = tf.split(tf.cast(self.array, tf.float32), 2, axis=-1)
+        return ZeroOrOne(self.name, mask, whole=self.whole).hold_rows() & _all_of_each((mask != 0.0) | (values == 0.0))
 
     def require(self, values: np.ndarray) -> None:
         super().require(values)
-        mask = _rows(values)[..., values.shape[-1] // 2 :]
+        values, mask = np.split(values, 2, axis=-1)
         other = mask[(mask != 0) & (mask != 1)]
         if len(other):
             expected = "values beside a mask of 0 and 1, as zoo.likelihoods.Masked.beside makes them"
             checks.fail(self.name, expected, f"a mask with values such as {other[0]:g}")
+        left = values[(mask == 0) & (values != 0)]
+        if len(left):
+            expected = "0 where its mask is 0, as zoo.likelihoods.Masked.beside makes it"
+            checks.fail(self.name, expected, f"{len(left)} values such as {left[0]:g}")
+        if self.whole:
+            require_whole(self.name, mask)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -264,7 +285,7 @@ class Target:
 
     def require(self, x: np.ndarray, y: np.ndarray) -> None:
         """Raises ValueError if the two arrays are equal."""
-        if x is y or np.array_equal(_rows(x), _rows(y)):
+        if x is y or np.array_equal(x, y):
             raise ValueError(
                 f"Expected `y` to be another array than `x`, as {self.model} is its own target: fit(x). Received: the "
                 "same values twice. Train a model that removes noise by fit(noisy, clean)"
@@ -277,14 +298,17 @@ def look(values: Iterable[Values | Target]) -> None:
         each.require(*map(np.asarray, each.arrays))
 
 
+def require_whole(name: str, mask: np.ndarray) -> None:
+    """Raises ValueError unless the mask is the same for all channels of a place, which the likelihood couples."""
+    unlike = (mask != mask[..., :1]).any(axis=-1)
+    if unlike.any():
+        way = "a mask that is the same for all channels of a place, as the likelihood couples them"
+        checks.fail(name, way, f"{int(unlike.sum())} places with some of their channels missing")
+
+
 def _all_of_each(fit):
     """Whether all values of each example fit: bool `[B,…]` to `[B]`."""
     return tf.reduce_all(fit, axis=list(range(1, len(fit.shape)))) if len(fit.shape) > 1 else fit
-
-
-def _rows(numbers):
-    """The array itself, or evenly spaced rows of a very large one."""
-    return numbers if numbers.size <= _MOST_VALUES else numbers[:: math.ceil(numbers.size / _MOST_VALUES)]
 
 
 def unfit(error: tf.errors.OpError, arrays: Iterable[tuple[str, Shape]]) -> ValueError:

@@ -57,20 +57,20 @@ class Likelihood(Fixed, layers.Layer):
 
         Args:
             x, mask: float32 `[B,…,C]`; the mask is 1 where a value counts and 0 elsewhere. If the likelihood couples
-                channels, a place counts if its first channel does.
+                channels, the mask is the same for all channels of a place.
             params: float32 `[B,…,params_size(C)]`.
 
         Raises:
             ValueError: if `log_prob` treats channels differently, and the class does not override this method.
         """
         number, channels = ops.shape(x)[0], 1 if self.couples_channels else x.shape[-1]
+        per_value = params.shape[-1] // channels
         if channels > 1 and channels not in self._alike:
             self._require_alike(channels)
         if not self.couples_channels:  # each value becomes an example of one channel, with its own parameters
-            per_value = params.shape[-1] // channels
             params = ops.swapaxes(ops.reshape(params, (-1, per_value, channels)), 1, 2)
         values = ops.reshape(x, (-1, x.shape[-1] // channels))
-        log_probs = self.log_prob(values, ops.reshape(params, (ops.shape(values)[0], -1)), training)
+        log_probs = self.log_prob(values, ops.reshape(params, (-1, per_value)), training)
         kept = ops.reshape(mask[..., :channels], (number, -1))
         return ops.sum(ops.where(kept > 0.0, ops.reshape(log_probs, (number, -1)), 0.0), axis=1)
 

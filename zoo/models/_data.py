@@ -62,8 +62,10 @@ class DataVAE(NetworksVAE):
 
     def data_values(self, name: str, x: Array) -> inputs.Values:
         """The range of the data that the likelihood judges."""
-        kind = inputs.BesideMask if isinstance(self.likelihood, Masked) else inputs.Values
-        return kind(name, x) if self.data_range is None else kind(name, x, *self.data_range)
+        low, high = self.data_range or (-inputs.LARGEST, inputs.LARGEST)
+        if isinstance(self.likelihood, Masked):
+            return inputs.BesideMask(name, x, low, high, whole=self.likelihood.likelihood.couples_channels)
+        return inputs.Values(name, x, low, high)
 
     def likelihood_params(self, inputs: Tensor, training: bool = False) -> Tensor:
         params = super().likelihood_params(inputs, training=training)

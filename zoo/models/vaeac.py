@@ -54,7 +54,8 @@ class VAEAC(GivenVAE):
         prior: a `zoo.priors.LatentPrior`: `ConditionalGaussian` over a network from `[B,…,2C]` for the model of the
             paper; None for the standard normal.
         alpha: float > 0 and <= 1, α.
-        masks: layer from data `[B,…,C]` to masks that broadcast to them; None for `zoo.layers.RandomMasks`, of images.
+        masks: layer from data `[B,…,C]` to masks that broadcast to them, bool, or numbers of which those above 0.5 mean
+            observed; None for `zoo.layers.RandomMasks`, of images.
         free_bits, seed, kl_weight: as in `zoo.VAE`. `seed` seeds the default masks too.
 
     Call arguments:
@@ -116,7 +117,7 @@ class VAEAC(GivenVAE):
         self, x: Tensor, labels: Tensor | None = None, training: bool = False, target: Tensor | None = None
     ) -> Tensors:
         if labels is None:
-            labels = Masked.beside(x, self.masks(x))
+            labels = Masked.beside(x, self._drawn_mask(x))
         terms = super().compute_terms(x, labels, training)
         terms.pop("bits_per_dim", None)
         if self.alpha == 1.0:
@@ -125,6 +126,10 @@ class VAEAC(GivenVAE):
         z = self.latents(seeds, ops.ones_like(seeds, "float32"), labels)
         from_prior = self.log_likelihood(x, self.decoder_inputs(z, labels), training=training)
         return terms | {"loss": self.alpha * terms["loss"] - (1.0 - self.alpha) * from_prior}
+
+    def _drawn_mask(self, x):
+        mask = ops.cast(self.masks(x), "float32") > 0.5
+        return ops.all(mask, axis=-1, keepdims=True) if self.likelihood.couples_channels else mask
 
     @sub_batched
     def log_likelihood(self, x: Tensor, inputs: Tensor, training: bool = False) -> Tensor:
@@ -222,11 +227,14 @@ class VAEAC(GivenVAE):
         return None if labels is None else self._check_attributes(inputs.array("labels", labels), num_rows)
 
     def values_of(self, name: str, value: Array | None) -> list[inputs.Values]:
-        return [inputs.ZeroOrOne("mask", value)] if name == "mask" else super().values_of(name, value)
+        if name == "mask":
+            return [inputs.ZeroOrOne("mask", value, whole=self.likelihood.couples_channels)]
+        return super().values_of(name, value)
 
     def label_values(self, labels: Array) -> inputs.Values:
         low, high = self.likelihood.support or (-inputs.LARGEST, inputs.LARGEST)
-        return inputs.BesideMask("labels", labels, min(low, 0.0), max(high, 1.0))
+        whole = self.likelihood.couples_channels
+        return inputs.BesideMask("labels", labels, min(low, 0.0), max(high, 1.0), whole=whole)
 
     def get_config(self) -> Config:
         return {**super().get_config(), "alpha": self.alpha, "masks": keras.saving.serialize_keras_object(self.masks)}
