@@ -293,7 +293,7 @@ OUT = ("--output", "x.png")
         (("interpolate", "@vae.keras", *DATA, *OUT, "--limit", "1"), "Expected at least two images"),
         (("interpolate", "@vae.keras", *DATA, *OUT, "--steps", "1"), "Expected `--steps` to be an integer >= 2"),
         (("traverse", "@vae.keras", *DATA, *OUT, "--example", "12"), "Expected `--example` to be below 12"),
-        (("traverse", "@vae.keras", *DATA, *OUT, "--label", "1"), "Expected --label to be no labels"),
+        (("traverse", "@vae.keras", *DATA, *OUT, "--label", "1"), "left out, as a VAE decodes without labels"),
         (("traverse", "@vae.keras", *DATA, *OUT, "--span", "0"), "Expected `--span` to be a finite number > 0"),
         (("explore", "@vae.keras", *DATA, "--output", "x.gif"), "Expected `--output` to be a file that ends in .html"),
         (("explore", "@cvae.keras", *OUT, "--manifold", "--label", "5"), "integers from 0 to 2"),

@@ -47,6 +47,12 @@ class Data:
         scale = np.float32(255.0 if self.images.dtype == np.uint8 else 1.0)
         return self.images.astype(np.float32) / scale
 
+    def file_names(self) -> list[str]:
+        """A name for a file of each image: 00000, 00001, …, and that of its picture, if it comes from one."""
+        paths = [None if name.isdecimal() else pathlib.PurePath(name) for name in self.names]
+        stems = ["" if path is None else "_" + path.stem.replace("\\", "_") for path in paths]
+        return [f"{row:05d}{stem}" for row, stem in enumerate(stems)]
+
     def take(self, rows: "slice | np.ndarray | Sequence[int]") -> "Data":
         """Some of the images, by a slice or an array of their numbers."""
         import numpy as np
@@ -109,11 +115,12 @@ def load(
     split: str | None = None,
     need_labels: bool = True,
     option: str = "--data",
+    incomplete: bool = False,
 ) -> Data:
     """Loads the images that the arguments choose.
 
     Pictures are converted as `zoo.data.load_folder` does it: turned upright, put on white, and cropped and resized to
-    the model's size; a line on stderr says so. Arrays must have the model's size.
+    the model's size; lines on stderr say so. Arrays must have the model's size.
 
     Args:
         args: with the attributes that `add_arguments` and `_models.add_argument` set.
@@ -121,6 +128,8 @@ def load(
         split: str, another split than `args.split`.
         need_labels: bool, whether data without labels is refused for a model that needs them.
         option: str, the option that gave `args.data`, for errors.
+        incomplete: bool, whether values are to be filled in: arrays may have NaN, and a model that takes values beside
+            their mask is given the values.
 
     Returns:
         `Data`, with at least one image.
@@ -131,15 +140,16 @@ def load(
     from zoo.cli import _files, _sources
 
     require_one_place(args)
+    shape = _models.shape_of_values(model) if incomplete else model.example_shape
     given = args.data or [_dataset_of(args.model)]
     split = split or args.split
     sources = [pathlib.Path(each).expanduser() for each in given]
     if len(given) == 1 and is_dataset(given[0], sources[0]):
         with contextlib.redirect_stdout(sys.stderr):  # where TFDS and its loader say that they download
-            found = _sources.load(given[0], model, split or "test", args.data_dir, args.sample, option)
+            found = _sources.load(given[0], shape, split or "test", args.data_dir, args.sample, option)
     else:
         require_no_dataset_options(args, option, " ".join(given))
-        found = _files.load(sources, model, split, option)
+        found = _files.load(sources, model, shape, split, option, incomplete)
     _files.require_grey_levels(model, found)
     if args.data_labels is not None:
         found = dataclasses.replace(found, labels=_files.read_labels(args.data_labels, len(found)))

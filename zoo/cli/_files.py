@@ -14,24 +14,40 @@ from zoo.cli._data import ARRAYS, Data
 from zoo.data import decoding, folders
 from zoo.evaluation.rows import takes_grey_levels
 from zoo.fitting import inputs
+from zoo.runtime.types import Shape
 
 WHITE = (255, 255, 255)
 _ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _KEYS = {"images": ("images", "x", "image", "x_test", "arr_0"), "labels": ("labels", "y", "label", "y_test")}
 
 
-def load(paths: Sequence[pathlib.Path], model: keras.Model, split: str | None, option: str = "--data") -> Data:
-    """The images of an array file, of picture files, or of a folder of pictures. `option` gave them, for errors."""
+def load(
+    paths: Sequence[pathlib.Path],
+    model: keras.Model,
+    shape: Shape | None,
+    split: str | None,
+    option: str = "--data",
+    incomplete: bool = False,
+) -> Data:
+    """The images of an array file, of picture files, or of a folder of pictures.
+
+    Args:
+        paths: that exist.
+        model: that takes floats.
+        shape: of an example; None for any.
+        split: str, of a folder; or None.
+        option: str, which gave `paths`, for errors.
+        incomplete: bool, whether arrays may have NaN.
+    """
     for path in paths:
         if not path.exists():
             hint = "" if path.suffix or len(paths) > 1 else ", and no dataset"
             raise ValueError(f"Expected {option} to exist. Received: {path}, no such file{hint}")
     inputs.require_data_of_floats("MODEL", model)
-    shape = model.example_shape
     if len(paths) == 1 and paths[0].suffix.lower() in ARRAYS:
         if split is not None:
             raise ValueError(f"Expected --split with a dataset or a folder only. Received: {paths[0]}")
-        return _read_array(paths[0], model, option)
+        return _read_array(paths[0], shape, option, incomplete)
     if shape is not None and len(shape) != 3:
         raise ValueError(f"Expected {option} to be arrays, for examples of shape {shape}. Received: {paths[0]}")
     if split is not None:
@@ -87,6 +103,7 @@ def read_labels(text: str, number: int) -> np.ndarray:
 def _of_32_bits(labels, option):
     if labels.dtype.kind == "f":
         return labels.astype(np.float32)
+    labels = labels[:, 0] if labels.shape[1:] == (1,) else labels  # as in Keras's CIFAR-10
     if labels.size and not -(2**31) <= int(labels.min()) <= int(labels.max()) < 2**31:
         raise ValueError(f"Expected {option} to be labels of 32 bits. Received: {labels.min()} to {labels.max()}")
     return labels.astype(np.int32)
@@ -126,6 +143,7 @@ def _read_pictures(files, shape, option):
     size = _size(files[0][0]) if shape is None else shape[:2]
     channels = 3 if shape is None else shape[-1]
     images, names, resized = [], [], []
+    lost: dict[str, int] = {}
     for path, named in files:
         read = _read_picture(path, named, size, channels, option)
         if read is None:
@@ -134,6 +152,9 @@ def _read_pictures(files, shape, option):
         images.append(pixels[None])
         names.append(str(path))
         resized += [own] if own != size else []
+        kinds = decoding.loss(path)
+        if kinds:
+            lost[kinds] = lost.get(kinds, 0) + 1
     if not images:
         raise ValueError(f"Expected pictures. Received: {len(files)} files, none of which can be read")
     if resized:
@@ -142,6 +163,8 @@ def _read_pictures(files, shape, option):
             f"cropped and resized {len(resized)} of {len(images)} pictures to {size[0]}×{size[1]} pixels, from {some}",
             file=sys.stderr,
         )
+    for kinds, number in lost.items():
+        print(f"not kept of {number} of {len(images)} pictures: {kinds}", file=sys.stderr)
     about = f"{len(images)} pictures" if len(images) > 1 else f"the picture {names[0]}"
     return Data(np.concatenate(images), None, about, "given", names)
 
@@ -201,9 +224,9 @@ def read_arrays(path: pathlib.Path, option: str = "--data") -> tuple[np.ndarray,
         return found[key], None if label_key is None else found[label_key]
 
 
-def _read_array(path, model, option):
+def _read_array(path, shape, option, incomplete):
     found, labels = read_arrays(path, option)
-    images = _as_images(found, path, model.example_shape)
+    images = _as_images(found, path, shape, incomplete)
     if labels is not None:
         if labels.ndim < 1 or len(labels) != len(images) or labels.dtype.kind not in "iuf":
             received = f"{labels.dtype} of shape {labels.shape}"
@@ -233,8 +256,8 @@ def _key(archive, kind):
     return next((name for name in _KEYS[kind] if name in archive.files), None)
 
 
-def _as_images(array, path, shape):
-    """An array as uint8 or float32 `[N, …]` of the model's shape."""
+def _as_images(array, path, shape, incomplete):
+    """An array as uint8 or float32 `[N, …]` of examples of a shape."""
     if shape is not None and array.shape == tuple(shape[:-1]) and shape[-1] == 1:
         array = array[..., None]
     if shape is not None and array.shape == tuple(shape):
@@ -254,7 +277,7 @@ def _as_images(array, path, shape):
             way = "integers up to 255; data of 0 and 1 as floats or bools"
             raise ValueError(f"Expected {way} in {path}. Received: integers of 0 and 1")
         return array.astype(np.uint8)
-    if array.dtype.kind != "f" or not np.isfinite(array).all():
+    if array.dtype.kind != "f" or not (np.isfinite(array) | (incomplete & np.isnan(array))).all():
         received = array.dtype if array.dtype.kind != "f" else "values that are not finite"
         raise ValueError(f"Expected integers from 0 to 255, or floats, in {path}. Received: {received}")
     return array.astype(np.float32)

@@ -2,10 +2,13 @@
 
 import argparse
 import pathlib
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from zoo.presets import keras_files, manifest, names
 from zoo.runtime import startup
+
+if TYPE_CHECKING:
+    from zoo.runtime.types import Shape
 
 EXPECTED = "a preset's name, a preset's folder, a .keras file, hf://user/name or kaggle://…"
 
@@ -39,16 +42,28 @@ def load(address: str) -> Any:
         return from_preset(folder)
 
 
-def load_of_pictures(address: str) -> Any:
-    """As `load`, and ValueError for a model of data that cannot be drawn, such as a table."""
+def load_of_pictures(address: str, incomplete: bool = False) -> Any:
+    """As `load`, and ValueError for a model of data that cannot be drawn, such as a table.
+
+    With `incomplete`, images may have a mask beside them, which is not drawn.
+    """
     model = load(address)
-    shape = model.example_shape
+    shape = shape_of_values(model) if incomplete else model.example_shape
     if model.data_dtype != "float32" or (shape is not None and (len(shape) != 3 or shape[-1] not in (1, 3))):
         received = f"{address}, a {type(model).__name__} of examples of shape {model.image_shape}"
         raise ValueError(
             f"Expected MODEL to be one of images [H,W,1] or [H,W,3], which can be drawn. Received: {received}"
         )
     return model
+
+
+def shape_of_values(model: Any) -> "Shape | None":
+    """The shape of an example without the mask that a model may take beside it; None if it is unknown."""
+    from zoo.likelihoods import Masked
+
+    shape: Shape | None = model.example_shape
+    masked = shape is not None and isinstance(model.likelihood, Masked)
+    return (*shape[:-1], shape[-1] // 2) if shape is not None and masked else shape
 
 
 def read_card(address: str) -> dict[str, Any]:

@@ -14,17 +14,19 @@ from zoo import data
 from zoo.cli._data import Data
 from zoo.cli._files import in_channels
 from zoo.evaluation import FactorData
+from zoo.runtime.types import Shape
 
 SPRITES = "sprites"  # rendered by zoo.data.Sprites
 
 
-def load(name: str, model: keras.Model, split: str, data_dir: str | None, sample: bool, option: str = "--data") -> Data:
-    """A split of a TFDS dataset, in the size of the model. `option` gave the name, for errors.
+def load(
+    name: str, shape: Shape | None, split: str, data_dir: str | None, sample: bool, option: str = "--data"
+) -> Data:
+    """A split of a TFDS dataset, in the shape of an example. `option` gave the name, for errors.
 
     Raises:
         ValueError: if the dataset is not available, or the model takes no images.
     """
-    shape = model.example_shape
     if shape is not None and len(shape) != 3:
         raise ValueError(
             f"Expected {option} to be arrays, as the model takes examples of shape {shape}. Received: {name}"

@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _data.add_arguments(parser)
     _output.add_argument(
         parser,
-        f"a picture of the first images (--limit, by default {SHOWN}), noisy ones above; or a new folder of PNGs",
+        f"a picture of the first images (--limit, by default {SHOWN}), noisy ones above; or a new folder of PNGs, "
+        "whose names are numbers and the names of pictures",
     )
     parser.add_argument("--add", metavar="KIND:LEVEL", help="noise to put on the data, such as gaussian:0.3")
     parser.add_argument("--deviation", type=float, metavar="D", help="deviation of Gaussian noise, for a plain VAE")
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
     model = _models.load_of_pictures(args.model)
     from zoo import applications
 
-    data = _data.load(args, model)
+    data = _data.load(args, model, need_labels=model.conditional)
     if not is_folder and args.limit is None:
         data = data.take(slice(SHOWN))
     x = data.floats()
@@ -55,9 +56,10 @@ def run(args: argparse.Namespace) -> None:
     labels = data.labels if model.conditional else None
     clean = applications.denoise(model, noisy, args.deviation, args.steps, labels)
     if is_folder:
-        applications.save_images(path, clean)
+        applications.save_images(path, clean, data.file_names())
     else:
-        applications.save_image(path, applications.grid(_output.in_rows([noisy, clean], COLUMNS)), args.scale)
+        rows = _output.in_rows([noisy.clip(0.0, 1.0), clean], COLUMNS)  # noise leads out of what can be drawn
+        applications.save_image(path, applications.grid(rows), args.scale)
     more = {} if kind is None else {"mse_before": _mse(noisy, x), "mse_after": _mse(clean, x)}
     _output.report("denoise", path, num=len(x), data=data.description, **more)
 

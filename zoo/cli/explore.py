@@ -74,6 +74,9 @@ def run(args: argparse.Namespace) -> None:
         title = f"{pathlib.Path(args.model).name}: {data.description}"
         is_shown = data.labels is not None and (model.conditional or page.are_classes(data.labels))
         labels = data.labels if is_shown else None
+        if data.labels is not None and not is_shown:
+            some = f"{data.labels.dtype} of shape {data.labels.shape}"
+            print(f"labels are not shown, as they are no few classes: {some}", file=sys.stderr)
         applications.explore(model, data.floats(), labels, path, args.method, args.examples, args.latents, title=title)
     else:
         taken = data.labels if model.conditional else None

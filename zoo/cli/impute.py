@@ -4,7 +4,7 @@ python -m zoo impute model.keras --data mnist --sample --missing right --output 
 python -m zoo impute model.keras --data holes/ --mask mask.png --num-draws 5 --output filled/
 
 --missing names a part of every image: left, right, top, bottom, random:SHARE, or box:ROW,COLUMN,HEIGHT,WIDTH. --mask is
-a picture or a .npy file, 0 where a value is missing.
+a picture or a .npy file, 0 where a value is missing. Of an array, NaN is missing too; with NaN neither is needed.
 """
 
 import argparse
@@ -21,15 +21,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _output.add_argument(
         parser,
         f"a picture of the first images (--limit, by default {SHOWN}): with holes, filled in, and each draw below; a "
-        ".npy file of the filled images, or of the draws; or a new folder of PNGs, with each draw as NUMBER_draw_K.png",
+        ".npy file of the filled images, or of the draws; or a new folder of PNGs, whose names are numbers and those "
+        "of pictures, with each draw as NAME_draw_K.png",
     )
-    missing = parser.add_mutually_exclusive_group(required=True)
+    missing = parser.add_mutually_exclusive_group()
     missing.add_argument("--missing", metavar="PART", help="left, right, top, bottom, random:SHARE or box:R,C,H,W")
     missing.add_argument("--mask", metavar="FILE", help="a picture or .npy file, 0 where a value is missing")
     parser.add_argument("--num-draws", type=int, metavar="N", help="random fillings beside the mean")
     parser.add_argument("--no-noise", dest="noise", action="store_false", help="draws are means of p(x|z)")
     parser.add_argument("--method", help="importance, gibbs, metropolis, gradient, or prior (of a VAEAC)")
-    parser.add_argument("--steps", type=int, default=10, metavar="N", help="of the method (default: 10)")
+    parser.add_argument("--steps", type=int, metavar="N", help="of the method, but not of prior (default: 10)")
     parser.add_argument("--num-samples", type=int, default=32, metavar="N", help="samples for each image (default: 32)")
     parser.add_argument("--scale", type=int, metavar="N", help="draw each pixel as N×N pixels (default: 2)")
     parser.add_argument("--seed", type=int, default=0)
@@ -51,17 +52,29 @@ def run(args: argparse.Namespace) -> None:
         checks.positive_int("--num-draws", args.num_draws)
     elif not args.noise:
         checks.fail("--num-draws", "given, as --no-noise is about draws", None)
-    model = _models.load(args.model) if is_array else _models.load_of_pictures(args.model)
+    model = _models.load(args.model) if is_array else _models.load_of_pictures(args.model, incomplete=True)
     import numpy as np
 
     from zoo import applications
+    from zoo.models import VAEAC
     from zoo.runtime import files
 
-    data = _data.load(args, model)
-    if not is_folder and not is_array and args.limit is None:
-        data = data.take(slice(SHOWN))
+    if isinstance(model, VAEAC):
+        _options.refuse(args, "with a VAEAC, whose method has no steps", "steps")
+    _options.fill(args, steps=10)
+    unlimited = argparse.Namespace(**{**vars(args), "limit": None})  # a mask file may have a mask for each example
+    whole = _data.load(unlimited, model, need_labels=model.conditional, incomplete=True)
+    data = whole.take(slice(SHOWN if args.limit is None and not is_folder and not is_array else args.limit))
     x = data.floats()
-    mask = _mask_of_file(args.mask, x.shape[1:]) if args.mask else _mask_of_part(args.missing, x.shape, args.seed)
+    known = ~np.isnan(x)
+    if args.missing:
+        mask = known & (_mask_of_part(args.missing, x.shape, args.seed) > 0)
+    elif args.mask:
+        mask = known & _mask_of_file(args.mask, whole.images.shape)[: len(x)]
+    elif known.all():
+        raise ValueError("Expected --missing or --mask, or NaN in --data for missing values. Received: none of these")
+    else:
+        mask = known
     settings = {"method": args.method, "steps": args.steps, "num_samples": args.num_samples, "seed": args.seed}
     settings["labels"] = data.labels if model.conditional else None
     filled = applications.impute(model, x, mask, **settings)
@@ -74,16 +87,17 @@ def run(args: argparse.Namespace) -> None:
         with files.replacing(path) as scratch:
             np.save(scratch, draws if args.num_draws else filled)
     elif is_folder:
-        names = [f"{row:05d}" for row in range(len(x))]
+        names = data.file_names()
         of_draws = [f"{name}_draw_{number}" for number in range(1, len(draws) + 1) for name in names]
         applications.save_images(path, np.concatenate([filled, *draws]), [*names, *of_draws])
     else:
-        holes = np.where(mask > 0, x, 0.5)
+        holes = np.where(mask, x, 0.5)
         applications.save_image(path, applications.grid(np.stack([holes, filled, *draws])), args.scale)
-    hidden = np.broadcast_to(mask, x.shape) == 0
-    mse = float(np.square(filled - x)[hidden].mean()) if hidden.any() else 0.0
-    known = {"mse": mse} if args.missing else {}  # with a mask file, the data holds nothing to compare with
-    _output.report("impute", path, num=len(x), data=data.description, missing=float(hidden.mean()), **known)
+    more = {}
+    if args.missing:  # else the data holds nothing to compare with
+        hidden = known & ~mask
+        more["mse"] = float(np.square(filled - x)[hidden].mean()) if hidden.any() else 0.0
+    _output.report("impute", path, num=len(x), data=data.description, missing=float((~mask).mean()), **more)
 
 
 def _mask_of_part(text, shape, seed):
@@ -120,18 +134,27 @@ def _mask_of_part(text, shape, seed):
 
 
 def _mask_of_file(text, shape):
-    """A mask from a picture or an array, of the size of an example."""
+    """A mask from a picture or an array, bool `[1,H,W,1]`, of the data's shape `[N,H,W,C]`, or between the two."""
     import pathlib
 
     import numpy as np
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     path = pathlib.Path(text).expanduser()
+    transparent = False
     try:
-        mask = np.load(path) if path.suffix == ".npy" else np.asarray(Image.open(path).convert("L"))[..., None]
+        if path.suffix == ".npy":
+            mask = np.load(path)
+        else:
+            with Image.open(path) as picture:
+                transparent = picture.has_transparency_data
+                mask = np.asarray(ImageOps.exif_transpose(picture).convert("L"))[..., None]
     except (ValueError, OSError, EOFError) as error:  # Pillow's errors are OSErrors
         reason = "no such file" if isinstance(error, FileNotFoundError) else "which cannot be read"
         raise ValueError(f"Expected --mask to be a picture or a .npy file. Received: {text}, {reason}") from error
+    if transparent:  # is a hole what is erased, or what is black?
+        way = "black where values are missing and white elsewhere, without transparency"
+        raise ValueError(f"Expected --mask to be a picture that is {way}. Received: {text}")
     if mask.dtype.kind not in "biuf" or not np.isfinite(mask).all():
         raise ValueError(f"Expected --mask to be of finite numbers. Received: {text}, of {mask.dtype}")
     white = 255.0 if mask.dtype == np.uint8 and mask.max() > 1 else float(mask.max()) or 1.0
@@ -141,8 +164,13 @@ def _mask_of_file(text, shape):
         expected = "0 (black) where values are missing, and 1 or 255 (white) elsewhere"
         number = int(between.sum())
         raise ValueError(f"Expected --mask to be {expected}. Received: {text}, with {number} values between these")
-    if mask.shape == tuple(shape[:-1]):
-        mask = mask[..., None]
-    if mask.shape[-len(shape) :][:-1] != tuple(shape[:-1]):
-        raise ValueError(f"Expected --mask of the size {tuple(shape[:-1])}. Received: {text}, of {mask.shape}")
-    return (mask > 0.5).astype(np.float32)
+    number, *size, channels = shape
+    mask = mask[..., None] if mask.shape in (tuple(size), (number, *size)) else mask
+    if mask.ndim == len(size) + 1:
+        mask = mask[None]
+    if mask.ndim != len(shape) or mask.shape[0] not in (1, number) or mask.shape[1:-1] != tuple(size):
+        expected = f"the size {tuple(size)}, or {(number, *size)} for {number} examples"
+        raise ValueError(f"Expected --mask of {expected}. Received: {text}, of {mask.shape}")
+    if mask.shape[-1] not in (1, channels):
+        raise ValueError(f"Expected --mask of 1 or {channels} channels. Received: {text}, of {mask.shape}")
+    return mask > 0.5

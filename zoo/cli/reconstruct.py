@@ -75,9 +75,9 @@ def _write_reconstructions(args, model, data, path, is_folder):
     reconstructed = np.asarray(model.reconstruct(x, data.labels if model.conditional else None))
     mse = float(np.square(reconstructed - x).mean())
     if is_folder:
-        applications.save_images(path, reconstructed)
+        applications.save_images(path, reconstructed, data.file_names())
     else:
-        rows = _output.in_rows([x, reconstructed], args.columns)
+        rows = _output.in_rows([x.clip(0.0, 1.0), reconstructed], args.columns)  # a denoiser takes noise beyond it
         applications.save_image(path, applications.grid(rows), args.scale)
     _output.report("reconstruct", path, num=len(x), data=data.description, mse=mse)
 

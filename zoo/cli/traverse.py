@@ -41,6 +41,8 @@ def run(args: argparse.Namespace) -> None:
     model = _models.load_of_pictures(args.model)
     from zoo import applications  # imports TensorFlow, of which `load` hides the log lines
 
+    if args.label is not None and not model.conditional:
+        checks.fail("--label", f"left out, as a {type(model).__name__} decodes without labels", args.label)
     label = None if args.label is None else _labels.one("--label", args.label, model)
     data = _data.load(args, model, need_labels=model.conditional)
     x, labels = data.floats(), data.labels if model.conditional else None

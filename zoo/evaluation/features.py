@@ -80,7 +80,7 @@ class Features:
             if not isinstance(found, (tuple, list)) or len(found) != 2 or len(found[0].shape) != 2:
                 received = keras.tree.map_structure(lambda each: getattr(each, "shape", each), found)
                 checks.fail("network", "a function to the pair of features [B, F] and logits, or None", received)
-            features, logits = (None if each is None else np.asarray(each) for each in found)
+            features, logits = np.asarray(found[0]), None if found[1] is None else np.asarray(found[1])
             checks.per_example("network", features[:, 0], len(batch))
             yield features, logits
 
