@@ -86,6 +86,38 @@ def test_values_beyond_the_range_of_a_plain_model_are_clipped():
                 denoise(model, wrong, deviation)
 
 
+def test_what_noise_does_not_explain_is_refused_by_a_model_of_pairs_too():
+    model = zoo.VAE(zoo.networks.mlp_encoder((4, 4, 1), 2, ()), zoo.networks.mlp_decoder((4, 4, 1), 2, ()))
+    model.compile("sgd")
+    clean = np.random.default_rng(0).uniform(size=(8, 4, 4, 1)).astype(np.float32)
+    noisy = clean + np.random.default_rng(1).normal(size=clean.shape).astype(np.float32)
+    with pytest.raises(ValueError, match=r"Expected `x` to lie in \[-10, 11\]"):
+        model.fit(255 * clean, clean, verbose=0)
+    model.fit(noisy, clean, verbose=0)
+    for method in (model.reconstruct, lambda x: denoise(model, x)):
+        assert np.isfinite(method(noisy)).all()
+        with pytest.raises(ValueError, match=r"Expected `x` to lie in \[-10, 11\]"):
+            method(255 * clean)
+
+
+def test_weights_say_that_their_model_removes_noise(tmp_path):
+    def make():
+        return zoo.VAE(zoo.networks.mlp_encoder((4, 4, 1), 2, ()), zoo.networks.mlp_decoder((4, 4, 1), 2, ()))
+
+    model, plain = make(), make()
+    model.compile("sgd")
+    clean = np.random.default_rng(0).uniform(size=(8, 4, 4, 1)).astype(np.float32)
+    noisy = clean - 0.5
+    model.fit(noisy, clean, verbose=0)
+    model.save_weights(tmp_path / "m.weights.h5")
+    plain.save_weights(tmp_path / "plain.weights.h5")
+    again = make()
+    again.load_weights(tmp_path / "m.weights.h5")
+    np.testing.assert_array_equal(denoise(again, noisy), denoise(model, noisy))
+    plain.load_weights(tmp_path / "plain.weights.h5")
+    assert again.denoises and not plain.denoises
+
+
 def test_a_model_on_the_real_line_takes_any_precision():
     model, x = linear.vae(), linear.draw(3)
     expected = denoise(model, x, deviation=0.5, steps=2)
@@ -111,6 +143,13 @@ def test_a_model_on_the_real_line_takes_any_precision():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         add_noise(*arguments)
+
+
+@pytest.mark.parametrize("deviation", [25.0, 1e-25, 0.0])
+def test_deviations_beyond_those_of_noise_are_refused(deviation):
+    model = zoo.VAE(zoo.networks.mlp_encoder((4, 4, 1), 2, ()), zoo.networks.mlp_decoder((4, 4, 1), 2, ()))
+    with pytest.raises(ValueError, match="Expected `deviation` to be a finite number >= 1e-06 and <= 10"):
+        denoise(model, np.zeros((2, 4, 4, 1), np.float32), deviation)
 
 
 def test_calls_share_a_graph_whatever_the_noise_and_the_steps():

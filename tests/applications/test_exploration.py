@@ -11,6 +11,7 @@ import pytest
 import tiny_models
 from PIL import Image
 
+import zoo
 from zoo.applications import Map, explore, latent_map, latent_statistics, manifold, plot_map, site
 
 X = np.random.default_rng(0).uniform(size=(12, 4, 4, 1)).astype("float32")
@@ -75,6 +76,12 @@ def test_a_plot_of_a_map_is_a_picture(tmp_path):
         plot_map(tmp_path / "map.txt", points)
 
 
+def with_a_flow():
+    model = tiny_models.vae()
+    model.prior = zoo.priors.Flow(2, couplings=1, hidden=2)
+    return model
+
+
 def test_the_manifold_stands_at_quantiles_of_the_prior():
     model = tiny_models.vae()
     found = manifold(model, num_steps=4)
@@ -92,6 +99,7 @@ def test_the_manifold_stands_at_quantiles_of_the_prior():
         (tiny_models.hierarchical_vae, {}, "Expected `model` to be one with two latents.*with 10 latents"),
         (tiny_models.vq_vae, {}, "Expected `model` to be one with two latents.*with codes"),
         (tiny_models.cvae, {"labels": [0, 1]}, "Expected `labels` to be one label for all images"),
+        (with_a_flow, {}, "a standard normal prior, at whose quantiles the grid stands. Received: .*a VAE with a Flow"),
     ],
 )
 def test_other_manifolds_are_refused(model, arguments, message):

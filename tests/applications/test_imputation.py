@@ -183,6 +183,7 @@ def test_a_conditional_model_takes_labels():
         ({"mask": np.ones(3)}, "Expected `mask` to be of a shape that broadcasts to"),
         ({"x": X[:, :3], "mask": np.ones(3)}, r"Expected `x` to be of shape \('N', 4\)"),
         ({"x": np.full((2, 4), np.nan, np.float32)}, "Expected `mask` to be 0 where x is NaN or infinite"),
+        ({"x": np.full((2, 4), np.inf, np.float32), "mask": None}, "NaN for missing ones. Received: .*8 infinite val"),
         ({"x": X.astype(int)}, "Expected `x` to be floats"),
         ({"num_draws": 0}, "Expected `num_draws` to be an integer >= 1"),
         ({"method": "gibbs", "steps": 0}, "Expected `steps` to be an integer >= 1"),

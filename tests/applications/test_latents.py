@@ -44,6 +44,12 @@ def test_a_vq_vae_is_ranked_by_standard_deviations():
     assert found.kl is None and found.order[0] == std.argmax() and found.order[-1] == std.argmin()
 
 
+def test_codes_of_one_example_have_no_spread():
+    for images in (X[:1], X[[3, 3]]):
+        with pytest.raises(ValueError, match="Expected `images` to be two different examples at least"):
+            latent_statistics(tiny_models.vq_vae(), images)
+
+
 @pytest.mark.parametrize("make", [tiny_models.vae, tiny_models.hierarchical_vae])
 def test_decoded_embeddings_of_the_prior_are_the_samples_of_the_model(make):
     model = make()

@@ -619,6 +619,12 @@ def test_a_refused_target_leaves_the_model_as_it_was():
     assert model.denoises
 
 
+def test_a_target_of_integers_is_told_how_it_becomes_one():
+    model = make()
+    with pytest.raises(ValueError, match="Expected `y` to be floating-point. Received: dtype=uint8. Divide by 255"):
+        model.fit(np.sqrt(X), np.uint8(255 * X), verbose=0)
+
+
 def test_callbacks_class_weights_and_metrics_of_another_kind_are_refused():
     model = make()
     with pytest.raises(ValueError, match="Expected `callbacks` to be a list of keras.callbacks.Callback objects"):

@@ -252,6 +252,15 @@ def test_models_that_it_cannot_train_are_refused():
         zoo.Sharpening(decoder)
     with pytest.raises(ValueError, match="Expected `freeze` to be True for a IWAE"):
         zoo.Sharpening(zoo.IWAE(encoder, decoder), freeze=False)
+    given = zoo.networks.mlp_encoder((*X.shape[1:3], 2), 2, ())
+    size = int(np.prod(given.input_shape[1:])) + 2
+    vaeac = zoo.VAEAC(given, zoo.networks.mlp_decoder((*X.shape[1:3], 1), size, ()))
+    with pytest.raises(ValueError, match="one that judges whole images, such as a VQVAE or VAE. Received: .*VAEAC"):
+        zoo.Sharpening(vaeac)
+    inputs = keras.Input((None, None, 3))
+    colours = zoo.layers.PerceptualDistance(keras.Model(inputs, keras.layers.Conv2D(2, 1)(inputs)))
+    with pytest.raises(ValueError, match="a distance of images with 1 channels. Received: .*one of 3 channels"):
+        zoo.Sharpening(zoo.VAE(encoder, decoder), colours)
     with pytest.raises(ValueError, match="Expected `perceptual` to be a zoo.layers.PerceptualDistance or None"):
         zoo.Sharpening(zoo.VAE(encoder, decoder), perceptual=decoder)
     flat = zoo.networks.mlp_encoder((4,), 2, ()), zoo.networks.mlp_decoder((4,), 2, ())

@@ -171,6 +171,14 @@ def test_a_likelihood_that_couples_channels_takes_masks_of_whole_places():
             refused()
 
 
+def test_data_that_are_no_images_need_masks():
+    rows = zoo.VAEAC(dense((8,), 4), dense((8 + 2,), 4), zoo.likelihoods.Gaussian(range=None))
+    rows.compile("sgd")
+    with pytest.raises(ValueError, match="Expected `labels` to be given, as zoo.layers.RandomMasks draws masks of ima"):
+        rows.fit(X[:, 0, :, 0], verbose=0)
+    rows.fit(X[:, 0, :, 0], np.asarray(Masked.beside(X[:, 0, :, 0], MASK[:, 0, :, 0])), verbose=0)
+
+
 def test_what_does_not_fit_is_refused(model):
     with pytest.raises(ValueError, match=r"`labels` to be float32 of shape \[2, 4, 4, 2\]"):
         model.sample(2, labels=MASK[:2])

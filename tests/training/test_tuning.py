@@ -36,6 +36,13 @@ def build_with_beta(flags, image_shape, seed):
     return zoo.BetaVAE(plain.encoder, plain.decoder, "bernoulli", beta=flags.beta, seed=seed)
 
 
+def build_vaeac(flags, image_shape, seed):
+    given = (*image_shape[:2], 2 * image_shape[2])
+    encoder = networks.mlp_encoder(given, flags.latent_dim, hidden=())
+    numbers = int(np.prod(given)) + flags.latent_dim
+    return zoo.VAEAC(encoder, networks.mlp_decoder(image_shape, numbers, hidden=()), seed=seed)
+
+
 def load(flags, image_shape, disk_folder):
     images = np.random.default_rng(0).integers(0, 256, (90, 8, 8, 1), dtype=np.uint8)
     return data.Splits(*(data.Images(images[part]) for part in (slice(50), slice(50, 70), slice(70, 90))))
@@ -139,6 +146,10 @@ def test_by_default_there_are_half_and_twice_the_latents_of_the_recipe():
         ({"callbacks": lambda flags, steps: [callbacks.KLWarmup(steps)]}, "a free kl_weight. .*with VAE, KLWarmup"),
         ({"flags": FlagsWithBeta}, "one whose --beta is that of its model. Received: recipe='small, a VAE'"),
         ({"build": lambda flags, *rest: build_with_beta(FlagsWithBeta(), *rest)}, "small, with BetaVAE"),
+        (
+            {"build": build_vaeac},
+            "rate and distortion are of whole images. Received: recipe='small, a VAEAC'",
+        ),
     ],
 )
 def test_recipes_whose_beta_or_latents_are_not_free_are_refused(changes, message, tmp_path):

@@ -125,7 +125,8 @@ def number_of_weights(path):
     found = []
     with h5py.File(path) as file:
         file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
-    return sum("vars" in name.split("/") and "optimizer" not in name.split("/")[0] for name in found)
+    paths = [name.split("/") for name in found]  # what is stored under a name, not a number, is a setting
+    return sum("vars" in path and "optimizer" not in path[0] and path[-1].isdecimal() for path in paths)
 
 
 def losses_of_call(layer):

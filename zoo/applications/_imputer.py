@@ -28,7 +28,7 @@ def incomplete(name: str, x: ArrayLike, mask: ArrayLike | None = None) -> tuple[
     Args:
         name: str, what errors call `x`.
         x: float `[N,…]`; missing values may be anything.
-        mask: bool or 0 and 1, of a shape that broadcasts to x's: 1 is observed. None: what is finite.
+        mask: bool or 0 and 1, of a shape that broadcasts to x's: 1 is observed. None: what is not NaN.
 
     Returns:
         two float32 arrays of x's shape.
@@ -39,7 +39,9 @@ def incomplete(name: str, x: ArrayLike, mask: ArrayLike | None = None) -> tuple[
     x = checks.numpy_array(name, x)
     if x.dtype.kind != "f" or x.ndim < 2 or not len(x):
         checks.fail(name, "floats [N, …], of one example or more", f"{x.dtype} of shape {x.shape}")
-    mask = np.isfinite(x) if mask is None else np.asarray(mask)
+    if mask is None and np.isinf(x).any():
+        checks.fail(name, "finite numbers, and NaN for missing ones", f"{int(np.isinf(x).sum())} infinite values")
+    mask = ~np.isnan(x) if mask is None else np.asarray(mask)
     other = mask[~np.isin(mask, (0, 1))]
     if len(other):
         checks.fail("mask", "of 1 for observed and 0 for missing values", f"values such as {other[0]}")

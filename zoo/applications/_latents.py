@@ -50,6 +50,8 @@ def latent_statistics(model: keras.Model, images: ArrayLike, labels: Labels = No
     if model.num_codes is not None:
         embedded = np.asarray(model.embed(images, labels))
         std = embedded.std(axis=0)
+        if not std.any():
+            checks.fail("images", "two different examples at least, whose spread scales the steps", len(embedded))
         return LatentStatistics(np.argsort(-std, kind="stable"), None, embedded.mean(axis=0), std)
     posterior = model.flat_posterior(images, labels)
     mean, log_var = np.asarray(posterior["mean"]), np.asarray(posterior["log_var"])

@@ -18,7 +18,6 @@ from zoo.runtime.types import ArrayLike, Labels
 
 KINDS = ("gaussian", "salt_and_pepper", "blur")
 _ROWS_AT_ONCE = 256
-_FARTHEST = 10.0  # widths of the range of the data: noise may reach so far, and 0..255 does not count as noise
 
 
 def add_noise(
@@ -94,7 +93,8 @@ def denoise(
         model: a model of the zoo.
         x: float `[N,…]`, noisy; for a plain model it is clipped to the range of its data, beyond which it may lie by
             ten times the width of the range.
-        deviation: float > 0, the standard deviation of the noise, for a plain `zoo.VAE` or a subclass; or None.
+        deviation: float >= 1e-6, the standard deviation of the noise, in the units of x, for a plain `zoo.VAE` or a
+            subclass; or None.
         steps: int >= 0.
         labels: int32 `[N]`, for a conditional model.
 
@@ -115,7 +115,9 @@ def denoise(
         x = _clipped(x.astype(np.float32), model.likelihood.support)
     if deviation is None:
         return np.asarray(model.reconstruct(x, labels))
-    deviation = checks.number("deviation", deviation, 0.0, open_low=True)
+    support = model.likelihood.support
+    most = math.inf if support is None else inputs.FARTHEST * (support[1] - support[0])
+    deviation = checks.number("deviation", deviation, 1e-6, most)
     checks.integer("steps", steps, 0)
     if not isinstance(model, VAE) or model.denoises:
         checks.fail("deviation", "None, but for a zoo.VAE that was not trained on pairs", deviation)
@@ -135,8 +137,7 @@ def _clipped(x, support):
     """Noisy values within the range of the data; values that noise does not explain are refused."""
     if support is None:
         return x
-    slack = _FARTHEST * (support[1] - support[0])
-    inputs.look([inputs.Values("x", x, support[0] - slack, support[1] + slack)])
+    inputs.look([inputs.noisy("x", x, support)])
     return np.clip(x, *support)
 
 

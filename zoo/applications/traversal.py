@@ -36,15 +36,16 @@ def traverse(
     num_steps: int = 9,
     span: float = 3.0,
 ) -> Traversal:
-    """Moves each latent from −span to +span standard deviations, around an example or the prior's mean.
+    """Moves each latent from −span to +span standard deviations, around an example or a point of the prior.
 
     Args:
         model: a model of the zoo.
         images: float `[N,H,W,C]` in [0, 1], examples that rank the latents and give their standard deviations.
         labels: of the examples, for a conditional model.
-        start: float `[H,W,C]`, an example; None for the prior's mean, or for the mean embedding of `images` if the
-            latents are codes.
-        start_label: the label of the start, for a conditional model; None for that of the first example.
+        start: float `[H,W,C]`, an example; None for what `sample` decodes at temperature 0, the mean of a
+            standard normal prior, or for the mean embedding of `images` if the latents are codes.
+        start_label: the label of the start, for a conditional model; None for that of the first example, whatever
+            `start` is.
         num_latents: int >= 1, the latents that are shown; those with the largest KL, all if there are fewer.
         num_steps: int >= 2. With an odd number the middle is the start itself.
         span: float > 0.
@@ -82,7 +83,7 @@ def traverse(
 def starting_point(
     model: keras.Model, mean: np.ndarray, start: ArrayLike | None = None, label: ArrayLike | None = None
 ) -> np.ndarray:
-    """The embedding of an example, or the prior's mean, or `mean` if the latents are codes: float32 `[E]`.
+    """The embedding of an example, of a sample at temperature 0, or `mean` if the latents are codes: float32 `[E]`.
 
     Args:
         model: a model of the zoo.

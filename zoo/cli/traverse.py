@@ -3,8 +3,8 @@
 python -m zoo traverse mnist_cvae --data mnist --sample --output traversal.png
 python -m zoo traverse mnist_cvae --data mnist --sample --example 4 --latents 5 --span 2 --output traversal.gif
 
-The data rank the latents and give their standard deviations. The middle of a row is the example, or the prior's mean;
-of a VQ-VAE, the mean of the data.
+The data rank the latents and give their standard deviations. The middle of a row is the example, or a sample
+at temperature 0; of a VQ-VAE, the mean of the data.
 """
 
 import argparse
@@ -16,8 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _models.add_argument(parser)
     _data.add_arguments(parser)
     _output.add_argument(parser, "a picture such as .png; or an animation, .gif or .webp")
-    parser.add_argument("--example", type=int, metavar="I", help="start from this image (default: the prior's mean)")
-    parser.add_argument("--label", metavar="LABEL", help="of the prior's mean (default: that of the first image)")
+    parser.add_argument(
+        "--example", type=int, metavar="I", help="start from this image (default: a sample at temperature 0)"
+    )
+    parser.add_argument("--label", metavar="LABEL", help="of the start (default: that of the first image)")
     parser.add_argument("--latents", type=int, default=8, metavar="N", help="the number of latents (default: 8)")
     parser.add_argument("--steps", type=int, default=11, metavar="N", help="images in a row (default: 11)")
     parser.add_argument("--span", type=float, default=3.0, help="standard deviations to each side (default: 3)")

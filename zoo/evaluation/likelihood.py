@@ -15,6 +15,7 @@ from zoo.evaluation.latent_terms import LatentTerms, latent_terms
 from zoo.evaluation.rows import Examples, Progress, pair, standard_error
 from zoo.fitting import inputs
 from zoo.fitting.batched import kept_graph
+from zoo.models import VAEAC
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Labels
 
@@ -191,9 +192,10 @@ def _bits(bound, examples):
 
 
 def _of_latents(record: _Record, model: keras.Model, terms: LatentTerms, examples: Examples) -> None:
-    record.mean("elbo", terms.elbo, "nats")
-    record.mean("rate", terms.rate, "nats")
-    record.mean("distortion", terms.distortion, "nats")
+    given = "nothing observed, all values judged" if isinstance(model, VAEAC) else ""
+    record.mean("elbo", terms.elbo, "nats", given)
+    record.mean("rate", terms.rate, "nats", given)
+    record.mean("distortion", terms.distortion, "nats", given)
     if model.likelihood.eight_bit:
         record.mean("bits_per_dim", _bits(terms.elbo, examples), "bits per dim")
     if len(terms.layers) > 1:

@@ -175,8 +175,10 @@ class BatchReader:
         if y is None:
             return x, None, None
         y = inputs.single(y, names)
-        if hasattr(y, "dtype") and "float" in keras.backend.standardize_dtype(y.dtype) and len(y.shape) > 1:
-            return x, None, y
+        if hasattr(y, "dtype") and len(y.shape) > 1:
+            like_x = tuple(y.shape[1:]) == tuple(getattr(x, "shape", ())[1:])  # such as clean images of uint8
+            if like_x or "float" in keras.backend.standardize_dtype(y.dtype):
+                return x, None, y
         return x, y, None
 
     def _input_names(self):

@@ -17,6 +17,7 @@ from zoo.runtime.types import Array, Shape, Tensor
 
 TOLERANCE = 1e-3  # how far values may lie beyond their range: resizing and JPEG exceed it slightly
 LARGEST = float(np.finfo(np.float32).max)
+FARTHEST = 10.0  # widths of the range of the data: noise may reach so far, and 0..255 does not count as noise
 
 
 def array(name: str, value: object) -> Array:
@@ -194,6 +195,14 @@ class Values:
             if signed:
                 return f"Scale them from [-1, 1], ({self.name} + 1) / 2, or {likelihood}"
         return f"Scale them, or {likelihood}; np.clip removes values that lie just outside"
+
+
+def noisy(name: str, array: Array, support: tuple[float, float] | None) -> Values:
+    """The range of noisy data, of a likelihood's support: values that noise does not explain lie outside of it."""
+    if support is None:
+        return Values(name, array)
+    slack = FARTHEST * (support[1] - support[0])
+    return Values(name, array, support[0] - slack, support[1] + slack)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -105,6 +106,17 @@ class ObjectiveModel(Verbs):
             dict of float32 `[B]`, nats per example; "loss" is minimised.
         """
         raise NotImplementedError
+
+    def save_own_variables(self, store: Any) -> None:
+        super().save_own_variables(store)
+        if self.denoises:
+            store["denoises"] = np.ones((), np.int8)
+
+    def load_own_variables(self, store: Any) -> None:
+        values = {name: store[name] for name in store.keys()}  # noqa: SIM118  (of HDF5, with few methods)
+        if values.pop("denoises", None) is not None:
+            object.__setattr__(self, "denoises", True)
+        super().load_own_variables(values)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:

@@ -67,6 +67,11 @@ class DataVAE(NetworksVAE):
             return inputs.BesideMask(name, x, low, high, whole=self.likelihood.likelihood.couples_channels)
         return inputs.Values(name, x, low, high)
 
+    def _noisy_values(self, name, x):
+        """The range of the input of a model that is trained on targets, which may be noisy, or incomplete."""
+        masked = isinstance(self.likelihood, Masked)
+        return self.data_values(name, x) if masked else inputs.noisy(name, x, self.likelihood.support)
+
     def likelihood_params(self, inputs: Tensor, training: bool = False) -> Tensor:
         params = super().likelihood_params(inputs, training=training)
         shape, given = self.known_shape, tuple(params.shape[1:])
@@ -104,14 +109,14 @@ class DataVAE(NetworksVAE):
         if batch.target is None:
             data = [*self.values_of("x", batch.x)] if not judged else [self.data_values("x", batch.x)]
         else:
-            data = [inputs.Values("x", batch.x), self.data_values("y", batch.target)]
+            data = [self._noisy_values("x", batch.x), self.data_values("y", batch.target)]
             if not isinstance(self.likelihood, Masked):  # which may hide no value of a batch from the encoder
                 data.append(inputs.Target(type(self).__name__, batch.x, batch.target))
         return data + super()._values(batch, judged)
 
     def values_of(self, name: str, value: Array | None) -> list[inputs.Values]:
         if name == "x":
-            return [inputs.Values("x", value) if self.denoises else self.data_values("x", value)]
+            return [self._noisy_values("x", value) if self.denoises else self.data_values("x", value)]
         if name in ("z", "e", "given"):
             return [inputs.Values(name, leaf) for leaf in keras.tree.flatten(value)]
         return super().values_of(name, value)

@@ -15,6 +15,7 @@ from zoo.models._critic import HasCritic
 from zoo.models._prior import HoldsApart
 from zoo.models.iwae import IWAE
 from zoo.models.vae import VAE
+from zoo.models.vaeac import VAEAC
 from zoo.models.vq_vae import VQVAE
 from zoo.runtime import checks, cores, replicas
 from zoo.runtime.settings import Setting
@@ -102,6 +103,9 @@ class Sharpening(HasCritic, HoldsApart):
         self.num_classes, self.num_attributes = model.num_classes, model.num_attributes
         if perceptual is not None and not isinstance(perceptual, PerceptualDistance):
             checks.fail("perceptual", "a zoo.layers.PerceptualDistance or None", perceptual)
+        if perceptual is not None and perceptual.network.input_shape[-1] not in (None, model.image_shape[-1]):
+            its_channels = f"one of {perceptual.network.input_shape[-1]} channels"
+            checks.fail("perceptual", f"a distance of images with {model.image_shape[-1]} channels", its_channels)
         self.perceptual = perceptual
         self.critic = networks.patch_discriminator(model.image_shape[-1]) if critic is None else critic
         self.perceptual_weight = perceptual_weight
@@ -248,6 +252,8 @@ def _require_trainable(model: object, freeze: bool) -> None:
     """Raises ValueError unless `Sharpening` can train the model."""
     if not isinstance(model, BaseVAE) or type(model).bottleneck is BaseVAE.bottleneck:
         checks.fail("model", "a model of the zoo with a decoder that takes latents, such as a VQVAE or VAE", model)
+    if isinstance(model, VAEAC):
+        checks.fail("model", "one that judges whole images, such as a VQVAE or VAE", type(model).__name__)
     if len(model.image_shape) != 3:
         checks.fail("model", "a model of images [B,H,W,C]", f"one of data of the shape {model.image_shape}")
     own = isinstance(model, HasCritic) or not isinstance(model, (VAE, VQVAE)) or isinstance(model, IWAE)

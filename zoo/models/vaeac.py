@@ -128,6 +128,8 @@ class VAEAC(GivenVAE):
         return terms | {"loss": self.alpha * terms["loss"] - (1.0 - self.alpha) * from_prior}
 
     def _drawn_mask(self, x):
+        if isinstance(self.masks, RandomMasks) and len(x.shape) != 4:
+            checks.fail("labels", "given, as zoo.layers.RandomMasks draws masks of images [B, H, W, C] alone", None)
         mask = ops.cast(self.masks(x), "float32") > 0.5
         return ops.all(mask, axis=-1, keepdims=True) if self.likelihood.couples_channels else mask
 

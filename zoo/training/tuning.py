@@ -24,6 +24,7 @@ import tensorflow as tf
 from zoo import callbacks, data, evaluation
 from zoo._compat import tensorflow as tf_compat
 from zoo.evaluation import Point
+from zoo.models import VAEAC
 from zoo.runtime import checks, cores, files
 from zoo.training import devices, model_stage, monitors, run
 from zoo.training.flags import RunFlags, parse
@@ -194,6 +195,8 @@ def _build(recipe: Recipe, flags: RunFlags, beta: float) -> keras.Model:
     keras.utils.set_random_seed(flags.seed)
     shape: ImageShape = recipe.shape(flags.own)
     model = run.build_model(recipe, flags.own, shape, flags.seed)
+    if isinstance(model, VAEAC):
+        checks.fail("recipe", "one whose rate and distortion are of whole images", f"{recipe.name}, a VAEAC")
     if "beta" in _own_fields(recipe):
         if getattr(model, "beta", None) != beta:
             checks.fail("recipe", "one whose --beta is that of its model", f"{recipe.name}, a {type(model).__name__}")

@@ -33,6 +33,24 @@ def names(model, x, **kwargs):
     return [finding.fault for finding in diagnose(model, x, **kwargs)]
 
 
+def test_equal_examples_and_models_of_missing_parts_are_refused(linear_vae):
+    model, x = optimal(linear_vae)
+    with pytest.raises(ValueError, match="Expected `data` to be examples that differ.* Received: data='30 equal ones'"):
+        diagnose(model, np.repeat(x[:1], 30, axis=0))
+    encoder, decoder = zoo.networks.mlp_encoder((4, 4, 2), 2, ()), zoo.networks.mlp_decoder((4, 4, 1), 34, ())
+    with pytest.raises(ValueError, match="Expected `model` to be one that is trained to judge whole examples"):
+        diagnose(zoo.VAEAC(encoder, decoder), X)
+
+
+def test_the_noise_of_a_denoisers_input_is_no_fault():
+    model = zoo.VAE(zoo.networks.mlp_encoder((4, 4, 1), 2, ()), zoo.networks.mlp_decoder((4, 4, 1), 2, ()))
+    model.compile("sgd")
+    noisy = X + np.random.default_rng(1).normal(size=X.shape).astype("float32")
+    assert names(model, noisy) == ["data_range"]
+    model.fit(noisy, X, verbose=0)
+    assert "data_range" not in names(model, noisy)
+
+
 def test_the_true_model_is_healthy(linear_vae):
     model, x = optimal(linear_vae)
     assert names(model, x[:300], validation=x[300:]) == []

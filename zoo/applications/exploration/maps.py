@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import keras
 import numpy as np
 
+from zoo import priors
 from zoo.applications._latents import latent_statistics
 from zoo.runtime import checks, files
 from zoo.runtime.types import ArrayLike, Labels, PathLike
@@ -140,7 +141,7 @@ def manifold(model: keras.Model, num_steps: int = 20, labels: Labels = None) -> 
     prior falls into each cell with the same probability (Kingma & Welling 2014, figure 4).
 
     Args:
-        model: a model with two latents.
+        model: a model with two latents and the prior `zoo.priors.StandardNormal`.
         num_steps: int >= 2, n.
         labels: one label for all images, for a conditional model.
 
@@ -148,7 +149,7 @@ def manifold(model: keras.Model, num_steps: int = 20, labels: Labels = None) -> 
         float32 array `[n,n,H,W,C]`: the first latent grows to the right, the second one upwards.
 
     Raises:
-        ValueError: for a model with more or fewer latents.
+        ValueError: for a model with more or fewer latents, or with another prior.
 
     Example:
         >>> encoder = zoo.networks.mlp_encoder((28, 28, 1), latent_dim=2)
@@ -160,6 +161,9 @@ def manifold(model: keras.Model, num_steps: int = 20, labels: Labels = None) -> 
     if model.num_codes is not None or model.embedding_dim != 2:
         size = "codes" if model.num_codes is not None else f"{model.embedding_dim} latents"
         checks.fail("model", "one with two latents", f"a {type(model).__name__} with {size}")
+    if not isinstance(model.prior, priors.StandardNormal):
+        expected = "one with a standard normal prior, at whose quantiles the grid stands"
+        checks.fail("model", expected, f"a {type(model).__name__} with a {type(model.prior).__name__}")
     checks.integer("num_steps", num_steps, 2)
     normal = statistics.NormalDist()
     values = np.array([normal.inv_cdf((step + 0.5) / num_steps) for step in range(num_steps)], np.float32)

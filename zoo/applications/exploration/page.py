@@ -12,6 +12,7 @@ from typing import Literal
 import keras
 import numpy as np
 
+from zoo import priors
 from zoo.applications._latents import LatentStatistics, latent_statistics, own_labels
 from zoo.applications.exploration.maps import COLOURS, latent_map
 from zoo.applications.pictures import grid, pixels
@@ -108,6 +109,14 @@ def _room(x):
     return MOST_PIXELS // math.prod(x.shape[1:3])
 
 
+def _centre(model):
+    """What the start of the sliders is, in words."""
+    if model.num_codes is not None:
+        return "the mean of the examples"
+    standard = isinstance(model.prior, priors.StandardNormal)
+    return "the prior's mean" if standard else "a sample of the prior at temperature 0"
+
+
 def are_classes(labels: np.ndarray) -> bool:
     """Whether labels `[N]` are classes, and few enough to colour points by."""
     return labels.ndim == 1 and labels.dtype.kind in "iubU" and len(np.unique(labels)) <= len(COLOURS)
@@ -159,7 +168,7 @@ def _frames(
     kl = statistics.kl
     return {
         "frames": _sheet(decoded, len(steps)),
-        "centre": "the prior's mean" if model.num_codes is None else "the mean of the examples",
+        "centre": _centre(model),
         "conditional": labels is not None,
         "starts": [-1, *starts],
         "steps": _rounded(steps),

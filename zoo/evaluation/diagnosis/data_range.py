@@ -32,8 +32,9 @@ class DataRange:
 
 
 def data_range(model: keras.Model, examples: Examples) -> DataRange:
-    """Compares the values of the examples with the likelihood's range."""
-    support = model.likelihood.support
+    """Compares the values of the examples with the likelihood's range; those of a denoiser may be noisy."""
+    support = None if model.denoises else model.likelihood.support
+    eight_bit = bool(model.likelihood.eight_bit) and not model.denoises
     low, high, outside, invalid, off_grid = np.inf, -np.inf, 0, 0, 0
     for _, x, _, _ in examples.batches(checked=False):
         finite = np.isfinite(x)
@@ -44,11 +45,11 @@ def data_range(model: keras.Model, examples: Examples) -> DataRange:
         low, high = min(low, float(x.min())), max(high, float(x.max()))
         if support is not None:
             outside += int(((x < support[0] - TOLERANCE) | (x > support[1] + TOLERANCE)).sum())
-        if model.likelihood.eight_bit:
+        if eight_bit:
             off_grid += int((np.abs(x * 255.0 - np.round(x * 255.0)) > 0.02).sum())
     number = len(examples) * examples.dims
     shares = [count / number for count in (outside, invalid, off_grid)]
-    return DataRange(low, high, support, shares[0], shares[1], bool(model.likelihood.eight_bit), shares[2])
+    return DataRange(low, high, support, shares[0], shares[1], eight_bit, shares[2])
 
 
 def is_out_of_range(values: DataRange) -> bool:

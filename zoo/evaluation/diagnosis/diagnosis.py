@@ -6,6 +6,7 @@ from zoo.evaluation.diagnosis.faults import judge
 from zoo.evaluation.diagnosis.findings import Finding
 from zoo.evaluation.diagnosis.symptoms import measure
 from zoo.evaluation.rows import Examples
+from zoo.models import VAEAC
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Labels
 
@@ -37,15 +38,23 @@ def diagnose(
         list of `Finding`, the most fundamental first; empty for a model without a fault.
 
     Raises:
-        ValueError: for missing labels, or fewer than 20 examples.
+        ValueError: for missing labels, fewer than 20 examples or equal ones, and for a `zoo.VAEAC`, which is trained to
+            judge the missing part of an example.
 
     Example:
         >>> for finding in zoo.evaluation.diagnose(model, images):
         ...     print(finding)
     """
+    if isinstance(model, VAEAC):
+        checks.fail("model", "one that is trained to judge whole examples", type(model).__name__)
     examples = Examples(model, data, labels)
     held_out = None if validation is None else Examples(model, validation, validation_labels)
     for name, part in (("data", examples), ("validation", held_out)):
-        if part is not None and len(part) < LEAST_EXAMPLES:
+        if part is None:
+            continue
+        if len(part) < LEAST_EXAMPLES:
             checks.fail(name, f"at least {LEAST_EXAMPLES} examples, as a diagnosis rests on their spread", len(part))
+        alike = not any((row != part.images[0]).any() for row in part.images[1:])
+        if alike and model.num_codes is None:  # latents have nothing to tell then, and look collapsed
+            checks.fail(name, "examples that differ, as a diagnosis rests on their spread", f"{len(part)} equal ones")
     return judge(measure(model, examples, held_out, seed))
