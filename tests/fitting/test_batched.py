@@ -115,6 +115,28 @@ def test_a_setting_has_a_graph_of_its_own_and_so_have_parts():
     assert len(model.functions) == 3
 
 
+def test_a_network_that_is_changed_within_is_the_one_that_is_used():
+    decoder = keras.Sequential([keras.Input((2,)), keras.layers.Dense(64), keras.layers.Reshape((8, 8, 1))])
+    model = zoo.VAE(zoo.networks.mlp_encoder((8, 8, 1), 2, ()), decoder)
+    x = np.random.default_rng(0).random((3, 8, 8, 1), np.float32)
+
+    def agree(before):
+        now = model.reconstruct(x)
+        np.testing.assert_allclose(now, model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+        assert np.abs(now - before).max() > 1e-3
+        return now
+
+    before = model.reconstruct(x)
+    for _ in range(2):
+        decoder.pop()
+    decoder.add(keras.layers.Dense(64))
+    decoder.add(keras.layers.Reshape((8, 8, 1)))
+    before = agree(before)
+    decoder.layers[0].enable_lora(2)
+    decoder.layers[0].lora_kernel_b.assign(keras.ops.ones_like(decoder.layers[0].lora_kernel_b))
+    agree(before)
+
+
 def test_an_exchanged_prior_is_the_one_that_is_used():
     model = make("vq_vae")
     first = model.sample(8, seed=3).numpy(), model.log_prob(X).numpy()

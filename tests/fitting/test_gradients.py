@@ -57,6 +57,52 @@ def test_the_norm_is_that_of_the_gradient_over_all_replicas(parts, left_out):
     assert float(policy.skipped.result()) == left_out
 
 
+def test_the_norm_is_that_before_the_loss_is_scaled():
+    policy = SkipLargeGradients(5.0)
+    scaling = keras.optimizers.SGD(loss_scale_factor=1024.0)
+    assert filtered(policy, [3072.0], [3.9 * 1024], optimizer=scaling) == [[3072.0], [pytest.approx(3.9 * 1024)]]
+    assert filtered(policy, [3072.0], [4.1 * 1024], optimizer=scaling) == [[0.0], [0.0]]
+
+
+def of_codes():
+    encoder = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Conv2D(3, 1)])
+    decoder = keras.Sequential([keras.Input((2, 2, 3)), keras.layers.Conv2D(1, 1)])
+    return zoo.VQVAE(encoder, decoder, zoo.quantizers.VectorQuantizer(4, 3, seed=0), "bernoulli")
+
+
+def of_optimal_scale():
+    model = make()
+    return zoo.VAE(model.encoder, model.decoder, zoo.likelihoods.Gaussian("optimal"), seed=0)
+
+
+@pytest.mark.parametrize("kind", [of_codes, of_optimal_scale])
+def test_what_is_not_a_number_stays_in_no_weight(kind):
+    keras.utils.set_random_seed(0)
+    model, x = kind(), images(24)
+    model.compile("adam", skip_threshold=math.inf)
+    x[12, 0, 0] = np.nan
+    with pytest.warns(UserWarning, match="The loss is NaN or infinite"):
+        history = model.fit(tf.data.Dataset.from_tensor_slices(x).batch(8), verbose=0).history
+    assert history["skipped"] == [pytest.approx(1 / 3)]
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+    model.fit(images(24), verbose=0)
+    assert np.isfinite(model.evaluate(images(24), verbose=0, return_dict=True)["loss"])
+
+
+def test_codes_of_vectors_that_are_no_numbers_count_for_none():
+    quantizer = zoo.quantizers.VectorQuantizer(4, 3, seed=0)
+    z = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+    quantizer(z, training=True)
+    other = zoo.quantizers.VectorQuantizer(4, 3, seed=0)
+    other(z, training=True)
+    quantizer.embeddings.assign(other.embeddings)
+    wrong = np.concatenate([z, np.full((2, 3), np.nan, np.float32)])
+    quantizer(wrong, training=True)
+    other(z, training=True)
+    np.testing.assert_allclose(quantizer.counts, other.counts, rtol=1e-6)
+    np.testing.assert_allclose(quantizer.sums, other.sums, rtol=1e-5, atol=1e-6)
+
+
 def test_a_loss_scaling_optimizer_sees_every_gradient():
     policy = SkipLargeGradients(1e-3)
     gradients = [tf.constant([math.nan, 7.0]), tf.constant([1e9])]

@@ -619,6 +619,14 @@ def test_a_refused_target_leaves_the_model_as_it_was():
     assert model.denoises
 
 
+def test_figures_of_another_method_are_refused():
+    with pytest.raises(TypeError, match="Expected Mine to name its figures in `term_names`"):
+
+        class Mine(zoo.VAE):
+            def compute_metrics(self, x, y, y_pred, sample_weight=None):
+                return {"mine": 1.0}
+
+
 def test_a_target_of_integers_is_told_how_it_becomes_one():
     model = make()
     with pytest.raises(ValueError, match="Expected `y` to be floating-point. Received: dtype=uint8. Divide by 255"):
@@ -640,6 +648,20 @@ def test_callbacks_class_weights_and_metrics_of_another_kind_are_refused():
     conditional = make(cls=zoo.CVAE, conditions=2, num_classes=2)
     with pytest.raises(ValueError, match="Expected `class_weight` to be a dict of labels to weights. Received: .*bal"):
         conditional.fit(X, np.arange(30) % 2, verbose=0, class_weight="balanced")
+
+
+def test_first_batches_that_two_replicas_do_not_share_evenly_train_as_on_one():
+    x, weights = np.random.default_rng(0).uniform(size=(15, *X.shape[1:])).astype("float32"), []
+    for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            model = make()
+            model.compile(keras.optimizers.SGD(1e-3))
+        model.fit(x, batch_size=16, validation_data=x[:7], verbose=0)
+        model.evaluate(x[:5], verbose=0)
+        weights.append(model.get_weights())
+    for ours, theirs in zip(*weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
 def test_what_fails_on_several_replicas_is_named_before():

@@ -20,7 +20,9 @@ def critic():
 def make(strategy=None, **kwargs):
     keras.utils.set_random_seed(0)
     with (strategy or tf.distribute.get_strategy()).scope():
-        model = by_hand.shaken(zoo.FactorVAE(*by_hand.networks(), critic=critic(), seed=3, **{"gamma": 5.0, **kwargs}))
+        model = by_hand.shaken(
+            zoo.FactorVAE(*by_hand.networks(), seed=3, **{"critic": critic(), "gamma": 5.0, **kwargs})
+        )
         model.compile(keras.optimizers.Adam(1e-2), critic_optimizer=keras.optimizers.Adam(2e-2, beta_1=0.5))
     return model
 
@@ -54,6 +56,74 @@ def permuted(model, z):
     assert len(seen) == 2
     np.testing.assert_array_equal(seen[0], z)
     return seen[1], float(loss)
+
+
+def moved(critic_optimizer=None, layers=None, **kwargs):
+    """The critic's weights before and after some steps in which the model itself stands still."""
+    model = make(**({} if layers is None else {"critic": layers}))
+    model.compile(keras.optimizers.SGD(0.0), critic_optimizer=critic_optimizer or keras.optimizers.SGD(0.1))
+    before = model.critic.get_weights()
+    history = model.fit(X, batch_size=8, epochs=2, verbose=0, shuffle=False, **kwargs).history
+    assert np.isfinite(history["loss"]).all()
+    return before, model.critic.get_weights()
+
+
+def test_a_critic_whose_loss_is_scaled_takes_the_same_steps():
+    _, plain = moved()
+    sgd = keras.optimizers.SGD
+    for scaling in (sgd(0.1, loss_scale_factor=1024.0), keras.optimizers.LossScaleOptimizer(sgd(0.1))):
+        for ours, theirs in zip(moved(scaling)[1], plain, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_regularizers_of_the_critic_pull_its_weights():
+    def layers(strength):
+        keras.utils.set_random_seed(1)
+        dense = keras.layers.Dense(1, kernel_regularizer=keras.regularizers.L2(strength))
+        return keras.Sequential([keras.Input((by_hand.LATENTS,)), dense])
+
+    free, pulled = (moved(layers=layers(strength))[1][0] for strength in (0.0, 1.0))
+    assert np.abs(pulled).sum() < 0.5 * np.abs(free).sum()
+
+
+def test_the_critic_is_trained_as_in_training():
+    norm = keras.layers.BatchNormalization()
+    layers = keras.Sequential([keras.Input((by_hand.LATENTS,)), norm, keras.layers.Dense(1)])
+    before, after = moved(layers=layers)
+    assert all(np.abs(a - b).max() > 1e-4 for a, b in zip(before[2:4], after[2:4], strict=True))  # the moving averages
+
+
+def test_frozen_layers_of_the_critic_stay_without_another_compile():
+    model = make()
+    model.fit(X, verbose=0)
+    model.critic.layers[1].trainable = False
+    before, rest = model.critic.layers[1].get_weights(), model.critic.layers[-1].get_weights()
+    model.fit(X, verbose=0)
+    np.testing.assert_array_equal(model.critic.layers[1].get_weights()[0], before[0])
+    assert np.abs(model.critic.layers[-1].get_weights()[0] - rest[0]).max() > 0
+    model.critic.trainable = False
+    rest = model.critic.get_weights()
+    model.fit(X, verbose=0)
+    for ours, theirs in zip(model.critic.get_weights(), rest, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_optimizers_that_the_critic_cannot_have_are_refused():
+    model = make()
+    with pytest.raises(ValueError, match="Expected `critic_optimizer` to be one without averages.*use_ema=True"):
+        model.compile("adam", critic_optimizer=keras.optimizers.Adam(use_ema=True))
+    model.fit(X, verbose=0)
+    model.critic = critic()
+    with pytest.raises(ValueError, match="call `compile` once more after a part, such as its prior, is exchanged"):
+        model.fit(X, verbose=0)
+
+
+def test_weights_of_examples_leave_the_critics_loss_alone():
+    model = make()
+    history = model.fit(X, sample_weight=np.ones(len(X), np.float32), verbose=0).history
+    expected = make().fit(X, verbose=0).history
+    for name in ("loss", "critic_loss", "total_correlation"):
+        assert history[name] == pytest.approx(expected[name], rel=1e-5)
 
 
 def test_the_critics_loss_is_the_cross_entropy_between_z_and_its_columns_permuted():

@@ -50,18 +50,22 @@ def test_gradients_are_clipped_together():
     np.testing.assert_allclose(gradients, [[0.15], [0.2]], rtol=1e-6)
 
 
-def test_replicas_are_clipped_together():
+@pytest.mark.parametrize(
+    "how, expected",
+    [({"global_clipnorm": 0.25}, (0.15, 0.2)), ({"clipnorm": 3.5}, (3.0, 3.5)), ({"clipvalue": 3.5}, (3.0, 3.5))],
+)
+def test_replicas_are_clipped_together(how, expected):
     """Shares of (5, −3) and (−2, 7) make a gradient of (3, 4), whose norm is 5."""
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
-        adam = optimizers.Adam(global_clipnorm=0.25)
+        adam = optimizers.Adam(**how)
 
     def shares():
         first = replicas.replica_id() == 0
         return adam.clip_gradients([None, tf.where(first, 5.0, -2.0), tf.where(first, -3.0, 7.0)])[1:]
 
     whole = [strategy.reduce("SUM", share, axis=None) for share in tf.function(lambda: strategy.run(shares))()]
-    np.testing.assert_allclose(whole, [0.15, 0.2], rtol=1e-6)
+    np.testing.assert_allclose(whole, expected, rtol=1e-6)
 
 
 def test_adam_accumulates_gradients_as_keras_does():

@@ -39,11 +39,11 @@ class PrivateHooks(keras.Model):
         Private: `keras.Model._maybe_symbolic_build`, `_distribute_strategy` and `_compile_metrics`, as of Keras 3.15.1
             (src/backend/tensorflow/trainer.py).
         Why: Keras takes the mean of a first batch over all replicas, by `strategy.reduce` on the whole structure, which
-            fails for pairs over several workers. And it would call the model as one that takes neither labels nor
-            targets, to learn the shapes for the metrics.
+            fails for pairs over several workers, and for shares of different sizes. And it would call the model as one
+            that takes neither labels nor targets, to learn the shapes for the metrics.
         Upstream: https://github.com/keras-team/keras/issues/20329 (open), for batches that are dicts.
         """
-        if iterator is not None and isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        if iterator is not None and self.distribute_strategy.num_replicas_in_sync > 1:
             _, _, batches = next(iter(iterator))
             local = self.distribute_strategy.experimental_local_results
             data_batch = keras.tree.map_structure(lambda value: local(value)[0], next(batches))

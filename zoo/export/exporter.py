@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 import keras
+import tensorflow as tf
 
 import zoo
 from zoo.export import flatbuffer, golden, litert, onnx, parity, runtimes, saved_model, signatures
@@ -102,6 +103,10 @@ def export(
     checks.positive_int("batch_size", batch_size)
     if format == "onnx":
         onnx.require_packages()
+    if format == "tf_saved_model" and tf.distribute.has_strategy():
+        checks.fail(
+            "path", "exported outside of `strategy.scope()`, within which no SavedModel can be loaded", str(path)
+        )
     parity.require_finite(model)
     writer = _WRITERS[format]
     model = runtimes.in_float32(model)

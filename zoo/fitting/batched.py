@@ -153,7 +153,8 @@ def kept_graph(
 ) -> Any:
     """`function` as a graph that is kept with the model, for all calls with this key.
 
-    A graph made at each call would be traced each time. Exchanging the prior lets go of it.
+    A graph made at each call would be traced each time. Exchanging a part lets go of it, and so do other weights in a
+    part, such as a layer more. Other settings of a user's layer, such as its activation, are not seen.
 
     Args:
         model: whose graph it is.
@@ -162,7 +163,11 @@ def kept_graph(
         specs: of these tensors, for a graph of these shapes and types alone; None for any.
     """
     key = key if specs is None else (key, *specs)
+    if model.weights_of_graphs != [id(weight) for weight in model.weights]:
+        model.functions.clear()
     if key not in model.functions:
         graph = tf.function(function, autograph=False, reduce_retracing=True)
         model.functions[key] = graph if specs is None else graph.get_concrete_function(*specs)
+        # Tracing may have built layers.
+        object.__setattr__(model, "weights_of_graphs", [id(weight) for weight in model.weights])
     return model.functions[key]

@@ -114,6 +114,12 @@ class FirstBatch:
                 results = function(batches)
             except tf.errors.OpError as error:
                 self._raise_failure(error, refused)
+                if "collective" in error.message:
+                    raise RuntimeError(
+                        "Expected one tf.distribute strategy in a process: TensorFlow mixes up the collectives of "
+                        "several. Make the strategy once, and all models in its scope. Received from TensorFlow: "
+                        f"{error.message[:200]}"
+                    ) from error
                 if isinstance(error, tf.errors.InvalidArgumentError):
                     raise unfit(error, self._arrays) from error
                 raise

@@ -14,7 +14,8 @@ class SkipLargeGradients:
 
     The optimizer then receives a gradient of 0, and only its momentum moves the weights (Child 2021, "Very Deep VAEs",
     appendix A; there the whole step is skipped). A gradient with a NaN or infinite value is always left out. `skipped`,
-    a metric, is the share of steps left out.
+    a metric, is the share of steps left out. The scale `Gaussian("optimal")` and codebooks pass over values that are
+    NaN or infinite; what a user's own layers keep of a batch, such as its statistics, is not protected.
 
     Under loss scaling, as for float16, nothing is left out here: the optimizer that scales the loss itself skips steps
     that overflow, and must see them.
@@ -41,6 +42,7 @@ class SkipLargeGradients:
             return gradients
         known = [gradient for gradient in gradients if gradient is not None]  # a user's network may hold unused weights
         squared = sum(ops.sum(ops.square(replicas.all_sum(gradient))) for gradient in known)
-        keep = ops.isfinite(squared) & (ops.sqrt(squared) < self.threshold)
+        scale = getattr(optimizer, "loss_scale_factor", None) or 1.0  # of the loss, and so of its gradients
+        keep = ops.isfinite(squared) & (ops.sqrt(squared) < self.threshold * scale)
         self.skipped.update_state(1.0 - ops.cast(keep, "float32"))
         return [None if gradient is None else ops.where(keep, gradient, 0.0) for gradient in gradients]

@@ -35,6 +35,7 @@ class ObjectiveModel(Verbs):
         }
         # Set this way, neither is a part of the model's state.
         object.__setattr__(self, "functions", {})  # of zoo.fitting.batched
+        object.__setattr__(self, "weights_of_graphs", [])  # their ids
         object.__setattr__(self, "_added", threading.local())  # each replica is traced in its own thread
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -82,6 +83,9 @@ class ObjectiveModel(Verbs):
         """Lets go of the compiled methods and steps, which hold networks, settings and priors as they were."""
         self.functions.clear()
         self.forget_steps()
+        for part in keras_compat.layers_of(self):
+            if part is not self and isinstance(part, ObjectiveModel):  # a prior, which may hold the encoder
+                part.forget_graphs()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -89,6 +93,11 @@ class ObjectiveModel(Verbs):
             raise TypeError(
                 f"Expected {cls.__name__} to define its loss by compute_terms, or penalty for a VAE. Received: "
                 "compute_loss, which the models of the zoo do not call"
+            )
+        if cls.compute_metrics is not keras.Model.compute_metrics:
+            raise TypeError(
+                f"Expected {cls.__name__} to name its figures in `term_names`, and to give them in compute_terms. "
+                "Received: compute_metrics, which the models of the zoo do not call"
             )
 
     def compute_terms(
@@ -233,7 +242,8 @@ class ObjectiveModel(Verbs):
         """Adds the terms of a batch to the reported means; the loss already includes the weights."""
         for name, tracker in self.trackers.items():
             if name in terms:
-                tracker.update_state(terms[name], sample_weight=None if name == "loss" else weights)
+                of_batch = name == "loss" or not len(terms[name].shape)
+                tracker.update_state(terms[name], sample_weight=None if of_batch else weights)
 
     def _report(self, terms, batch, training):
         self.update_trackers(terms, batch.weights)

@@ -34,6 +34,8 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
     trackers: dict[str, keras.metrics.Metric]  # by term
     reconstructs = True  # whether `call` gives reconstructions, which metrics compare with the data
     _trained: Sequence[int] | None = None  # the ids of the weights that the compiled step trains
+    _frozen: Sequence[bool] | None = None  # whether each layer is frozen in it
+    _weights_of_steps: dict[str, list[int]]  # the ids of the weights that the others read
     _denoised = False  # `denoises` before the batch that is looked at
     _judged = True  # whether the likelihood sees the data in the step that is being made
 
@@ -41,6 +43,7 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
         super().__init__(**kwargs)
         first_batch = FirstBatch(self._split, lambda data, judged: self._values(self._split(data), judged))
         object.__setattr__(self, "_first_batch", first_batch)  # no part of the model's state
+        object.__setattr__(self, "_weights_of_steps", {})
 
     def compile(
         self,
@@ -90,6 +93,7 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
         policy = None if skip_threshold is None else SkipLargeGradients(skip_threshold)
         object.__setattr__(self, "gradient_policy", policy)  # no part of the model's state
         object.__setattr__(self, "_trained", None)
+        object.__setattr__(self, "_frozen", None)
         optimizer = keras.optimizers.get(optimizer)
         replicas.require_supported(self.variables, optimizers.batches_of_update(optimizer), **kwargs)
         super().compile(optimizer=optimizer, **kwargs)
@@ -109,7 +113,7 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
 
     def compile_from_config(self, config: Config) -> None:
         # On loading, Keras compiles a model that overrides `compile` only by this method.
-        _keep_frozen(self)
+        keep_frozen(self)
         arguments = keras.saving.deserialize_keras_object(config)
         for kind in ("metrics", "weighted_metrics"):  # of a file that an earlier version wrote
             given = keras.tree.flatten(arguments.get(kind) or [])
@@ -147,13 +151,17 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
                 self.build_optimizers()
         optimizers.require_built_for(self.optimizer, variables)
         several = self.distribute_strategy.num_replicas_in_sync > 1
-        if several and isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+        scaling = [each for each in self.optimizers() if isinstance(each, keras.optimizers.LossScaleOptimizer)]
+        if several and scaling:
             way = (
                 "one that does not scale the loss, as under mixed_bfloat16: each replica would judge its own gradients"
             )
-            checks.fail("optimizer", way, f"a {type(self.optimizer).__name__} on several replicas")
+            checks.fail("optimizer", way, f"a {type(scaling[0]).__name__} on several replicas")
         # The compiled step would go on with what was frozen since.
         other = self._trained is not None and self._trained != [id(variable) for variable in variables]
+        frozen = [not layer.trainable for layer in keras_compat.layers_of(self)]
+        force = force or (self._frozen is not None and self._frozen != frozen)
+        object.__setattr__(self, "_frozen", frozen)
         if other and optimizers.averages_weights(self.optimizer):
             way = "compiled again after parts were frozen, as its averages are those of the weights before"
             checks.fail("optimizer", way, "use_ema=True")
@@ -161,14 +169,20 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
         self.train_function = self._looking(self.train_function)
 
     def make_test_function(self, force: bool = False) -> None:
-        super().make_test_function(force or _is_stale(self.test_function))
+        super().make_test_function(force or _is_stale(self.test_function) or self._has_other_weights("test"))
         self.test_function = self._looking(self.test_function)
 
     def make_predict_function(self, force: bool = False) -> None:
         object.__setattr__(self, "_judged", False)
-        super().make_predict_function(force or _is_stale(self.predict_function))
+        super().make_predict_function(force or _is_stale(self.predict_function) or self._has_other_weights("predict"))
         object.__setattr__(self, "_judged", True)
         self.predict_function = self._looking(self.predict_function)
+
+    def _has_other_weights(self, name):
+        """Whether the networks have other weights than at the last call for a step, such as a layer more."""
+        before, weights = self._weights_of_steps.get(name), [id(weight) for weight in self.weights]
+        self._weights_of_steps[name] = weights
+        return before is not None and before != weights
 
     def _looking(self, function):
         """Wraps the function of a step, and marks the next batch as the first.
@@ -239,13 +253,16 @@ def _is_stale(function):
     return getattr(function, "is_stale", False)
 
 
-def _keep_frozen(model):
-    """Freezes all weights of frozen parts of the zoo, such as a prior.
+def keep_frozen(model):
+    """Freezes all that is in frozen parts, such as a prior.
 
-    On loading, Keras makes the layers within them anew, which do not know that they were frozen.
+    On loading, Keras makes the layers within a part anew, which do not know that they were frozen; those of a
+    Functional or Sequential model do, as its configuration is theirs.
     """
     for part in keras_compat.layers_of(model):
-        is_of_zoo = isinstance(part, Steps) or type(part).__module__.startswith("zoo.")
-        if part is not model and is_of_zoo and not part.trainable and any(each.trainable for each in part.weights):
+        is_graph = isinstance(part, keras.Sequential) or hasattr(part, "operations")
+        if part is model or part.trainable or is_graph:
+            continue
+        if any(each.trainable for each in (*part.weights, *keras_compat.layers_of(part))):
             part.trainable = True  # TensorFlow skips the setting of a value that is there
             part.trainable = False

@@ -12,7 +12,11 @@ from zoo.runtime.types import Config, Tensor
 
 @saving.register_keras_serializable("zoo")
 class DiscretizedLogistic(Likelihood):
-    """A logistic over the 256 values. The decoder gives a location and a log-scale for each channel of a pixel."""
+    """A logistic over the 256 values. The decoder gives a location and a log-scale for each channel of a pixel.
+
+    `mean` is the location, clipped to [0, 1], as is usual for pictures. Where a wide logistic reaches beyond the range,
+    the mean of the 256 values is nearer to the middle.
+    """
 
     eight_bit = True
 

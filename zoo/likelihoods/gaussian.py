@@ -74,8 +74,9 @@ class Gaussian(Likelihood):
             optimal = distributions.bound_log_var(ops.log(replicas.mean_over_batch(squared) + 1e-12))
             # A plain mean at first, as the initial zero must not count.
             rate = ops.maximum(1.0 - self.momentum, 1.0 / (self.updates + 1.0))
-            self.log_var.assign(self.log_var + rate * (optimal - self.log_var))
-            self.updates.assign_add(1.0)
+            known = ops.isfinite(optimal)  # else one batch with a NaN would stay in the scale for ever
+            self.log_var.assign(self.log_var + ops.where(known, rate * (optimal - self.log_var), 0.0))
+            self.updates.assign_add(ops.cast(known, "float32"))
             return optimal
         return distributions.bound_log_var(ops.convert_to_tensor(self.log_var))
 

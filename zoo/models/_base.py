@@ -11,6 +11,7 @@ from keras import ops
 import zoo
 from zoo import export, random
 from zoo.fitting.batched import batched, gives_batches, of_dataset
+from zoo.fitting.steps import keep_frozen
 from zoo.models._protocol import ProtocolVAE, observed_seeds
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Batches, Config, Labels, PathLike, Seeds, Tensor, Tensors
@@ -225,6 +226,7 @@ class BaseVAE(ProtocolVAE):
         }
         model = cls(**arguments)
         object.__setattr__(model, "denoises", denoises)
+        keep_frozen(model)
         return model
 
 

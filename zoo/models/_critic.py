@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from zoo.fitting.model import ObjectiveModel
-from zoo.runtime import replicas
+from zoo.runtime import checks, optimizers, replicas
 from zoo.runtime.types import Config, Tensor, Tensors
 
 
@@ -50,7 +50,11 @@ class HasCritic(ObjectiveModel):
         super().compile(optimizer, loss, loss_weights, skip_threshold, **kwargs)
         if critic_optimizer is None:
             critic_optimizer = keras.optimizers.Adam(1e-4, beta_1=0.5, beta_2=0.9)
-        self.critic_optimizer = keras.optimizers.get(critic_optimizer)
+        own: keras.optimizers.Optimizer = keras.optimizers.get(critic_optimizer)
+        if optimizers.averages_weights(own):
+            checks.fail("critic_optimizer", "one without averages, which nothing would use", "use_ema=True")
+        replicas.require_supported(self.critic.variables, optimizers.batches_of_update(own))
+        self.critic_optimizer = own
 
     def get_compile_config(self) -> Config | None:
         config = super().get_compile_config()
@@ -65,9 +69,16 @@ class HasCritic(ObjectiveModel):
         super().build_optimizers()
         self.critic_optimizer.build(self.critic.trainable_variables)
 
+    def make_train_function(self, force: bool = False) -> None:
+        optimizers.require_built_for(self.critic_optimizer, self.critic.trainable_variables)
+        super().make_train_function(force)
+
     def after_step(self, terms: Tensors) -> Tensors:
         variables = self.critic.trainable_variables
         with tf.GradientTape() as tape:
-            share = self.critic_share(terms)
-        self.critic_optimizer.apply_gradients(zip(tape.gradient(share, variables), variables))
+            penalties = [weight.regularizer(weight) for weight in variables if weight.regularizer]
+            share = self.critic_share(terms) + sum(penalties, 0.0) / replicas.num_replicas()
+            scaled = self.critic_optimizer.scale_loss(share)
+        if variables:  # else it is frozen as a whole
+            self.critic_optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables))
         return {"critic_loss": share * replicas.num_replicas()}

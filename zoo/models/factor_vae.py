@@ -91,10 +91,11 @@ class FactorVAE(HasCritic, VAE):
         # A permutation for each dimension, the same on all replicas.
         uniform = tf.random.stateless_uniform(tf.shape(z), [0, self.sampling.row_seeds(1)[0]])
         permuted = tf.transpose(tf.gather(tf.transpose(z), tf.argsort(tf.transpose(uniform)), batch_dims=1))
-        return 0.5 * ops.mean(softplus(-self._logits(z)) + softplus(self._logits(permuted)))
+        of_z, of_permuted = (self._logits(each, training=True) for each in (z, permuted))
+        return 0.5 * ops.mean(softplus(-of_z) + softplus(of_permuted))
 
-    def _logits(self, z):
-        logits = ops.cast(self.critic(z), "float32")
+    def _logits(self, z, training=False):
+        logits = ops.cast(self.critic(z, training=training), "float32")
         if len(logits.shape) != 2 or logits.shape[1] != 1:
             raise ValueError(f"Expected the critic to give [B, 1]. Received: an output of shape {tuple(logits.shape)}")
         return logits[:, 0]

@@ -164,11 +164,13 @@ class Sharpening(HasCritic, HoldsApart):
 
     def critic_share(self, terms: Tensors) -> Tensor:
         transform = self._transform()
-        real, fake = cores.spread(
-            lambda *pair: tuple(_logits(self.critic, _transformed(each, transform)) for each in pair),
-            ops.stop_gradient(terms["real"]),
-            ops.stop_gradient(terms["images"]),
-        )
+        pair = [ops.stop_gradient(terms[name]) for name in ("real", "images")]
+
+        def judged(*pair):
+            return tuple(_logits(self.critic, _transformed(each, transform), training=True) for each in pair)
+
+        # Layers that keep statistics of a batch need all of it.
+        real, fake = judged(*pair) if self.critic.non_trainable_weights else cores.spread(judged, *pair)
         of_real, of_fake = self.averages[0], self.averages[1]
         loss = ops.mean(ops.relu(1.0 - real) + ops.relu(1.0 + fake), axis=1)
         loss += self.lecam_weight * ops.mean(ops.square(real - of_fake) + ops.square(fake - of_real), axis=1)
@@ -241,8 +243,8 @@ def _transformed(images, numbers):
     return tf.ensure_shape(mirrored, images.shape) + _BRIGHTNESS * (2.0 * numbers[3] - 1.0)
 
 
-def _logits(critic, images):
-    logits = critic(images)
+def _logits(critic, images, training=False):
+    logits = critic(images, training=training)
     if len(logits.shape) != 4 or logits.shape[-1] != 1:
         raise ValueError(f"Expected the critic to give [B, h, w, 1]. Received: an output of shape {logits.shape}")
     return ops.reshape(ops.cast(logits, "float32"), (-1, logits.shape[1] * logits.shape[2]))

@@ -150,12 +150,14 @@ class VectorQuantizer(Quantizer):
             )
         vectors = ops.reshape(z_e, (-1, self.code_dim))
         training = training and self.trainable  # a frozen codebook stays as it is
+        known = ops.all(ops.isfinite(vectors), axis=1, keepdims=True)  # a NaN would stay in the codebook for ever
+        seen = ops.stop_gradient(ops.where(known, vectors, 0.0)) if training else None
         if training:
-            self._revive(ops.stop_gradient(vectors))
+            self._revive(seen)
         codes = cores.spread(self._nearest, vectors)
         nearest = ops.reshape(ops.take(self.embeddings, codes, axis=0), ops.shape(z_e))
         if training:
-            self._follow(ops.stop_gradient(vectors), codes)
+            self._follow(seen, tf.where(known[:, 0], codes, -1))
         fixed = ops.stop_gradient(nearest)
         return {
             "z_q": fixed,
@@ -196,7 +198,7 @@ class VectorQuantizer(Quantizer):
         self.counts.assign(tf.where(dead, share, counts))
 
     def _follow(self, vectors, codes):
-        """Updates the moving averages and, under "ema", the codebook."""
+        """Updates the moving averages and, under "ema", the codebook. A code of −1 is left out."""
         counts = replicas.all_sum(metrics.count(codes, self.num_codes))
         sums = replicas.all_sum(tf.math.unsorted_segment_sum(vectors, codes, self.num_codes))
         self.counts.assign(self.decay * self.counts + (1.0 - self.decay) * counts)

@@ -28,8 +28,8 @@ class Adam(keras_compat.PrivateAdam):
 
         m = β₁ m + (1 − β₁) g,   v = β₂ v + (1 − β₂) g²,   w = w − α √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε)
 
-    (Kingma & Ba 2015, end of section 2.) It agrees with Keras's Adam up to rounding, except for `global_clipnorm`: it
-    bounds the summed gradient of all replicas, where Keras clips each replica's gradient before the sum. `amsgrad` is
+    (Kingma & Ba 2015, end of section 2.) It agrees with Keras's Adam up to rounding, except for clipping: it is
+    that of the summed gradient of all replicas, where Keras clips each replica's gradient before the sum. `amsgrad` is
     not supported.
 
     Raises:
@@ -55,12 +55,12 @@ class Adam(keras_compat.PrivateAdam):
         )  # fmt: skip
 
     def clip_gradients(self, gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
-        if self.global_clipnorm is None or replicas.num_replicas() == 1:
+        number = replicas.num_replicas()
+        if number == 1 or (self.clipnorm, self.clipvalue, self.global_clipnorm) == (None, None, None):
             return super().clip_gradients(gradients)
-        known = [gradient for gradient in gradients if gradient is not None]
-        norm = tf.linalg.global_norm([replicas.all_sum(gradient) for gradient in known])
-        scale = self.global_clipnorm / tf.maximum(norm, self.global_clipnorm)
-        return [None if gradient is None else scale * gradient for gradient in gradients]
+        known = [replicas.all_sum(gradient) for gradient in gradients if gradient is not None]
+        clipped = iter(super().clip_gradients(known))
+        return [None if gradient is None else next(clipped) / number for gradient in gradients]
 
 
 def batches_of_update(optimizer: keras.optimizers.Optimizer) -> int:

@@ -164,6 +164,15 @@ def test_a_prior_that_is_attached_elsewhere_follows_the_other_model():
     np.testing.assert_allclose(prior.log_prob(z), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_prior_follows_an_encoder_that_is_exchanged():
+    prior, model = attached()
+    z = np.zeros((2, 2), np.float32)
+    before = prior.log_prob(z).numpy()
+    model.encoder = entries.shaken(entries.vae(), 0.5, seed=9).encoder
+    np.testing.assert_allclose(prior.log_prob(z), prior.log_density(tf.constant(z)), rtol=1e-5)
+    assert np.abs(prior.log_prob(z) - before).max() > 0.01
+
+
 def test_fit_moves_the_pseudo_inputs_alone_towards_the_latents():
     prior, model = attached(components=6)
     x = np.tile(np.repeat(np.float32([0, 1]), 32)[:, None, None, None], (1, *entries.SHAPE))
