@@ -383,6 +383,14 @@ def test_a_later_fit_plans_by_the_updates_that_it_is_asked_for():
     assert seen.values[0] == pytest.approx(2 / 3)
 
 
+def test_the_updates_that_are_left_are_those_of_the_epochs_that_are_left():
+    """Six of thirty epochs of five batches are fifteen updates of two batches, of which a third is five."""
+    model, seen = make(), Seen("kl_weight")
+    model.compile(keras.optimizers.SGD(0.01, gradient_accumulation_steps=2))
+    fit(model, KLWarmup(), seen, epochs=30, initial_epoch=24)
+    np.testing.assert_allclose(seen.values[::2], [*np.arange(0.0, 1.0, 0.2), *np.ones(10)])
+
+
 def test_a_third_of_the_steps_is_of_those_that_are_left():
     """Of a training that begins at a later epoch with a new optimizer, and of one that resumes at it."""
     begun = make()

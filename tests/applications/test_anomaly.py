@@ -109,6 +109,12 @@ def test_the_default_number_of_gaussians_leaves_ten_examples_for_each(model, sco
     assert detector.compared_.mixture.n_components == components
 
 
+@pytest.mark.parametrize(("number", "neighbors"), [(400, 20), (20, 5)])
+def test_the_default_number_of_neighbours_is_at_most_half_of_the_examples_to_compare_with(model, number, neighbors):
+    detector = AnomalyDetector(model, "local_outlier", 0.2).fit(NORMAL[:number])
+    assert detector.compared_.estimator.n_neighbors == neighbors
+
+
 def test_calibration_is_the_share_that_only_sets_the_threshold(model):
     detector = AnomalyDetector(model, "latent", 0.2, calibration=0.25).fit(NORMAL[:40])
     assert len(detector.compared_.known) == 30
@@ -264,6 +270,17 @@ def test_a_background_that_cannot_be_compared_is_refused(model, images_model):
 
     same = zoo.VAE(images_model.encoder, images_model.decoder, Own())
     AnomalyDetector(images_model, "background", 0.1, background=same).fit(IMAGES)
+
+
+def test_a_background_in_other_units_is_refused(model):
+    """A density of centimetres is not compared with one of metres."""
+    one, other = (
+        zoo.VAE(model.encoder, model.decoder, zoo.likelihoods.Standardized(model.likelihood, [0.0] * 4, [unit] * 4))
+        for unit in (1.0, 100.0)
+    )
+    with pytest.raises(ValueError, match="Expected `background` to be .*, Standardized, in the same units"):
+        AnomalyDetector(one, "background", 0.1, background=other).fit(NORMAL)
+    AnomalyDetector(one, "background", 0.1, background=one).fit(NORMAL)
 
 
 def test_a_detector_of_an_earlier_version_works(images_model):

@@ -118,6 +118,15 @@ def test_weights_say_that_their_model_removes_noise(tmp_path):
     assert again.denoises and not plain.denoises
 
 
+def test_noise_may_reach_ten_times_the_width_of_the_range():
+    networks = zoo.networks.mlp_encoder((4, 4, 1), 2, ()), zoo.networks.mlp_decoder((4, 4, 1), 2, ())
+    model = zoo.VAE(*networks, zoo.likelihoods.Gaussian(0.1, range=(-1, 1)))
+    x = np.linspace(-20.9, 20.9, 16, dtype=np.float32).reshape(1, 4, 4, 1)
+    np.testing.assert_array_equal(denoise(model, x), model.reconstruct(np.clip(x, -1, 1)))
+    with pytest.raises(ValueError, match=r"Expected `x` to lie in \[-21, 21\]"):
+        denoise(model, 1.01 * x)
+
+
 def test_a_model_on_the_real_line_takes_any_precision():
     model, x = linear.vae(), linear.draw(3)
     expected = denoise(model, x, deviation=0.5, steps=2)

@@ -32,6 +32,15 @@ def test_a_future_has_the_codes_of_the_past_and_those_that_the_prior_samples_aft
     assert found.shape == (2, 2, 4, 4, 4, 1) and (codes[0, 1:] != codes[1, 1:]).any()
 
 
+@pytest.mark.parametrize("settings", [{"temperature": 0.0}, {"top_k": 1}])
+def test_codes_of_futures_are_the_likeliest_where_that_is_asked_for(model, settings):
+    given = np.asarray(model.encode(CLIPS))[:, :1]
+    expected = model.decode(model.prior.sample(2, seed=0, temperature=0.0, given=given))[:, 2:]
+    found = applications.futures(model, CLIPS[:, :2], number=2, seed=3, **settings)
+    for future in found.swapaxes(0, 1):
+        np.testing.assert_allclose(future, expected, atol=1e-6)
+
+
 def test_a_past_that_does_not_fill_rows_and_models_of_images_are_refused(model):
     with pytest.raises(ValueError, match="P a multiple of 2 below 6"):
         applications.futures(model, CLIPS[:, :3])

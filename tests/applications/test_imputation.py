@@ -124,6 +124,15 @@ def test_residuals_of_a_model_that_says_nothing_are_a_gaussian_of_the_data():
         np.testing.assert_array_equal(filled[rows][:, mask == 1], x[rows][:, mask == 1])
 
 
+def test_a_large_ridge_leaves_the_mean_of_the_residuals():
+    constant = linear.vae()
+    constant.decoder.set_weights([np.zeros((2, 4)), np.zeros(4)])
+    complete, few = linear.draw(50, seed=3), {"steps": 0, "num_samples": 1}
+    filled = zoo.applications.impute_with_residuals(constant, X, MASK, complete, ridge=1e9, **few)
+    expected = np.broadcast_to(complete.mean(axis=0)[~SEEN], (40, 2))
+    np.testing.assert_allclose(filled[:, ~SEEN], expected, atol=1e-5)
+
+
 def test_missing_values_do_not_matter_and_nan_needs_no_mask(model):
     spoilt = np.where(MASK, X, 1e6)
     missing = np.where(MASK, X, np.nan)

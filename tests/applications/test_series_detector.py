@@ -53,10 +53,10 @@ def test_steps_out_of_the_rhythm_are_anomalies(model, series):
 def test_a_series_at_other_steps_is_refused(model, series):
     detector = SeriesDetector(model).fit(data.Series(series.values, 0.1 * STEPS))
     detector.predict(data.Series(series.values, 100 + 0.1 * STEPS)), detector.predict(series)
-    with pytest.raises(
-        ValueError, match="Expected `x` to be a series at steps of 0.1, as the one of `fit`. Rec.* of 1"
-    ):
-        detector.predict(data.Series(series.values, STEPS))
+    for step in (0.3, 1.0):
+        message = f"Expected `x` to be a series at steps of 0.1, as the one of `fit`. Rec.* of {step:g}"
+        with pytest.raises(ValueError, match=message):
+            detector.predict(data.Series(series.values, step * STEPS))
 
 
 def test_a_score_is_the_mean_over_the_windows_of_a_step(model, series):

@@ -90,12 +90,31 @@ def test_given_columns_are_kept_and_move_the_others(whole):
     )
 
 
+def test_rows_have_as_many_candidates_as_each_call_asks_for(whole):
+    """A single candidate is a sample of the prior, which what is given does not choose."""
+    for candidates, low, high in ((64, 0.9, 1.0), (1, 0.3, 0.7)):
+        rows = whole.sample(60, seed=1, given={"class": "two"}, candidates=candidates)
+        assert low <= np.mean(rows["height"] > 0) <= high
+
+
 def test_a_filling_is_of_as_many_samples_and_of_the_seed_that_are_given(masked):
     table = people(30, seed=3, missing=0.3)
     filled = masked.impute(table, num_samples=2, seed=5)["height"]
     by_hand = impute(masked.model, *masked.schema.encode(table), num_samples=2, seed=5)
     expected = masked.schema.decode(by_hand)["height"]
     np.testing.assert_array_equal(filled[table.missing("height")], expected[table.missing("height")])
+
+
+def test_the_seed_decides_the_order_of_the_rows():
+    def trained(seed):
+        keras.utils.set_random_seed(0)
+        rows = TableModel.build(people(40), latent_dim=2, hidden=(4,), masked=False, seed=0)
+        rows.fit(people(40), epochs=1, batch_size=8, seed=seed)
+        return rows.model.encoder.get_weights()[0]
+
+    one, again, other = map(trained, (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    assert np.any(one != other)
 
 
 def test_the_seed_decides_what_is_hidden(masked):

@@ -9,6 +9,7 @@ import zlib
 import keras
 import numpy as np
 import pytest
+from scipy import special, stats
 
 import zoo
 from zoo import codec, networks, priors
@@ -152,6 +153,16 @@ def test_the_bins_rest_on_the_posteriors_of_the_images():
     np.testing.assert_allclose(scales, np.quantile(scale, 0.1, axis=0), rtol=1e-4)
     kl = (0.5 * (found["mean"] ** 2 + scale**2 - 1.0) - np.log(scale)).mean(axis=0)
     np.testing.assert_allclose(kls, kl, rtol=1e-4)
+
+
+def test_the_bits_of_the_latents_count_once_for_the_start():
+    """They are the entropy of the bins of an image, 64 of equal mass under the prior, for its three latents."""
+    model = vae()
+    start, one, two = (BitsBack(model)._expected_bits(np.uint8(BINARY[:16]), [[6] * 3], n) for n in (0, 1, 2))
+    mean, log_var = (np.asarray(each)[..., None] for each in model.encode(BINARY[:16]).values())
+    masses = np.diff(stats.norm.cdf(stats.norm.ppf(np.arange(65) / 64), mean, np.exp(0.5 * log_var)))
+    assert start == pytest.approx(-special.xlogy(masses, masses).sum() / np.log(2) / 16, rel=0.1)
+    assert two - one == pytest.approx(one - start)
 
 
 def test_posteriors_of_layers_are_in_units_of_their_priors():

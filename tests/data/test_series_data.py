@@ -87,6 +87,12 @@ def test_parts_follow_each_other_without_overlap():
     assert means.tolist() == [2, 5] and deviations.tolist() == [1, 1]
 
 
+def test_a_part_has_the_tolerance_of_the_whole():
+    series = data.Series(np.arange(8.0), [0.0, 1.0, 2.0, 3.7, 4.7, 5.7, 6.7, 7.7], tolerance=0.8)
+    first, second = series.split(0.25)
+    assert (first.tolerance, len(first), second.tolerance) == (0.8, 6, 0.8)
+
+
 def test_small_units_are_no_constant():
     small = 1e-15 * np.arange(4.0)
     np.testing.assert_allclose(data.Series(small).statistics()[1], [small.std()], rtol=1e-12)

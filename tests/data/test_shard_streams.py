@@ -174,6 +174,16 @@ def test_dynamic_binarisation_differs_between_epochs(train):
     assert sum(np.array_equal(first[label], second[label]) for label in first) < 3
 
 
+def test_replicas_of_a_worker_do_not_share_their_noise(tmp_path):
+    """Images of grey ½ that differ in their first pixel alone, of which half of the values differ by chance."""
+    grey = np.full((NUMBER, *SHAPE), 128, np.uint8)
+    grey[:, 0, 0, 0] = np.arange(NUMBER)
+    data.write_shards(data.Images(grey, np.arange(NUMBER, dtype=np.int32)), tmp_path / "a.tar")
+    train = data.load_shards(str(tmp_path / "a.tar"), SHAPE).train
+    first, second, *_ = (x[:, 1:] for x, _ in batches(train, dynamic=True, context=context(0, 1, 2)))
+    assert first.shape == second.shape and 0.3 < np.mean(first != second) < 0.7
+
+
 def test_record_that_breaks_later_is_named_once_and_left_out(images, tmp_path, capfd):
     data.write_shards(images, tmp_path / "a-{0..1}.tfrecord")
     splits = data.load_shards(f"{tmp_path}/a-{{0..1}}.tfrecord", SHAPE, buffer=16)

@@ -168,6 +168,16 @@ def test_a_code_for_two_factors_costs_disentanglement_and_two_codes_for_a_factor
     assert doubled["dci_disentanglement"] > 0.95 > 0.8 > doubled["dci_completeness"]
 
 
+def test_informativeness_is_of_new_images():
+    """Codes that say nothing of a factor of two values, though trees know some of the images they are fitted to."""
+    draw = np.random.default_rng(0)
+    images = data.FactorImages(
+        draw.integers(0, 256, (4000, 1, 1, 4), np.uint8), draw.integers(0, 2, (4000, 2)), ["one", "two"]
+    )
+    found = evaluation.dci(lambda x: x[:, 0, 0], images, num_examples=200, num_test=2000, trees="forest")
+    assert found["dci_informativeness"] == pytest.approx(0.5, abs=0.05)
+
+
 def test_boosting_and_forest_agree_on_factors():
     settings = {"num_examples": 100, "num_test": 100}
     for trees in ("boosting", "forest"):
@@ -184,6 +194,16 @@ def test_codes_that_hardly_vary_have_no_vote():
     assert result["active_codes"] == 1 and result["factor_vae_score"] == pytest.approx(0.5, abs=0.1)  # one code: chance
     nothing = evaluation.factor_vae_score(lambda images: np.zeros((len(images), 3)), grid(4, 4), num_variance=50)
     assert nothing == {"factor_vae_score": 0.0, "active_codes": 0.0}
+
+
+def test_the_factor_vae_score_is_of_new_votes():
+    """Of 64 codes of noise most have a vote or none, which says nothing of the next among four factors."""
+    draw = np.random.default_rng(0)
+    pixels, factors = draw.integers(0, 256, (4000, 1, 1, 64), np.uint8), draw.integers(0, 2, (4000, 4))
+    images = data.FactorImages(pixels, factors, ["one", "two", "three", "four"])
+    few = {"num_examples": 60, "num_test": 400, "batch_size": 8, "num_variance": 500}
+    found = evaluation.factor_vae_score(lambda x: x[:, 0, 0], images, **few)
+    assert found == {"factor_vae_score": pytest.approx(0.25, abs=0.1), "active_codes": 64}
 
 
 @pytest.mark.parametrize("scale", [1.0, 100.0])

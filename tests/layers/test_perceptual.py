@@ -65,3 +65,18 @@ def test_the_shipped_network_takes_images_of_any_size(channels):
     assert np.all(np.array(near) > 0) and np.all(np.array(near) < 0.2 * np.array(far))
     with pytest.raises(ValueError, match="Expected `name` to be one of 'cifar10_vgg', 'keras_vgg16'"):
         perceptual.load("vgg19")
+
+
+def test_vgg16_gets_grey_levels_less_the_means_of_imagenet_in_the_order_blue_green_red(monkeypatch):
+    def network(include_top, weights, input_shape):
+        assert (include_top, weights) == (False, "imagenet")
+        x = inputs = keras.Input(input_shape)
+        for name in perceptual._VGG16:
+            x = keras.layers.Activation("linear", name=name)(x)
+        return keras.Model(inputs, x)
+
+    monkeypatch.setattr(keras.applications, "VGG16", network)
+    found = perceptual.load("keras_vgg16").network(np.float32([[[[1.0, 0.6, 0.2]]]]))
+    assert len(found) == 5
+    for each in found:
+        np.testing.assert_allclose(each[0, 0, 0], [51 - 103.939, 153 - 116.779, 255 - 123.68], rtol=1e-5)

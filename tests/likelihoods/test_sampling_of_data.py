@@ -132,6 +132,13 @@ def test_a_masked_likelihood_judges_what_was_observed():
     np.testing.assert_array_equal(Masked.beside(nan, MASK), x)
 
 
+@pytest.mark.parametrize(
+    ("limits", "support"), [((2, 3), (0, 3)), ((-1, -0.5), (-1, 1)), ((-2, 2), (-2, 2)), (None, None)]
+)
+def test_the_support_of_a_masked_likelihood_holds_the_mask_too(limits, support):
+    assert Masked(Gaussian(0.3, range=limits)).support == support
+
+
 def test_masked_refuses_what_it_cannot_judge():
     with pytest.raises(ValueError, match="Expected `likelihood` to be one whose scale does not follow the batch"):
         Masked(Gaussian("optimal"))

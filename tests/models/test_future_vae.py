@@ -68,6 +68,13 @@ def test_fit_trains_all_networks_and_a_saved_model_predicts_the_same(model, tmp_
     np.testing.assert_allclose(alone[0], found[1, 1], atol=1e-5)
 
 
+def test_at_temperature_zero_all_futures_are_that_of_the_priors_mean(model):
+    found = applications.futures(model, PAST, 2, seed=5, temperature=0.0)
+    mean, _ = halves(model.prior.network, PAST)
+    for future in found.swapaxes(0, 1):
+        np.testing.assert_allclose(future, model.decode(mean, PAST), atol=1e-5)
+
+
 def test_exports_give_the_frames_of_the_same_seeds(model, tmp_path):
     seeds, temperature = np.int32([7, 8]), np.float32([1.0, 0.5])
     expected = np.asarray(model.generate(seeds, temperature, PAST[:2])[0])

@@ -23,6 +23,19 @@ def test_shapes():
     assert networks.chunk_decoder(CLIP, 2, 5, 4, 1, 0).output_shape == (None, *CLIP)
 
 
+@pytest.mark.parametrize("blocks", [0, 2])
+def test_blocks_are_as_many_as_in_the_networks_of_images(blocks):
+    image, grid = (8, 8, 4), (4, 4, 5)  # two frames of two channels, at half their size
+    for made, expected in (
+        (networks.clip_encoder((2, 8, 8, 2), 3, (4,), blocks), networks.conv_encoder(image, 3, (4,), blocks)),
+        (networks.clip_features((2, 8, 8, 2), 5, 4, 1, blocks), networks.residual_encoder(image, 5, 4, 1, blocks)),
+        (networks.clip_decoder(grid, (2, 8, 8, 2), 4, blocks), networks.residual_decoder(grid, 4, 4, 1, blocks)),
+        (networks.chunk_encoder(CLIP, 2, 5, 4, 1, blocks), networks.residual_encoder(image, 5, 4, 1, blocks)),
+        (networks.chunk_decoder(CLIP, 2, 5, 4, 1, blocks), networks.residual_decoder(grid, 4, 4, 1, blocks)),
+    ):
+        assert [weight.shape for weight in made.weights] == [weight.shape for weight in expected.weights]
+
+
 def test_frames_are_channels_in_the_order_of_time():
     network = networks.clip_features(CLIP, 5, 4, downsamples=1, blocks=0)
     x = np.random.default_rng(1).random((2, *CLIP), np.float32)

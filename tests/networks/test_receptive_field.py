@@ -37,6 +37,7 @@ def convolution(kernel, stride=1, **kwargs):
         (Axis().window(3, 1).transposed(4, 2), Fraction(1, 2), (-2, 1), 1),
         (Axis().enlarged(2, bilinear=False), Fraction(1, 2), (0, 0), 1),
         (Axis().window(3, 1).merged(Axis().window(5, 1)), 1, (-2, 2), 1),
+        (Axis().merged(Axis().window(4, 2).transposed(4, 2)), 1, (-3, 3), 2),  # as in a U-Net, of even sizes
     ],
 )
 def test_the_field_of_a_value_by_hand(axis, stride, first, multiple):

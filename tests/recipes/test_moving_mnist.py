@@ -61,3 +61,14 @@ def test_flags_that_do_not_fit_are_refused_before_the_clips_are_made(name, flags
     with pytest.raises(SystemExit, match="2"):
         scripts.load(name).main(["--sample", *flags, "--output", str(tmp_path)])
     assert message in capsys.readouterr().err
+
+
+def test_errors_are_of_the_next_frames_and_a_copy_is_of_the_last_of_the_past(monkeypatch, tmp_path):
+    """Frames of 0, 0.2 and 1, of 256 pixels, and futures of 0.9."""
+    monkeypatch.setattr(
+        applications, "futures", lambda model, past, number, seed: np.full((len(past), number, 1, 16, 16, 1), 0.9)
+    )
+    frames = np.broadcast_to(np.uint8([0, 51, 255])[:, None, None, None], (2, 3, 16, 16, 1))
+    found = clips.report(clips.ClipFlags(past=2), None, clips.Part(frames), tmp_path, seed=0)
+    assert found["squared_error_copy"] == pytest.approx([256 * 0.8**2])
+    assert found["squared_error_draw"] == pytest.approx([256 * 0.1**2])

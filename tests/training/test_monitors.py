@@ -74,6 +74,16 @@ def test_loss_that_is_no_number_stops_the_run(tmp_path, loss, shown):
         watch.on_train_batch_end(0, {"loss": loss})
 
 
+def test_a_weight_that_the_last_step_of_an_epoch_has_spoilt_stops_the_run(model, tmp_path):
+    watch = monitors.StopOnNonFinite(monitors.Position(7), Checkpoints(tmp_path, {}))
+    watch.set_model(model)
+    watch.on_epoch_end(0, {"loss": 1.0})
+    weight = model.trainable_weights[-1]
+    weight.assign(tf.fill(weight.shape, math.nan))
+    with pytest.raises(monitors.NonFiniteLoss, match="The largest weight is nan at step 7"):
+        watch.on_epoch_end(0, {"loss": 1.0})
+
+
 def test_stop_names_the_newest_checkpoint(tmp_path):
     for step in ("step-00000003", "step-00000005"):
         (tmp_path / step).mkdir()
@@ -145,6 +155,17 @@ def test_progress_prints_a_line_an_epoch(model, images, capsys):
     for number, line in enumerate(lines):
         assert re.fullmatch(rf"epoch   {number + 1}/2{figures}  \d+ s, \d+ s left", line)
     assert len(lines) == 2 and lines[1].endswith(" 0 s left")
+
+
+def test_the_time_left_is_by_the_steps_of_this_run(monkeypatch):
+    """At two seconds a step, of which a run that resumed at 100 has taken 11, and 9 are left."""
+    position = monitors.Position(100)
+    monkeypatch.setattr(monitors, "time", types.SimpleNamespace(monotonic=lambda: 2.0 * position.step))
+    progress = monitors.Progress(position, total_steps=120, epochs=2)
+    for batch in range(11):
+        position.on_train_batch_end(batch)
+        progress.on_train_batch_end(batch, {"loss": 1.0})
+    assert progress._left() == "18 s"
 
 
 def test_progress_on_a_terminal_shows_the_step(model, images, monkeypatch):

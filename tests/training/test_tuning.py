@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import types
 
 import numpy as np
 import pytest
@@ -125,6 +126,17 @@ def test_models_are_compared_on_validation_images(tmp_path):
     assert len(chosen) == 40 and chosen <= {image.tobytes() for image in whole.train.images}
     assert chosen != {image.tobytes() for image in whole.train.images[:40]}  # which may all be of one class
     np.testing.assert_array_equal(found.validation.images, whole.validation.images)
+
+
+def test_the_error_of_the_elbo_is_that_of_its_mean(monkeypatch, tmp_path):
+    """A thousand ELBOs of a standard deviation of 1."""
+    elbo = np.tile([-1.0, -3.0], 500)
+    terms = types.SimpleNamespace(rate=-elbo, distortion=0.0 * elbo, elbo=elbo, active_units=1)
+    monkeypatch.setattr(tuning.evaluation, "latent_terms", lambda *_: terms)
+    monkeypatch.setattr(tuning.model_stage, "train", lambda *_: None)
+    flags = tuning._flags(recipe(), [], GRID, tmp_path, 1.0, 2)
+    found = tuning._measure(recipe(), flags, tuning._build(recipe(), flags, 1.0), load(None, None, None))
+    assert found["elbo"] == -2.0 and found["elbo_error"] == pytest.approx(1000**-0.5, rel=1e-2)
 
 
 def test_a_slice_of_more_images_than_there_are_is_told(tmp_path, capsys):

@@ -8,6 +8,8 @@ from zoo.presets import keras_files, manifest, names
 from zoo.runtime import startup
 
 if TYPE_CHECKING:
+    import keras
+
     from zoo.runtime.types import Shape
 
 EXPECTED = "a preset's name, a preset's folder, a .keras file, hf://user/name or kaggle://…"
@@ -57,7 +59,7 @@ def load_of_pictures(address: str, incomplete: bool = False) -> Any:
     return model
 
 
-def shape_of_values(model: Any) -> "Shape | None":
+def shape_of_values(model: "keras.Model") -> "Shape | None":
     """The shape of an example without the mask that a model may take beside it; None if it is unknown."""
     from zoo.likelihoods import Masked
 

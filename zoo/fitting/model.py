@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 import keras
@@ -116,12 +116,12 @@ class ObjectiveModel(Verbs):
         """
         raise NotImplementedError
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
         super().save_own_variables(store)
         if self.denoises:
             store["denoises"] = np.ones((), np.int8)
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
         values = {name: store[name] for name in store.keys()}  # noqa: SIM118  (of HDF5, with few methods)
         if values.pop("denoises", None) is not None:
             object.__setattr__(self, "denoises", True)

@@ -253,7 +253,7 @@ def _is_stale(function):
     return getattr(function, "is_stale", False)
 
 
-def keep_frozen(model):
+def keep_frozen(model: keras.Model) -> None:
     """Freezes all that is in frozen parts, such as a prior.
 
     On loading, Keras makes the layers within a part anew, which do not know that they were frozen; those of a

@@ -247,6 +247,13 @@ def test_the_judge_sees_the_training_images_once(grey):
     assert sum(seen) == 777 + 3 * 12 + 2 * 12
 
 
+def test_the_error_of_a_share_of_samples_is_that_of_a_binomial():
+    near = types.SimpleNamespace(summary=lambda: {"share_nearer": 0.2})
+    given = types.SimpleNamespace(nearest=(np.zeros((50, *SHAPE)), {"pixels": near}), seed=0)
+    given.figure = lambda name, value, error, *_, **origin: (name, value, error)
+    assert measures._nearest(given) == [("share_nearer (pixels)", 0.2, pytest.approx(math.sqrt(0.2 * 0.8 / 50)))]
+
+
 def test_pixel_variance_in_chunks(monkeypatch):
     monkeypatch.setattr(measures, "_ROWS", 7)
     x = images(20)

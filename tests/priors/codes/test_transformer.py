@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
+from zoo.networks.attention import Block
 
 
 @pytest.mark.parametrize("num_classes", (None, 10))
@@ -39,6 +40,22 @@ def test_width_is_a_multiple_of_heads():
         zoo.priors.Transformer(4, (2, 2), width=16, heads=3)
     with pytest.raises(ValueError, match="Expected `heads` to be an integer >= 1. Received: heads=0"):
         zoo.priors.Transformer(4, (2, 2), heads=0)
+
+
+def test_both_terms_that_a_block_adds_are_dropped_in_training():
+    block = Block(4, 2, 1, lambda term, training: 0.0 * term if training else term)
+    x = np.random.default_rng(0).normal(size=(1, 3, 4)).astype(np.float32)
+    np.testing.assert_array_equal(block(x, training=True), x)
+    assert np.abs(block(x) - x).max() > 1e-6
+
+
+def test_layers_that_add_to_the_path_begin_smaller_the_more_there_are():
+    """Of eight blocks with two such layers each, a quarter of 0.02."""
+    block = Block(64, 4, 8, None)
+    for layer, deviation in (
+        (block.query_key_value, 0.02), (block.hidden, 0.02), (block.attention_out, 0.005), (block.mlp_out, 0.005)
+    ):  # fmt: skip
+        np.testing.assert_allclose(np.std(layer.kernel), deviation, rtol=0.05)
 
 
 def test_rows_and_columns_have_vectors_of_their_own():
