@@ -72,11 +72,12 @@ SIGNATURES = {
 
 def arguments(function):
     """The arguments as they are written, but for `**kwargs` and types."""
-    parameters = inspect.signature(function).parameters.values()
+    called = function.__init__ if isinstance(function, type) else function  # Python 3.11.2 would take Keras's __new__
+    parameters = inspect.signature(called).parameters.values()
     return [
         parameter.name if parameter.default is parameter.empty else f"{parameter.name}={parameter.default!r}"
         for parameter in parameters
-        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        if parameter.name != "self" and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
     ]
 
 

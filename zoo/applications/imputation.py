@@ -142,7 +142,7 @@ def impute_interval(
 
     low, high = quantiles(complete, hidden, int(random.fold_in(checks.fixed_seed("seed", seed), 1)))
     beyond = np.sort(np.maximum(low - complete, complete - high)[hidden == 0])
-    rank = int(np.ceil((len(beyond) + 1) * coverage))
+    rank = int(np.ceil((len(beyond) + 1) * coverage - 1e-9))
     if rank > len(beyond):
         checks.fail("calibration", f"examples with more missing values for a coverage of {coverage:g}", len(beyond))
     low, high = quantiles(values, observed, seed)

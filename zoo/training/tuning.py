@@ -24,6 +24,7 @@ import tensorflow as tf
 from zoo import callbacks, data, evaluation
 from zoo._compat import tensorflow as tf_compat
 from zoo.evaluation import Point
+from zoo.evaluation.rows import standard_error
 from zoo.models import VAEAC
 from zoo.runtime import checks, cores, files
 from zoo.training import devices, model_stage, monitors, run
@@ -236,7 +237,7 @@ def _measure(recipe, flags, model, splits):
             "rate": float(terms.rate.mean()),
             "distortion": float(terms.distortion.mean()),
             "elbo": float(terms.elbo.mean()),
-            "elbo_error": float(terms.elbo.std() / math.sqrt(len(terms.elbo))),
+            "elbo_error": standard_error(terms.elbo),
             "active_units": terms.active_units,
         }
     return figures | {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - cpu_began}
