@@ -78,14 +78,14 @@ class ObjectiveModel(Verbs):
     def exchanged(self, name: str) -> None:
         """Follows a new value of an argument of the constructor."""
         self.forget_graphs()
+        for part in keras_compat.layers_of(self):
+            if part is not self and isinstance(part, ObjectiveModel):  # a prior, which may hold the encoder
+                part.forget_graphs()
 
     def forget_graphs(self) -> None:
         """Lets go of the compiled methods and steps, which hold networks, settings and priors as they were."""
         self.functions.clear()
         self.forget_steps()
-        for part in keras_compat.layers_of(self):
-            if part is not self and isinstance(part, ObjectiveModel):  # a prior, which may hold the encoder
-                part.forget_graphs()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
