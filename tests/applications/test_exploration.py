@@ -72,6 +72,8 @@ def test_a_plot_of_a_map_is_a_picture(tmp_path):
     many = [f"name {number}" for number in range(30)]
     with pytest.raises(ValueError, match="Expected `labels` to be numbers, or at most 20 names. Received: .*30 names"):
         plot_map(tmp_path / "map.png", points, many)
+    with pytest.raises(ValueError, match="Expected `labels` to be numbers or texts alone. Received: labels='object'"):
+        plot_map(tmp_path / "map.png", points, ["a", None] * 15)
     with pytest.raises(ValueError, match="Expected `path` to be a file that ends in .png, .svg or .pdf"):
         plot_map(tmp_path / "map.txt", points)
 

@@ -650,6 +650,16 @@ def test_callbacks_class_weights_and_metrics_of_another_kind_are_refused():
         conditional.fit(X, np.arange(30) % 2, verbose=0, class_weight="balanced")
 
 
+@pytest.mark.parametrize("devices", [["CPU:0"], ["CPU:0", "CPU:1"]])
+def test_a_model_is_compiled_in_the_scope_in_which_it_was_made(devices):
+    with tf.distribute.MirroredStrategy(devices).scope():
+        model = make()
+    with pytest.raises(
+        ValueError, match="Expected `compile` within the `strategy.scope..` in which the model was made"
+    ):
+        model.compile("adam")
+
+
 def test_first_batches_that_two_replicas_do_not_share_evenly_train_as_on_one():
     x, weights = np.random.default_rng(0).uniform(size=(15, *X.shape[1:])).astype("float32"), []
     for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):

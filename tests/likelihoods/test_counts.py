@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
+import zoo
 from zoo import likelihoods, random
-from zoo.likelihoods import NegativeBinomial, Poisson, _draws, _terms
+from zoo.likelihoods import Masked, NegativeBinomial, Poisson, _draws, _terms
 
 NUMBER = 4000
 
@@ -111,3 +112,27 @@ def test_counts_by_name_and_config(name, kind):
     assert config["registered_name"] == f"zoo>{kind.__name__}"
     assert type(likelihoods.get(config)) is kind
     assert kind().support[0] == 0.0 and np.isfinite(kind().support[1])
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("source", ["array", "dataset"])
+def test_training_takes_whole_numbers_alone(masked, source):
+    size = 6 if masked else 3
+    likelihood = Masked(Poisson()) if masked else Poisson()
+    decoder = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    model = zoo.VAE(keras.Sequential([keras.Input((size,)), keras.layers.Dense(4)]), decoder, likelihood)
+    model.compile("sgd")
+    counts = np.random.default_rng(0).poisson(2.0, (8, 3)).astype("float32")
+
+    def given(x):
+        x = np.asarray(Masked.beside(x, np.ones_like(x))) if masked else x
+        return x if source == "array" else tf.data.Dataset.from_tensor_slices(x).batch(4)
+
+    model.fit(given(counts), verbose=0)
+    for verb in (model.fit, model.evaluate):
+        with pytest.raises(
+            ValueError, match="Expected `x` to be counts, which are whole numbers. Received: .* such as"
+        ):
+            verb(given(np.log1p(counts)), verbose=0)
+    # The means that it gives are no counts, and may be looked at.
+    assert np.isfinite(model.encode(np.asarray(model.sample(4, seed=0)))["mean"]).all()

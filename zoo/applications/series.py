@@ -154,8 +154,10 @@ class SeriesDetector(Detector):
                 windows = first.windows(shape[0], self.stride)[0]
             # One window is for a threshold of its own, which is not used; it compares with the others.
             one = min(0.5, 1.0 / len(windows))
-            settings = {"num_samples": self.num_samples, "calibration": one, "seed": self.seed}
-            self.detector_ = AnomalyDetector(self.model, self.score, 0.5, **settings).fit(windows)
+            judge = AnomalyDetector(
+                self.model, self.score, 0.5, num_samples=self.num_samples, calibration=one, seed=self.seed
+            )
+            self.detector_ = judge.fit(windows)
         self.n_features_in_ = shape[1]
         scores = self._anomaly(series)
         self.offset_ = -conformal_threshold(scores[~np.isnan(scores)], rate)

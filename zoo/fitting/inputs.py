@@ -118,6 +118,7 @@ class Values:
         array: floats or integers `[B, …]`.
         low, high: floats, the ends of the range, included.
         way: str, advice for a user whose integers lie outside the range.
+        counts: bool, whether the values must be whole numbers.
     """
 
     name: str
@@ -125,6 +126,7 @@ class Values:
     low: float = -LARGEST
     high: float = LARGEST
     way: str = ""
+    counts: bool = False
 
     @property
     def arrays(self) -> tuple[Array, ...]:
@@ -138,18 +140,23 @@ class Values:
         """
         numbers = tf.convert_to_tensor(self.array)
         numbers = numbers if numbers.dtype.is_integer else tf.cast(numbers, tf.float32)
-        return self._fit(tf.reduce_min(numbers), tf.reduce_max(numbers))
+        fit = self._fit(tf.reduce_min(numbers), tf.reduce_max(numbers))
+        return fit & tf.reduce_all(_are_whole(numbers)) if self.counts else fit
 
     def hold_rows(self) -> Tensor:
         """Whether the values of each example lie in the range, bool `[B]`: for graphs that cannot raise an error."""
         # Value by value: runtimes differ in what the least and the largest of values with a NaN are.
         numbers = tf.convert_to_tensor(self.array)
-        return _all_of_each(self._fit(numbers, numbers))
+        fit = self._fit(numbers, numbers)
+        return _all_of_each(fit & _are_whole(numbers) if self.counts else fit)
 
     def require(self, values: np.ndarray) -> None:
         """Raises ValueError unless `values`, the array in NumPy, lie in the range."""
         if values.size and not self._fit(values.min(), values.max()):
             self._explain(values)
+        parts = values[values != np.rint(values)] if self.counts else values[:0]
+        if len(parts):
+            checks.fail(self.name, "counts, which are whole numbers", f"{len(parts)} values such as {parts[0]:g}")
 
     def _fit(self, low, high):
         # A NaN among the values makes both NaN. Integers compare with integers only.
@@ -305,6 +312,10 @@ def look(values: Iterable[Values | Target]) -> None:
     """Checks arrays, and raises ValueError for the first that is not as its `Values` or `Target` requires."""
     for each in values:
         each.require(*map(np.asarray, each.arrays))
+
+
+def _are_whole(numbers):
+    return tf.equal(numbers, tf.round(numbers))
 
 
 def require_whole(name: str, mask: np.ndarray) -> None:

@@ -24,8 +24,9 @@ class Likelihood(Fixed, layers.Layer):
     `params` range over all numbers: the decoder must then not end in a sigmoid or another bounded activation.
     `sensitivity` is how many times more than other outputs the data of an export may differ from the model's: above 1
     for means that an iteration finds, which amplifies rounding. `couples_channels` says that the channels of a place
-    are not independent given z: they are then observed or missing together. `neutral`, a number or one for each
-    channel, stands for missing values before anything is known of them.
+    are not independent given z: they are then observed or missing together. `counts` says that data are whole
+    numbers, as `fit` and `evaluate` then require. `neutral`, a number or one for each channel, stands for missing
+    values before anything is known of them.
 
     `observed_log_prob` calls `log_prob` for each value alone, as an example of one channel. A likelihood whose channels
     differ, for example by a scale each, overrides it.
@@ -35,6 +36,7 @@ class Likelihood(Fixed, layers.Layer):
     support: tuple[float, float] | None = (0.0, 1.0)
     unbounded = True
     couples_channels = False
+    counts = False
     sensitivity = 1.0
     neutral: float | tuple[float, ...] = 0.0
 

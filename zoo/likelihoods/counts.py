@@ -24,6 +24,7 @@ class Poisson(Likelihood):
     """
 
     support = (0.0, _LARGEST)
+    counts = True
 
     def log_prob(self, x: Tensor, params: Tensor, training: bool = False) -> Tensor:
         return distributions.sum_per_example(poisson_terms(x, self.mean(params)))
@@ -46,6 +47,7 @@ class NegativeBinomial(Likelihood):
     """
 
     support = (0.0, _LARGEST)
+    counts = True
 
     def params_size(self, channels: int) -> int:
         return 2 * channels

@@ -60,12 +60,14 @@ class DataVAE(NetworksVAE):
         except ValueError:
             return None
 
-    def data_values(self, name: str, x: Array) -> inputs.Values:
-        """The range of the data that the likelihood judges."""
+    def data_values(self, name: str, x: Array, judged: bool = False) -> inputs.Values:
+        """The range of the data that the likelihood judges; `judged` in training, as samples are means, no counts."""
         low, high = self.data_range or (-inputs.LARGEST, inputs.LARGEST)
         if isinstance(self.likelihood, Masked):
-            return inputs.BesideMask(name, x, low, high, whole=self.likelihood.likelihood.couples_channels)
-        return inputs.Values(name, x, low, high)
+            judge = self.likelihood.likelihood
+            counts = judged and judge.counts
+            return inputs.BesideMask(name, x, low, high, counts=counts, whole=judge.couples_channels)
+        return inputs.Values(name, x, low, high, counts=judged and self.likelihood.counts)
 
     def _noisy_values(self, name, x):
         """The range of the input of a model that is trained on targets, which may be noisy, or incomplete."""
@@ -107,9 +109,9 @@ class DataVAE(NetworksVAE):
     def _values(self, batch, judged=True):
         data: list[inputs.Values | inputs.Target]
         if batch.target is None:
-            data = [*self.values_of("x", batch.x)] if not judged else [self.data_values("x", batch.x)]
+            data = [*self.values_of("x", batch.x)] if not judged else [self.data_values("x", batch.x, judged)]
         else:
-            data = [self._noisy_values("x", batch.x), self.data_values("y", batch.target)]
+            data = [self._noisy_values("x", batch.x), self.data_values("y", batch.target, judged)]
             if not isinstance(self.likelihood, Masked):  # which may hide no value of a batch from the encoder
                 data.append(inputs.Target(type(self).__name__, batch.x, batch.target))
         return data + super()._values(batch, judged)

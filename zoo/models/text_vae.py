@@ -152,7 +152,7 @@ class TextVAE(VAE):
     def data_range(self) -> tuple[float, float]:
         return (0, self.decoder.num_tokens - 1)
 
-    def data_values(self, name: str, x: Array) -> inputs.Values:
+    def data_values(self, name: str, x: Array, judged: bool = False) -> inputs.Values:
         return Sentences(name, x, *self.data_range)
 
     def _values(self, batch: Any, judged: bool = True) -> list[inputs.Values | inputs.Target]:

@@ -128,10 +128,13 @@ def require_supported(variables: Sequence[keras.Variable], accumulated: int, **s
         settings: `steps_per_execution` and `jit_compile`, if they were given. Both fail where the replicas are CPUs.
     """
     strategy = tf.distribute.get_strategy()
+    if not tf.distribute.has_strategy() and any(map(_is_distributed, variables)):
+        scope = "the `strategy.scope()` in which the model was made"
+        raise ValueError(f"Expected `compile` within {scope}. Received: a call outside of it")
     if strategy.num_replicas_in_sync == 1:
         return
     copying = (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy, tf.distribute.TPUStrategy)
-    foreign = [each.path for each in variables if not isinstance(each.value, tf.distribute.DistributedValues)]
+    foreign = [each.path for each in variables if not _is_distributed(each)]
     if foreign and isinstance(strategy, copying):
         raise ValueError(
             "Expected a model that is made within `with strategy.scope()`, with its networks: each replica has a copy "
@@ -143,6 +146,10 @@ def require_supported(variables: Sequence[keras.Variable], accumulated: int, **s
     for name, only in (("steps_per_execution", 1), ("jit_compile", False)):
         if on_cpus and settings.get(name, only) not in (only, "auto"):
             checks.fail(name, f"{only} on several replicas that are CPUs", settings[name])
+
+
+def _is_distributed(variable):
+    return isinstance(variable.value, tf.distribute.DistributedValues)
 
 
 def require_shares(name: str, batch_size: int, strategy: tf.distribute.Strategy) -> None:
