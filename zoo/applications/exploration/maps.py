@@ -10,6 +10,7 @@ import numpy as np
 from zoo import priors
 from zoo.applications._latents import latent_statistics
 from zoo.runtime import checks, files
+from zoo.runtime.labelled import label_array
 from zoo.runtime.types import ArrayLike, Labels, PathLike
 
 METHODS = ("latents", "pca", "umap")
@@ -107,7 +108,9 @@ def plot_map(path: PathLike, points: Map, labels: ArrayLike | None = None) -> pa
     path = pathlib.Path(path)
     if path.suffix.lower() not in (".png", ".svg", ".pdf"):
         checks.fail("path", "a file that ends in .png, .svg or .pdf", str(path))
-    labels = None if labels is None else np.asarray(labels)
+    labels = None if labels is None else label_array(labels)
+    if labels is not None and labels.dtype.kind == "O":
+        checks.fail("labels", "numbers or texts alone", f"{labels.dtype}")
     if labels is not None and labels.shape != (len(points.points),):
         checks.fail("labels", f"of shape [{len(points.points)}]", f"shape {labels.shape}")
     classes = np.zeros(0) if labels is None else np.unique(labels)
