@@ -114,6 +114,9 @@ def test_weights_say_that_their_model_removes_noise(tmp_path):
     again = make()
     again.load_weights(tmp_path / "m.weights.h5")
     np.testing.assert_array_equal(denoise(again, noisy), denoise(model, noisy))
+    plain.predict(clean, verbose=0)
+    plain.load_weights(tmp_path / "m.weights.h5")
+    np.testing.assert_allclose(plain.predict(noisy, verbose=0), again.reconstruct(noisy), rtol=1e-5)
     plain.load_weights(tmp_path / "plain.weights.h5")
     assert again.denoises and not plain.denoises
 

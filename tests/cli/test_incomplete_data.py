@@ -102,6 +102,26 @@ def test_a_mask_is_turned_upright_as_pictures_are(run):
     np.testing.assert_array_equal(arrays[1][:, :4], X[:, :4])
 
 
+def test_an_opaque_picture_with_an_alpha_channel_is_a_mask(run, tmp_path):
+    grey = np.uint8(255 * MASK[0, ..., 0])
+    Image.fromarray(np.dstack([grey, grey, grey, np.full_like(grey, 255)])).save(tmp_path / "opaque.png")
+    words = ("impute", "@vae.keras", "--data", "@x.npy", *FEW, "--mask")
+    for mask, name in (("@mask.png", "a.npy"), (str(tmp_path / "opaque.png"), "b.npy")):
+        assert run(*words, mask, "--output", name)[0] == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy"))
+
+
+def test_a_mask_of_columns_is_none_of_rows(run, tmp_path):
+    networks = zoo.networks.mlp_encoder((4,), 2, ()), zoo.networks.mlp_decoder((4,), 2, ())
+    files.save_model(zoo.VAE(*networks, zoo.likelihoods.Gaussian(range=None)), tmp_path / "rows.keras")
+    np.save(tmp_path / "rows.npy", RNG.normal(size=(4, 4)))
+    np.save(tmp_path / "columns.npy", np.array([1, 1, 0, 0]))
+    words = ("impute", str(tmp_path / "rows.keras"), "--data", str(tmp_path / "rows.npy"), *FEW, "--output", "a.npy")
+    assert run(*words, "--mask", str(tmp_path / "columns.npy"))[0] == 0
+    same = np.load(tmp_path / "a.npy") == np.load(tmp_path / "rows.npy").astype(np.float32)
+    np.testing.assert_array_equal(same, [[True, True, False, False]] * 4)
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
@@ -130,7 +150,7 @@ def test_labels_that_colour_no_points_are_told(run, tmp_path):
     for labels, told in ((classes, False), (classes[:, 0] / 2, True)):
         np.savez(tmp_path / "x.npz", x=X, y=labels)
         status, _, errors = run(*words, str(tmp_path / "x.npz"))
-        assert status == 0 and ("labels are not shown, as they are no few classes: float32" in errors) == told
+        assert status == 0 and ("labels are not shown, as they are not a few classes: float32" in errors) == told
         text = (tmp_path / "page.html").read_text(encoding="utf-8").replace(" ", "")
         assert ('"classes":[]' in text) == told
 

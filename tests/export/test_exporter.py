@@ -239,7 +239,7 @@ def test_tflite_takes_the_place_of_another_with_its_report_and_vectors(tmp_path)
 def test_a_saved_model_is_not_written_within_the_scope_of_a_strategy(tmp_path):
     with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
         model = zoo.VAE(zoo.networks.mlp_encoder((4, 4, 1), 2, ()), zoo.networks.mlp_decoder((4, 4, 1), 2, ()))
-        with pytest.raises(ValueError, match="Expected `path` to be exported outside of `strategy.scope"):
+        with pytest.raises(ValueError, match="Expected `export` outside of the scope of a strategy of replicas"):
             model.export(tmp_path / "m")
     assert not (tmp_path / "m").exists()
 

@@ -109,3 +109,30 @@ def test_a_layer_that_is_trained_in_a_frozen_network_is_so_after_loading(tmp_pat
     encoder.layers[-1].trainable = True
     trained = len(compiled(model).trainable_variables)
     assert len(saved_and_loaded(model, tmp_path).trainable_variables) == trained == 4
+
+
+def traces(model, call):
+    """How many graphs of steps a call makes."""
+    made, original = [], type(model)._objective
+
+    def counted(self, *args, **kwargs):
+        made.append(1)
+        return original(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(model), "_objective", counted)
+        call()
+    return len(made)
+
+
+@pytest.mark.parametrize("make", [of_own_encoder, of_residual_codes, of_optimal_scale])
+def test_steps_are_traced_once(make):
+    model, _ = make()
+    assert traces(model, lambda: model.fit(X, verbose=0)) == 0
+    model.evaluate(X, verbose=0)
+    assert traces(model, lambda: (model.evaluate(X, verbose=0), model.fit(X, verbose=0))) == 0
+    model.predict(X, verbose=0)
+    function = model.predict_function
+    model.predict(X, verbose=0)
+    assert model.predict_function is function
+    assert traces(compiled(model), lambda: model.fit(X, verbose=0)) > 0

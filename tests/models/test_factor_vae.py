@@ -118,6 +118,18 @@ def test_optimizers_that_the_critic_cannot_have_are_refused():
         model.fit(X, verbose=0)
 
 
+def test_a_step_may_report_a_plain_number():
+    class Mine(zoo.FactorVAE):
+        term_names = (*zoo.FactorVAE.term_names, "b")
+
+        def after_step(self, terms):
+            return {**super().after_step(terms), "b": 0.5}
+
+    model = Mine(*by_hand.networks(), critic=critic(), seed=3)
+    model.compile("sgd")
+    assert model.fit(X, verbose=0).history["b"] == [0.5]
+
+
 def test_weights_of_examples_leave_the_critics_loss_alone():
     model = make()
     history = model.fit(X, sample_weight=np.ones(len(X), np.float32), verbose=0).history

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
         labels = data.labels if is_shown else None
         if data.labels is not None and not is_shown:
             some = f"{data.labels.dtype} of shape {data.labels.shape}"
-            print(f"labels are not shown, as they are no few classes: {some}", file=sys.stderr)
+            print(f"labels are not shown, as they are not a few classes: {some}", file=sys.stderr)
         applications.explore(model, data.floats(), labels, path, args.method, args.examples, args.latents, title=title)
     else:
         taken = data.labels if model.conditional else None

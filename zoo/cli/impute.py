@@ -147,7 +147,7 @@ def _mask_of_file(text, shape):
             mask = np.load(path)
         else:
             with Image.open(path) as picture:
-                transparent = picture.has_transparency_data
+                transparent = picture.has_transparency_data and np.asarray(picture.convert("RGBA"))[..., 3].min() < 255
                 mask = np.asarray(ImageOps.exif_transpose(picture).convert("L"))[..., None]
     except (ValueError, OSError, EOFError) as error:  # Pillow's errors are OSErrors
         reason = "no such file" if isinstance(error, FileNotFoundError) else "which cannot be read"
@@ -165,7 +165,8 @@ def _mask_of_file(text, shape):
         number = int(between.sum())
         raise ValueError(f"Expected --mask to be {expected}. Received: {text}, with {number} values between these")
     number, *size, channels = shape
-    mask = mask[..., None] if mask.shape in (tuple(size), (number, *size)) else mask
+    if mask.shape != tuple(shape[1:]) and mask.shape in (tuple(size), (number, *size)):
+        mask = mask[..., None]
     if mask.ndim == len(size) + 1:
         mask = mask[None]
     if mask.ndim != len(shape) or mask.shape[0] not in (1, number) or mask.shape[1:-1] != tuple(size):

@@ -103,10 +103,10 @@ def export(
     checks.positive_int("batch_size", batch_size)
     if format == "onnx":
         onnx.require_packages()
-    if format == "tf_saved_model" and tf.distribute.has_strategy():
-        checks.fail(
-            "path", "exported outside of `strategy.scope()`, within which no SavedModel can be loaded", str(path)
-        )
+    copying = (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy)
+    if format == "tf_saved_model" and isinstance(tf.distribute.get_strategy(), copying):
+        scope = "the scope of a strategy of replicas, within which it cannot load the SavedModel that it checks"
+        raise ValueError(f"Expected `export` outside of {scope}. Received: a call within `strategy.scope()`")
     parity.require_finite(model)
     writer = _WRITERS[format]
     model = runtimes.in_float32(model)

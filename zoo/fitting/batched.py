@@ -163,11 +163,13 @@ def kept_graph(
         specs: of these tensors, for a graph of these shapes and types alone; None for any.
     """
     key = key if specs is None else (key, *specs)
-    if model.weights_of_graphs != [id(weight) for weight in model.weights]:
+    if model.weights_of_graphs != model.ids_of_weights():
         model.functions.clear()
-    if key not in model.functions:
+    graph = model.functions.get(key)
+    if graph is None:
         graph = tf.function(function, autograph=False, reduce_retracing=True)
-        model.functions[key] = graph if specs is None else graph.get_concrete_function(*specs)
-        # Tracing may have built layers.
-        object.__setattr__(model, "weights_of_graphs", [id(weight) for weight in model.weights])
-    return model.functions[key]
+        graph = graph if specs is None else graph.get_concrete_function(*specs)
+        # Tracing may have built layers. Another thread may let go of the graphs at any time.
+        object.__setattr__(model, "weights_of_graphs", model.ids_of_weights())
+        model.functions[key] = graph
+    return graph

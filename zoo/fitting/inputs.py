@@ -204,12 +204,20 @@ class Values:
         return f"Scale them, or {likelihood}; np.clip removes values that lie just outside"
 
 
+@dataclasses.dataclass(frozen=True)
+class Noisy(Values):
+    """Values that may lie beyond the range of the data by noise."""
+
+    def _mend(self, low, high):
+        return f"Noise may reach {FARTHEST:g} widths of the range of the data beyond it: bring {self.name} to its units"
+
+
 def noisy(name: str, array: Array, support: tuple[float, float] | None) -> Values:
-    """The range of noisy data, of a likelihood's support: values that noise does not explain lie outside of it."""
+    """The range that noisy data may have: that of a likelihood, and ten widths of it on each side."""
     if support is None:
         return Values(name, array)
     slack = FARTHEST * (support[1] - support[0])
-    return Values(name, array, support[0] - slack, support[1] + slack)
+    return Noisy(name, array, support[0] - slack, support[1] + slack)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -94,7 +94,8 @@ class ObjectiveModel(Verbs):
                 f"Expected {cls.__name__} to define its loss by compute_terms, or penalty for a VAE. Received: "
                 "compute_loss, which the models of the zoo do not call"
             )
-        if cls.compute_metrics is not keras.Model.compute_metrics:
+        own_step = cls.train_step is not ObjectiveModel.train_step  # which may call it
+        if cls.compute_metrics is not keras.Model.compute_metrics and not own_step:
             raise TypeError(
                 f"Expected {cls.__name__} to name its figures in `term_names`, and to give them in compute_terms. "
                 "Received: compute_metrics, which the models of the zoo do not call"
@@ -118,13 +119,12 @@ class ObjectiveModel(Verbs):
 
     def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
         super().save_own_variables(store)
-        if self.denoises:
-            store["denoises"] = np.ones((), np.int8)
+        store["denoises"] = np.int8(self.denoises)
 
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
         values = {name: store[name] for name in store.keys()}  # noqa: SIM118  (of HDF5, with few methods)
-        if values.pop("denoises", None) is not None:
-            object.__setattr__(self, "denoises", True)
+        if "denoises" in values:  # not in files of earlier versions
+            object.__setattr__(self, "denoises", bool(np.asarray(values.pop("denoises"))))
         super().load_own_variables(values)
 
     @property
@@ -232,17 +232,20 @@ class ObjectiveModel(Verbs):
     def test_step(self, data: object) -> Tensors:
         batch = self._unpack(data)
         terms, added = self._objective(batch, training=False)
+        self.note_traced("test")
         return self._report(terms | {"loss": sum(added, terms["loss"])}, batch, training=False)
 
     def predict_step(self, data: object) -> Tensor:
         batch = self._unpack(data)
-        return self(batch.x, batch.labels)
+        output = self(batch.x, batch.labels)
+        self.note_traced("predict")
+        return output
 
     def update_trackers(self, terms: Tensors, weights: Tensor | None = None) -> None:
         """Adds the terms of a batch to the reported means; the loss already includes the weights."""
         for name, tracker in self.trackers.items():
             if name in terms:
-                of_batch = name == "loss" or not len(terms[name].shape)
+                of_batch = name == "loss" or not len(getattr(terms[name], "shape", ()))
                 tracker.update_state(terms[name], sample_weight=None if of_batch else weights)
 
     def _report(self, terms, batch, training):

@@ -34,8 +34,8 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
     trackers: dict[str, keras.metrics.Metric]  # by term
     reconstructs = True  # whether `call` gives reconstructions, which metrics compare with the data
     _trained: Sequence[int] | None = None  # the ids of the weights that the compiled step trains
-    _frozen: Sequence[bool] | None = None  # whether each layer is frozen in it
-    _weights_of_steps: dict[str, list[int]]  # the ids of the weights that the others read
+    _frozen: Sequence[int] | None = None  # the ids of the layers that are frozen in it
+    _traced: dict[str, list[int]]  # what the compiled steps "test" and "predict" have read of the model
     _denoised = False  # `denoises` before the batch that is looked at
     _judged = True  # whether the likelihood sees the data in the step that is being made
 
@@ -43,7 +43,7 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
         super().__init__(**kwargs)
         first_batch = FirstBatch(self._split, lambda data, judged: self._values(self._split(data), judged))
         object.__setattr__(self, "_first_batch", first_batch)  # no part of the model's state
-        object.__setattr__(self, "_weights_of_steps", {})
+        object.__setattr__(self, "_traced", {})
 
     def compile(
         self,
@@ -159,7 +159,7 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
             checks.fail("optimizer", way, f"a {type(scaling[0]).__name__} on several replicas")
         # The compiled step would go on with what was frozen since.
         other = self._trained is not None and self._trained != [id(variable) for variable in variables]
-        frozen = [not layer.trainable for layer in keras_compat.layers_of(self)]
+        frozen = [id(layer) for layer in keras_compat.layers_of(self) if not layer.trainable]
         force = force or (self._frozen is not None and self._frozen != frozen)
         object.__setattr__(self, "_frozen", frozen)
         if other and optimizers.averages_weights(self.optimizer):
@@ -169,20 +169,26 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
         self.train_function = self._looking(self.train_function)
 
     def make_test_function(self, force: bool = False) -> None:
-        super().make_test_function(force or _is_stale(self.test_function) or self._has_other_weights("test"))
+        super().make_test_function(force or _is_stale(self.test_function) or self._has_changed("test"))
         self.test_function = self._looking(self.test_function)
 
     def make_predict_function(self, force: bool = False) -> None:
         object.__setattr__(self, "_judged", False)
-        super().make_predict_function(force or _is_stale(self.predict_function) or self._has_other_weights("predict"))
+        super().make_predict_function(force or _is_stale(self.predict_function) or self._has_changed("predict"))
         object.__setattr__(self, "_judged", True)
         self.predict_function = self._looking(self.predict_function)
 
-    def _has_other_weights(self, name):
-        """Whether the networks have other weights than at the last call for a step, such as a layer more."""
-        before, weights = self._weights_of_steps.get(name), [id(weight) for weight in self.weights]
-        self._weights_of_steps[name] = weights
-        return before is not None and before != weights
+    def ids_of_weights(self) -> list[int]:
+        """Which weights the model has, to tell whether a network was changed in place."""
+        return [id(weight) for weight in self.weights]
+
+    def note_traced(self, name: str) -> None:
+        """Notes what a step reads of the model, when it has been traced, which may have built layers."""
+        self._traced[name] = [self.denoises, *self.ids_of_weights()]
+
+    def _has_changed(self, name):
+        """Whether the networks have other weights than when a step was traced, such as a layer more."""
+        return name in self._traced and self._traced[name] != [self.denoises, *self.ids_of_weights()]
 
     def _looking(self, function):
         """Wraps the function of a step, and marks the next batch as the first.

@@ -50,11 +50,11 @@ class HasCritic(ObjectiveModel):
         super().compile(optimizer, loss, loss_weights, skip_threshold, **kwargs)
         if critic_optimizer is None:
             critic_optimizer = keras.optimizers.Adam(1e-4, beta_1=0.5, beta_2=0.9)
-        own: keras.optimizers.Optimizer = keras.optimizers.get(critic_optimizer)
-        if optimizers.averages_weights(own):
+        made: keras.optimizers.Optimizer = keras.optimizers.get(critic_optimizer)
+        if optimizers.averages_weights(made):
             checks.fail("critic_optimizer", "one without averages, which nothing would use", "use_ema=True")
-        replicas.require_supported(self.critic.variables, optimizers.batches_of_update(own))
-        self.critic_optimizer = own
+        replicas.require_supported(self.critic.variables, optimizers.batches_of_update(made))
+        self.critic_optimizer = made
 
     def get_compile_config(self) -> Config | None:
         config = super().get_compile_config()

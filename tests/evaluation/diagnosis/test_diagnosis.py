@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import zoo
 from zoo.evaluation import diagnose
@@ -40,6 +41,11 @@ def test_equal_examples_and_models_of_missing_parts_are_refused(linear_vae):
     encoder, decoder = zoo.networks.mlp_encoder((4, 4, 2), 2, ()), zoo.networks.mlp_decoder((4, 4, 1), 34, ())
     with pytest.raises(ValueError, match="Expected `model` to be one that is trained to judge whole examples"):
         diagnose(zoo.VAEAC(encoder, decoder), X)
+
+
+def test_examples_may_be_tensors(linear_vae):
+    model, x = optimal(linear_vae)
+    assert names(model, tf.constant(x[:100])) == names(model, x[:100])
 
 
 def test_the_noise_of_a_denoisers_input_is_no_fault():

@@ -5,7 +5,7 @@ import keras
 from zoo.evaluation.diagnosis.faults import judge
 from zoo.evaluation.diagnosis.findings import Finding
 from zoo.evaluation.diagnosis.symptoms import measure
-from zoo.evaluation.rows import Examples
+from zoo.evaluation.rows import Examples, as_float
 from zoo.models import VAEAC
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Labels
@@ -54,7 +54,11 @@ def diagnose(
             continue
         if len(part) < LEAST_EXAMPLES:
             checks.fail(name, f"at least {LEAST_EXAMPLES} examples, as a diagnosis rests on their spread", len(part))
-        alike = not any((row != part.images[0]).any() for row in part.images[1:])
-        if alike and model.num_codes is None:  # latents have nothing to tell then, and look collapsed
+        if model.num_codes is None and _are_equal(part):  # latents have nothing to tell then, and look collapsed
             checks.fail(name, "examples that differ, as a diagnosis rests on their spread", f"{len(part)} equal ones")
     return judge(measure(model, examples, held_out, seed))
+
+
+def _are_equal(examples):
+    first = as_float(examples.images[:1])
+    return not any((x != first).any() for _, x, _, _ in examples.batches(checked=False))
