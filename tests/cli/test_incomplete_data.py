@@ -111,6 +111,13 @@ def test_an_opaque_picture_with_an_alpha_channel_is_a_mask(run, tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy"))
 
 
+def test_masks_of_the_shown_examples_alone_are_theirs(run, folder, tmp_path):
+    words = ("impute", "@vae.keras", "--data", "@x.npy", "--mask", "@three_masks.npy", "--limit", "3", *FEW)
+    assert run(*words, "--output", "a.npy")[0] == 0
+    expected = applications.impute(model_in(folder, "vae"), X[:3], MASK[:3], steps=1, num_samples=2)
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), expected)
+
+
 def test_a_mask_of_columns_is_none_of_rows(run, tmp_path):
     networks = zoo.networks.mlp_encoder((4,), 2, ()), zoo.networks.mlp_decoder((4,), 2, ())
     files.save_model(zoo.VAE(*networks, zoo.likelihoods.Gaussian(range=None)), tmp_path / "rows.keras")
@@ -127,7 +134,10 @@ def test_a_mask_of_columns_is_none_of_rows(run, tmp_path):
     [
         (("@vae.keras", "--data", "@x.npy"), "Expected --missing or --mask, or NaN in --data for missing values"),
         (("@vae.keras", "--data", "@x.npy", "--mask", "@clear.png"), "black where values are missing and white elsewh"),
-        (("@vae.keras", "--data", "@x.npy", "--mask", "@three_masks.npy"), "(8, 8), or (20, 8, 8) for 20 examples"),
+        (
+            ("@vae.keras", "--data", "@x.npy", "--mask", "@three_masks.npy"),
+            "(8, 8), or (20, 8, 8) for 20 examples. Received: ",
+        ),
         (("@vaeac.keras", "--data", "@holes.npy", "--steps", "3"), "Expected `--steps` to be left out with a VAEAC"),
     ],
 )

@@ -132,6 +132,8 @@ def test_a_network_that_is_changed_within_is_the_one_that_is_used():
     decoder.add(keras.layers.Dense(64))
     decoder.add(keras.layers.Reshape((8, 8, 1)))
     before = agree(before)
+    decoder.add(keras.layers.Rescaling(-3.0))
+    before = agree(before)
     decoder.layers[0].enable_lora(2)
     decoder.layers[0].lora_kernel_b.assign(keras.ops.ones_like(decoder.layers[0].lora_kernel_b))
     agree(before)

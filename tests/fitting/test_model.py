@@ -669,6 +669,7 @@ def test_first_batches_that_two_replicas_do_not_share_evenly_train_as_on_one():
             model.compile(keras.optimizers.SGD(1e-3))
         model.fit(x, batch_size=16, validation_data=x[:7], verbose=0)
         model.evaluate(x[:5], verbose=0)
+        model.fit(x[:1], np.sqrt(x[:1]), verbose=0)
         weights.append(model.get_weights())
     for ours, theirs in zip(*weights, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)

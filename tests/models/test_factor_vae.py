@@ -118,6 +118,16 @@ def test_optimizers_that_the_critic_cannot_have_are_refused():
         model.fit(X, verbose=0)
 
 
+def test_a_nan_in_a_batch_stays_in_no_weight_of_the_critic():
+    model, x = make(), X.copy()
+    model.compile("adam", skip_threshold=float("inf"))
+    x[11] = np.nan
+    with pytest.warns(UserWarning, match="The loss is NaN or infinite"):
+        history = model.fit(tf.data.Dataset.from_tensor_slices(x).batch(8), verbose=0).history
+    assert history["skipped"] == [pytest.approx(1 / 3)]
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
 def test_a_step_may_report_a_plain_number():
     class Mine(zoo.FactorVAE):
         term_names = (*zoo.FactorVAE.term_names, "b")

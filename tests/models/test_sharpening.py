@@ -257,6 +257,9 @@ def test_models_that_it_cannot_train_are_refused():
     vaeac = zoo.VAEAC(given, zoo.networks.mlp_decoder((*X.shape[1:3], 1), size, ()))
     with pytest.raises(ValueError, match="one that judges whole images, such as a VQVAE or VAE. Received: .*VAEAC"):
         zoo.Sharpening(vaeac)
+    masked = zoo.likelihoods.Masked(zoo.likelihoods.Bernoulli())
+    with pytest.raises(ValueError, match="Expected `model` to be one that judges whole images"):
+        zoo.Sharpening(zoo.VAE(given, zoo.networks.mlp_decoder((*X.shape[1:3], 1), 2, ()), masked))
     inputs = keras.Input((None, None, 3))
     colours = zoo.layers.PerceptualDistance(keras.Model(inputs, keras.layers.Conv2D(2, 1)(inputs)))
     with pytest.raises(ValueError, match="a distance of images with 1 channels. Received: .*one of 3 channels"):

@@ -71,6 +71,24 @@ def test_a_model_refuses_settings_later_as_its_constructor_does(make, name, valu
     assert getattr(model, name) is before
 
 
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_a_model_with_an_exchanged_network_goes_on_after_loading_as_if_it_had_never_stopped(part, tmp_path):
+    keras.utils.set_random_seed(0)
+    model = zoo.VAE(*networks_of(), seed=0)
+    x = np.random.default_rng(0).random((16, *model.image_shape), np.float32)
+    model.compile("adam")
+    model.fit(x, verbose=0)
+    setattr(model, part, getattr(zoo.VAE(*networks_of()), part))
+    model.compile("adam")
+    model.fit(x, verbose=0)
+    model.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    for each in (model, loaded):
+        each.fit(x, verbose=0, shuffle=False)
+    for ours, theirs in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_settings_that_do_not_go_together_leave_the_former_ones():
     model = zoo.InfoVAE(*networks_of(), alpha=0.5, lambda_=2.0)
     with pytest.raises(ValueError, match="Expected `lambda_` to be >= 3, as alpha . lambda_ >= 1. Received: lambda_=2"):

@@ -101,15 +101,22 @@ def layers_of(layer, deep=True):
     return list(layer._flatten_layers(recursive=deep))
 
 
-def untrack(model, layer):
+def untrack(model, layer, successor=None):
     """Lets a model forget a layer that is no attribute of it any more: its weights, and the losses that it adds.
 
-    Private: `keras.layers.Layer._tracker`, as of Keras 3.15.1 (src/layers/layer.py).
+    The `successor`, which was set last, gets its place among the layers: a loaded model, whose constructor sets them in
+    order, must find the weights of its optimizer in this order.
+
+    Private: `keras.layers.Layer._tracker` and `_layers`, as of Keras 3.15.1 (src/layers/layer.py).
     Why: a layer in whose place another one is set stays a part of the model, and is saved and counted with it.
     Upstream: no upstream issue found (2026-11-27).
     Once mended: leave it out.
     """
+    layers = model._layers
+    place = next((i for i, each in enumerate(layers) if each is layer), None)
     model._tracker.untrack(layer)
+    if place is not None and successor is not None and layers and layers[-1] is successor:
+        layers.insert(place, layers.pop())
 
 
 def number_of_weights(path):

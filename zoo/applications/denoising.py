@@ -116,7 +116,7 @@ def denoise(
     if deviation is None:
         return np.asarray(model.reconstruct(x, labels))
     support = model.likelihood.support
-    most = math.inf if support is None else inputs.FARTHEST * (support[1] - support[0])
+    most = 1e15 if support is None else inputs.FARTHEST * (support[1] - support[0])
     deviation = checks.number("deviation", deviation, 1e-6, most)
     checks.integer("steps", steps, 0)
     if not isinstance(model, VAE) or model.denoises:

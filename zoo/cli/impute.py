@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> None:
     if args.missing:
         mask = known & (_mask_of_part(args.missing, x.shape, args.seed) > 0)
     elif args.mask:
-        mask = known & _mask_of_file(args.mask, whole.images.shape)[: len(x)]
+        mask = known & _mask_of_file(args.mask, whole.images.shape, len(x))[: len(x)]
     elif known.all():
         raise ValueError("Expected --missing or --mask, or NaN in --data for missing values. Received: none of these")
     else:
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> None:
     more = {}
     if args.missing:  # else the data holds nothing to compare with
         hidden = known & ~mask
-        more["mse"] = float(np.square(filled - x)[hidden].mean()) if hidden.any() else 0.0
+        more = {"mse": float(np.square(filled - x)[hidden].mean())} if hidden.any() else {}
     _output.report("impute", path, num=len(x), data=data.description, missing=float((~mask).mean()), **more)
 
 
@@ -133,8 +133,11 @@ def _mask_of_part(text, shape, seed):
     return mask
 
 
-def _mask_of_file(text, shape):
-    """A mask from a picture or an array, bool `[1,H,W,1]`, of the data's shape `[N,H,W,C]`, or between the two."""
+def _mask_of_file(text, shape, shown):
+    """A mask from a picture or an array, bool `[1,H,W,1]`, of the data's shape `[N,H,W,C]`, or between the two.
+
+    It may be of the first `shown` examples alone.
+    """
     import pathlib
 
     import numpy as np
@@ -165,13 +168,14 @@ def _mask_of_file(text, shape):
         number = int(between.sum())
         raise ValueError(f"Expected --mask to be {expected}. Received: {text}, with {number} values between these")
     number, *size, channels = shape
-    if mask.shape != tuple(shape[1:]) and mask.shape in (tuple(size), (number, *size)):
+    given = mask.shape
+    if given != tuple(shape[1:]) and given in (tuple(size), (number, *size), (shown, *size)):
         mask = mask[..., None]
     if mask.ndim == len(size) + 1:
         mask = mask[None]
-    if mask.ndim != len(shape) or mask.shape[0] not in (1, number) or mask.shape[1:-1] != tuple(size):
+    if mask.ndim != len(shape) or mask.shape[0] not in (1, number, shown) or mask.shape[1:-1] != tuple(size):
         expected = f"the size {tuple(size)}, or {(number, *size)} for {number} examples"
-        raise ValueError(f"Expected --mask of {expected}. Received: {text}, of {mask.shape}")
+        raise ValueError(f"Expected --mask of {expected}. Received: {text}, of {given}")
     if mask.shape[-1] not in (1, channels):
-        raise ValueError(f"Expected --mask of 1 or {channels} channels. Received: {text}, of {mask.shape}")
+        raise ValueError(f"Expected --mask of {'' if channels == 1 else '1 or '}{channels} channels. Received: {given}")
     return mask > 0.5

@@ -153,8 +153,8 @@ def kept_graph(
 ) -> Any:
     """`function` as a graph that is kept with the model, for all calls with this key.
 
-    A graph made at each call would be traced each time. Exchanging a part lets go of it, and so do other weights in a
-    part, such as a layer more. Other settings of a user's layer, such as its activation, are not seen.
+    A graph made at each call would be traced each time. Exchanging a part lets go of it, and so do other weights
+    or layers in a part. Other settings of a user's layer, such as its activation, are not seen.
 
     Args:
         model: whose graph it is.
@@ -163,13 +163,13 @@ def kept_graph(
         specs: of these tensors, for a graph of these shapes and types alone; None for any.
     """
     key = key if specs is None else (key, *specs)
-    if model.weights_of_graphs != model.ids_of_weights():
+    if model.parts_of_graphs != model.ids_of_parts():
         model.functions.clear()
     graph = model.functions.get(key)
     if graph is None:
         graph = tf.function(function, autograph=False, reduce_retracing=True)
         graph = graph if specs is None else graph.get_concrete_function(*specs)
         # Tracing may have built layers. Another thread may let go of the graphs at any time.
-        object.__setattr__(model, "weights_of_graphs", model.ids_of_weights())
+        object.__setattr__(model, "parts_of_graphs", model.ids_of_parts())
         model.functions[key] = graph
     return graph

@@ -46,3 +46,10 @@ class SkipLargeGradients:
         keep = ops.isfinite(squared) & (ops.sqrt(squared) < self.threshold * scale)
         self.skipped.update_state(1.0 - ops.cast(keep, "float32"))
         return [None if gradient is None else ops.where(keep, gradient, 0.0) for gradient in gradients]
+
+
+def only_finite(gradients: list[Tensor | None]) -> list[Tensor | None]:
+    """Gradients of this replica, or 0 where any of them is NaN or infinite on any replica."""
+    known = [gradient for gradient in gradients if gradient is not None]
+    keep = ops.isfinite(sum(ops.sum(replicas.all_sum(gradient)) for gradient in known))
+    return [None if gradient is None else ops.where(keep, gradient, 0.0) for gradient in gradients]

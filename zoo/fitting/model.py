@@ -35,7 +35,7 @@ class ObjectiveModel(Verbs):
         }
         # Set this way, neither is a part of the model's state.
         object.__setattr__(self, "functions", {})  # of zoo.fitting.batched
-        object.__setattr__(self, "weights_of_graphs", [])  # their ids
+        object.__setattr__(self, "parts_of_graphs", [])  # their ids
         object.__setattr__(self, "_added", threading.local())  # each replica is traced in its own thread
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -64,7 +64,7 @@ class ObjectiveModel(Verbs):
                     keras_compat.untrack(self, value)
                 raise
             if isinstance(former, keras.layers.Layer) and not self._holds(former):
-                keras_compat.untrack(self, former)
+                keras_compat.untrack(self, former, value)
             self.exchanged(name)
 
     def _holds(self, layer):

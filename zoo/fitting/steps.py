@@ -178,17 +178,17 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
         object.__setattr__(self, "_judged", True)
         self.predict_function = self._looking(self.predict_function)
 
-    def ids_of_weights(self) -> list[int]:
-        """Which weights the model has, to tell whether a network was changed in place."""
-        return [id(weight) for weight in self.weights]
+    def ids_of_parts(self) -> list[int]:
+        """Which weights and layers the model has, to tell whether a network was changed in place."""
+        return [id(each) for each in (*self.weights, *keras_compat.layers_of(self))]
 
     def note_traced(self, name: str) -> None:
         """Notes what a step reads of the model, when it has been traced, which may have built layers."""
-        self._traced[name] = [self.denoises, *self.ids_of_weights()]
+        self._traced[name] = [self.denoises, *self.ids_of_parts()]
 
     def _has_changed(self, name):
-        """Whether the networks have other weights than when a step was traced, such as a layer more."""
-        return name in self._traced and self._traced[name] != [self.denoises, *self.ids_of_weights()]
+        """Whether the networks have other parts than when a step was traced, such as a layer more."""
+        return name in self._traced and self._traced[name] != [self.denoises, *self.ids_of_parts()]
 
     def _looking(self, function):
         """Wraps the function of a step, and marks the next batch as the first.

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from zoo.fitting.gradients import only_finite
 from zoo.fitting.model import ObjectiveModel
 from zoo.runtime import checks, optimizers, replicas
 from zoo.runtime.types import Config, Tensor, Tensors
@@ -80,5 +81,8 @@ class HasCritic(ObjectiveModel):
             share = self.critic_share(terms) + sum(penalties, 0.0) / replicas.num_replicas()
             scaled = self.critic_optimizer.scale_loss(share)
         if variables:  # else it is frozen as a whole
-            self.critic_optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables))
+            gradients = tape.gradient(scaled, variables)
+            if self.gradient_policy is not None:
+                gradients = only_finite(gradients)
+            self.critic_optimizer.apply_gradients(zip(gradients, variables))
         return {"critic_loss": share * replicas.num_replicas()}

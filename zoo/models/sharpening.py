@@ -10,6 +10,7 @@ from keras import ops
 from zoo import layers, networks
 from zoo.fitting import inputs
 from zoo.layers import PerceptualDistance
+from zoo.likelihoods import Masked
 from zoo.models._base import BaseVAE
 from zoo.models._critic import HasCritic
 from zoo.models._prior import HoldsApart
@@ -175,7 +176,8 @@ class Sharpening(HasCritic, HoldsApart):
         loss = ops.mean(ops.relu(1.0 - real) + ops.relu(1.0 + fake), axis=1)
         loss += self.lecam_weight * ops.mean(ops.square(real - of_fake) + ops.square(fake - of_real), axis=1)
         means = [replicas.mean_over_batch(ops.stop_gradient(ops.mean(logits, axis=1))) for logits in (real, fake)]
-        self.averages.assign(_MOMENTUM * self.averages + (1.0 - _MOMENTUM) * tf.stack(means))
+        averages = _MOMENTUM * self.averages + (1.0 - _MOMENTUM) * tf.stack(means)
+        self.averages.assign(tf.where(tf.math.is_finite(averages), averages, self.averages))  # NaN would stay for ever
         self.steps.assign_add(1)
         return replicas.share_of_mean(loss)
 
@@ -254,7 +256,7 @@ def _require_trainable(model: object, freeze: bool) -> None:
     """Raises ValueError unless `Sharpening` can train the model."""
     if not isinstance(model, BaseVAE) or type(model).bottleneck is BaseVAE.bottleneck:
         checks.fail("model", "a model of the zoo with a decoder that takes latents, such as a VQVAE or VAE", model)
-    if isinstance(model, VAEAC):
+    if isinstance(model, VAEAC) or isinstance(model.likelihood, Masked):
         checks.fail("model", "one that judges whole images, such as a VQVAE or VAE", type(model).__name__)
     if len(model.image_shape) != 3:
         checks.fail("model", "a model of images [B,H,W,C]", f"one of data of the shape {model.image_shape}")
