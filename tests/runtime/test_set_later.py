@@ -71,7 +71,7 @@ def test_a_model_refuses_settings_later_as_its_constructor_does(make, name, valu
     assert getattr(model, name) is before
 
 
-@pytest.mark.parametrize("part", ["encoder", "decoder"])
+@pytest.mark.parametrize("part", ["encoder", pytest.param("decoder", marks=pytest.mark.slow)])
 def test_a_model_with_an_exchanged_network_goes_on_after_loading_as_if_it_had_never_stopped(part, tmp_path):
     keras.utils.set_random_seed(0)
     model = zoo.VAE(*networks_of(), seed=0)
