@@ -79,11 +79,7 @@ def test_the_message_without_a_prior_says_what_gives_one():
     assert len(lines) == 5
     # As a user pastes them, but that the prior is a small one: that of the defaults takes ten times as long.
     small = types.SimpleNamespace(Transformer=functools.partial(zoo.priors.Transformer, width=8, depth=1, heads=2))
-    tf.config.run_functions_eagerly(True)
-    try:
-        exec("\n".join(lines), {"model": model, "images": images, "zoo": types.SimpleNamespace(priors=small)})
-    finally:
-        tf.config.run_functions_eagerly(False)
+    exec("\n".join(lines), {"model": model, "images": images, "zoo": types.SimpleNamespace(priors=small)})
     assert isinstance(model.prior, zoo.priors.Transformer)
     assert model.can_sample and model.sample(2, seed=0).shape == (2, 8, 8, 1)
 
