@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from zoo.fitting.gradients import SkipLargeGradients
+from zoo.fitting.gradients import SkipLargeGradients, only_finite
 
 
 def make():
@@ -109,6 +109,7 @@ def test_a_loss_scaling_optimizer_sees_every_gradient():
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD())
     assert policy(gradients, optimizer) is gradients
     assert float(policy.skipped.result()) == 0
+    assert only_finite(gradients, optimizer) is gradients  # or it would never lower its scale
 
 
 def test_a_step_above_the_threshold_changes_no_weight_and_is_reported_in_training_alone():

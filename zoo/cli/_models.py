@@ -64,8 +64,9 @@ def shape_of_values(model: "keras.Model") -> "Shape | None":
     from zoo.likelihoods import Masked
 
     shape: Shape | None = model.example_shape
-    masked = shape is not None and isinstance(model.likelihood, Masked)
-    return (*shape[:-1], shape[-1] // 2) if shape is not None and masked else shape
+    if shape is None or not isinstance(model.likelihood, Masked):
+        return shape
+    return (*shape[:-1], shape[-1] // 2)
 
 
 def read_card(address: str) -> dict[str, Any]:

@@ -143,6 +143,8 @@ def _mask_of_file(text, shape, shown):
     import numpy as np
     from PIL import Image, ImageOps
 
+    from zoo.data import decoding
+
     path = pathlib.Path(text).expanduser()
     transparent = False
     try:
@@ -150,7 +152,7 @@ def _mask_of_file(text, shape, shown):
             mask = np.load(path)
         else:
             with Image.open(path) as picture:
-                transparent = picture.has_transparency_data and np.asarray(picture.convert("RGBA"))[..., 3].min() < 255
+                transparent = decoding.is_transparent(picture)
                 mask = np.asarray(ImageOps.exif_transpose(picture).convert("L"))[..., None]
     except (ValueError, OSError, EOFError) as error:  # Pillow's errors are OSErrors
         reason = "no such file" if isinstance(error, FileNotFoundError) else "which cannot be read"

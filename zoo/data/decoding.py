@@ -88,16 +88,18 @@ def loss(path: PathLike) -> str | None:
         lost = {
             "more than 8 bits a channel": deep,
             f"colours of the kind {image.mode}": image.mode in ("CMYK", "LAB", "HSV", "YCbCr"),
-            "transparency": image.has_transparency_data and _opacity(image) < 255,
+            "transparency": is_transparent(image),
             "further frames": getattr(image, "n_frames", 1) > 1,
         }
     return ", ".join(name for name, is_lost in lost.items() if is_lost) or None
 
 
-def _opacity(image):
-    """The least alpha of a picture, from 0 to 255."""
+def is_transparent(image: Image.Image) -> bool:
+    """Whether any pixel of a picture is transparent, in part or as a whole."""
+    if not image.has_transparency_data:
+        return False
     image = image.convert("LA") if image.mode == "La" else image
-    return image.convert("RGBA").getextrema()[3][0]
+    return bool(np.asarray(image.convert("RGBA"))[..., 3].min() < 255)
 
 
 def _opened(source):

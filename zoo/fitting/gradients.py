@@ -40,16 +40,25 @@ class SkipLargeGradients:
         """
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             return gradients
-        known = [gradient for gradient in gradients if gradient is not None]  # a user's network may hold unused weights
-        squared = sum(ops.sum(ops.square(replicas.all_sum(gradient))) for gradient in known)
-        scale = getattr(optimizer, "loss_scale_factor", None) or 1.0  # of the loss, and so of its gradients
-        keep = ops.isfinite(squared) & (ops.sqrt(squared) < self.threshold * scale)
+        keep = _is_below(self.threshold, gradients, optimizer)
         self.skipped.update_state(1.0 - ops.cast(keep, "float32"))
-        return [None if gradient is None else ops.where(keep, gradient, 0.0) for gradient in gradients]
+        return _kept(gradients, keep)
 
 
-def only_finite(gradients: list[Tensor | None]) -> list[Tensor | None]:
-    """Gradients of this replica, or 0 where any of them is NaN or infinite on any replica."""
-    known = [gradient for gradient in gradients if gradient is not None]
-    keep = ops.isfinite(sum(ops.sum(replicas.all_sum(gradient)) for gradient in known))
+def only_finite(gradients: list[Tensor | None], optimizer: keras.optimizers.Optimizer) -> list[Tensor | None]:
+    """As `SkipLargeGradients` with infinity, but nothing is counted: for an optimizer beside the model's own."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return gradients
+    return _kept(gradients, _is_below(math.inf, gradients, optimizer))
+
+
+def _is_below(threshold, gradients, optimizer):
+    """Whether the norm of the gradient over all replicas is finite, and below the threshold."""
+    known = [gradient for gradient in gradients if gradient is not None]  # a user's network may hold unused weights
+    squared = sum(ops.sum(ops.square(replicas.all_sum(gradient))) for gradient in known)
+    scale = getattr(optimizer, "loss_scale_factor", None) or 1.0  # of the loss, and so of its gradients
+    return ops.isfinite(squared) & (ops.sqrt(squared) < threshold * scale)
+
+
+def _kept(gradients, keep):
     return [None if gradient is None else ops.where(keep, gradient, 0.0) for gradient in gradients]

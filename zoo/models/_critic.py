@@ -83,6 +83,6 @@ class HasCritic(ObjectiveModel):
         if variables:  # else it is frozen as a whole
             gradients = tape.gradient(scaled, variables)
             if self.gradient_policy is not None:
-                gradients = only_finite(gradients)
+                gradients = only_finite(gradients, self.critic_optimizer)
             self.critic_optimizer.apply_gradients(zip(gradients, variables))
         return {"critic_loss": share * replicas.num_replicas()}

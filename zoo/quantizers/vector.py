@@ -150,9 +150,9 @@ class VectorQuantizer(Quantizer):
             )
         vectors = ops.reshape(z_e, (-1, self.code_dim))
         training = training and self.trainable  # a frozen codebook stays as it is
-        known = ops.all(ops.isfinite(vectors), axis=1, keepdims=True)  # a NaN would stay in the codebook for ever
-        seen = ops.stop_gradient(ops.where(known, vectors, 0.0)) if training else None
         if training:
+            known = ops.all(ops.isfinite(vectors), axis=1, keepdims=True)  # a NaN would stay in the codebook for ever
+            seen = ops.stop_gradient(ops.where(known, vectors, 0.0))
             self._revive(seen)
         codes = cores.spread(self._nearest, vectors)
         nearest = ops.reshape(ops.take(self.embeddings, codes, axis=0), ops.shape(z_e))
