@@ -101,8 +101,16 @@ def ours(train, test, seed):
     """−log p of a `TableModel`, which begins with the σ that a fifth of the training rows likes best."""
     held = max(20, len(train) // 5)
     fitted, unseen = train.take(slice(held, None)), train.take(slice(held))
-    best = min(SIGMAS, key=lambda sigma: trained(fitted, seed, sigma).score(unseen).mean())
-    return trained(train, seed, best).score(test)
+    best = min(SIGMAS, key=lambda sigma: scores(trained(fitted, seed, sigma), unseen).mean())
+    return scores(trained(train, seed, best), test)
+
+
+def scores(model, rows):
+    """−log p, with a number beyond the levels of its column as the nearest level: the model refuses others."""
+    levels = {column.name: column.levels for column in model.schema.levels}
+    columns = rows.columns.items()
+    near = {name: np.clip(x, levels[name][0], levels[name][-1]) if name in levels else x for name, x in columns}
+    return model.score(data.Table(near))
 
 
 def trained(rows, seed, sigma):

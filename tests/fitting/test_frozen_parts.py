@@ -95,6 +95,24 @@ def test_what_is_frozen_is_so_after_loading(make, again, tmp_path):
     assert moved(compiled(model), part) > 0.0
 
 
+@pytest.mark.parametrize(
+    "make, frozen, again",
+    [
+        (of_own_encoder, lambda model: model.encoder.dense, saved_and_loaded),
+        (of_own_encoder, lambda model: model.encoder.dense, saved_and_compiled),
+        (of_own_encoder, lambda model: model.encoder.norm, copied),
+        (of_residual_codes, lambda model: model.quantizer.quantizers[1], saved_and_loaded),
+    ],
+)
+def test_a_layer_that_is_frozen_within_a_part_is_so_after_loading(make, frozen, again, tmp_path):
+    model, part = make()
+    frozen(model).trainable = False
+    model = again(compiled(model), tmp_path)
+    before = frozen(model).get_weights()
+    assert moved(model, part) > 0.0
+    assert all(np.array_equal(a, b) for a, b in zip(before, frozen(model).get_weights(), strict=True))
+
+
 @pytest.mark.parametrize("make", [of_own_encoder, of_one_codebook, of_residual_codes, of_optimal_scale])
 def test_what_is_frozen_between_two_fits_stays(make):
     model, part = make()

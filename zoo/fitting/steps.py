@@ -113,7 +113,6 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
 
     def compile_from_config(self, config: Config) -> None:
         # On loading, Keras compiles a model that overrides `compile` only by this method.
-        keep_frozen(self)
         arguments = keras.saving.deserialize_keras_object(config)
         for kind in ("metrics", "weighted_metrics"):  # of a file that an earlier version wrote
             given = keras.tree.flatten(arguments.get(kind) or [])
@@ -257,18 +256,3 @@ def _name_of(metric):
 
 def _is_stale(function):
     return getattr(function, "is_stale", False)
-
-
-def keep_frozen(model: keras.Model) -> None:
-    """Freezes all that is in frozen parts, such as a prior.
-
-    On loading, Keras makes the layers within a part anew, which do not know that they were frozen; those of a
-    Functional or Sequential model do, as its configuration is theirs.
-    """
-    for part in keras_compat.layers_of(model):
-        is_graph = isinstance(part, keras.Sequential) or hasattr(part, "operations")
-        if part is model or part.trainable or is_graph:
-            continue
-        if any(each.trainable for each in (*part.weights, *keras_compat.layers_of(part))):
-            part.trainable = True  # TensorFlow skips the setting of a value that is there
-            part.trainable = False

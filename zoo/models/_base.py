@@ -10,8 +10,8 @@ from keras import ops
 
 import zoo
 from zoo import export, random
+from zoo._compat import keras as keras_compat
 from zoo.fitting.batched import batched, gives_batches, of_dataset
-from zoo.fitting.steps import keep_frozen
 from zoo.models._protocol import ProtocolVAE, observed_seeds
 from zoo.runtime import checks
 from zoo.runtime.types import ArrayLike, Batches, Config, Labels, PathLike, Seeds, Tensor, Tensors
@@ -213,21 +213,32 @@ class BaseVAE(ProtocolVAE):
     def get_config(self) -> Config:
         names = ("encoder", "decoder", "likelihood")
         networks = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in names}
-        denoises = {"denoises": True} if self.denoises else {}
-        return {**super().get_config(), **denoises, **networks}
+        frozen = {name: places for name, part in _parts(self) if (places := _places_of_frozen(part))}
+        further = {name: value for name, value in (("denoises", self.denoises), ("frozen", frozen)) if value}
+        return {**super().get_config(), **further, **networks}
 
     @classmethod
     def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Self:
-        config = dict(config)
-        denoises = config.pop("denoises", False)
         arguments: dict[str, Any] = {
             name: keras.saving.deserialize_keras_object(value, custom_objects) if _is_object(value) else value
             for name, value in config.items()
         }
+        denoises, frozen = arguments.pop("denoises", False), arguments.pop("frozen", {})
         model = cls(**arguments)
         object.__setattr__(model, "denoises", denoises)
-        keep_frozen(model)
+        # Keras makes the layers within a part of the user's own anew, and they do not know that they were frozen.
+        for name, part in _parts(model):
+            for place, layer in enumerate(keras_compat.layers_of(part) if name in frozen else ()):
+                layer.trainable = place not in frozen[name]  # with all layers in it, which come later
         return model
+
+
+def _parts(model):
+    return [(name, part) for name, part in vars(model).items() if isinstance(part, keras.layers.Layer)]
+
+
+def _places_of_frozen(part):
+    return [place for place, layer in enumerate(keras_compat.layers_of(part)) if not layer.trainable]
 
 
 def _is_object(value):
