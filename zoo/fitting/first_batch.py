@@ -92,6 +92,7 @@ class FirstBatch:
         self,
         function: Callable[[object], Tensors],
         variables: Callable[[], Iterable[keras.Variable]],
+        passed: Callable[[], object],
         refused: Callable[[], object],
     ) -> Callable[[object], Tensors]:
         """Wraps Keras's function of a step, and raises the error that the check of the first batch has found.
@@ -100,12 +101,13 @@ class FirstBatch:
             function: of an iterator of batches, or of a list of them.
             variables: function without arguments that returns the variables which the step may change. Several
                 replicas make the step even from a refused batch; the variables then get their former values back.
+            passed: function without arguments that is called after the step of a first batch.
             refused: function without arguments that is called before the error is raised.
         """
 
         def call(batches):
-            kept = None
-            if self.is_due:
+            kept, first = None, self.is_due
+            if first:
                 self.is_due = False
                 self._check_specs(batches)
                 if isinstance(batches, tf.distribute.DistributedIterator):
@@ -127,6 +129,8 @@ class FirstBatch:
                 for variable, value in kept or ():
                     variable.assign(value)
                 self._raise_failure(None, refused)
+            if first:
+                passed()
             return results
 
         call.guarded = True  # type: ignore[attr-defined]  # tells `Verbs` that Keras returned it from its cache

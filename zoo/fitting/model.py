@@ -138,7 +138,6 @@ class ObjectiveModel(Verbs):
         if batch.target is not None:
             object.__setattr__(self, "denoises", True)
         variables = self.trainable_variables
-        object.__setattr__(self, "_trained", [id(variable) for variable in variables])
         if not variables:
             kind = type(self).__name__
             raise ValueError(f"Expected a {kind} with weights to train. Received: one whose weights are all frozen")
@@ -232,14 +231,11 @@ class ObjectiveModel(Verbs):
     def test_step(self, data: object) -> Tensors:
         batch = self._unpack(data)
         terms, added = self._objective(batch, training=False)
-        self.note_traced("test")
         return self._report(terms | {"loss": sum(added, terms["loss"])}, batch, training=False)
 
     def predict_step(self, data: object) -> Tensor:
         batch = self._unpack(data)
-        output = self(batch.x, batch.labels)
-        self.note_traced("predict")
-        return output
+        return self(batch.x, batch.labels)
 
     def update_trackers(self, terms: Tensors, weights: Tensor | None = None) -> None:
         """Adds the terms of a batch to the reported means; the loss already includes the weights."""

@@ -1,7 +1,7 @@
 """The compiled steps of Keras: `compile`, the functions of a step, and the figures of an epoch."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -33,9 +33,7 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
     predict_function: Callable[..., Tensors] | None
     trackers: dict[str, keras.metrics.Metric]  # by term
     reconstructs = True  # whether `call` gives reconstructions, which metrics compare with the data
-    _trained: Sequence[int] | None = None  # the ids of the weights that the compiled step trains
-    _frozen: Sequence[int] | None = None  # the ids of the layers that are frozen in it
-    _traced: dict[str, list[int]]  # what the compiled steps "test" and "predict" have read of the model
+    _traced: dict[str, list[int]]  # what the compiled steps "train", "test" and "predict" have read of the model
     _denoised = False  # `denoises` before the batch that is looked at
     _judged = True  # whether the likelihood sees the data in the step that is being made
 
@@ -92,8 +90,7 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
             checks.fail("metrics", f"of other names than the model's own terms, {terms}", _name_of(metric))
         policy = None if skip_threshold is None else SkipLargeGradients(skip_threshold)
         object.__setattr__(self, "gradient_policy", policy)  # no part of the model's state
-        object.__setattr__(self, "_trained", None)
-        object.__setattr__(self, "_frozen", None)
+        self._traced.pop("train", None)
         optimizer = keras.optimizers.get(optimizer)
         replicas.require_supported(self.variables, optimizers.batches_of_update(optimizer), **kwargs)
         super().compile(optimizer=optimizer, **kwargs)
@@ -157,39 +154,36 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
             )
             checks.fail("optimizer", way, f"a {type(scaling[0]).__name__} on several replicas")
         # The compiled step would go on with what was frozen since.
-        other = self._trained is not None and self._trained != [id(variable) for variable in variables]
-        frozen = [id(layer) for layer in keras_compat.layers_of(self) if not layer.trainable]
-        force = force or (self._frozen is not None and self._frozen != frozen)
-        object.__setattr__(self, "_frozen", frozen)
+        other = self._has_changed("train")
         if other and optimizers.averages_weights(self.optimizer):
-            way = "compiled again after parts were frozen, as its averages are those of the weights before"
+            way = "compiled again after parts were frozen or changed, as its averages are those of the weights before"
             checks.fail("optimizer", way, "use_ema=True")
         super().make_train_function(force or other or _is_stale(self.train_function))
-        self.train_function = self._looking(self.train_function)
+        self.train_function = self._looking(self.train_function, "train")
 
     def make_test_function(self, force: bool = False) -> None:
         super().make_test_function(force or _is_stale(self.test_function) or self._has_changed("test"))
-        self.test_function = self._looking(self.test_function)
+        self.test_function = self._looking(self.test_function, "test")
 
     def make_predict_function(self, force: bool = False) -> None:
         object.__setattr__(self, "_judged", False)
         super().make_predict_function(force or _is_stale(self.predict_function) or self._has_changed("predict"))
         object.__setattr__(self, "_judged", True)
-        self.predict_function = self._looking(self.predict_function)
+        self.predict_function = self._looking(self.predict_function, "predict")
 
     def ids_of_parts(self) -> list[int]:
         """Which weights and layers the model has, to tell whether a network was changed in place."""
         return [id(each) for each in (*self.weights, *keras_compat.layers_of(self))]
 
-    def note_traced(self, name: str) -> None:
-        """Notes what a step reads of the model, when it has been traced, which may have built layers."""
-        self._traced[name] = [self.denoises, *self.ids_of_parts()]
-
     def _has_changed(self, name):
-        """Whether the networks have other parts than when a step was traced, such as a layer more."""
-        return name in self._traced and self._traced[name] != [self.denoises, *self.ids_of_parts()]
+        """Whether the model has other parts than when a step was traced, such as a layer more or one that is frozen."""
+        return name in self._traced and self._traced[name] != self._read_by_steps()
 
-    def _looking(self, function):
+    def _read_by_steps(self):
+        frozen = [not layer.trainable for layer in keras_compat.layers_of(self)]
+        return [self.denoises, *frozen, *self.ids_of_parts(), *map(id, self.trainable_variables)]
+
+    def _looking(self, function, name):
         """Wraps the function of a step, and marks the next batch as the first.
 
         `fit`, `evaluate` and `predict` each ask for their function once, at their start.
@@ -199,12 +193,15 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
         if hasattr(function, "guarded"):
             return function
 
+        def traced():  # which may have built layers
+            self._traced[name] = self._read_by_steps()
+
         def refused():
             # What tracing the step has noted does not hold, and must be noted again at the next attempt.
             object.__setattr__(self, "denoises", self._denoised)
             self.forget_steps()
 
-        return self._first_batch.guarded(function, self._variables_of_a_step, refused)
+        return self._first_batch.guarded(function, self._variables_of_a_step, traced, refused)
 
     def _variables_of_a_step(self):
         """All variables that a training step may change."""
