@@ -178,14 +178,15 @@ def compete(names, seeds, python, keep):
 
 
 def report(results):
-    """The lines of a table: AUROC, means over the seeds, and the ranks of these means."""
+    """The lines of a table: AUROC, means over the seeds, and the ranks of these means, of contenders with results."""
     names = list(dict.fromkeys(row["set"] for row in results))
-    lines = ["| set | rows: training, normal, anomalous | columns | " + " | ".join(CONTENDERS) + " |"]
-    lines.append("|---" * (len(CONTENDERS) + 3) + "|")
+    contenders = [each for each in CONTENDERS if any(each in row["auroc"] for row in results)]
+    lines = ["| set | rows: training, normal, anomalous | columns | " + " | ".join(contenders) + " |"]
+    lines.append("|---" * (len(contenders) + 3) + "|")
     ranks = []
     for name in names:
         rows = [row for row in results if row["set"] == name]
-        values = np.array([[row["auroc"].get(each, np.nan) for each in CONTENDERS] for row in rows])
+        values = np.array([[row["auroc"].get(each, np.nan) for each in contenders] for row in rows])
         means, spread = values.mean(axis=0), values.std(axis=0, ddof=min(1, len(rows) - 1)) / np.sqrt(len(rows))
         cells = [f"{mean:.3f} ± {error:.3f}" for mean, error in zip(means, spread)]
         sizes = ", ".join(str(rows[0][each]) for each in ("train", "normal", "anomalous"))
