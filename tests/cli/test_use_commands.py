@@ -1,6 +1,7 @@
 """anomaly, impute and denoise: what they write, and what they refuse without a trace."""
 
 import csv
+import shutil
 
 import keras
 import numpy as np
@@ -281,6 +282,16 @@ def test_wrong_input_gets_one_line_and_leaves_nothing_behind(run, tmp_path, word
     assert status == 2 and report is None
     assert message in error and error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_in_a_folder_of_data_are_told_of(run, tmp_path):
+    applications.save_images(tmp_path / "pictures", X[:3])
+    data = ("reconstruct", "@vae.keras", "--data", str(tmp_path / "pictures"), "--output")
+    told = "lies in {}: its pictures will be data".format(tmp_path / "pictures")
+    for output, expected in (("pictures/new/r.png", True), ("pictures/new", True), ("other.png", False)):
+        status, _, errors = run(*data, str(tmp_path / output))
+        assert (status, told in errors) == (0, expected)
+        shutil.rmtree(tmp_path / "pictures" / "new", ignore_errors=True)
 
 
 def test_what_a_command_reads_is_not_replaced(run, tmp_path):

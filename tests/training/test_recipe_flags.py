@@ -112,7 +112,7 @@ def test_workers_that_are_not_to_know_of_each_other(tiny, tmp_path, error_of, mo
     ],
 )
 def test_flag_of_a_recipe(recipe_module, tmp_path, error_of, name, argv, parts):
-    images = ["--images", tmp_path] if name == "image_folder_vqvae" else []
+    images = ["--images", tmp_path / "pictures"] if name == "image_folder_vqvae" else []
     error = error_of(recipe_module(name).main, *images, "--output", tmp_path / "out", *argv)
     for part in parts:
         assert part in error
@@ -121,7 +121,7 @@ def test_flag_of_a_recipe(recipe_module, tmp_path, error_of, name, argv, parts):
 @pytest.mark.parametrize("name", ["celeba_vae", "image_folder_vqvae"])
 @pytest.mark.parametrize("size", ["50", "0", "-16"])
 def test_image_size_is_named_as_the_user_wrote_it(recipe_module, tmp_path, error_of, name, size):
-    images = ["--images", tmp_path] if name == "image_folder_vqvae" else []
+    images = ["--images", tmp_path / "pictures"] if name == "image_folder_vqvae" else []
     error = error_of(recipe_module(name).main, *images, "--output", tmp_path / "out", "--image-size", size)
     assert "--image-size" in error and size in error and "multiple of" in error
 
@@ -130,7 +130,7 @@ def test_image_size_is_named_as_the_user_wrote_it(recipe_module, tmp_path, error
     "flag, value", [("--downsamples", "0"), ("--downsamples", "-1"), ("--filters", "0"), ("--code-dim", "0")]
 )
 def test_network_flag_that_makes_no_network_is_refused(recipe_module, tmp_path, error_of, flag, value):
-    argv = ["--images", tmp_path, "--output", tmp_path / "out", flag, value]
+    argv = ["--images", tmp_path / "pictures", "--output", tmp_path / "out", flag, value]
     error = error_of(recipe_module("image_folder_vqvae").main, *argv)
     name = flag.removeprefix("--").replace("-", "_")
     assert (flag in error or name in error) and value in error
@@ -185,6 +185,14 @@ def test_output_that_can_be_written_is_left_as_it_was(tiny, tmp_path, there):
     flags = parse(tiny(), ["--sample", "--output", str(output)])
     assert flags.output == output
     assert list(tmp_path.rglob("*")) == ([output.parent, output] if there else [])
+
+
+def test_output_in_a_folder_of_data(recipe_module, tmp_path, error_of):
+    (tmp_path / "pictures").mkdir()
+    main = recipe_module("image_folder_vqvae").main
+    for output in ("pictures", "pictures/a/run"):
+        error = error_of(main, "--images", tmp_path / "pictures", "--output", tmp_path / output)
+        assert error.startswith("Expected `--output` to be outside of the folder of --images. Received: ")
 
 
 def test_output_whose_name_no_folder_can_have(tiny, tmp_path, error_of):

@@ -5,6 +5,7 @@ import collections
 import json
 import os
 import pathlib
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,10 @@ def require_different(*paths: str | None) -> None:
 
 
 def require_apart(args: argparse.Namespace) -> None:
-    """Raises ValueError for an output that would replace a file that the command reads, or one in a folder of data."""
+    """Raises ValueError for an output that would replace a file that the command reads, or one in a folder of data.
+
+    A line on stderr tells of new pictures in a folder of data.
+    """
     written = {name: getattr(args, name) for name in _WRITTEN if isinstance(getattr(args, name, None), str)}
     read: dict[str, list] = {}
     for name in (*_DATA, *_READ):
@@ -84,6 +88,9 @@ def require_apart(args: argparse.Namespace) -> None:
     for name, text in written.items():
         path = _resolved(text)
         if not path.is_file():
+            data = [above for option in _DATA for above in read[option] if above.is_dir() and above in path.parents]
+            if data and path.suffix.lower() in (*PICTURES, *ANIMATIONS, ""):
+                print(f"{text} lies in {data[0]}: its pictures will be data for the next command", file=sys.stderr)
             continue
         for option, paths in read.items():
             if path in paths or option in _DATA and any(above in paths for above in path.parents):

@@ -169,6 +169,7 @@ def parse(recipe: Recipe, argv: Sequence[str] | None = None) -> RunFlags:
         if flags.sample and recipe.dataset not in data.SAMPLES:
             checks.fail("--sample", f"left out, as only {', '.join(data.SAMPLES)} have a bundled sample", True)
         files.require_writable("--output", flags.output)
+        _require_apart(flags.output, own)
         for name in ("checkpoints", "export", "logs"):
             if (flags.output / name).is_file():
                 checks.fail("--output", f"a place where {name} is a folder, or not there", f"{flags.output / name}")
@@ -181,6 +182,14 @@ def _require_one_source(recipe, shared, own):
     if recipe.source and (own[recipe.source] is None) == (shared["shards"] is None):
         received = "neither" if own[recipe.source] is None else "both"
         raise ValueError(f"Expected `{options.typed(recipe.source)}` or `--shards`. Received: {received}")
+
+
+def _require_apart(output, own):
+    """Raises ValueError for an output in a folder of data: its pictures would be data when the run is resumed."""
+    for option, value in own:
+        is_data = isinstance(value, pathlib.Path) and not option.free and value.is_dir()
+        if is_data and output.resolve().is_relative_to(value.resolve()):
+            checks.fail("--output", f"outside of the folder of {options.typed(option.name)}", f"{output}")
 
 
 def _fields(pairs):
