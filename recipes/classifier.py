@@ -172,7 +172,8 @@ def main(argv=None):
     reached, error = accuracy(model, splits.test)
     flags.output.mkdir(parents=True, exist_ok=True)
     path = flags.output / "classifier.keras"
-    files.save_model(model, path)
+    with files.replacing(path) as scratch:
+        model.save(scratch)
     deflate(path)
     name = _name(flags)
     about = {

@@ -58,16 +58,21 @@ def machine(length=6000, seed=0):
     return data.Series(values, names=("load", "temperature", "vibration"), labels=labels)
 
 
+_CSV = {"csv": None}
+
+
 @dataclasses.dataclass(frozen=True)
 class Flags:
     csv: pathlib.Path | None = training.flag(None, "a CSV file with names in its first line")
     sample: bool = training.flag(False, "a made series of a machine")
-    time: str | None = training.flag(None, "the column of times; default: rows at even steps")
-    channels: tuple[str, ...] | None = training.flag(None, "columns to take; default: all others of numbers")
-    label: str | None = training.flag(None, "the column that is 1 where an anomaly is known")
-    delimiter: str = training.flag(",", "between the cells; 'tab' for tabs")
-    gaps: str = training.flag("refuse", "refuse: stop at a gap; cut: split the series there", choices=("refuse", "cut"))
-    tolerance: float = training.flag(0.5, "share of the median step of time by which a step may differ")
+    time: str | None = training.flag(None, "the column of times; default: rows at even steps", only=_CSV)
+    channels: tuple[str, ...] | None = training.flag(None, "columns to take; default: all others of numbers", only=_CSV)
+    label: str | None = training.flag(None, "the column that is 1 where an anomaly is known", only=_CSV)
+    delimiter: str = training.flag(",", "between the cells; 'tab' for tabs", only=_CSV)
+    gaps: str = training.flag(
+        "refuse", "refuse: stop at a gap; cut: split the series there", choices=("refuse", "cut"), only=_CSV
+    )
+    tolerance: float = training.flag(0.5, "share of the median step of time by which a step may differ", only=_CSV)
     test: float = training.flag(0.3, "share of the series that is scored")
     length: int = training.flag(32, "steps of a window")
     stride: int = training.flag(1, "steps between windows")
@@ -93,9 +98,13 @@ def parts(flags):
         series = data.Series.from_csv(
             flags.csv, flags.time, flags.channels, flags.label, flags.gaps, flags.tolerance, flags.delimiter
         )
-    found = series.split(0.1, flags.test)
-    for part in found:
-        part.starts(flags.length, flags.stride)  # raises ValueError for a part that is too short
+    train, validation, test = series.split(0.1, flags.test)
+    found = train.normal(), validation.normal(), test
+    for about, part in zip(("training part", "validating tenth", "scored part"), found):
+        longest = max((piece.stop - piece.start for piece in part.segments), default=0)
+        if longest < flags.length:
+            limit = f"at most {longest}, the longest piece without gaps or labelled steps of the {about}"
+            checks.fail("--length", limit, flags.length)
     steps = len(found[1])
     if steps < anomaly.least_examples(flags.rate):
         checks.fail("--rate", f"at least 1/{steps + 1}, as {steps} validating steps allow no lower one", flags.rate)
@@ -107,6 +116,7 @@ def load(flags, shape, disk_folder):
 
 
 def build(flags, shape, seed):
+    print(f"channels: {', '.join(parts(flags)[0].names)}")
     return applications.series_vae(parts(flags)[0], flags.length, flags.latent_dim, flags.filters, seed=seed)
 
 

@@ -37,6 +37,7 @@ from zoo.spectra import Mel
 import numpy as np
 from matplotlib.figure import Figure
 
+_VQ = {"model": ("vqvae",)}
 _HEARD = 6  # sounds in a WAV file and in the picture
 
 
@@ -46,17 +47,20 @@ class Flags:
     sample: bool = training.flag(False, "made digits")
     data_dir: pathlib.Path | None = training.flag(None, "the folder of TensorFlow Datasets", free=True)
     model: str = training.flag("vqvae", "kind of the model", choices=("vqvae", "vae"))
-    rate: int = training.flag(8000, "samples a second, with --wav")
+    rate: int = training.flag(8000, "samples a second, with --wav", only={"wav": None})
     samples: int = training.flag(8192, "samples of each sound, a multiple of 512")
-    codes: int = training.flag(256, "codes of a level")
-    depth: int = training.flag(4, "levels of residual quantisation")
-    latent_dim: int = training.flag(32, "of --model vae")
-    filters: int = training.flag(128, "channels of the VQ-VAE's networks")
+    codes: int = training.flag(256, "codes of a level", only=_VQ)
+    depth: int = training.flag(4, "levels of residual quantisation", only=_VQ)
+    latent_dim: int = training.flag(32, "of --model vae", only={"model": ("vae",)})
+    filters: int = training.flag(128, "channels of the VQ-VAE's networks", only=_VQ)
     judge: str = training.flag("test", "sounds of the figures", choices=("validation", "test"), free=True)
 
     def __post_init__(self):
         if self.sample and self.wav is not None:
             checks.fail("--wav", "left out with --sample", str(self.wav))
+        if self.data_dir is not None and (self.sample or self.wav is not None):
+            other = "--sample" if self.sample else "--wav"
+            checks.fail("--data-dir", f"left out, as {other} names the sounds", str(self.data_dir))
         checks.multiple("--samples", self.samples, 64 * 8)  # a hop of 64 samples, and three halvings
 
 
@@ -159,7 +163,7 @@ def finish(flags, model, splits, folder, seed):
         figures[f"log_spectral_distance_{name}"] = float(distance.mean())
     if flags.model == "vqvae":
         figures["bits_per_second"] = applications.bits_per_second(model, judged.rate)
-    if judged.labels is not None and len(judged.classes) > 1:
+    if judged.labels is not None and len({*splits.train.labels}) > 1 and {*judged.labels} <= {*splits.train.labels}:
         figures |= accuracies(splits.train, judged, several, mel)
     write(judged, reconstructions, model, mel, folder, seed)
     return figures
@@ -193,6 +197,7 @@ main = training.script(
         sample_epochs=3,
         batch_size=32,
         learning_rate=2e-3,
+        only=_VQ,
     ),
     epochs=30,
     sample_epochs=10,

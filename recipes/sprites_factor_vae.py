@@ -28,8 +28,10 @@ from zoo import data, networks, training
 @dataclasses.dataclass(frozen=True)
 class Flags:
     method: str = training.flag("tc", "β-TCVAE, FactorVAE or β-VAE", choices=("tc", "factor", "beta"))
-    gamma: float = training.flag(20.0, "weight of the total correlation, for factor")
-    beta: float = training.flag(6.0, "weight of the total correlation, for tc; of the KL, for beta")
+    gamma: float = training.flag(20.0, "weight of the total correlation, for factor", only={"method": ("factor",)})
+    beta: float = training.flag(
+        6.0, "weight of the total correlation, for tc; of the KL, for beta", only={"method": ("tc", "beta")}
+    )
     latent_dim: int = training.flag(10, "dimensions of z")
     hidden: tuple[int, ...] = training.flag((256, 256), "units of the hidden layers of encoder and decoder")
     image_size: int = training.flag(32, "64 is the size of dSprites", choices=(64, 32, 16, 8))

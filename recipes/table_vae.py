@@ -69,6 +69,8 @@ def pairs(texts, flag):
         name, equals, value = text.partition("=")
         if not equals:
             checks.fail(flag, "NAME=VALUE", text)
+        if name in found:
+            checks.fail(flag, "a value for each name", f"{name}={found[name]} and {text}")
         found[name] = value
     return found
 
@@ -150,7 +152,7 @@ def number(name, value):
 class Flags:
     csv: pathlib.Path | None = training.flag(None, "a CSV file with names in its first line")
     sample: bool = training.flag(False, "the wines of scikit-learn")
-    delimiter: str = training.flag(",", "between the cells; 'tab' for tabs")
+    delimiter: str = training.flag(",", "between the cells; 'tab' for tabs", only={"csv": None})
     kinds: tuple[str, ...] | None = training.flag(None, "NAME=KIND: kinds of columns")
     given: tuple[str, ...] | None = training.flag(
         None, "NAME=VALUE: columns of given.csv", sample=("cultivar=first",), free=True
@@ -172,10 +174,15 @@ class Flags:
 def table(flags):
     """The rows, and the schema of those that train."""
     truth, found = wines() if flags.sample else (None, data.Table.from_csv(flags.csv, delimiter=flags.delimiter))
+    if len(found) < 3:
+        checks.fail("--csv", "a file of three rows or more, for training, validation and testing", len(found))
     tenth = max(1, len(found) // 10)
     rest, test = found.cut(tenth)
     train, validation = rest.cut(tenth)
-    return Rows(found, train, validation, test, truth), data.Schema.of(train, pairs(flags.kinds or (), "--kinds"))
+    kinds = pairs(flags.kinds or (), "--kinds")
+    for name in kinds:
+        checks.one_of("--kinds", name, list(found))
+    return Rows(found, train, validation, test, truth), data.Schema.of(train, kinds)
 
 
 @dataclasses.dataclass(frozen=True)

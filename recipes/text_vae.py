@@ -39,7 +39,7 @@ class Flags:
     text: pathlib.Path | None = training.flag(None, "text file in UTF-8; a line is an example")
     sample: bool = training.flag(False, "train a small model on sentences of Python's documentation")
     vocabulary: str = training.flag("bytes", "kind of the tokens", choices=("bytes", "subwords"))
-    tokens: int = training.flag(2000, "number of sub-words")
+    tokens: int = training.flag(2000, "number of sub-words", only={"vocabulary": ("subwords",)})
     length: int = training.flag(96, "most tokens of a line, its end among them", sample=40)
     latent_dim: int = training.flag(32, "dimensions of z", sample=16)
     width: int = training.flag(128, "numbers of a place in the transformers", sample=96)
@@ -77,6 +77,8 @@ def corpus(flags):
     if numbers:
         first = ", ".join(map(str, numbers[:5]))
         print(f"{len(numbers)} lines of more than {flags.length - 1} tokens are left out, first {first}")
+    if len(kept[2]) < 2:
+        checks.fail("--text", "a file with two or more test lines, a tenth of all, that are not too long", len(kept[2]))
     return vocabulary, kept
 
 

@@ -85,6 +85,21 @@ def test_a_score_of_windows_has_the_samples_and_the_seed_of_the_detector(model, 
     np.testing.assert_array_equal(detector.detector_.score_samples(windows), of_windows.score_samples(windows))
 
 
+def test_steps_that_are_labelled_do_not_set_the_threshold(model, series):
+    values, labels = series.values.copy(), np.zeros(400)
+    values[100:105] += 40.0
+    labels[100:105] = 1
+    detectors = [
+        SeriesDetector(model, false_positive_rate=0.05).fit(data.Series(values, names=series.names, labels=each))
+        for each in (labels, None)
+    ]
+    cut = data.Series(np.where(labels[:, None] > 0, np.nan, values), names=series.names, gaps="cut")
+    clean = SeriesDetector(model, false_positive_rate=0.05).fit(cut)
+    assert detectors[0].offset_ == clean.offset_
+    np.testing.assert_array_equal(detectors[0].errors_, clean.errors_)
+    assert detectors[1].errors_[0] > 2 * clean.errors_[0]
+
+
 def test_the_tflite_file_gives_the_windows_of_the_seeds(model, tmp_path):
     model.export(tmp_path / "windows.tflite")
     seeds = np.asarray(zoo.random.row_seeds(7, 1))

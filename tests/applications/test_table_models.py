@@ -105,6 +105,41 @@ def test_a_filling_is_of_as_many_samples_and_of_the_seed_that_are_given(masked):
     np.testing.assert_array_equal(filled[table.missing("height")], expected[table.missing("height")])
 
 
+@pytest.mark.filterwarnings("ignore:.*cells of the column")
+def test_only_missing_cells_are_filled(masked):
+    table = people(4, seed=3)
+    columns = {**table.columns, "class": ["two", "three", "", "one"], "size": ["XL", "S", "M", ""]}
+    filled = masked.impute(data.Table(columns), num_samples=2)
+    assert filled["class"].tolist()[:2] + filled["class"].tolist()[3:] == ["two", "three", "one"]
+    assert filled["size"].tolist()[:3] == ["XL", "S", "M"]
+    assert filled["class"][2] in ("one", "two") and filled["size"][3] in ("S", "M", "L")
+
+
+def test_the_distance_to_the_nearest_row_is_that_of_the_features(whole):
+    rows, known = people(20, seed=1), people(30, seed=2)
+    scale = np.ones(whole.schema.size)
+    scale[whole.schema.places["class"]] = np.sqrt(0.5)
+    a, b = (whole.schema.encode(each)[0] * scale for each in (rows, known))
+    expected = np.sqrt(((a[:, None] - b) ** 2).sum(axis=2).min(axis=1))
+    np.testing.assert_allclose(whole.nearest(rows, known), expected, atol=1e-5)
+    np.testing.assert_allclose(whole.nearest(known, known), 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "names", [["2020", "1x", "x"], ["ID", "id", "Id"], ["self", "seed", "class"], ["a b", "a_b", "A.b"], ["é", "日本"]]
+)
+def test_names_of_tensors_are_different_and_legal(names):
+    schema = data.Schema.of(data.Table({name: np.arange(30.0) / 7 for name in names}))
+    found = list(_table_signatures.tensor_names(schema).values())
+    assert len({name.lower() for name in found}) == len(names) and "self" not in found
+    assert all(name.isidentifier() and name.isascii() and name[0].isalpha() for name in found)
+
+
+def test_a_whole_number_is_given_to_a_column_of_them(whole):
+    with pytest.raises(ValueError, match="to be a whole number for 'od ds'"):
+        whole.sample(2, given={"od ds": 30.5})
+
+
 def test_the_seed_decides_the_order_of_the_rows():
     def trained(seed):
         keras.utils.set_random_seed(0)

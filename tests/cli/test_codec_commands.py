@@ -8,7 +8,6 @@ from PIL import Image
 import zoo
 from zoo import networks, priors
 from zoo.cli import _output
-from zoo.runtime import files
 
 pytest.importorskip("constriction")
 
@@ -24,7 +23,7 @@ def folder(tmp_path_factory):
     decoder = networks.residual_decoder((2, 2, 4), params=1, filters=8, blocks=0, upsamples=2)
     prior = priors.Transformer(16, (2, 2), width=8, depth=1, heads=2)
     model = zoo.VQVAE(encoder, decoder, zoo.quantizers.VectorQuantizer(16, 4), prior=prior)
-    files.save_model(model, folder / "vq.keras")
+    model.save(folder / "vq.keras")
     for name, size in PICTURES.items():
         path = folder / "pictures" / name
         path.parent.mkdir(parents=True, exist_ok=True)

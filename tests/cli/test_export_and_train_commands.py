@@ -11,7 +11,6 @@ import tensorflow as tf
 import zoo
 from zoo import cli
 from zoo.cli import _recipes
-from zoo.runtime import files
 
 RECIPE = """
 import json, pathlib, sys
@@ -30,7 +29,7 @@ def model_file(tmp_path_factory):
     encoder = zoo.networks.mlp_encoder((8, 8, 1), 2, hidden=(8,))
     model = zoo.VAE(encoder, zoo.networks.mlp_decoder((8, 8, 1), 2, hidden=(8,)))
     path = tmp_path_factory.mktemp("model") / "vae.keras"
-    files.save_model(model, path)
+    model.save(path)
     return path, model
 
 

@@ -7,7 +7,6 @@ from PIL import ExifTags, Image
 
 import zoo
 from zoo import applications
-from zoo.runtime import files
 
 RNG = np.random.default_rng(0)
 X = RNG.random((20, 8, 8, 1), np.float32)
@@ -24,12 +23,12 @@ def network(inputs, latents=2):
 def folder(tmp_path_factory):
     keras.utils.set_random_seed(0)
     folder = tmp_path_factory.mktemp("models")
-    files.save_model(zoo.VAE(*network((8, 8, 1))), folder / "vae.keras")
+    zoo.VAE(*network((8, 8, 1))).save(folder / "vae.keras")
     masked = zoo.likelihoods.Masked(zoo.likelihoods.Bernoulli())
-    files.save_model(zoo.IWAE(*network((8, 8, 2)), masked, num_samples=2), folder / "miwae.keras")
+    zoo.IWAE(*network((8, 8, 2)), masked, num_samples=2).save(folder / "miwae.keras")
     given = (8, 8, 2)
     vaeac = zoo.VAEAC(network(given)[0], zoo.networks.mlp_decoder((8, 8, 1), 128 + 2, ()))
-    files.save_model(vaeac, folder / "vaeac.keras")
+    vaeac.save(folder / "vaeac.keras")
     for name, array in {"x": X, "holes": HOLES, "masks": MASK, "flat_masks": MASK[..., 0]}.items():
         np.save(folder / f"{name}.npy", array)
     np.save(folder / "whole_mask.npy", MASK[0])
@@ -119,7 +118,7 @@ def test_masks_of_the_shown_examples_alone_are_theirs(run, folder, tmp_path):
 
 def test_a_mask_of_columns_is_none_of_rows(run, tmp_path):
     networks = zoo.networks.mlp_encoder((4,), 2, ()), zoo.networks.mlp_decoder((4,), 2, ())
-    files.save_model(zoo.VAE(*networks, zoo.likelihoods.Gaussian(range=None)), tmp_path / "rows.keras")
+    zoo.VAE(*networks, zoo.likelihoods.Gaussian(range=None)).save(tmp_path / "rows.keras")
     np.save(tmp_path / "rows.npy", RNG.normal(size=(4, 4)))
     np.save(tmp_path / "columns.npy", np.array([1, 1, 0, 0]))
     words = ("impute", str(tmp_path / "rows.keras"), "--data", str(tmp_path / "rows.npy"), *FEW, "--output", "a.npy")
@@ -170,7 +169,7 @@ def test_noise_beyond_the_range_of_images_is_drawn(run, folder, tmp_path, comman
     model.compile("adam")
     noisy = X + RNG.normal(0.0, 0.5, X.shape).astype(np.float32)
     model.fit(noisy, X, verbose=0)
-    files.save_model(model, tmp_path / "denoiser.keras")
+    model.save(tmp_path / "denoiser.keras")
     np.save(tmp_path / "noisy.npy", noisy)
     words = (command, str(tmp_path / "denoiser.keras"), "--data", str(tmp_path / "noisy.npy"), "--limit", "4")
     assert run(*words, "--scale", "1", "--output", "a.png")[0] == 0

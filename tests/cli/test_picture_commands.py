@@ -18,7 +18,7 @@ import zoo
 from zoo import applications, cli
 from zoo.cli import _output
 from zoo.models._base import BaseVAE
-from zoo.runtime import files, shipped
+from zoo.runtime import shipped
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (12, 8, 8, 1), dtype=np.uint8)
@@ -45,7 +45,7 @@ def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     made = {"vae": vae(), "cvae": vae(classes=3), "vq_vae": vq_vae()}
     for name, model in made.items():
-        files.save_model(model, folder / f"{name}.keras")
+        model.save(folder / f"{name}.keras")
     np.savez(folder / "data.npz", images=IMAGES, labels=LABELS)
     np.save(folder / "images.npy", IMAGES)
     (folder / "text.png").write_text("This is not a picture.")

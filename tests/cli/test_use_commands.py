@@ -11,7 +11,6 @@ from PIL import Image
 import zoo
 from zoo import applications
 from zoo.export import runtimes
-from zoo.runtime import files
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (30, 8, 8, 1), dtype=np.uint8)
@@ -23,11 +22,11 @@ def folder(tmp_path_factory):
     keras.utils.set_random_seed(0)
     folder = tmp_path_factory.mktemp("models")
     encoder, decoder = zoo.networks.mlp_encoder((8, 8, 1), 2, ()), zoo.networks.mlp_decoder((8, 8, 1), 2, ())
-    files.save_model(zoo.VAE(encoder, decoder), folder / "vae.keras")
+    zoo.VAE(encoder, decoder).save(folder / "vae.keras")
     given, decoder = ((8, 8, 2), zoo.networks.mlp_decoder((8, 8, 1), 128 + 2, ()))
     prior = zoo.priors.ConditionalGaussian(zoo.networks.mlp_encoder(given, 2, ()))
     vaeac = zoo.VAEAC(zoo.networks.mlp_encoder(given, 2, ()), decoder, prior=prior)
-    files.save_model(vaeac, folder / "vaeac.keras")
+    vaeac.save(folder / "vaeac.keras")
     np.save(folder / "images.npy", IMAGES)
     np.save(folder / "strange.npy", 255 - IMAGES[:5])
     Image.fromarray(np.eye(8, dtype=np.uint8) * 255).save(folder / "mask.png")
@@ -66,7 +65,7 @@ def test_anomaly_writes_the_scores_of_the_detector_and_heat_maps(run, folder, tm
 def test_anomaly_takes_integers_for_grey_levels_of_images_alone(run, tmp_path):
     network = zoo.networks.mlp_encoder((3,), 2, ()), zoo.networks.mlp_decoder((3,), 2, ())
     model = zoo.VAE(*network, zoo.likelihoods.Gaussian(range=None))
-    files.save_model(model, tmp_path / "rows.keras")
+    model.save(tmp_path / "rows.keras")
     np.save(tmp_path / "rows.npy", np.arange(60).reshape(20, 3))
     words = ("anomaly", "rows.keras", "--data", "rows.npy", "--normal", "rows.npy", "--output", "scores.csv")
     status, _, errors = run(*words)
@@ -89,7 +88,7 @@ PICTURES = {
 @pytest.mark.parametrize("command", PICTURES)
 def test_models_that_cannot_be_drawn_are_named(run, tmp_path, command):
     model = zoo.VAE(zoo.networks.mlp_encoder((3,), 2, ()), zoo.networks.mlp_decoder((3,), 2, ()))
-    files.save_model(model, tmp_path / "rows.keras")
+    model.save(tmp_path / "rows.keras")
     np.save(tmp_path / "rows.npy", np.zeros((20, 3)))
     output = "a.html" if command == "explore" else "a.png"
     status, _, errors = run(command, "rows.keras", *PICTURES[command], "--output", output)

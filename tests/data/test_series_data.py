@@ -32,6 +32,15 @@ def test_times_of_several_zones_are_those_of_utc(tmp_path):
     assert series.step == 60.0 and series.times[2] == np.datetime64("2026-01-01T00:02:00")
 
 
+def test_dates_without_separators_are_refused(tmp_path):
+    path = tmp_path / "pump.csv"
+    path.write_text("time,flow\n20260130,1\n20260131,2\n20260201,3\n")
+    with pytest.raises(data.DataError, match="dates to be written as 2026-11-26.* Received: 20260130"):
+        data.Series.from_csv(path, "time", gaps="cut")
+    path.write_text("time,flow\n20260130,1\n20260140,2\n20260150,3\n")  # numbers
+    assert data.Series.from_csv(path, "time").step == 10.0
+
+
 @pytest.mark.parametrize(("tolerance", "pieces"), [(0.1, 3), (0.5, 2), (0.8, 1)])
 def test_a_step_is_a_gap_beyond_the_tolerance(tolerance, pieces):
     times = [0.0, 1.0, 2.0, 3.2, 4.2, 5.2, 6.9, 7.9]  # steps of 1.2 and of 1.7 among those of 1

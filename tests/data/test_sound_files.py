@@ -1,5 +1,6 @@
 """Sounds: WAV files, rates, labels, splits, and the synthesiser."""
 
+import struct
 import wave
 
 import numpy as np
@@ -28,6 +29,21 @@ def test_wav_files_of_every_width_are_read(tmp_path):
         file.setparams((1, 3, 8000, 1, "NONE", ""))
         file.writeframes(bytes([0, 0, 0xC0]))
     np.testing.assert_allclose(data.read_wav(tmp_path / "d.wav"), [-0.5])
+    plain = (tmp_path / "d.wav").read_bytes()
+    rest = struct.pack("<HHI", 22, 24, 4) + bytes.fromhex("0100000000001000800000aa00389b71")
+    header = b"fmt " + struct.pack("<IH", 40, 0xFFFE) + plain[22:36] + rest
+    for kind, expected in ((1, [-0.5]), (3, None)):  # PCM, and floats
+        header = header[:32] + bytes([kind]) + header[33:]
+        size = struct.pack("<I", len(plain) + 16)
+        (tmp_path / "e.wav").write_bytes(plain[:4] + size + plain[8:12] + header + plain[36:])
+        if expected:
+            np.testing.assert_allclose(data.read_wav(tmp_path / "e.wav"), expected)
+        else:
+            with pytest.raises(data.DataError, match="a WAV file of PCM"):
+                data.read_wav(tmp_path / "e.wav")
+    (tmp_path / "f.wav").write_bytes(plain[:4] + bytes([30, 0, 0, 0]) + plain[8:])
+    with pytest.raises(data.DataError, match="a WAV file of PCM"):
+        data.read_wav(tmp_path / "f.wav")
 
 
 def test_a_written_file_is_read_again(tmp_path):

@@ -119,6 +119,41 @@ def test_texts_that_look_like_numbers_or_dates_are_warned_about(cells):
         data.Schema.of(data.Table({"a": cells}))
 
 
+@pytest.mark.parametrize("rows, start", [(['"b,1', "c,2"], 3), (['b,"1', 'c,"2', "d,3"], 3), (['b,"1"x'], 3)])
+def test_a_quote_that_is_not_closed_is_an_error_and_swallows_no_rows(rows, start, tmp_path):
+    (tmp_path / "a.csv").write_text("\n".join(["a,n", 'a,"x\ny"'.replace("\n", " "), *rows]) + "\n")
+    with pytest.raises(data.DataError, match=f"a CSV file. Received: .*, in the row that begins in line {start}"):
+        data.Table.from_csv(tmp_path / "a.csv")
+
+
+def test_numbers_of_levels_and_categories_come_back_as_they_were():
+    table = data.Table({"dose": [0.1, 0.3] * 3, "level": [0.7, 0.2, 0.1] * 2, "v": np.arange(6) / 7})
+    schema = data.Schema.of(table, kinds={"level": "ordinal"})
+    back = schema.decode(schema.encode(table)[0])
+    assert back["dose"].tolist() == table["dose"].tolist() and back["level"].tolist() == table["level"].tolist()
+
+
+def test_a_number_that_float32_cannot_hold_is_far_away_and_not_missing():
+    schema = data.Schema.of(data.Table({"v": np.linspace(-1, 1, 50)}))
+    x, mask = schema.encode(data.Table({"v": [1e300, -1e300, 1e30]}))
+    assert mask.all() and x[0, 0] == x[2, 0] > 10 and x[1, 0] < -10
+
+
+def test_an_outlier_does_not_hide_that_float32_tells_the_others_not_apart():
+    seconds = 1.7e9 + np.arange(3600.0)
+    for values in (seconds, np.append(seconds, 0.0)):
+        with pytest.raises(ValueError, match="numbers that float32 tells apart"):
+            data.Schema.of(data.Table({"t": values}))
+    sums = np.array([0.1 + 0.2, 0.3, 0.1 * 3, 0.6 / 2, 0.2])  # noise of rounding
+    data.Schema.of(data.Table({"t": np.concatenate([sums, np.arange(30) / 8])}))
+
+
+def test_most_cells_that_look_like_dates_are_warned_about():
+    for cells in (["2024-01-05", "2024-02-05", "unknown"], ["$0.50", "1,50", "1,70"]):
+        with pytest.warns(UserWarning, match="numbers with separators, or like dates"):
+            data.Schema.of(data.Table({"a": cells}))
+
+
 def test_other_texts_are_not_warned_about():
     cells = {
         "a": ["01234", "99999"],

@@ -36,6 +36,7 @@ def test_a_file_is_read_with_its_mark_and_its_line_ends(tmp_path):
             "to be UTF-8. Received: 2 lines .* not, first line 3, where byte 1 is 0xff",
         ),
         (b" \n\n", "to be a text of one line or more"),
+        ("one\ntwo\n".encode("utf-16-le"), "to be UTF-8. Received: bytes of 0, as UTF-16 has them"),
         (None, "to be a text file. Received: No such file"),
     ],
 )

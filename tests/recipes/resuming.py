@@ -59,7 +59,7 @@ def assert_resumes(recipe, argv, folder, capsys, stages=("model",)):
     stops = {"model": _Stop(), "prior": _Stop()}
     small = _small(recipe, stops["model"], stops["prior"])
     whole, stopped = folder / "whole", folder / "stopped"
-    steps = (*STEPS, "--prior-epochs", "2") if recipe.prior else STEPS
+    steps = (*STEPS, "--prior-epochs", "2") if "prior" in stages else STEPS
 
     def run(output):
         return training.main(small, [*argv, *steps, "--output", str(output)])

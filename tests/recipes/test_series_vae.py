@@ -9,6 +9,7 @@ import scripts
 
 from zoo import data
 from zoo.applications import SeriesDetector
+from zoo.training.flags import parse
 
 SIZES = ("--filters", "4", "--latent-dim", "2", "--length", "8", "--windows", "3", "--parts", "1")
 SMALL = ("--epochs", "2", "--no-export", *SIZES)
@@ -54,6 +55,16 @@ def test_the_made_series_has_its_faults_in_the_last_part(script):
     assert series.labels.sum() == 5 * 40 + 1
 
 
+def test_labelled_steps_neither_train_nor_set_the_threshold(script, tmp_path):
+    lines = [f"{np.sin(0.5 * i):.4f},{int(i in (30, 130))}" for i in range(200)]
+    (tmp_path / "a.csv").write_text("\n".join(["flow,broken", *lines]))
+    flags = ["--csv", str(tmp_path / "a.csv"), "--label", "broken", "--length", "8", "--rate", "0.1"]
+    train, validation, test = script.parts(parse(script.main.recipe, flags).own)
+    assert [(piece.start, piece.stop) for piece in train.segments] == [(0, 30), (31, 120)]
+    assert [(piece.start, piece.stop) for piece in validation.segments] == [(0, 10), (11, 20)]
+    assert len(test.segments) == 1 and len(test) == 60
+
+
 def test_a_rate_that_the_validating_steps_cannot_hold_is_refused_before_training(script, pump, tmp_path, capsys):
     with pytest.raises(SystemExit) as error:
         script.main([*pump, "--rate", "0.04", "--output", str(tmp_path / "run"), *SMALL])
@@ -65,7 +76,10 @@ def test_a_rate_that_the_validating_steps_cannot_hold_is_refused_before_training
     "flags, message",
     [
         ([], "Expected `--csv` to be a file, or left out with --sample"),
-        (["--sample", "--length", "5000"], "Expected `length` to be at most"),
+        (["--sample", "--length", "5000"], "Expected `--length` to be at most 3600, the longest piece without gaps or"),
+        (["--sample", "--length", "700"], "labelled steps of the validating tenth"),
+        (["--sample", "--time", "t"], "Expected `--time` to be left out, as --csv is not given"),
+        (["--sample", "--gaps", "cut"], "Expected `--gaps` to be left out, as --csv is not given"),
         (["--sample", "--test", "1"], "Expected `--test` to be a finite number > 0"),
     ],
 )

@@ -15,7 +15,8 @@ def script():
     return scripts.load("spoken_digit_vqvae")
 
 
-SMALL = ("--samples", "1024", "--codes", "8", "--depth", "2", "--filters", "8", "--batch-size", "8")
+SIZES = {"vqvae": ("--codes", "8", "--depth", "2", "--filters", "8"), "vae": ("--latent-dim", "2")}
+SMALL = ("--samples", "1024", *SIZES["vqvae"], "--batch-size", "8")
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_a_run_on_a_folder_writes_sounds_and_figures(script, folder, tmp_path):
 @pytest.mark.parametrize("model", ["vqvae", "vae"])
 def test_a_run_stopped_within_an_epoch_ends_as_if_it_had_not_been(script, folder, model, tmp_path, capsys):
     stages = ("model", "prior") if model == "vqvae" else ("model",)
-    argv = [*folder, *SMALL, "--model", model, "--latent-dim", "2"]
+    argv = [*folder, "--samples", "1024", "--batch-size", "8", "--model", model, *SIZES[model]]
     resuming.assert_resumes(script.main.recipe, argv, tmp_path, capsys, stages)
 
 
@@ -57,6 +58,11 @@ def test_a_run_stopped_within_an_epoch_ends_as_if_it_had_not_been(script, folder
     [
         (["--sample", "--wav", "x"], "Expected `--wav` to be left out with --sample"),
         (["--sample", "--samples", "1000"], "Expected `--samples` to be a multiple of 512"),
+        (["--sample", "--rate", "16000"], "Expected `--rate` to be left out, as --wav is not given"),
+        (["--wav", "x", "--data-dir", "y"], "Expected `--data-dir` to be left out, as --wav names the sounds"),
+        (["--sample", "--model", "vae", "--codes", "7"], "Expected `--codes` to be left out, as --model is vae"),
+        (["--sample", "--latent-dim", "7"], "Expected `--latent-dim` to be left out, as --model is vqvae"),
+        (["--sample", "--model", "vae", "--prior-epochs", "7"], "Expected `--prior-epochs` to be left out"),
     ],
 )
 def test_wrong_flags_end_the_script_with_status_2(script, flags, message, capsys, tmp_path, monkeypatch):

@@ -90,6 +90,12 @@ def test_the_sample_hides_cells_and_measures_them(script):
     "flags, message",
     [
         (["--sample", "--given", "cultivar"], "Expected `--given` to be NAME=VALUE"),
+        (
+            ["--sample", "--given", "ash=1", "ash=2"],
+            "Expected `--given` to be a value for each name",
+        ),
+        (["--sample", "--kinds", "none=ignore"], "Expected `--kinds` to be one of"),
+        (["--sample", "--delimiter", ";"], "Expected `--delimiter` to be left out, as --csv is not given"),
         (["--sample", "--rows", "0"], "Expected `--rows` to be an integer >= 1"),
         (["--sample", "--given", "colour=red"], "Expected `--given` to be one of"),
         (
@@ -110,6 +116,25 @@ def test_a_file_that_is_not_there_ends_it_with_status_1(script, capsys, tmp_path
     with pytest.raises(SystemExit) as error:
         script.main(["--csv", "none.csv", "--output", str(tmp_path)])
     assert error.value.code == 1 and "Expected none.csv to be a CSV file" in capsys.readouterr().err
+
+
+def test_a_run_does_not_go_on_with_another_file(script, path, tmp_path, capsys):
+    argv = ["--csv", str(path), "--output", str(tmp_path / "run"), *SMALL]
+    script.main(argv)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], *lines[:0:-1]]))  # the same rows in another order
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as error:
+        script.main(argv)
+    assert error.value.code == 1
+    assert "cannot resume with other settings: content of --csv was" in capsys.readouterr().err
+
+
+def test_a_file_of_two_rows_is_refused(script, tmp_path, capsys):
+    (tmp_path / "two.csv").write_text("a,b\n1,2\n3,4\n")
+    with pytest.raises(SystemExit):
+        script.main(["--csv", str(tmp_path / "two.csv"), "--output", str(tmp_path / "run"), *SMALL])
+    assert "Expected `--csv` to be a file of three rows or more" in capsys.readouterr().err
 
 
 def test_a_batch_of_which_no_cell_is_hidden_trains(script, tmp_path):

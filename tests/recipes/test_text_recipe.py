@@ -5,7 +5,7 @@ import json
 import pytest
 import scripts
 
-from zoo import training
+from zoo import data, training
 from zoo.applications import TextModel
 from zoo.training.flags import parse
 
@@ -62,6 +62,15 @@ def test_wrong_flags_end_the_script_with_status_2(script, flags, message, capsys
     with pytest.raises(SystemExit) as error:
         script.main(flags)
     assert error.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_a_single_test_line_is_refused_before_training(script, tmp_path, capsys):
+    parts = data.Text([f"line number {number}" for number in range(100)]).split()  # by hashes of the lines
+    chosen = [line for part, number in zip(parts, (20, 3, 1)) for line in part.lines[:number]]
+    (tmp_path / "a.txt").write_text("\n".join(chosen))
+    with pytest.raises(SystemExit):
+        script.main(["--text", str(tmp_path / "a.txt"), "--output", str(tmp_path / "run"), *SMALL])
+    assert "Expected `--text` to be a file with two or more test lines" in capsys.readouterr().err
 
 
 def test_a_text_that_is_not_there_ends_it_with_status_1(script, tmp_path, capsys):

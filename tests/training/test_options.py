@@ -18,6 +18,16 @@ class Base:
 
 
 @dataclasses.dataclass(frozen=True)
+class Choice:
+    sample: bool = flag(False)
+    kind: str = flag("a", choices=("a", "b", "none"))
+    path: str | None = flag(None)
+    of_b: int = flag(1, only={"kind": ("b",)})
+    of_any: tuple[int, ...] = flag((1, 2), sample=(3,), only={"kind": None})
+    of_path: bool = flag(False, only={"path": None})
+
+
+@dataclasses.dataclass(frozen=True)
 class Flags(Base):
     num_codes: int = 128
     prior: str = flag("standard", "over z", choices=("standard", "flow"))
@@ -61,6 +71,31 @@ def test_default_under_sample_gives_way_to_the_command_line():
 def test_subclass_that_changes_a_default_keeps_the_help():
     found = {option.name: option for option in options.of(Flags)}
     assert (found["num_codes"].default, found["num_codes"].help) == (128, "K")
+
+
+@pytest.mark.parametrize(
+    "argv, said",
+    [
+        ("--of-b 2", "`--of-b` to be left out, as --kind is a. Received: 2"),
+        ("--of-b 1", None),
+        ("--kind b --of-b 2", None),
+        ("--kind none --of-any 5", "`--of-any` to be left out, as --kind is none. Received: [5]"),
+        ("--kind none --sample", None),
+        ("--kind b --of-any 5", None),
+        ("--of-path", "`--of-path` to be left out, as --path is not given. Received: True"),
+        ("--path x --of-path", None),
+    ],
+)
+def test_an_option_that_does_not_count_is_refused(argv, said, capsys):
+    parser = argparse.ArgumentParser()
+    found = options.of(Choice)
+    options.add(parser, found)
+    if said is None:
+        options.parse(parser, [found[:3], found[3:]], argv.split())
+        return
+    with pytest.raises(SystemExit):
+        options.parse(parser, [found[:3], found[3:]], argv.split())
+    assert f"Expected {said}\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("argv", [["--prior", "x"], ["--num-codes", "x"], ["--levels"], ["--rate", "1"]])

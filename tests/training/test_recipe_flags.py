@@ -154,7 +154,7 @@ def test_folder_of_pictures_or_shards_are_required(recipe_module, tmp_path, erro
         (["--shards", "x", "--sample"], "--sample` to be left out, as --shards names the data"),
         (["--shards", "x", "--data-dir", "y"], "--data-dir` to be left out, as --shards names the data"),
         (["--shards", "x", "--shuffle-buffer", "0"], "--shuffle-buffer` to be an integer >= 1"),
-        (["--shuffle-buffer", "5"], "--shuffle-buffer` to be left out, as it is for --shards"),
+        (["--shuffle-buffer", "5"], "--shuffle-buffer` to be left out, as --shards is not given"),
     ],
 )
 def test_flags_that_shards_exclude_or_require(tiny, tmp_path, error_of, argv, said):

@@ -12,19 +12,21 @@ from zoo import data, random
 from zoo.export.signatures import Signature, or_nothing
 from zoo.runtime.types import Cases
 
-_TAKEN = ("seed", "temperature", "log_prob", "mean", "log_var")
+_TAKEN = ("seed", "temperature", "log_prob", "mean", "log_var", "self")
 _ROWS = 8
 
 
 def tensor_names(schema: data.Schema) -> dict[str, str]:
-    """The names of tensors by names of columns: letters, digits and "_", all different."""
+    """The names of tensors by names of columns: a letter, then letters, digits and "_", different in lower case too."""
     names: dict[str, str] = {}
+    taken = {*_TAKEN}
     for column in schema.columns:
         name = re.sub(r"\W+", "_", column.name, flags=re.ASCII).strip("_") or "column"
-        name = f"_{name}" if name[0].isdigit() else name
-        while name in (*names.values(), *_TAKEN) or keyword.iskeyword(name):
+        name = f"column_{name}" if name[0].isdigit() else name
+        while name.lower() in taken or keyword.iskeyword(name):
             name += "_"
         names[column.name] = name
+        taken.add(name.lower())
     return names
 
 

@@ -130,6 +130,7 @@ class SeriesDetector(Detector):
 
         Args:
             x: a normal series that the model was not trained on: `zoo.data.Series`, or float `[N,C]` at even steps.
+                Windows with a step that is labelled as anomalous are left out.
 
         Raises:
             ValueError: for arguments out of range, a model of other data, or too short a series.
@@ -141,7 +142,7 @@ class SeriesDetector(Detector):
             checks.fail("model", "one of windows [B,T,C]", f"one of examples {shape}")
         self.names_ = getattr(self.model.likelihood, "names", None)  # those of `Standardized`
         self.step_ = None
-        series = self._series(x)
+        series = self._series(x).normal()
         self.step_ = series.step
         self.names_ = series.names if series.has_names else self.names_
         windows = series.windows(shape[0], self.stride)[0]

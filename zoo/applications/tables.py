@@ -244,19 +244,21 @@ class TableModel:
         Compare it with the distances of rows that were not trained on. Euclidean, of the features: scaled numbers,
         levels in [0, 1], and 1 for two different categories. Missing values count as 0.
         """
+        from sklearn.neighbors import NearestNeighbors
+
         scale = np.ones(self.schema.size)
         for column in self.schema.categories:
             scale[self.schema.places[column.name]] = np.sqrt(0.5)
         if not len(training):
             checks.fail("training", "a table of one row or more", "0 rows")
         rows, known = (self.schema.encode(each)[0] * scale for each in (table, training))
-        squared = (rows**2).sum(axis=1)[:, None] - 2.0 * rows @ known.T + (known**2).sum(axis=1)
-        return np.sqrt(np.maximum(squared.min(axis=1), 0.0))
+        return NearestNeighbors(n_neighbors=1).fit(known).kneighbors(rows)[0][:, 0].astype(np.float64)
 
     def impute(self, table: data.Table, draw: bool = False, num_samples: int = 64, seed: int = 0) -> data.Table:
-        """The table with its missing cells, and unknown categories, filled in; the known cells are unchanged.
+        """The table with its missing cells filled in; all others are unchanged.
 
-        Columns that the schema does not have, such as names, stay as they are.
+        Categories that the schema does not have, and numbers beyond the levels of a column, stay too, though they tell
+        the model nothing. Columns that the schema does not have, such as names, stay as they are.
 
         Args:
             table: rows with missing cells.
@@ -271,8 +273,7 @@ class TableModel:
         )
         found = self.schema.decode(filled[0] if draw else filled).columns
         for name, values in found.items():
-            known = mask[:, self.schema.places[name].start] > 0
-            found[name] = np.where(known, table[name], values)
+            found[name] = np.where(table.missing(name), values, table[name])
         return data.Table({name: found.get(name, values) for name, values in table.columns.items()})
 
     def save(self, path: PathLike) -> None:

@@ -14,6 +14,7 @@ import tensorflow as tf
 from zoo.runtime import checks
 
 _MOST_QUANTILES = 1000
+_FEWEST_LEFT = 4  # one of so many different numbers, where few are left: less is noise of rounding
 _FEWEST_STEPS = 100  # of float32 in a standard deviation of training
 _FARTHEST = 10.0  # how far beyond the largest value of training a number is distinguished, in standard deviations
 Value = float | str
@@ -29,9 +30,13 @@ def require_told_apart(name: str, what: str, known: np.ndarray) -> None:
         checks.fail(name, f"a {what} of numbers that float32 can hold", f"{largest:.7g}")
     if known.min() < known.max():
         spread, step = np.std(known), np.spacing(np.float32(largest))
+        expected = f"a {what} of numbers that float32 tells apart; subtract its mean"
         if spread < _FEWEST_STEPS * step:
-            expected = f"a {what} of numbers that float32 tells apart; subtract its mean"
             checks.fail(name, expected, f"a standard deviation of {spread:.3g} about {np.mean(known):.7g}")
+        # A single outlier makes the deviation large.
+        different, left = len(np.unique(known)), len(np.unique(known.astype(np.float32)))
+        if left < min(_FEWEST_STEPS, different / _FEWEST_LEFT):
+            checks.fail(name, expected, f"{different} different ones, of which float32 leaves {left}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,21 +208,24 @@ class Categories(Column):
 def require_known(column: Column, values: np.ndarray, argument: str) -> None:
     """Raises ValueError for a value that the training rows do not have, of `values` `[N]`, numbers or texts.
 
-    Continuous and integer columns take any finite number, ordinal ones their levels alone.
+    Continuous columns take any finite number, integer ones any that is whole, and ordinal ones their levels alone.
     """
     if column.text != (values.dtype.kind == "U"):
         return  # `Schema.encode` names the type
     if isinstance(column, (Levels, Categories)):
         kind = np.str_ if column.text else np.float32
-        known = np.isin(values.astype(kind), np.array(_known(column), kind))
+        known = np.isin(values.astype(kind), np.array(values_of(column), kind))
     else:
         known = np.isfinite(values.astype(np.float32))
+        known &= np.equal(values, np.rint(values)) | (column.user_kind != "integer")
     if not known.all():
-        checks.fail(argument, f"a value of the training rows for {column.name!r}", values[~known].tolist()[0])
+        what = "a whole number" if column.user_kind == "integer" else "a value of the training rows"
+        checks.fail(argument, f"{what} for {column.name!r}", values[~known].tolist()[0])
 
 
-def _known(column):
-    return column.levels if isinstance(column, Levels) else column.categories
+def values_of(column: Column) -> tuple[Value, ...]:
+    """The values that a column can have: its levels or categories; () for one of numbers."""
+    return column.levels if isinstance(column, Levels) else column.categories if isinstance(column, Categories) else ()
 
 
 def _values(values):

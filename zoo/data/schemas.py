@@ -15,6 +15,7 @@ from zoo.runtime import checks
 
 KINDS = ("continuous", "integer", "ordinal", "categorical", "ignore")
 _SEPARATED = re.compile(r"[-+]?\d+[.,' :/-][\dT.,' :/+-]*Z?%?|[-+]?\d+%")
+_LARGEST = float(np.finfo(np.float32).max)
 _MOST_LEVELS = 20  # of whole numbers that count as ordered levels
 
 
@@ -130,7 +131,7 @@ class Schema:
     def decode(self, x: np.ndarray) -> Table:
         """Features, or means of them, float `[N,size]`, to a table."""
         values = self.decode_tensors(tf.constant(x, tf.float32))
-        return Table({name: _plain(value.numpy()) for name, value in values.items()})
+        return Table({column.name: _plain(column, values[column.name].numpy()) for column in self.columns})
 
     def encode_tensors(self, values: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         """As `encode`, of tensors by column name, in a graph too."""
@@ -196,10 +197,12 @@ def _warn_of_numbers(name, values):
             f"none, or kinds={{{name!r}: …}}",
             stacklevel=3,
         )
-    if known and all(_SEPARATED.fullmatch(value) for value in known):
+    separated = [value for value in known if _SEPARATED.fullmatch(value)]
+    if len(separated) > len(known) / 2:
         warnings.warn(
             f"The column {name!r} holds texts that look like numbers with separators, or like dates, such as "
-            f"{known[0]!r}. They count as {inferred(values)!r}: turn them into numbers, or give kinds={{{name!r}: …}}",
+            f"{separated[0]!r}. They count as {inferred(values)!r}: turn them into numbers, or give "
+            f"kinds={{{name!r}: …}}",
             stacklevel=3,
         )
 
@@ -251,8 +254,12 @@ def _typed(column, values):
         if values.dtype.kind == "U" and np.all(values == ""):
             return np.full(len(values), np.nan, np.float32)
         checks.fail(column.name, f"a column of {expected}", received)
-    return values.astype(object) if column.text else values.astype(np.float32)
+    # A number that float32 cannot hold is far from all others, and is not missing.
+    return values.astype(object) if column.text else np.clip(values, -_LARGEST, _LARGEST).astype(np.float32)
 
 
-def _plain(values):
-    return np.array([value.decode() for value in values], np.str_) if values.dtype.kind == "O" else values
+def _plain(column, values):
+    if column.text:
+        return np.array([value.decode() for value in values], np.str_)
+    exact = {np.float32(value): value for value in kinds.values_of(column)}
+    return np.array([exact.get(value, value) for value in values], np.float64)

@@ -194,6 +194,15 @@ class Series:
         found.has_times = self.has_times
         return found
 
+    def normal(self) -> "Series":
+        """The series cut where steps are labelled as anomalous, which are missing in it; itself if there are none."""
+        if self.labels is None or not (self.labels > 0).any():
+            return self
+        values = np.where(self.labels[:, None] > 0, np.nan, self.values)
+        found = Series(values, self.times, self.names if self.has_names else None, None, "cut", self.tolerance)
+        found.has_times = self.has_times
+        return found
+
     def split(self, *shares: float) -> "tuple[Series, ...]":
         """Parts along time without overlap: `split(0.1, 0.2)` gives the first 70 %, the next 10 % and the last 20 %.
 
@@ -301,12 +310,21 @@ def _index(values):
     return times
 
 
+def _is_packed_date(number):
+    """Whether a number is a date such as 20261126."""
+    year, month, day = int(number) // 10000, int(number) // 100 % 100, int(number) % 100
+    return number == int(number) and 1900 <= year <= 2100 and 1 <= month <= 12 and 1 <= day <= 31
+
+
 def _times(cells):
     """Numbers as they are, and dates as seconds since 1970 in datetime64 of microseconds."""
     if cells.dtype.kind == "f":
         missing = np.flatnonzero(np.isnan(cells))
         if len(missing):
             raise ValueError(f"Expected a time in every row. Received: none in row {missing[0]}, counted from 0")
+        if all(_is_packed_date(cell) for cell in cells):
+            expected = "dates to be written as 2026-11-26, as the numbers rise unevenly at the end of a month"
+            raise ValueError(f"Expected {expected}. Received: {cells[0]:.0f}")
         return cells
     found = []
     for row, cell in enumerate(cells.tolist()):

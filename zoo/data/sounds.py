@@ -1,6 +1,7 @@
 """Sounds of equal length: from WAV files and TensorFlow Datasets, and to WAV files."""
 
 import dataclasses
+import io
 import pathlib
 import re
 import warnings
@@ -143,11 +144,16 @@ def read_wav(path: PathLike, rate: int | None = None) -> np.ndarray:
     if rate is not None:
         checks.positive_int("rate", rate)
     try:
-        with wave.open(str(path), "rb") as file:
+        with wave.open(_with_plain_header(path), "rb") as file:
             width, channels, own = file.getsampwidth(), file.getnchannels(), file.getframerate()
             frames = file.getnframes()
             content = file.readframes(frames)
-    except (OSError, EOFError, wave.Error) as error:
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        wave.Error,
+    ) as error:  # a RuntimeError for a chunk beyond the file's own size
         received = str(error) or "a file that is too short"
         raise DataError(f"Expected {path} to be a WAV file of PCM. Received: {received}") from error
     size, promised = width * channels, frames * width * channels
@@ -166,6 +172,16 @@ def read_wav(path: PathLike, rate: int | None = None) -> np.ndarray:
     sound = (numbers / 2.0 ** (8 * width - 1)).reshape(-1, channels).mean(axis=1)
     # Without its high frequencies a wave may reach further than with them.
     return np.clip(resample(sound, own, rate or own), -1.0, 1.0).astype(np.float32)
+
+
+def _with_plain_header(path):
+    """A WAV file; one of PCM has the plain header in the place of the extensible one, which `wave` refuses."""
+    content = bytearray(pathlib.Path(path).read_bytes())
+    start = content.find(b"fmt ", 12, 1024) + 8
+    kind, of_extensible = (int.from_bytes(content[start + place : start + place + 2], "little") for place in (0, 24))
+    if kind == 0xFFFE and of_extensible == wave.WAVE_FORMAT_PCM:
+        content[start : start + 2] = wave.WAVE_FORMAT_PCM.to_bytes(2, "little")
+    return io.BytesIO(content)
 
 
 def write_wav(path: PathLike, waveform: np.ndarray, rate: int) -> None:

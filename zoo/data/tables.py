@@ -84,8 +84,15 @@ class Table:
             checks.fail("delimiter", "one character, or 'tab'", delimiter)
         try:
             with open(path, newline="", encoding="utf-8-sig") as file:
-                names, *rows = [*csv.reader(file, delimiter=delimiter)] or [[]]
-        except (OSError, ValueError, csv.Error) as error:  # a ValueError for another encoding
+                reader, read, start = csv.reader(file, delimiter=delimiter, strict=True), [], 1
+                for row in reader:
+                    read.append(row)
+                    start = reader.line_num + 1
+            names, *rows = read or [[]]
+        except csv.Error as error:  # such as a quote that is not closed
+            received = f"{error}, in the row that begins in line {start}"
+            raise DataError(f"Expected {path} to be a CSV file. Received: {received}") from error
+        except (OSError, ValueError) as error:  # a ValueError for another encoding
             raise DataError(f"Expected {path} to be a CSV file in UTF-8. Received: {error}") from error
         lines = [number for number, row in enumerate(rows, 2) if row]  # empty ones count too
         rows = [row for row in rows if row]

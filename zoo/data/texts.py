@@ -53,10 +53,12 @@ class Text:
             DataError: if the file is not there, has no text, or is not UTF-8: it names the first bad line and byte.
         """
         try:
-            lines = pathlib.Path(path).read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines()
+            content = pathlib.Path(path).read_bytes().removeprefix(b"\xef\xbb\xbf")
         except OSError as error:
             raise DataError(f"Expected {path} to be a text file. Received: {error.strerror}") from error
-        decoded, bad = [], []
+        if b"\0" in content:
+            raise DataError(f"Expected {path} to be UTF-8. Received: bytes of 0, as UTF-16 has them")
+        lines, decoded, bad = content.splitlines(), [], []
         for number, line in enumerate(lines, 1):
             try:
                 decoded.append(line.decode())

@@ -14,7 +14,7 @@ from zoo._compat import keras as keras_compat
 from zoo.fitting import inputs
 from zoo.fitting.batch import NO_TARGET
 from zoo.fitting.steps import NO_BATCH, Steps
-from zoo.runtime import checks, configs, replicas
+from zoo.runtime import checks, configs, files, replicas
 from zoo.runtime.types import ArrayLike, Batches, PathLike
 
 _DEFAULT_ROWS = 32  # of a batch, in Keras
@@ -160,7 +160,11 @@ class Verbs(Steps):
         configs.warn_of_lost(self)
         if hasattr(self, "encoder"):
             configs.warn_of_shared(self)
-        return super().save(filepath, *args, **kwargs)
+        is_file = pathlib.Path(filepath).suffix == ".keras" and kwargs.get("zipped") is not False
+        if not is_file or args or kwargs.get("overwrite") is False:  # which asks before it replaces a file
+            return super().save(filepath, *args, **kwargs)
+        with files.replacing(filepath) as scratch:
+            super().save(scratch, **kwargs)
 
     def load_weights(self, filepath: PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """As `keras.Model.load_weights`.

@@ -12,8 +12,6 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 
-import keras
-
 try:
     import fcntl
 except ImportError:
@@ -190,8 +188,3 @@ def write_csv(path: PathLike, rows: Sequence[Mapping[str, object]]) -> None:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
-
-
-def save_model(model: keras.Model, path: PathLike) -> None:
-    with replacing(path) as scratch:
-        model.save(scratch)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from zoo import callbacks, data, evaluation, networks
 from zoo.models import Sharpening
-from zoo.runtime import files, optimizers, replicas
+from zoo.runtime import optimizers, replicas
 from zoo.training import codes, monitors, perceptual, pictures, shards, stage
 from zoo.training.flags import RunFlags
 from zoo.training.recipe import Sharp
@@ -74,7 +74,7 @@ def train(
         validation=functools.partial(batches, splits.validation),
         checkpoint_seconds=flags.checkpoint_seconds,
         callbacks=[guard],
-        save=lambda: files.save_model(model, path),
+        save=lambda: model.save(path),
         trained_on=codes.fingerprint(model.decoder),
         name="decoder",
     )

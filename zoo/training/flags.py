@@ -13,6 +13,7 @@ from zoo.training.recipe import Recipe
 
 # Also recorded for recipes without these options: the settings of an older run must compare equal.
 _ALWAYS = {"sample": "False", "binarization": "none"}
+_SHARP = {"decoder": ("sharp",)}
 STRATEGIES = ("auto", "none", "mirrored", "multiworker", "tpu")
 
 
@@ -59,11 +60,11 @@ class DecoderFlags:
         "plain", "sharp: train the decoder further with a perceptual and an adversarial loss",
         name="decoder", choices=("plain", "sharp"), free=True,
     )  # fmt: skip
-    epochs: int | None = flag(None, name="decoder_epochs", free=True)
-    learning_rate: float = flag(1e-3, name="decoder_learning_rate", free=True)
-    critic_learning_rate: float = flag(1e-3, name="decoder_critic_learning_rate", free=True)
-    perceptual_weight: float = flag(1.0, name="decoder_perceptual_weight", free=True)
-    adversarial_weight: float = flag(0.1, name="decoder_adversarial_weight", free=True)
+    epochs: int | None = flag(None, name="decoder_epochs", free=True, only=_SHARP)
+    learning_rate: float = flag(1e-3, name="decoder_learning_rate", free=True, only=_SHARP)
+    critic_learning_rate: float = flag(1e-3, name="decoder_critic_learning_rate", free=True, only=_SHARP)
+    perceptual_weight: float = flag(1.0, name="decoder_perceptual_weight", free=True, only=_SHARP)
+    adversarial_weight: float = flag(0.1, name="decoder_adversarial_weight", free=True, only=_SHARP)
 
     def __post_init__(self) -> None:
         if self.epochs is not None:
@@ -91,7 +92,7 @@ class RunFlags:
         None, "train on TFRecord or WebDataset shards instead, such as 'train-{000..099}.tar'", free=True
     )
     shuffle_buffer: int | None = flag(
-        None, "images of --shards among which the next is drawn (default: 2048)", free=True
+        None, "images of --shards among which the next is drawn (default: 2048)", free=True, only={"shards": None}
     )
     start: str | None = flag(
         None, "a preset's name or folder, or a .keras file: a model of this recipe, to begin with its weights"
@@ -140,8 +141,6 @@ class RunFlags:
                 checks.fail(name, "left out, as --shards names the data", given)
         if self.sample and self.data_dir is not None:
             checks.fail("--data-dir", "left out, as --sample takes the bundled images", self.data_dir)
-        if self.shards is None and self.shuffle_buffer is not None:
-            checks.fail("--shuffle-buffer", "left out, as it is for --shards", self.shuffle_buffer)
 
 
 def parser(recipe: Recipe) -> argparse.ArgumentParser:
@@ -230,12 +229,13 @@ def _options(recipe):
 
 
 def _prior_options(prior):
+    only = {"prior": None, **prior.only}
     return options.of(
         PriorFlags,
         kind={"default": prior.kinds[0], "choices": (*prior.kinds, "none")},
-        epochs={"help": _epochs(prior)},
-        batch_size={"default": prior.batch_size},
-        learning_rate={"default": prior.learning_rate},
+        epochs={"help": _epochs(prior), "only": only},
+        batch_size={"default": prior.batch_size, "only": only},
+        learning_rate={"default": prior.learning_rate, "only": only},
     )
 
 

@@ -1,6 +1,7 @@
 """The first stage of a run: the model of a recipe, trained on its images."""
 
 import functools
+import pathlib
 from collections.abc import Callable
 
 import keras
@@ -11,7 +12,7 @@ from zoo import data
 from zoo.evaluation.rows import evenly_spaced
 from zoo.runtime import files
 from zoo.runtime.types import History
-from zoo.training import stage
+from zoo.training import options, stage
 from zoo.training.flags import RunFlags
 from zoo.training.recipe import Recipe
 
@@ -40,7 +41,7 @@ def train(
     with model.distribute_strategy.scope():
         stage.compile_model(model, recipe, flags.learning_rate, plan)
     path = flags.output / "model.keras"
-    seen = _fingerprint(recipe, splits)
+    seen = _fingerprint(recipe, splits) | _contents(flags.own)
     first = stage.Stage(
         model,
         plan,
@@ -50,10 +51,17 @@ def train(
         training=lambda step, context: batches(splits.train, context, shuffle=True, epochs=None, first_step=step),
         validation=functools.partial(batches, splits.validation),
         checkpoint_seconds=flags.checkpoint_seconds,
-        save=lambda: files.save_model(model, path),
+        save=lambda: model.save(path),
         callbacks=recipe.callbacks(flags.own, plan.total_steps),
     )
     return stage.train(first, flags.fresh)
+
+
+def _contents(own):
+    """The digests of the files that the flags of a recipe name as data."""
+    given = [(option, getattr(own, option.field)) for option in options.of(type(own)) if not option.free]
+    data_files = [(option.name, path) for option, path in given if isinstance(path, pathlib.Path) and path.is_file()]
+    return {f"content of {options.typed(name)}": files.sha256(path)[:16] for name, path in data_files}
 
 
 def _fingerprint(recipe, splits):

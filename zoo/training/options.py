@@ -5,7 +5,7 @@ import dataclasses
 import pathlib
 import types
 import typing
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 _MISSING = dataclasses.MISSING
@@ -20,6 +20,7 @@ def flag(
     free: bool = False,
     name: str | None = None,
     const: object = None,
+    only: Mapping[str, Collection[object] | None] | None = None,
 ) -> Any:
     """Declares a field of a dataclass of flags.
 
@@ -36,12 +37,14 @@ def flag(
         free: bool, whether the value may change when a run resumes.
         name: str, the name of the option and in the records of a run, or None for the field's name.
         const: the value if the option is given without one.
+        only: dict of another option's name to the values with which this one counts; None for all but none. With others
+            it must be left out.
 
     Returns:
         a `dataclasses.Field`.
     """
     metadata = {"help": help, "choices": choices, "sample": sample, "free": free, "name": name, "const": const}
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata={**metadata, "only": only})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,7 @@ class Option:
     sample: object = None
     free: bool = False
     const: object = None
+    only: Mapping[str, Collection[object] | None] | None = None
 
     def add_to(self, parser: argparse.ArgumentParser) -> None:
         """Adds the option to an argument parser."""
@@ -125,13 +129,28 @@ def add(parser: argparse.ArgumentParser, options: Iterable[Option]) -> None:
 def parse(
     parser: argparse.ArgumentParser, groups: Iterable[Sequence[Option]], argv: Sequence[str] | None = None
 ) -> list[list[tuple[Option, Any]]]:
-    """Parses a command line: a list of pairs (option, value) for each group of options."""
+    """Parses a command line: a list of pairs (option, value) for each group of options.
+
+    An option that does not count beside the others, as its `only` says, is a usage error.
+    """
     given = vars(parser.parse_args(argv))
     if given.get("sample"):
         options = (option for group in groups for option in group)
         parser.set_defaults(**{option.name: option.sample for option in options if option.sample is not None})
         given = vars(parser.parse_args(argv))
-    return [[(option, option.of_field(given[option.name])) for option in group] for group in groups]
+    found = [[(option, option.of_field(given[option.name])) for option in group] for group in groups]
+    values = {option.name: value for group in found for option, value in group}
+    for option, value in (pair for group in found for pair in group):
+        if value != option.of_field(parser.get_default(option.name)):
+            for name, allowed in (option.only or {}).items():
+                if name in values and not _is_among(values[name], allowed):
+                    other = f"{typed(name)} is {values[name]}" if values[name] else f"{typed(name)} is not given"
+                    parser.error(f"Expected `{typed(option.name)}` to be left out, as {other}. Received: {text(value)}")
+    return found
+
+
+def _is_among(value, allowed):
+    return value not in (None, False, "none") if allowed is None else value in allowed
 
 
 def text(value: object) -> str | None:

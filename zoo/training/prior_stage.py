@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from zoo import data, distributions, evaluation
-from zoo.runtime import files, replicas
+from zoo.runtime import replicas
 from zoo.training import codes, options, pictures, stage
 from zoo.training.flags import RunFlags
 from zoo.training.recipe import Prior
@@ -66,7 +66,7 @@ def train(
 
     def save():
         model.prior = prior
-        files.save_model(model, path)
+        model.save(path)
 
     second = stage.Stage(
         prior,

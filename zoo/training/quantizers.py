@@ -7,6 +7,7 @@ from zoo import quantizers
 from zoo.training.options import flag
 
 QUANTIZERS = ("vq", "fsq", "residual")
+WITH_CODEBOOK = {"quantizer": ("vq", "residual")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,10 +15,10 @@ class QuantizerFlags:
     """The flags of a quantizer. The flags of a recipe inherit them, and may change the defaults."""
 
     quantizer: str = flag("vq", choices=QUANTIZERS)
-    num_codes: int = flag(512, "K, for vq and residual")
-    code_dim: int = flag(64, "D, for vq and residual")
-    levels: tuple[int, ...] = flag((8, 8, 8), "levels of fsq; K is their product")
-    depth: int = flag(2, "codes per position, for residual")
+    num_codes: int = flag(512, "K, for vq and residual", only=WITH_CODEBOOK)
+    code_dim: int = flag(64, "D, for vq and residual", only=WITH_CODEBOOK)
+    levels: tuple[int, ...] = flag((8, 8, 8), "levels of fsq; K is their product", only={"quantizer": ("fsq",)})
+    depth: int = flag(2, "codes per position, for residual", only={"quantizer": ("residual",)})
 
 
 def build(flags: QuantizerFlags, seed: int, **kwargs: Any) -> quantizers.Quantizer:
