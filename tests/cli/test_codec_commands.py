@@ -127,6 +127,7 @@ def test_several_images_do_not_fit_a_picture(run):
         (["a.png", "b.jpg"], ["a.png", "b.png"]),
         (["a.png", "a.jpg", "b.jpg", "c/a.bmp"], ["a.png.png", "a.jpg.png", "b.png", "c/a.png"]),
         (["a.png", "a.jpg", "a.jpg.gif"], ["a.png.png", "a.jpg.png", "a.jpg.gif.png"]),
+        (["A/x.jpg", "A/x.png/y.png"], ["A/x.jpg.png", "A/x.png/y.png.png"]),
     ],
 )
 def test_names_that_differ_in_their_ending_alone_keep_it(names, places):

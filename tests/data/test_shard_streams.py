@@ -83,6 +83,17 @@ def test_batches_from_a_step_on_are_those_of_a_run_that_began_earlier(train, ste
     assert_equal(batches(train, epochs=2, dynamic=dynamic, first_step=step), whole[step:])
 
 
+def test_a_batch_of_which_nothing_can_be_read_is_the_first_picture(train, two_epochs, monkeypatch):
+    stored = batches(train, shuffle=False, epochs=1)
+    lost = stored[5][1].tolist()
+    pixels = type(train).pixels
+    monkeypatch.setattr(type(train), "pixels", lambda *about: None if about[2].label in lost else pixels(*about))
+    found = batches(train, shuffle=False, epochs=1)
+    assert_equal(found[:5] + found[6:], stored[:5] + stored[6:])
+    assert_equal([found[5]], [(stored[0][0][:1], stored[0][1][:1])])
+    assert_equal(batches(train, shuffle=False, epochs=1, first_step=5), found[5:])
+
+
 def test_endless_batches_go_on_from_epoch_to_epoch(train, two_epochs):
     endless = data.batches(train, 8, seed=3, shuffle=True, labels=True, epochs=None, first_step=2)
     assert_equal(list(endless.take(len(two_epochs) - 2).as_numpy_iterator()), two_epochs[2:])

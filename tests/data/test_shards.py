@@ -318,6 +318,26 @@ def test_shard_that_does_not_fit_its_index(shard, written):
         indexing.of_all([str(shard)])
 
 
+def test_other_content_of_the_same_size_is_seen(shard, images, tmp_path):
+    """Archives are filled up to blocks of 10,240 bytes: those of other pictures are often as large."""
+    cache = tmp_path / "shards.json"
+    (before,) = indexing.of_all([str(shard)], cache)
+    data.write_shards(data.Images(images.images[::-1], images.labels), tmp_path / f"other{shard.suffix}")
+    other = (tmp_path / f"other{shard.suffix}").read_bytes()
+    shard.write_bytes(other[: len(other)])
+    assert shard.stat().st_size == before.size
+    (after,) = indexing.of_all([str(shard)], cache)
+    assert after.sha256 != before.sha256
+    (tmp_path / f"{shard.name}.index.json").write_text(json.dumps({**vars(before), "version": 1}))
+    with pytest.raises(data.DataError, match="has changed: it has other content by the index beside it"):
+        indexing.of_all([str(shard)])
+    older = {name: value for name, value in vars(after).items() if name != "places"}
+    (tmp_path / f"{shard.name}.index.json").write_text(json.dumps({**older, "version": 1}))
+    assert indexing.of_all([str(shard)])[0].sha256 == after.sha256
+    (tmp_path / f"{shard.name}.index.json").write_bytes(b"\xff\xfe{")
+    assert indexing.of_all([str(shard)])[0].sha256 == after.sha256
+
+
 def test_held_out_places_do_not_grow_with_the_data(monkeypatch, tmp_path):
     """Four shards of 100,000 records each: of all places only those that are held out of 400,000 are kept."""
     zeros = [100_000 // 2 ** (row + 1) for row in range(16)]
@@ -355,6 +375,40 @@ def test_files_and_bytes_are_stored_as_they_are(tmp_path):
         assert archive.getnames() == ["000000000.png", "000000000.cls", "000000001.jpg", "000000001.cls"]
 
 
+@pytest.mark.parametrize("kind", ["JPEG2000", "TIFF", "BMP", "GIF", "WEBP", "PPM", "MPO"])
+@pytest.mark.parametrize("ending", ["tar", "tfrecord"])
+def test_every_format_that_is_written_is_read(kind, ending, tmp_path):
+    contents = []
+    for value in range(4):
+        content = io.BytesIO()
+        Image.new("RGB", (9, 8), (value, 0, 0)).save(content, kind)
+        contents.append(content.getvalue())
+    data.write_shards(iter(contents), tmp_path / f"a.{ending}")
+    assert [record.image for record in read(tmp_path / f"a.{ending}")] == contents
+
+
+def test_a_format_that_is_not_read_is_not_written(tmp_path):
+    content = io.BytesIO()
+    Image.new("F", (9, 8)).save(content, "SPIDER")
+    with pytest.raises(ValueError, match="pictures in a format that `load_folder` reads, as picture 0.*SPIDER"):
+        data.write_shards(iter([content.getvalue()]), tmp_path / "a.tar")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_brackets_in_its_name(tmp_path, images):
+    (path,) = data.write_shards(images, tmp_path / "set [1]" / "a.tar")
+    assert find(path) == [path]
+
+
+def test_labels_beyond_int32_count_as_none(tmp_path, images):
+    data.write_shards(images, tmp_path / "a.tar")
+    data.write_shards(images, tmp_path / "b.tar", labels=range(2**40, 2**40 + NUMBER))
+    assert data.load_shards(str(tmp_path / "a.tar"), SHAPE).test.labels is not None
+    splits = data.load_shards(str(tmp_path / "b.tar"), SHAPE)
+    assert not splits.train.labelled and splits.test.labels is None
+    assert next(iter(data.batches(splits.train, 4, seed=0))).shape == (4, *SHAPE)
+
+
 def fails_after(number):
     yield from (png(value) for value in range(number))
     raise RuntimeError("the source failed")
@@ -367,6 +421,9 @@ def fails_after(number):
         (lambda: [png()], None, "2 pictures or more, one for each shard"),
         (lambda: [png(), png()], [1], "one label for each picture. Received: labels='fewer'"),
         (lambda: [np.zeros((2, 2), np.uint8)] * 2, None, "uint8 arrays"),
+        (lambda: [png(), png()], [0, 1.5], r"Expected `labels\[1\]` to be an integer. Received: .*1.5"),
+        (lambda: [png(), png()], np.eye(2), r"Expected `labels\[0\]` to be an integer"),
+        (lambda: [png(), b"text"], None, "as picture 1, counted from 0, is not"),
     ],
 )
 def test_shards_are_written_whole_or_not_at_all(tmp_path, source, labels, error):

@@ -113,6 +113,34 @@ def test_what_dead_processes_left_is_swept_and_nothing_else(tmp_path):
     assert sorted(tmp_path.rglob("*")) == sorted([inside, *kept])
 
 
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "old").touch()
+    (tmp_path / "file").write_text("old")
+    for name, target in (("to_folder", "real"), ("to_file", "file"), ("to_nothing", "new")):
+        (tmp_path / name).symlink_to(tmp_path / target)
+    with files.replacing(tmp_path / "to_folder") as scratch:
+        scratch.mkdir()
+        (scratch / "new").touch()
+    for name in ("to_file", "to_nothing"):
+        files.write_text(tmp_path / name, "new")
+    assert all((tmp_path / name).is_symlink() for name in ("to_folder", "to_file", "to_nothing"))
+    assert [path.name for path in (tmp_path / "real").iterdir()] == ["new"]
+    assert (tmp_path / "file").read_text() == (tmp_path / "new").read_text() == "new"
+
+
+def test_what_a_killed_process_left_in_a_folder_of_others_is_named(tmp_path, capsys):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for name in (f".{gone.pid}-abcdefgh/scratch", f".{os.getppid()}-abcdefgh/scratch", f".{gone.pid}-notes/mine"):
+        (tmp_path / name).mkdir(parents=True)
+    with files.scratch_folder(tmp_path):
+        pass
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"{tmp_path}/.{gone.pid}-abcdefgh was left by a process") and errors.count("\n") == 1
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_folder_replaces_a_folder(tmp_path):
     target = tmp_path / "step"
     target.mkdir()

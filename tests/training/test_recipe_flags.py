@@ -79,6 +79,23 @@ def test_job_description_that_is_none(tiny, tmp_path, error_of, monkeypatch, con
     assert f"Expected TF_CONFIG to be a JSON object. Received: {config!r}" in error
 
 
+@pytest.mark.parametrize("config", [None, "{}", '{"task": {"type": "worker", "index": 0}}'])
+def test_several_workers_without_a_description_of_them(tiny, tmp_path, error_of, monkeypatch, config):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    if config is not None:
+        monkeypatch.setenv("TF_CONFIG", config)
+    flags = ("--sample", "--output", tmp_path, "--strategy", "multiworker")
+    error = error_of(lambda argv: training.main(tiny(), argv), *flags)
+    assert "Expected workers in TF_CONFIG, as --strategy is multiworker. Received: none" in error
+
+
+@pytest.mark.parametrize("cluster", ["a:1", ["a:1"], {"worker": "a:1"}, {"worker": 2}])
+def test_workers_that_are_no_lists(tiny, tmp_path, error_of, monkeypatch, cluster):
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster}))
+    error = error_of(lambda argv: training.main(tiny(), argv), "--sample", "--output", tmp_path)
+    assert "Expected the cluster in TF_CONFIG to have lists of addresses. Received: " in error
+
+
 def test_workers_that_are_not_to_know_of_each_other(tiny, tmp_path, error_of, monkeypatch):
     """They would write into one another's output."""
     cluster = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "evaluator": ["d:1"]}

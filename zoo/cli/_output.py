@@ -192,8 +192,9 @@ def places(names: Sequence[str]) -> list[pathlib.PurePosixPath]:
     )
     often = collections.Counter(short)
     mixed = [long if often[brief] > 1 else brief for brief, long in zip(short, whole)]
-    for places in (mixed, whole):  # a.png and a.jpg beside a.jpg.png need all endings
-        if len(set(places)) == len(places):
+    for places in (mixed, whole):  # a.png and a.jpg beside a.jpg.png need all endings, and a.jpg beside a folder a.png
+        folders = {above for path in places for above in path.parents}
+        if len(set(places)) == len(places) and not folders & set(places):
             return places
     raise ValueError(f"Expected different names of pictures. Received: {collections.Counter(names).most_common(1)[0]}")
 

@@ -79,13 +79,13 @@ def run(args: argparse.Namespace) -> None:
         )
     print(report.table(), file=sys.stderr)
     content = report.as_json()
-    if args.html:
-        files.write_text(args.html, report.html())
+    print(json.dumps(content, allow_nan=False))  # first, as it is there even if a file cannot be written
     if args.json:
         files.write_json(args.json, content)
     if folder is not None:
         _update(folder, card, report, content["about"])
-    print(json.dumps(content, allow_nan=False))
+    if args.html:
+        files.write_text(args.html, report.html())
 
 
 def _checked(args):

@@ -47,8 +47,8 @@ def export(
     The export is compared with the model before it is put in place (`zoo.export.check`), and the table is printed. The
     table, the cost of quantisation, and golden vectors are written beside it.
 
-    An ONNX export is a folder with one file per signature, for any batch; each file holds the weights that it needs.
-    Inputs and outputs have the names of the SavedModel, except that `reconstruct` gives `image_out`.
+    An ONNX export is a folder with one file per signature, for batches of one or more; each file holds the weights that
+    it needs. Inputs and outputs have the names of the SavedModel, except that `reconstruct` gives `image_out`.
 
     Args:
         model: a built model of the zoo. A model of mixed precision is exported in float32.
@@ -60,7 +60,7 @@ def export(
             for ".tflite", else "tf_saved_model".
         quantization: None, "float16" or "int8", of the weights in a TFLite file. Its cost is measured: PSNR against
             the model in float32, decibels, and the change of `log_prob`, nats.
-        batch_size: int >= 1, of the signatures of a TFLite file; the other formats take any batch.
+        batch_size: int >= 1, of the signatures of a TFLite file; the other formats take one or more.
         images: float `[N,H,W,C]` in [0, 1], for the check and the cost; None for images that the model makes.
         labels: int32 `[N]` or float32 `[N,d]`, for a conditional model; None for all its classes in turn, or for
             attributes between 0 and 1.

@@ -44,7 +44,7 @@ def is_exported(folder: pathlib.Path) -> bool:
 def write(
     model: keras.Model, folder: PathLike, metadata: Mapping[str, object] | None = None, observe: bool = False
 ) -> None:
-    """Writes each signature of a model to a file of its own in `folder`, for any batch.
+    """Writes each signature of a model to a file of its own in `folder`, for batches of one or more.
 
     Args:
         model: a built model of the zoo, in float32.

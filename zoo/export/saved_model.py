@@ -34,7 +34,10 @@ def write(
     module.weights = list({id(weight): weight for call in traced.values() for weight in call.variables}.values())
     aliases = {alias: traced[name] for alias, name in signatures.ALIASES.items()}
     options = tf.saved_model.SaveOptions(experimental_debug_stripper=True)
-    tf.saved_model.save(module, str(folder), traced | aliases, options)
+    try:
+        tf.saved_model.save(module, str(folder), traced | aliases, options)
+    except (tf.errors.OutOfRangeError, tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError) as error:
+        raise OSError(error.message.splitlines()[0]) from error  # such as a full disk
     return list(traced)
 
 

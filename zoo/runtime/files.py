@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,10 +29,11 @@ _SCRATCH = re.compile(r"\.(\d+)-")  # a temporary name begins with the number of
 def replacing(path: PathLike) -> Iterator[pathlib.Path]:
     """A context that gives a temporary path to write to, which replaces `path` at the end unless an error is raised.
 
-    The temporary name keeps the ending, as Keras and matplotlib choose the format by it. The content is flushed to the
-    disk before the replacement: a power failure never leaves a partial file.
+    A symbolic link stays, and what it leads to is replaced. The temporary name keeps the ending, as Keras and
+    matplotlib choose the format by it. The content is flushed to the disk before the replacement: a power failure never
+    leaves a partial file.
     """
-    path = pathlib.Path(path)
+    path = pathlib.Path(os.path.realpath(path) if os.path.islink(path) else path)
     scratch = _scratch(path)
     try:
         yield scratch
@@ -107,6 +109,11 @@ def scratch_folder(parent: pathlib.Path) -> Iterator[pathlib.Path]:
     Removes `parent` too if it did not exist before and is empty.
     """
     require_writable("path", parent)
+    for left in sorted(parent.glob(".*/scratch")):
+        owner = _SCRATCH.match(left.parent.name)
+        if owner and int(owner[1]) != os.getpid() and not _is_running(int(owner[1])):
+            about = "was left by a process that was killed: remove it, unless another machine still writes to it"
+            print(f"{left.parent} {about}", file=sys.stderr)
     with (
         folder_for(parent),
         tempfile.TemporaryDirectory(prefix=_prefix(), dir=parent, ignore_cleanup_errors=True) as folder,

@@ -39,7 +39,14 @@ def start_strategy(name: str, recipe_name: str) -> tf.distribute.Strategy:
     except (ValueError, AttributeError):
         received = os.environ["TF_CONFIG"][:200]
         raise UsageError(f"Expected TF_CONFIG to be a JSON object. Received: {received!r}") from None
+    several = isinstance(workers, dict) and all(isinstance(addresses, list) for addresses in workers.values())
+    if not several:
+        raise UsageError(
+            f"Expected the cluster in TF_CONFIG to have lists of addresses. Received: {str(workers)[:200]}"
+        )
     number = sum(len(workers.get(kind, ())) for kind in ("chief", "worker"))
+    if not number and name == "multiworker":
+        raise UsageError("Expected workers in TF_CONFIG, as --strategy is multiworker. Received: none")
     if number > 1 and name != "multiworker":
         raise UsageError(
             f"Expected `--strategy` to be multiworker, as TF_CONFIG names {number} workers. Received: {name}"

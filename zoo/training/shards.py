@@ -56,7 +56,7 @@ def _require_labels(model, train):
     if not model.conditional:
         return
     if not train.labelled:
-        raise data.DataError("Expected a label in each record of the shards, as the model is conditional.")
+        raise data.DataError("Expected a label in each record of the shards, of 32 bits, as the model is conditional.")
     least, largest = train.label_range
     classes = getattr(model, "num_classes", None)
     if classes is not None and not 0 <= least <= largest < classes:

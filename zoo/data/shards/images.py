@@ -41,8 +41,11 @@ class ShardedImages:
 
     @property
     def labelled(self) -> bool:
-        """Whether every record has a label."""
-        return all(index.labelled == sum(index.zeros) for index in self.indices)
+        """Whether every record has a label, which int32 can hold."""
+        least, largest = self.label_range or (0, 0)
+        return -(2**31) <= least <= largest < 2**31 and all(
+            index.labelled == sum(index.zeros) for index in self.indices
+        )
 
     @property
     def fingerprint(self) -> str:
@@ -102,7 +105,7 @@ class ShardedImages:
         if self.static is not None:
             draws = np.random.default_rng((self.static, int.from_bytes(digest(record.image), "big")))
             pixels = binary(pixels, draws)
-        return pixels, record.label or 0
+        return pixels, (record.label or 0) if self.labelled else 0
 
 
 def binary(pixels: np.ndarray, generator: np.random.Generator) -> np.ndarray:

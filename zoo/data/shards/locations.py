@@ -31,7 +31,7 @@ def find(pattern: str) -> list[str]:
     """
     found = []
     for path in expand(os.path.expanduser(pattern)):
-        if re.search(r"[*?\[]", path):
+        if re.search(r"[*?\[]", path) and not _exists(path):
             some = _glob(path)
             if not some:
                 raise DataError(f"No shard fits the pattern {path!r}.")
@@ -124,7 +124,7 @@ def read_text(path: str) -> str | None:
     if not _exists(path):
         return None
     with open_raw(path) as file:
-        return file.read().decode()
+        return file.read().decode(errors="replace")
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Batches of the training images of shards: the same from any step on, whether or not a run began there."""
 
+import functools
 import itertools
 import os
 from concurrent import futures
@@ -57,10 +58,17 @@ class _Worker:
         return self._total * step // self.steps
 
     def _stacked(self, pictures):
-        found = [picture for picture in pictures if picture is not None]
-        if not found:
-            raise DataError("None of the records of a batch can be read.")
+        found = [picture for picture in pictures if picture is not None] or [self._first]
         return np.stack([pixels for pixels, _ in found]), np.array([label for _, label in found], np.int32)
+
+    @functools.cached_property
+    def _first(self):
+        """The first training picture, which stands in for a batch of which none can be read: a step needs one."""
+        for index, number in zip(self._shards, self._sizes):
+            for record in self._training(index, number):
+                if record and (picture := self._images.pixels(index.path, record)):
+                    return picture
+        raise DataError("None of the training records of the shards can be read.")
 
     def _pictures(self, epoch, first, pool):
         """The decoded pictures of an epoch from the place `first` on; None for one that cannot be read."""

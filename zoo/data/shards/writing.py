@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from zoo.data import decoding
 from zoo.data.shards import indexing, locations
 from zoo.data.splits import Images
 from zoo.runtime import checks, disk, files
@@ -38,7 +39,8 @@ def write_shards(images: "Images | Iterable[Any]", pattern: PathLike, labels: It
         list of str, the paths of the shards.
 
     Raises:
-        ValueError: for another ending, for a shard that exists, and for fewer pictures than shards.
+        ValueError: for another ending, for a shard that exists, for fewer pictures than shards, for labels that are no
+            integers, and for what is no picture: the message says which one.
 
     Example:
         >>> splits = zoo.data.load("mnist", sample=True)
@@ -87,12 +89,14 @@ def _fill(paths, images, labels, writer):
         for count, (image, label) in enumerate(pairs, 1):
             if image is missing or label is missing:
                 checks.fail("labels", "one label for each picture", "more" if image is missing else "fewer")
-            content, ending = _encoded(image)
+            content, ending = _encoded(image, count - 1)
+            if label is not None and not checks.is_integer(label):
+                checks.fail(f"labels[{count - 1}]", "an integer", label)
             shards[(count - 1) % len(shards)].add(count - 1, content, ending, None if label is None else int(label))
     return count
 
 
-def _encoded(image):
+def _encoded(image, number):
     """The content of a picture file, and the ending of its name."""
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
@@ -101,9 +105,18 @@ def _encoded(image):
         Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(file, "PNG")
         return file.getvalue(), "png"
     content = bytes(image) if isinstance(image, bytes) else pathlib.Path(image).read_bytes()
-    with Image.open(io.BytesIO(content)) as opened:
-        name = (opened.format or "").lower()
-        return content, {"jpeg": "jpg", "mpo": "jpg"}.get(name, name)
+    about = f"picture {number}, counted from 0" + ("" if isinstance(image, bytes) else f", {image}")
+    try:
+        with Image.open(io.BytesIO(content)) as opened:
+            kind = opened.format or ""
+    except OSError as error:
+        checks.fail("images", f"pictures that Pillow opens, as {about}, is not", str(error) or type(error).__name__)
+    kind = "JPEG" if kind == "MPO" else kind
+    endings = [ending for ending in decoding.endings() if Image.registered_extensions().get(ending) == kind]
+    if not endings:
+        checks.fail("images", f"pictures in a format that `load_folder` reads, as {about}, is not", kind)
+    usual = ".jpg" if kind == "JPEG" else f".{kind.lower()}"
+    return content, min(endings, key=lambda ending: (ending != usual, ending)).removeprefix(".")
 
 
 def _move(pairs):
