@@ -3,7 +3,9 @@
 import contextlib
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
@@ -54,7 +56,7 @@ def start_strategy(name: str, recipe_name: str) -> tf.distribute.Strategy:
     if number > 1:
         print(f"{recipe_name}: waiting for {number} workers", flush=True)
     try:
-        with startup.quiet():
+        with startup.quiet(), _ended_by_ctrl_c() if number > 1 else contextlib.nullcontext():
             strategy = make_strategy(name)  # before TensorFlow starts its devices, or workers cannot join
             tf.config.list_logical_devices()  # starts them, which prints log lines
         return strategy
@@ -63,6 +65,22 @@ def start_strategy(name: str, recipe_name: str) -> tf.distribute.Strategy:
         raise UsageError(
             f"Expected `--strategy` to be one that this machine allows. Received: {name} ({reason})"
         ) from error
+
+
+@contextlib.contextmanager
+def _ended_by_ctrl_c():
+    """A context in which Ctrl-C ends the process at once: TensorFlow waits without letting Python handle it.
+
+    SIGTERM has no effect meanwhile, as TensorFlow handles it itself.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def best_parts(strategy_name: str, batch_sizes: Iterable[int]) -> int:
