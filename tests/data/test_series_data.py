@@ -32,6 +32,15 @@ def test_times_of_several_zones_are_those_of_utc(tmp_path):
     assert series.step == 60.0 and series.times[2] == np.datetime64("2026-01-01T00:02:00")
 
 
+def test_a_channel_that_looks_like_times_is_warned_about(tmp_path):
+    path = tmp_path / "pump.csv"
+    path.write_text("t,flow\n60,1\n120,2\n180,2\n")
+    with pytest.warns(UserWarning, match="The column 't' of .* rises by equal steps, as times do"):
+        assert data.Series.from_csv(path).names == ("t", "flow")
+    assert data.Series.from_csv(path, "t").names == ("flow",)
+    assert data.Series.from_csv(path, channels=["t"]).names == ("t",)
+
+
 def test_dates_without_separators_are_refused(tmp_path):
     path = tmp_path / "pump.csv"
     path.write_text("time,flow\n20260130,1\n20260131,2\n20260201,3\n")

@@ -1,6 +1,7 @@
 """Series of several channels: from CSV files and arrays, checked along time, and cut into windows."""
 
 import datetime
+import warnings
 from collections.abc import Sequence
 from typing import Literal
 
@@ -117,6 +118,9 @@ class Series:
             DataError: if the file cannot be read as a table, or as a series; the message names the row. Without
                 `channels`, also for a column whose cells are mostly numbers, or numbers with a decimal comma.
             ValueError: for a name that is no column.
+
+        Warns:
+            UserWarning: of a channel that looks like times, where neither `time` nor `channels` are given.
         """
         table = Table.from_csv(path, MISSING, delimiter)
         for argument, name in (("time", time), ("label", label), *(("channels", each) for each in channels or ())):
@@ -128,6 +132,11 @@ class Series:
                 if name not in own and table[name].dtype.kind == "U":
                     _require_no_numbers(name, table[name], path)
             channels = [name for name in table if name not in own and table[name].dtype.kind == "f"]
+            for name in channels:
+                steps = np.diff(table[name])
+                if time is None and len(steps) > 1 and steps[0] > 0 and np.allclose(steps, steps[0], rtol=1e-3):
+                    text = f"The column {name!r} of {path} rises by equal steps, as times do, and counts as a channel"
+                    warnings.warn(f"{text}: give time={name!r}, or the channels", stacklevel=2)
         for name in (*channels, *([label] if label else [])):
             if table[name].dtype.kind != "f":
                 raise DataError(f"Expected the column {name!r} of {path} to hold numbers. Received: texts")
