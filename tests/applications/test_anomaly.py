@@ -306,3 +306,7 @@ def test_an_example_that_is_repeated_does_not_exceed_its_own_score(model):
     detector = AnomalyDetector(model, "elbo", 0.1).fit(normal)
     nudged = NORMAL[:1] * np.float32(1.0 + 1e-7)
     assert detector.predict(NORMAL[:1]).tolist() == detector.predict(nudged).tolist() == [1]
+
+
+def test_the_least_number_of_examples_is_exact():
+    assert all(anomaly.least_examples(1 / (number + 1)) == number for number in range(2, 3000))

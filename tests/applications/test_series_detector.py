@@ -146,3 +146,10 @@ def test_windows_that_a_score_compares_with_do_not_set_its_threshold(model, seri
     np.testing.assert_allclose(detector.detector_.score_samples(windows), alone.score_samples(windows), rtol=1e-5)
     scores = -detector.score_samples(second)
     assert -detector.offset_ == pytest.approx(conformal_threshold(scores[~np.isnan(scores)], 0.1), rel=1e-6)
+
+
+def test_a_channel_without_an_error_has_scores(model, series, monkeypatch):
+    from zoo.applications import _scores
+
+    monkeypatch.setattr(_scores, "squared_error", lambda model, windows: np.zeros(windows.shape))
+    assert np.all(SeriesDetector(model).fit(series).score_samples(series) == 0.0)

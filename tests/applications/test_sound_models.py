@@ -86,3 +86,10 @@ def test_sounds_of_another_rate_are_refused(sounds):
         sound_vae(sounds, Mel(rate=16000))
     with pytest.raises(ValueError, match="Expected `fft` to be a multiple of 120"):
         zoo.layers.LogMel(hop=60)
+
+
+def test_a_sound_in_the_place_of_silence_counts():
+    tone = np.sin(np.arange(2048) / 3.0)[None]
+    nothing = np.zeros_like(tone)
+    assert log_spectral_distance(nothing, tone)[0] == log_spectral_distance(tone, nothing)[0] > 10.0
+    assert log_spectral_distance(nothing, nothing)[0] == 0.0

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import zoo
 from zoo import data
-from zoo.applications import TableModel, _table_signatures, impute
+from zoo.applications import TableModel, _table_rows, _table_signatures, impute
 from zoo.export import runtimes
 from zoo.likelihoods import GaussianColumns
 
@@ -326,3 +326,18 @@ def test_a_filled_table_keeps_the_columns_that_the_schema_does_not_have(masked):
     more = data.Table({"name": names, **table.columns})
     filled = masked.impute(more, num_samples=2)
     assert filled.names == more.names and filled["name"].tolist() == names
+
+
+def test_a_pass_that_is_begun_is_trained_to_its_end():
+    rows = TableModel.build(people(20), latent_dim=2, hidden=(4,), seed=0)
+    assert len(rows.fit(people(20), epochs=60, batch_size=32).history["loss"]) == 2  # of 50 steps each
+
+
+def test_candidates_are_chosen_by_chance_where_nothing_is_known(whole):
+    size, seeds = whole.schema.size, tf.range(20)
+    nothing, warm = tf.zeros((20, size)), tf.ones(20)
+    one, four = (
+        _table_rows._compiled(whole.model, whole.mixed, size, number)(nothing, nothing, seeds, warm).numpy()
+        for number in (1, 4)
+    )
+    assert 8 <= np.any(one != four, axis=1).sum() < 20  # of four candidates the first is one

@@ -10,6 +10,7 @@ from PIL import Image
 
 import zoo
 from zoo import applications
+from zoo.cli import _output
 from zoo.export import runtimes
 
 RNG = np.random.default_rng(0)
@@ -306,3 +307,18 @@ def test_what_a_command_reads_is_not_replaced(run, tmp_path):
         status, _, errors = run(*words)
         assert status == 2 and f"Expected `{option}` to be another file than those of `data`" in errors
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+
+
+def test_a_path_is_for_one_output_however_it_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="Expected a path of its own for each output"):
+        _output.require_different("a.csv", None, str(tmp_path / "a.csv"))
+
+
+def test_scores_of_anomalies_depend_on_the_seed(run, tmp_path):
+    found = {}
+    for seed, name in ((5, "a"), (5, "b"), (6, "c")):
+        words = ("--score", "elbo", "--seed", str(seed), "--output", f"{name}.csv")
+        assert run(*ANOMALY, *words)[0] == 0
+        found[name] = (tmp_path / f"{name}.csv").read_text()
+    assert found["a"] == found["b"] != found["c"]

@@ -15,6 +15,7 @@ import zoo
 from zoo import codec, networks, priors
 from zoo.codec import _archive, _container
 from zoo.codec._bits_back import BitsBack
+from zoo.codec._note import Note
 from zoo.codec._passes import LatentPasses
 
 pytest.importorskip("constriction")
@@ -459,3 +460,16 @@ def test_another_process_with_other_threads_reads_the_file_or_refuses(name, writ
         for threads, task in ((writer, "write"), (reader, "read"))
     ]  # fmt: skip
     assert outputs[1].strip() in ("equal", "refused")
+
+
+def test_the_checksum_sees_the_order_of_rows_and_not_that_of_batches():
+    rows = np.arange(12, dtype=np.uint8).reshape(4, 3)
+
+    def check(*batches):
+        note = Note(4, None)
+        for start, values in batches:
+            note(start, values)
+        return note.check
+
+    whole = check((0, rows))
+    assert check((2, rows[2:]), (0, rows[:2])) == whole != check((0, rows[::-1]))

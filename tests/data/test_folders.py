@@ -363,3 +363,10 @@ def test_image_size_is_a_side_or_a_pair(tmp_path, image_size, shape):
     write(tmp_path / "a.png", 7)
     splits = data.load_folder(tmp_path, image_size)
     assert splits.train.images.shape == (1, *shape, 3)
+
+
+def test_hidden_files_are_named_in_order(tmp_path):
+    for name in ("__MACOSX/a.png", "A/.b.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    assert list(map(str, folders.find(tmp_path, (".png",)).hidden)) == ["A/.b.png", "__MACOSX"]

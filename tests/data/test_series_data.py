@@ -243,3 +243,9 @@ def test_an_index_of_several_levels_is_refused():
 
     with pytest.raises(ValueError, match="Expected `values` to be a frame of one series, with an index of one level"):
         data.Series(Indexed(Levels()))
+
+
+def test_the_normal_part_keeps_the_tolerance():
+    times, labels = [0.0, 1.0, 2.0, 3.7, 4.7, 5.7], [0, 0, 0, 0, 0, 1]
+    series = data.Series(np.arange(6.0), times, labels=labels, tolerance=0.8)
+    assert series.normal().segments == [slice(0, 5)]

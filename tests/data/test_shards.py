@@ -452,3 +452,12 @@ def test_pattern_that_cannot_be_written(tmp_path, name):
     (tmp_path / "there.tar").touch()
     with pytest.raises(ValueError, match="Expected `pattern` to be"):
         data.write_shards([png()] * 4, tmp_path / name)
+
+
+def test_system_files_within_folders_of_an_archive_are_left_out(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for name in ("folder/__icon__.png", "folder/a.png"):
+            member = tarfile.TarInfo(name)
+            member.size = len(png())
+            archive.addfile(member, io.BytesIO(png()))
+    assert [record.index for record in read(tmp_path / "a.tar")] == [0]

@@ -218,3 +218,9 @@ def test_a_file_that_was_cut_off_is_refused(tmp_path, channels, lost):
     # A program that writes to a pipe does not know the length, and promises the most that the header can hold.
     path.write_bytes(whole[:4] + b"\xff" * 4 + whole[8:40] + b"\xff" * 4 + whole[44:])
     assert data.read_wav(path).shape == (40,)
+
+
+def test_endings_in_upper_case_are_found(tmp_path):
+    data.write_wav(tmp_path / "a.wav", np.full(64, 0.5), 8000)
+    (tmp_path / "a.wav").rename(tmp_path / "B.WAV")
+    assert data.load_sounds(tmp_path, samples=64).names == ("B",)

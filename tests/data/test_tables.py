@@ -146,6 +146,10 @@ def test_an_outlier_does_not_hide_that_float32_tells_the_others_not_apart():
             data.Schema.of(data.Table({"t": values}))
     sums = np.array([0.1 + 0.2, 0.3, 0.1 * 3, 0.6 / 2, 0.2])  # noise of rounding
     data.Schema.of(data.Table({"t": np.concatenate([sums, np.arange(30) / 8])}))
+    steps = np.diff(np.cumsum(np.random.default_rng(0).choice([0.1, 0.2, 0.5], 500)))
+    assert len(np.unique(steps)) > 4 * len(np.unique(steps.astype(np.float32)))
+    data.Schema.of(data.Table({"t": steps}))
+    data.Schema.of(data.Table({"t": 1e8 + 0.4 * np.arange(10_000)}))  # 500 different ones are enough
 
 
 def test_most_cells_that_look_like_dates_are_warned_about():
@@ -494,3 +498,14 @@ def test_the_order_of_a_categorical_is_kept():
         assert [column.levels for column in schema.levels] == [("S", "M", "L")]
     assert data.Schema.of(table, levels={"size": ["L", "M", "S"]}).levels[0].levels == ("L", "M", "S")
     assert [each.name for each in data.Schema.of(table, kinds={"size": "categorical"}).categories] == ["size"]
+
+
+def test_codes_among_cells_that_are_no_numbers():
+    cells = ["ERR", "007", *map(str, range(2, 20))]
+    with pytest.warns(UserWarning, match="18 of 20 cells of the column 'a' are numbers, and 'ERR' is not"):
+        data.Schema.of(data.Table({"a": cells}))
+
+
+def test_a_kind_that_is_given_is_not_warned_about():
+    cells = ["ERR", *map(str, range(1, 10))]
+    assert data.Schema.of(data.Table({"a": cells}), kinds={"a": "categorical"}).columns[0].kind == "categories"

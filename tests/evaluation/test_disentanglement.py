@@ -295,3 +295,14 @@ def test_data_of_the_users_own_are_as_the_protocol_says(function):
     for factors in wrong:
         with pytest.raises(ValueError, match="Expected `data.factors` to be a function to integers >= 0 of shape"):
             function(values, Changed(factors=factors), **SETTINGS[function])
+
+
+def test_the_seed_decides_the_trees():
+    sprites = data.Sprites(image_size=8)
+
+    def embed(images):
+        return images.reshape(len(images), -1)[:, 20:28]
+
+    few = {"num_examples": 200, "num_test": 50, "trees": "forest"}
+    first, again, other = (evaluation.dci(embed, sprites, seed=seed, **few) for seed in (3, 3, 4))
+    assert first == again != other

@@ -166,3 +166,10 @@ def test_a_network_does_not_judge_a_model_that_it_trained():
         card = {"name": "sharp_vae", "trained_with": trained_with}
         with pytest.raises(ValueError, match="training of sharp_vae. Received: features='mean_colour'"):
             features.require_independent(card, judge)
+
+
+def test_a_judge_whose_name_is_a_part_of_another_is_independent():
+    judge = features.load("mnist_classifier")
+    features.require_independent({"trained_with": "fashion_mnist_classifier"}, judge)
+    with pytest.raises(ValueError, match="mnist_classifier"):
+        features.require_independent({"trained_with": "mnist_classifier"}, judge)

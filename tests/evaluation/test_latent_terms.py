@@ -1,11 +1,16 @@
 """The terms of the ELBO, against closed forms of a linear model and of the KL."""
 
+import importlib
+import types
+
 import numpy as np
 import pytest
 
 import zoo
 from zoo.evaluation import Examples, latent_terms
 from zoo.evaluation.latent_terms import no_shift, shifted_terms
+
+module = importlib.import_module("zoo.evaluation.latent_terms")  # the package has a function of this name
 
 X = np.random.default_rng(0).uniform(size=(400, 4, 4, 1)).astype("float32")
 PROJECTION = np.zeros((16, 3), "float32")
@@ -157,3 +162,22 @@ def test_labels_of_a_conditional_model_are_used_and_required():
     assert np.abs(first - other).max() > 1e-4
     with pytest.raises(ValueError, match="Expected `labels`, as CVAE is conditional. Received: None"):
         Examples(model, X[:9])
+
+
+def test_draws_of_a_conditional_prior_take_the_labels_of_the_examples_in_turn():
+    prior = types.SimpleNamespace(conditional=True, sample=lambda number, seed, labels: labels)
+    model = types.SimpleNamespace(prior=prior, prior_labels=lambda labels: labels)
+
+    class Two:
+        labels = np.array([1, 2], np.int32)
+
+        def __len__(self):
+            return 2
+
+    _, labels = module._draws(model, Two(), 0)
+    assert np.bincount(labels).tolist() == [0, 500, 500]
+
+
+def test_too_few_examples_for_a_covariance_have_no_mismatch():
+    z = np.random.default_rng(0).normal(size=(8, 2))
+    assert module._mismatch(z[:7]) == 0.0 < module._mismatch(z)

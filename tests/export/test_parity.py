@@ -285,3 +285,12 @@ def test_a_masked_model_that_cannot_sample_makes_examples_beside_a_mask():
     model = zoo.VQVAE(encoder, decoder, zoo.quantizers.VectorQuantizer(4, 2), likelihood)
     made = np.asarray(parity.own_images(model))
     assert made.shape == (parity.ROWS, 8, 8, 2) and np.all(made[..., 1] == 1.0)
+
+
+def test_a_nan_is_no_difference_that_is_spared():
+    expected = np.zeros(200, np.float32)
+    received = expected.copy()
+    received[3] = np.nan
+    assert math.isnan(parity._largest(expected, received, 0.01))
+    received[3] = 1.0
+    assert parity._largest(expected, received, 0.01) == 0.0

@@ -308,3 +308,12 @@ def test_a_manifest_of_another_model_is_refused(folder):
     (folder / "preset.json").write_text(json.dumps({**about, "model": "CVAE"}))
     with pytest.raises(presets.PresetError, match="to describe a CVAE, as preset.json says. Received: a VAE"):
         zoo.from_preset(folder)
+
+
+def test_hidden_files_are_no_part_of_a_preset(model, tmp_path):
+    folder = tmp_path / "small"
+    folder.mkdir()
+    model.export(folder / "1")
+    (folder / ".DS_Store").write_bytes(b"\0")
+    saving.add_manifest(folder, model, "1", {"name": "small", "description": "A small VAE", "license": "MIT"})
+    assert ".DS_Store" not in manifest.read(folder).files

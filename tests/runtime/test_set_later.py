@@ -4,7 +4,7 @@ import pytest
 
 import zoo
 from zoo import networks
-from zoo.runtime import checks
+from zoo.runtime import checks, configs
 from zoo.runtime.settings import Setting
 
 SHAPE = (8, 8, 1)
@@ -269,3 +269,15 @@ def test_layers_that_a_class_makes_itself_need_no_configuration(tmp_path, recwar
     model.save(tmp_path / "model.keras")
     assert not [each for each in recwarn if "will be lost" in str(each.message)]
     np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras").reconstruct(X), before)
+
+
+def test_an_argument_that_is_given_by_name_alone_is_warned_about_too():
+    class Keyword(keras.layers.Layer):
+        def __init__(self, *, sharpness=1.0):
+            super().__init__()
+
+        def get_config(self):
+            return {"name": self.name}
+
+    with pytest.warns(UserWarning, match="sharpness of Keyword will be lost"):
+        configs.warn_of_lost(Keyword(sharpness=2.0))

@@ -249,8 +249,9 @@ class TableModel:
         scale = np.ones(self.schema.size)
         for column in self.schema.categories:
             scale[self.schema.places[column.name]] = np.sqrt(0.5)
-        if not len(training):
-            checks.fail("training", "a table of one row or more", "0 rows")
+        for name, given in (("table", table), ("training", training)):
+            if not len(given):
+                checks.fail(name, "a table of one row or more", "0 rows")
         rows, known = (self.schema.encode(each)[0] * scale for each in (table, training))
         return NearestNeighbors(n_neighbors=1).fit(known).kneighbors(rows)[0][:, 0].astype(np.float64)
 

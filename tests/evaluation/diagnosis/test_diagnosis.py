@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import zoo
 from zoo.evaluation import diagnose
+from zoo.evaluation.diagnosis import diagnosis
 
 X = np.random.default_rng(0).uniform(size=(256, 4, 4, 1)).astype("float32")
 DIRECTIONS = np.linalg.qr(np.random.default_rng(1).normal(size=(16, 4)))[0].astype("float32")
@@ -114,3 +115,16 @@ def test_a_few_examples_are_refused(linear_vae):
         diagnose(model, x[:19])
     with pytest.raises(ValueError, match="Expected `validation` to be at least 20 examples.*Received: validation=1"):
         diagnose(model, x, x[:1])
+
+
+def test_labels_of_the_validation_images_and_the_seed_are_passed_on(monkeypatch):
+    networks = (make((4, 4, size), latents, hidden=()) for make, size, latents in _MAKERS)
+    model = zoo.CVAE(*networks, num_classes=3)
+    given, own = [], diagnosis.measure
+    monkeypatch.setattr(diagnosis, "measure", lambda *args: (given.append(args), own(*args))[1])
+    diagnose(model, X[:156], X[156:], np.zeros(156, "int32"), np.ones(100, "int32"), seed=7)
+    ((_, examples, held_out, seed),) = given
+    assert seed == 7 and set(examples.labels) == {0} and set(held_out.labels) == {1}
+
+
+_MAKERS = ((zoo.networks.mlp_encoder, 1 + 3, 2), (zoo.networks.mlp_decoder, 1, 2 + 3))

@@ -270,3 +270,17 @@ def test_errors_of_channels_in_units_of_their_own_are_over_their_own_variances()
     assert ratio.mean() == pytest.approx(1.0, rel=1e-3) and "of each channel" in about
     given.training.images = np.ones_like(rows)
     assert measures._over_variance(given, errors) == (None, "no channel of the training data varies")
+
+
+def test_scores_of_disentanglement_have_the_seed_of_the_report(monkeypatch):
+    seeds = []
+
+    def measure(embed, factors, seed=0):
+        seeds.append(seed)
+        return {"mig": 0.0}
+
+    monkeypatch.setattr(measures, "_SCORES", ((measure, {}, 50, ""),))
+    model = types.SimpleNamespace(conditional=False, embedding_dim=2, embed=None)
+    about = {"progress": lambda *_: None, "figure": lambda *_, **__: None}
+    measures.disentanglement(types.SimpleNamespace(model=model, factors=object(), seed=4, **about))
+    assert seeds == [4]
