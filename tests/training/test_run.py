@@ -671,7 +671,7 @@ class Stopped(Exception):
         (["--batch-size", "31"], 1),
         (["--strategy", "mirrored"], 1),
         (["--prior-batch-size", "31"], 1),
-        (["--prior-batch-size", "31", "--prior", "none"], 4),
+        (["--prior", "none"], 4),
         (["--prior-batch-size", "31", "--parts", "3"], 3),
     ],
 )
