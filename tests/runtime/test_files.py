@@ -113,6 +113,19 @@ def test_what_dead_processes_left_is_swept_and_nothing_else(tmp_path):
     assert sorted(tmp_path.rglob("*")) == sorted([inside, *kept])
 
 
+def test_a_file_does_not_replace_a_folder(tmp_path):
+    model = zoo.VAE(*(make((2, 2, 1), 2, ()) for make in (zoo.networks.mlp_encoder, zoo.networks.mlp_decoder)))
+    (tmp_path / "model.keras").mkdir()
+    (tmp_path / "model.keras" / "mine").touch()
+    for write in (lambda path: files.write_text(path, "new"), model.save):
+        with pytest.raises(OSError, match="model.keras"):
+            write(tmp_path / "model.keras")
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "model.keras", tmp_path / "model.keras" / "mine"]
+    with pytest.raises(OSError, match="none.*model.keras") as error:
+        model.save(tmp_path / "none" / "model.keras")
+    assert f"{os.getpid()}-" not in str(error.value)
+
+
 def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "old").touch()

@@ -153,18 +153,19 @@ class Verbs(Steps):
             UserWarning: of arguments that the file does not hold, as a class of the user's own leaves them out of its
                 `get_config`; of layers that two networks share, as Keras loads no such file.
         """
-        if pathlib.Path(filepath).suffix in (".h5", ".hdf5"):
-            name = pathlib.Path(filepath).stem
-            way = f"'{name}.keras'; for the weights alone save_weights('{name}.weights.h5')"
+        path = pathlib.Path(filepath)
+        if path.suffix in (".h5", ".hdf5"):
+            way = f"'{path.stem}.keras'; for the weights alone save_weights('{path.stem}.weights.h5')"
             checks.fail("filepath", f"a file that ends in .keras, such as {way}", str(filepath))
         configs.warn_of_lost(self)
         if hasattr(self, "encoder"):
             configs.warn_of_shared(self)
-        is_file = pathlib.Path(filepath).suffix == ".keras" and kwargs.get("zipped") is not False
-        if not is_file or args or kwargs.get("overwrite") is False:  # which asks before it replaces a file
+        # Keras writes folders, and to other machines, and asks before it replaces a file, if it is told to.
+        is_place = path.suffix == ".keras" and path.parent.is_dir() and not path.is_dir()
+        if not is_place or args or kwargs not in ({}, {"overwrite": True}):
             return super().save(filepath, *args, **kwargs)
-        with files.replacing(filepath) as scratch:
-            super().save(scratch, **kwargs)
+        with files.replacing(path) as scratch:
+            super().save(scratch)
 
     def load_weights(self, filepath: PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """As `keras.Model.load_weights`.
