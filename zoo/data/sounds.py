@@ -148,12 +148,8 @@ def read_wav(path: PathLike, rate: int | None = None) -> np.ndarray:
             width, channels, own = file.getsampwidth(), file.getnchannels(), file.getframerate()
             frames = file.getnframes()
             content = file.readframes(frames)
-    except (
-        OSError,
-        EOFError,
-        RuntimeError,
-        wave.Error,
-    ) as error:  # a RuntimeError for a chunk beyond the file's own size
+    except (OSError, EOFError, RuntimeError, wave.Error) as error:
+        # A RuntimeError comes of a part that reaches beyond the size which the file names.
         received = str(error) or "a file that is too short"
         raise DataError(f"Expected {path} to be a WAV file of PCM. Received: {received}") from error
     size, promised = width * channels, frames * width * channels

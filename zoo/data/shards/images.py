@@ -1,6 +1,7 @@
 """Training images that are read from shards whenever they are needed."""
 
 import dataclasses
+import functools
 import sys
 from collections.abc import Sequence
 
@@ -39,7 +40,7 @@ class ShardedImages:
     def __len__(self) -> int:
         return sum(index.number(self.level) for index in self.indices)
 
-    @property
+    @functools.cached_property
     def labelled(self) -> bool:
         """Whether every record has a label, which int32 can hold."""
         least, largest = self.label_range or (0, 0)
