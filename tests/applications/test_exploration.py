@@ -213,3 +213,10 @@ def test_a_site_has_the_page_the_model_and_litert(tmp_path):
     with pytest.raises(ValueError, match="Run: npm install @litertjs/core"):
         site(tmp_path / "other", page, model, tmp_path)
     assert not (tmp_path / "other").exists()
+
+
+def test_frames_of_the_centre_have_the_first_label(tmp_path):
+    model = tiny_models.cvae()
+    found, _ = content(explore(model, X, LABELS, tmp_path / "page.html", num_latents=2, num_steps=3))
+    centre = model.decode(np.zeros((1, 2), np.float32), LABELS[:1])  # as page.js decodes it
+    assert np.abs(sheet(found["frames"], 1).astype(int) - levels(centre[0])).max() <= 1

@@ -15,8 +15,10 @@ import zoo
 from zoo import codec, networks, priors
 from zoo.codec import _archive, _container
 from zoo.codec._bits_back import BitsBack
+from zoo.codec._codes import Codes
 from zoo.codec._note import Note
 from zoo.codec._passes import LatentPasses
+from zoo.codec._tiles import Tiles
 
 pytest.importorskip("constriction")
 
@@ -473,3 +475,26 @@ def test_the_checksum_sees_the_order_of_rows_and_not_that_of_batches():
 
     whole = check((0, rows))
     assert check((2, rows[2:]), (0, rows[:2])) == whole != check((0, rows[::-1]))
+
+
+def test_the_progress_is_told_once():
+    told = []
+    codec.compress(vq_vae(), BINARY[:20], progress=lambda *of: told.append(of))
+    assert told == [(20, 20)]
+
+
+def test_small_latents_may_keep_their_bits(monkeypatch):
+    seen, coder = [], BitsBack(vae())
+    statistics = [np.full(4, 0.5)], [np.array([1e-4, 5e-3, 0.05, 1.0])]
+    monkeypatch.setattr(coder, "_statistics", lambda x: statistics)
+    monkeypatch.setattr(coder, "_expected_bits", lambda x, bits, number: seen.append(bits) or 0.0)
+    coder._plan(np.zeros((1, *SHAPE), np.uint8))
+    assert {bits[0].count(0) for bits in seen} == {0, 1, 2, 3}
+
+
+def test_words_of_codes_that_end_early():
+    coder = Codes(vq_vae(), lossless=False)
+    words, settings = coder.write(Tiles(BINARY.repeat(10, axis=0), SHAPE[:2]), Note(400, None))
+    coder.configure(settings)
+    with pytest.raises(EOFError):
+        list(coder.read(words[:2], settings))
