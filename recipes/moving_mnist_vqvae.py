@@ -45,7 +45,7 @@ class Flags(clips.ClipFlags):
     num_codes: int = training.flag(128, "K")
     code_dim: int = training.flag(16, "length of a code vector")
     filters: int = training.flag(64, "channels of the networks")
-    width: int = training.flag(96, "of the transformer", only={"prior": None})
+    width: int = training.flag(96, "of the transformer")
 
     def __post_init__(self):
         super().__post_init__()

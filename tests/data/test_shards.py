@@ -396,8 +396,8 @@ def test_a_format_that_is_not_read_is_not_written(tmp_path):
 
 
 def test_a_folder_with_brackets_in_its_name(tmp_path, images):
-    (path,) = data.write_shards(images, tmp_path / "set [1]" / "a.tar")
-    assert find(path) == [path]
+    (path,) = data.write_shards(images, tmp_path / "set [1]" / "a[2].tar")
+    assert find(path) == [path] and len(list((tmp_path / "set [1]").iterdir())) == 2
 
 
 def test_labels_beyond_int32_count_as_none(tmp_path, images):

@@ -130,8 +130,12 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "old").touch()
     (tmp_path / "file").write_text("old")
-    for name, target in (("to_folder", "real"), ("to_file", "file"), ("to_nothing", "new")):
+    for name, target in (("to_folder", "real"), ("to_file", "file"), ("to_nothing", "new"), ("to_blob.png", "5f2c")):
         (tmp_path / name).symlink_to(tmp_path / target)
+    with files.replacing(tmp_path / "to_blob.png") as scratch:
+        assert scratch.suffix == ".png"  # by which Keras and others choose the format
+        scratch.write_text("new")
+    assert (tmp_path / "5f2c").read_text() == "new"
     with files.replacing(tmp_path / "to_folder") as scratch:
         scratch.mkdir()
         (scratch / "new").touch()

@@ -261,5 +261,7 @@ def _typed(column, values):
 def _plain(column, values):
     if column.text:
         return np.array([value.decode() for value in values], np.str_)
+    if not kinds.values_of(column):
+        return values.astype(np.float64)
     exact = {np.float32(value): value for value in kinds.values_of(column)}
     return np.array([exact.get(value, value) for value in values], np.float64)

@@ -129,7 +129,8 @@ def check_free(path: pathlib.Path) -> None:
 
 def place(scratch: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
     """Renames a finished folder to `path`, and replaces an earlier export."""
-    if path.is_dir():
-        files.remove(path)
-    os.rename(scratch, path)
+    target = pathlib.Path(os.path.realpath(path))  # a link stays
+    if target.is_dir():
+        files.remove(target)
+    os.rename(scratch, target)
     return path

@@ -144,7 +144,9 @@ class Verbs(Steps):
         )
 
     def save(self, filepath: PathLike, *args: Any, **kwargs: Any) -> None:
-        """As `keras.Model.save`, to a `.keras` file.
+        """As `keras.Model.save`, to a `.keras` file, which is written whole or not at all.
+
+        A link stays, and what it leads to is replaced. `zipped`, and `overwrite=False`, write as Keras does.
 
         Raises:
             ValueError: for an HDF5 file, which could not be loaded again.

@@ -33,8 +33,9 @@ def replacing(path: PathLike) -> Iterator[pathlib.Path]:
     matplotlib choose the format by it. The content is flushed to the disk before the replacement: a power failure never
     leaves a partial file.
     """
+    ending = pathlib.Path(path).suffix
     path = pathlib.Path(os.path.realpath(path) if os.path.islink(path) else path)
-    scratch = _scratch(path)
+    scratch = _scratch(path if path.suffix == ending else path.with_name(path.name + ending))
     try:
         yield scratch
         inside = scratch.rglob("*") if scratch.is_dir() else (scratch,)

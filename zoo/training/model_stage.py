@@ -65,7 +65,7 @@ def _contents(own):
 
 
 def _fingerprint(recipe, splits):
-    """Identifies the training data, beside others in the same place; None for shards, which check their own records.
+    """Identifies the training data, beside others in the same place; nothing for shards, which check their own records.
 
     It is rounded, as the last digits of features may differ between machines.
     """

@@ -37,8 +37,8 @@ def flag(
         free: bool, whether the value may change when a run resumes.
         name: str, the name of the option and in the records of a run, or None for the field's name.
         const: the value if the option is given without one.
-        only: dict of another option's name to the values with which this one counts; None for all but none. With others
-            it must be left out.
+        only: dict of another option's name to the values with which this one counts; None for any value but None, False
+            and "none". With others, another value than the default is refused.
 
     Returns:
         a `dataclasses.Field`.

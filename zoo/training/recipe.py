@@ -72,8 +72,8 @@ class Prior(Regime):
         kinds: strs, the choices of `--prior` besides "none"; the first is the default. Each kind is trained in a
             folder of its own, on the same trained model. A model without codes gets no prior.
         settings: function of the recipe's own flags that gives a dict of further arguments of `build`, such as a width.
-        only: dict, with which of the recipe's own flags there are codes; as in `zoo.training.flag`. With others the
-            flags of the prior must be left out.
+        only: dict, with which of the recipe's own flags there are codes; as in `zoo.training.flag`. With others, flags
+            of the prior are refused.
         epochs, …: as in `Regime`; the flags begin with `--prior`.
     """
 

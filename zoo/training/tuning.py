@@ -167,6 +167,11 @@ def _flags(recipe, argv, grid, output, beta, latents):
     values = {"latent_dim": latents, "epochs": grid.epochs, "output": output}
     if "beta" in _own_fields(recipe):
         values["beta"] = beta
+        only = _own_fields(recipe)["beta"].metadata.get("only") or {}
+        own = parse(recipe, [*argv, "--output", str(output)]).own
+        if not all(getattr(own, name) in allowed for name, allowed in only.items()):
+            given = ", ".join(f"{typed(name)} {getattr(own, name)}" for name in only)
+            checks.fail("recipe", "one whose --beta is that of its model", f"{recipe.name} {given}")
     flags = parse(recipe, [*argv, *(word for name, value in values.items() for word in (typed(name), str(value)))])
     if flags.shards:
         checks.fail("--shards", "left out of a tune, which takes a part of the images into memory", flags.shards)

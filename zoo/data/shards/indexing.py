@@ -24,7 +24,7 @@ _VERSION = 1
 _LOWEST, _USUAL = 2, 4  # the level of a handful of records, and that of most: a sixteenth for testing
 _HELD_OUT = 5000  # as in `zoo.data.validation_size`
 _FEW = 256
-_PLACES, _AT_A_PLACE = 8, 4096  # bytes
+_WHOLE, _PLACES, _AT_A_PLACE = 2**20, 8, 4096  # bytes
 _SECONDS = 30  # between two notes of the counts so far
 
 
@@ -43,7 +43,8 @@ class ShardIndex:
         held: lists (zeros, index, offset) of the records of `lowest` leading zeros or more.
         lowest: int, the least number of leading zeros in `held`.
         broken: pairs (index, reason).
-        places: str, a digest of a few places of the file, which tell whether it is still the same; "" in older indices.
+        places: str, a digest of a few places of the file, which tell whether it is still the same; "" in older indices,
+            and of a file on another machine.
     """
 
     path: str
@@ -126,17 +127,22 @@ def count(path: str) -> ShardIndex:
 
 
 def _places(path, size):
-    """A digest of a few places of a file: archives of other pictures are often of the same size."""
+    """A digest of a few places of a local file: archives of other pictures are often of the same size."""
+    if locations.scheme(path):  # each place would cost a transfer of megabytes
+        return ""
     digest = hashlib.sha256()
     with locations.open_raw(path) as file:
-        for number in range(_PLACES):
+        if size <= _WHOLE:
+            digest.update(file.read())
+        for number in range(_PLACES if size > _WHOLE else 0):
             file.seek(max(0, size * (2 * number + 1) // (2 * _PLACES) - _AT_A_PLACE // 2))
             digest.update(file.read(_AT_A_PLACE))
     return digest.hexdigest()[:16]
 
 
 def _fits(index, size):
-    return index.size == size and index.places in ("", _places(index.path, size))
+    now = _places(index.path, size) if index.places else ""
+    return index.size == size and (not now or index.places == now)
 
 
 def usual_level(number: int) -> int:

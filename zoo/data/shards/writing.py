@@ -1,6 +1,7 @@
 """Writes shards that `load_shards` reads."""
 
 import contextlib
+import glob
 import io
 import itertools
 import os
@@ -66,7 +67,9 @@ def write_shards(images: "Images | Iterable[Any]", pattern: PathLike, labels: It
             checks.fail("images", f"{len(paths)} pictures or more, one for each shard", count)
         for path in scratch:
             indexing.write_beside(path)
-        _move([(each, path.with_name(each.name)) for path in paths for each in folder.glob(f"{path.name}*")])
+        _move(
+            [(each, path.with_name(each.name)) for path in paths for each in folder.glob(f"{glob.escape(path.name)}*")]
+        )
     return [str(path) for path in paths]
 
 
