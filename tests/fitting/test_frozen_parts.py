@@ -5,6 +5,7 @@ import copy
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import zoo
 
@@ -111,6 +112,32 @@ def test_a_layer_that_is_frozen_within_a_part_is_so_after_loading(make, frozen, 
     before = frozen(model).get_weights()
     assert moved(model, part) > 0.0
     assert all(np.array_equal(a, b) for a, b in zip(before, frozen(model).get_weights(), strict=True))
+
+
+def test_what_is_frozen_after_a_fit_that_failed_stays():
+    model, part = of_optimal_scale()
+
+    def one():
+        yield X[:16]
+        raise RuntimeError("no more")
+
+    batches = tf.data.Dataset.from_generator(one, output_signature=tf.TensorSpec((None, 4, 4, 1)))
+    model.compile(keras.optimizers.SGD(0.1), steps_per_execution=2)
+    with pytest.raises(tf.errors.OpError):
+        model.fit(batches, verbose=0)
+    model.encoder.trainable = False
+    assert moved(model, "encoder") == 0.0
+
+
+def test_averages_of_weights_go_on_beside_layers_without_weights():
+    model, _ = of_own_encoder()
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True))
+    model.fit(X, verbose=0)
+    model.encoder.flat.trainable = False
+    model.fit(X, verbose=0)
+    model.encoder.dense.trainable = False
+    with pytest.raises(ValueError, match="compiled again after parts were frozen"):
+        model.fit(X, verbose=0)
 
 
 @pytest.mark.parametrize("make", [of_own_encoder, of_one_codebook, of_residual_codes, of_optimal_scale])

@@ -79,13 +79,15 @@ def run(args: argparse.Namespace) -> None:
         )
     print(report.table(), file=sys.stderr)
     content = report.as_json()
-    print(json.dumps(content, allow_nan=False))  # first, as it is there even if a file cannot be written
-    if args.json:
-        files.write_json(args.json, content)
-    if folder is not None:
-        _update(folder, card, report, content["about"])
-    if args.html:
-        files.write_text(args.html, report.html())
+    try:
+        if args.json:
+            files.write_json(args.json, content)
+        if folder is not None:
+            _update(folder, card, report, content["about"])
+        if args.html:
+            files.write_text(args.html, report.html())
+    finally:
+        print(json.dumps(content, allow_nan=False))  # also if a file cannot be written
 
 
 def _checked(args):

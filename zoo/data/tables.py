@@ -90,7 +90,7 @@ class Table:
                     start = reader.line_num + 1
             names, *rows = read or [[]]
         except csv.Error as error:  # such as a quote that is not closed
-            received = f"{error}, in the row that begins in line {start}"
+            received = f"{error}, in the row that begins in line {start}. A quote within a quoted cell is written twice"
             raise DataError(f"Expected {path} to be a CSV file. Received: {received}") from error
         except (OSError, ValueError) as error:  # a ValueError for another encoding
             raise DataError(f"Expected {path} to be a CSV file in UTF-8. Received: {error}") from error

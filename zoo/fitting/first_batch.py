@@ -92,7 +92,7 @@ class FirstBatch:
         self,
         function: Callable[[object], Tensors],
         variables: Callable[[], Iterable[keras.Variable]],
-        passed: Callable[[], object],
+        traced: Callable[[], object],
         refused: Callable[[], object],
     ) -> Callable[[object], Tensors]:
         """Wraps Keras's function of a step, and raises the error that the check of the first batch has found.
@@ -101,7 +101,7 @@ class FirstBatch:
             function: of an iterator of batches, or of a list of them.
             variables: function without arguments that returns the variables which the step may change. Several
                 replicas make the step even from a refused batch; the variables then get their former values back.
-            passed: function without arguments that is called after the step of a first batch.
+            traced: function without arguments that is called after the step of a first batch, also of one that fails.
             refused: function without arguments that is called before the error is raised.
         """
 
@@ -125,12 +125,13 @@ class FirstBatch:
                 if isinstance(error, tf.errors.InvalidArgumentError):
                     raise unfit(error, self._arrays) from error
                 raise
+            finally:
+                if first:
+                    traced()
             if self._failure is not None:
                 for variable, value in kept or ():
                     variable.assign(value)
                 self._raise_failure(None, refused)
-            if first:
-                passed()
             return results
 
         call.guarded = True  # type: ignore[attr-defined]  # tells `Verbs` that Keras returned it from its cache

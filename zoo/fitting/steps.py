@@ -33,7 +33,7 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
     predict_function: Callable[..., Tensors] | None
     trackers: dict[str, keras.metrics.Metric]  # by term
     reconstructs = True  # whether `call` gives reconstructions, which metrics compare with the data
-    _traced: dict[str, list[int]]  # what the compiled steps "train", "test" and "predict" have read of the model
+    _traced: dict[str, list[Any]]  # what the compiled steps "train", "test" and "predict" have read of the model
     _denoised = False  # `denoises` before the batch that is looked at
     _judged = True  # whether the likelihood sees the data in the step that is being made
 
@@ -155,8 +155,9 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
             checks.fail("optimizer", way, f"a {type(scaling[0]).__name__} on several replicas")
         # The compiled step would go on with what was frozen since.
         other = self._has_changed("train")
-        if other and optimizers.averages_weights(self.optimizer):
-            way = "compiled again after parts were frozen or changed, as its averages are those of the weights before"
+        trained = other and self._traced["train"][-1] != [*map(id, variables)]
+        if trained and optimizers.averages_weights(self.optimizer):
+            way = "compiled again after parts were frozen, as its averages are those of the weights before"
             checks.fail("optimizer", way, "use_ema=True")
         super().make_train_function(force or other or _is_stale(self.train_function))
         self.train_function = self._looking(self.train_function, "train")
@@ -181,7 +182,7 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
 
     def _read_by_steps(self):
         frozen = [not layer.trainable for layer in keras_compat.layers_of(self)]
-        return [self.denoises, *frozen, *self.ids_of_parts(), *map(id, self.trainable_variables)]
+        return [self.denoises, *frozen, *self.ids_of_parts(), [*map(id, self.trainable_variables)]]
 
     def _looking(self, function, name):
         """Wraps the function of a step, and marks the next batch as the first.

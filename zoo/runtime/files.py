@@ -42,6 +42,8 @@ def replacing(path: PathLike) -> Iterator[pathlib.Path]:
         for written in (path for path in inside if path.is_file()):
             with open(written, "rb") as file:
                 os.fsync(file.fileno())
+        if path.is_file() and scratch.is_file():
+            shutil.copymode(path, scratch)
         if path.is_dir() and scratch.is_dir():  # a folder cannot be renamed onto another
             remove(path)
         os.replace(scratch, path)

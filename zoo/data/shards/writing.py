@@ -93,7 +93,7 @@ def _fill(paths, images, labels, writer):
             if image is missing or label is missing:
                 checks.fail("labels", "one label for each picture", "more" if image is missing else "fewer")
             content, ending = _encoded(image, count - 1)
-            if label is not None and not checks.is_integer(label):
+            if label is not None and (np.ndim(label) or np.asarray(label).dtype.kind not in "iu"):
                 checks.fail(f"labels[{count - 1}]", "an integer", label)
             shards[(count - 1) % len(shards)].add(count - 1, content, ending, None if label is None else int(label))
     return count
