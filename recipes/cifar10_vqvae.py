@@ -30,28 +30,25 @@ import dataclasses
 import zoo
 from zoo import networks, training
 
+_CODEBOOK = training.quantizers.WITH_CODEBOOK
+
 
 @dataclasses.dataclass(frozen=True)
 class Flags(training.quantizers.QuantizerFlags):
     # Under --sample there are 1,700 steps instead of 35,000. About twenty codes are in use before the first revival,
     # which comes after 350 steps at a decay of 0.99, and after 115 at 0.97.
     filters: int = training.flag(128, "channels of the networks", sample=64)
-    num_codes: int = training.flag(1024, "K, for vq and residual", sample=512, only=training.quantizers.WITH_CODEBOOK)
-    code_dim: int = training.flag(8, "D, for vq and residual", only=training.quantizers.WITH_CODEBOOK)
+    num_codes: int = training.flag(1024, "K, for vq and residual", sample=512, only=_CODEBOOK)
+    code_dim: int = training.flag(8, "D, for vq and residual", only=_CODEBOOK)
     decay: float = training.flag(
-        0.99,
-        "momentum of the codebook's averages, for vq and residual",
-        sample=0.97,
-        only=training.quantizers.WITH_CODEBOOK,
+        0.99, "momentum of the codebook's averages, for vq and residual", sample=0.97, only=_CODEBOOK
     )
-    commitment_cost: float = training.flag(
-        0.19, "weight of the commitment loss", only=training.quantizers.WITH_CODEBOOK
-    )
+    commitment_cost: float = training.flag(0.19, "weight of the commitment loss", only=_CODEBOOK)
     gradient: str = training.flag(
         "straight_through",
         "gradient of the encoder, for vq and residual",
         choices=("straight_through", "rotation"),
-        only=training.quantizers.WITH_CODEBOOK,
+        only=_CODEBOOK,
     )
 
 

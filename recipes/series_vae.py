@@ -101,9 +101,8 @@ def parts(flags):
     train, validation, test = series.split(0.1, flags.test)
     found = train.normal(), validation.normal(), test
     for about, part in zip(("training part", "validating tenth", "scored part"), found):
-        longest = max((piece.stop - piece.start for piece in part.segments), default=0)
-        if longest < flags.length:
-            limit = f"at most {longest}, the longest piece without gaps or labelled steps of the {about}"
+        if part.longest < flags.length:
+            limit = f"at most {part.longest}, the longest piece without gaps or labelled steps of the {about}"
             checks.fail("--length", limit, flags.length)
     steps = len(found[1])
     if steps < anomaly.least_examples(flags.rate):

@@ -163,7 +163,8 @@ def finish(flags, model, splits, folder, seed):
         figures[f"log_spectral_distance_{name}"] = float(distance.mean())
     if flags.model == "vqvae":
         figures["bits_per_second"] = applications.bits_per_second(model, judged.rate)
-    if judged.labels is not None and len({*splits.train.labels}) > 1 and {*judged.labels} <= {*splits.train.labels}:
+    known = {*(() if splits.train.labels is None else splits.train.labels)}
+    if len(known) > 1 and {*judged.labels} <= known:
         figures |= accuracies(splits.train, judged, several, mel)
     write(judged, reconstructions, model, mel, folder, seed)
     return figures

@@ -244,13 +244,14 @@ def test_model_that_cannot_be_saved_leaves_the_old_file(tmp_path, monkeypatch):
     target.write_bytes(b"old")
     model = zoo.VAE(*(make((2, 2, 1), 2, ()) for make in (zoo.networks.mlp_encoder, zoo.networks.mlp_decoder)))
 
-    def disk_full(self, path, **_):
+    def disk_full(self, path, *_, **__):
         path.write_bytes(b"ha")
         raise OSError("No space left on device")
 
     monkeypatch.setattr(keras.Model, "save", disk_full)
-    with pytest.raises(OSError):
-        model.save(target)
+    for further in ((), (True,), (True, True)):
+        with pytest.raises(OSError):
+            model.save(target, *further)
     assert target.read_bytes() == b"old" and list(tmp_path.iterdir()) == [target]
 
 

@@ -26,6 +26,12 @@ class FlagsWithBeta(Flags):
     beta: float = training.flag(3.0)
 
 
+@dataclasses.dataclass(frozen=True)
+class FlagsWithMethod(Flags):
+    method: str = training.flag("factor", choices=("beta", "factor"))
+    beta: float = training.flag(3.0, only={"method": ("beta",)})
+
+
 def build(flags, image_shape, seed):
     encoder = networks.mlp_encoder(image_shape, flags.latent_dim, hidden=(8,))
     decoder = networks.mlp_decoder(image_shape, flags.latent_dim, hidden=(8,))
@@ -157,6 +163,7 @@ def test_by_default_there_are_half_and_twice_the_latents_of_the_recipe():
         ({"flags": training.recipe.NoFlags}, "Expected `recipe` to be one with the flag --latent-dim. Received: "),
         ({"callbacks": lambda flags, steps: [callbacks.KLWarmup(steps)]}, "a free kl_weight. .*with VAE, KLWarmup"),
         ({"flags": FlagsWithBeta}, "one whose --beta is that of its model. Received: recipe='small, a VAE'"),
+        ({"flags": FlagsWithMethod}, "one whose --beta is that of its model. Received: recipe='small --method factor'"),
         ({"build": lambda flags, *rest: build_with_beta(FlagsWithBeta(), *rest)}, "small, with BetaVAE"),
         (
             {"build": build_vaeac},

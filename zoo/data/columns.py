@@ -61,6 +61,11 @@ class Column:
         """The kind by the name that `zoo.data.Schema.of` takes and infers."""
         raise NotImplementedError
 
+    @property
+    def distinct(self) -> tuple[Value, ...]:
+        """All values that a cell can have; () for a column of numbers."""
+        return ()
+
     def encode(self, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Values `[B]` to features float32 `[B,size]` and whether each is known, bool `[B]`."""
         raise NotImplementedError
@@ -159,6 +164,10 @@ class Levels(Column):
     def text(self) -> bool:  # type: ignore[override]
         return isinstance(self.levels[0], str)
 
+    @property
+    def distinct(self) -> tuple[Value, ...]:
+        return self.levels
+
     def encode(self, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         if self.text:
             equal = tf.equal(values[:, None], tf.constant(self.levels))
@@ -194,6 +203,10 @@ class Categories(Column):
         return isinstance(self.categories[0], str)
 
     @property
+    def distinct(self) -> tuple[Value, ...]:
+        return self.categories
+
+    @property
     def size(self) -> int:
         return len(self.categories)
 
@@ -212,20 +225,15 @@ def require_known(column: Column, values: np.ndarray, argument: str) -> None:
     """
     if column.text != (values.dtype.kind == "U"):
         return  # `Schema.encode` names the type
-    if isinstance(column, (Levels, Categories)):
+    if column.distinct:
         kind = np.str_ if column.text else np.float32
-        known = np.isin(values.astype(kind), np.array(values_of(column), kind))
+        known = np.isin(values.astype(kind), np.array(column.distinct, kind))
     else:
         known = np.isfinite(values.astype(np.float32))
         known &= np.equal(values, np.rint(values)) | (column.user_kind != "integer")
     if not known.all():
         what = "a whole number" if column.user_kind == "integer" else "a value of the training rows"
         checks.fail(argument, f"{what} for {column.name!r}", values[~known].tolist()[0])
-
-
-def values_of(column: Column) -> tuple[Value, ...]:
-    """The values that a column can have: its levels or categories; () for one of numbers."""
-    return column.levels if isinstance(column, Levels) else column.categories if isinstance(column, Categories) else ()
 
 
 def _values(values):

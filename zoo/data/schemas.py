@@ -261,7 +261,7 @@ def _typed(column, values):
 def _plain(column, values):
     if column.text:
         return np.array([value.decode() for value in values], np.str_)
-    if not kinds.values_of(column):
+    if not column.distinct:
         return values.astype(np.float64)
-    exact = {np.float32(value): value for value in kinds.values_of(column)}
+    exact = {np.float32(value): value for value in column.distinct}
     return np.array([exact.get(value, value) for value in values], np.float64)

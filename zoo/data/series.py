@@ -198,17 +198,16 @@ class Series:
         if part.step not in (None, 1):
             checks.fail("part", "a slice without a stride", part)
         labels = None if self.labels is None else self.labels[part]
-        names = self.names if self.has_names else None
-        found = Series(self.values[part], self.times[part], names, labels, self.gaps, self.tolerance)
-        found.has_times = self.has_times
-        return found
+        return self._like(self.values[part], self.times[part], labels, self.gaps)
 
     def normal(self) -> "Series":
         """The series cut where steps are labelled as anomalous, which are missing in it; itself if there are none."""
         if self.labels is None or not (self.labels > 0).any():
             return self
-        values = np.where(self.labels[:, None] > 0, np.nan, self.values)
-        found = Series(values, self.times, self.names if self.has_names else None, None, "cut", self.tolerance)
+        return self._like(np.where(self.labels[:, None] > 0, np.nan, self.values), self.times, None, "cut")
+
+    def _like(self, values, times, labels, gaps):
+        found = Series(values, times, self.names if self.has_names else None, labels, gaps, self.tolerance)
         found.has_times = self.has_times
         return found
 
@@ -225,6 +224,11 @@ class Series:
         edges = np.cumsum([0, len(self) - sum(sizes), *sizes]).tolist()
         return tuple(self.take(slice(a, b)) for a, b in zip(edges, edges[1:]))
 
+    @property
+    def longest(self) -> int:
+        """The steps of the longest piece without gaps."""
+        return max((piece.stop - piece.start for piece in self.segments), default=0)
+
     def starts(self, length: int, stride: int = 1) -> np.ndarray:
         """The first rows of the windows, int64 `[W]`: every `stride` steps, and the last window of each piece.
 
@@ -238,8 +242,7 @@ class Series:
             if last >= piece.start:
                 found += sorted({*range(piece.start, last + 1, stride), last})
         if not found:
-            longest = max((piece.stop - piece.start for piece in self.segments), default=0)
-            checks.fail("length", f"at most {longest}, the longest piece without gaps", length)
+            checks.fail("length", f"at most {self.longest}, the longest piece without gaps", length)
         return np.array(found)
 
     def windows(self, length: int, stride: int = 1) -> tuple[np.ndarray, np.ndarray]:

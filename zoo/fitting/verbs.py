@@ -143,10 +143,10 @@ class Verbs(Steps):
             "export('model.tflite', quantization='int8', images=…)"
         )
 
-    def save(self, filepath: PathLike, *args: Any, **kwargs: Any) -> None:
+    def save(self, filepath: PathLike, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
         """As `keras.Model.save`, to a `.keras` file, which is written whole or not at all.
 
-        A link stays, and what it leads to is replaced. `zipped`, and `overwrite=False`, write as Keras does.
+        A link stays, and what it leads to is replaced. `zipped=False` and `overwrite=False` write as Keras does.
 
         Raises:
             ValueError: for an HDF5 file, which could not be loaded again.
@@ -162,12 +162,14 @@ class Verbs(Steps):
         configs.warn_of_lost(self)
         if hasattr(self, "encoder"):
             configs.warn_of_shared(self)
-        # Keras writes folders, and to other machines, and asks before it replaces a file, if it is told to.
-        is_place = path.suffix == ".keras" and path.parent.is_dir() and not path.is_dir()
-        if not is_place or args or kwargs not in ({}, {"overwrite": True}):
-            return super().save(filepath, *args, **kwargs)
+        is_local_file = path.suffix == ".keras" and path.parent.is_dir() and not path.is_dir()
+        if (
+            not is_local_file or not overwrite or zipped is False
+        ):  # other machines, a question, and a folder are Keras's
+            super().save(filepath, overwrite, zipped, **kwargs)
+            return
         with files.replacing(path) as scratch:
-            super().save(scratch)
+            super().save(scratch, zipped=zipped, **kwargs)
 
     def load_weights(self, filepath: PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """As `keras.Model.load_weights`.

@@ -64,9 +64,13 @@ def remove(folder: pathlib.Path) -> None:
 def sweep(folder: pathlib.Path) -> None:
     """Removes temporary files that killed processes left in `folder` and below."""
     for path in folder.rglob(".*"):
-        owner = _SCRATCH.match(path.name)
-        if owner and not _is_running(int(owner[1])):
+        if _owner_is_gone(path):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _owner_is_gone(path):
+    owner = _SCRATCH.match(path.name)
+    return owner is not None and not _is_running(int(owner[1]))
 
 
 def _prefix():
@@ -112,11 +116,10 @@ def scratch_folder(parent: pathlib.Path) -> Iterator[pathlib.Path]:
     Removes `parent` too if it did not exist before and is empty.
     """
     require_writable("path", parent)
-    for left in sorted(parent.glob(".*/scratch")):
-        owner = _SCRATCH.match(left.parent.name)
-        if owner and int(owner[1]) != os.getpid() and not _is_running(int(owner[1])):
+    for left in sorted(path.parent for path in parent.glob(".*/scratch")):
+        if not left.name.startswith(_prefix()) and _owner_is_gone(left):
             about = "was left by a process that was killed: remove it, unless another machine still writes to it"
-            print(f"{left.parent} {about}", file=sys.stderr)
+            print(f"{left} {about}", file=sys.stderr)
     with (
         folder_for(parent),
         tempfile.TemporaryDirectory(prefix=_prefix(), dir=parent, ignore_cleanup_errors=True) as folder,

@@ -41,8 +41,7 @@ def start_strategy(name: str, recipe_name: str) -> tf.distribute.Strategy:
     except (ValueError, AttributeError):
         received = os.environ["TF_CONFIG"][:200]
         raise UsageError(f"Expected TF_CONFIG to be a JSON object. Received: {received!r}") from None
-    several = isinstance(workers, dict) and all(isinstance(addresses, list) for addresses in workers.values())
-    if not several:
+    if not isinstance(workers, dict) or not all(isinstance(addresses, list) for addresses in workers.values()):
         raise UsageError(
             f"Expected the cluster in TF_CONFIG to have lists of addresses. Received: {str(workers)[:200]}"
         )

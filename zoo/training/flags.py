@@ -168,7 +168,7 @@ def parse(recipe: Recipe, argv: Sequence[str] | None = None) -> RunFlags:
         if flags.sample and recipe.dataset not in data.SAMPLES:
             checks.fail("--sample", f"left out, as only {', '.join(data.SAMPLES)} have a bundled sample", True)
         files.require_writable("--output", flags.output)
-        _require_apart(flags.output, own)
+        _require_outside_of_data(flags.output, flags.own)
         for name in ("checkpoints", "export", "logs"):
             if (flags.output / name).is_file():
                 checks.fail("--output", f"a place where {name} is a folder, or not there", f"{flags.output / name}")
@@ -183,12 +183,11 @@ def _require_one_source(recipe, shared, own):
         raise ValueError(f"Expected `{options.typed(recipe.source)}` or `--shards`. Received: {received}")
 
 
-def _require_apart(output, own):
+def _require_outside_of_data(output, own):
     """Raises ValueError for an output in a folder of data: its pictures would be data when the run is resumed."""
-    for option, value in own:
-        is_data = isinstance(value, pathlib.Path) and not option.free and value.is_dir()
-        if is_data and output.resolve().is_relative_to(value.resolve()):
-            checks.fail("--output", f"outside of the folder of {options.typed(option.name)}", f"{output}")
+    for name, path in options.data_paths(own):
+        if path.is_dir() and output.resolve().is_relative_to(path.resolve()):
+            checks.fail("--output", f"outside of the folder of {name}", f"{output}")
 
 
 def _fields(pairs):

@@ -1,7 +1,6 @@
 """The first stage of a run: the model of a recipe, trained on its images."""
 
 import functools
-import pathlib
 from collections.abc import Callable
 
 import keras
@@ -59,9 +58,8 @@ def train(
 
 def _contents(own):
     """The digests of the files that the flags of a recipe name as data."""
-    given = [(option, getattr(own, option.field)) for option in options.of(type(own)) if not option.free]
-    data_files = [(option.name, path) for option, path in given if isinstance(path, pathlib.Path) and path.is_file()]
-    return {f"content of {options.typed(name)}": files.sha256(path)[:16] for name, path in data_files}
+    given = [(name, path) for name, path in options.data_paths(own) if path.is_file()]
+    return {f"content of {name}": files.sha256(path)[:16] for name, path in given}
 
 
 def _fingerprint(recipe, splits):

@@ -43,8 +43,10 @@ def flag(
     Returns:
         a `dataclasses.Field`.
     """
-    metadata = {"help": help, "choices": choices, "sample": sample, "free": free, "name": name, "const": const}
-    return dataclasses.field(default=default, metadata={**metadata, "only": only})
+    metadata = {
+        "help": help, "choices": choices, "sample": sample, "free": free, "name": name, "const": const, "only": only,
+    }  # fmt: skip
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,17 +142,29 @@ def parse(
         given = vars(parser.parse_args(argv))
     found = [[(option, option.of_field(given[option.name])) for option in group] for group in groups]
     values = {option.name: value for group in found for option, value in group}
-    for option, value in (pair for group in found for pair in group):
-        if value != option.of_field(parser.get_default(option.name)):
-            for name, allowed in (option.only or {}).items():
-                if name in values and not _is_among(values[name], allowed):
-                    other = f"{typed(name)} is {values[name]}" if values[name] else f"{typed(name)} is not given"
-                    parser.error(f"Expected `{typed(option.name)}` to be left out, as {other}. Received: {text(value)}")
+    for option in (option for group in groups for option in group):
+        value, other = values[option.name], excluded_by(option, values)
+        if other is not None and value != option.of_field(parser.get_default(option.name)):
+            way = f"is {values[other]}" if values[other] else "is not given"
+            about = f"to be left out, as {typed(other)} {way}. Received: {text(value)}"
+            parser.error(f"Expected `{typed(option.name)}` {about}")
     return found
 
 
-def _is_among(value, allowed):
-    return value not in (None, False, "none") if allowed is None else value in allowed
+def excluded_by(option: Option, values: Mapping[str, object]) -> str | None:
+    """The name of the option among `values`, by name, beside whose value this one does not count; None for none."""
+    for name, allowed in (option.only or {}).items():
+        value = values.get(name)
+        counts = value not in (None, False, "none") if allowed is None else value in allowed
+        if name in values and not counts:
+            return name
+    return None
+
+
+def data_paths(flags: object) -> list[tuple[str, pathlib.Path]]:
+    """The paths that the flags of a recipe name as data, with their options: those that may not change on resuming."""
+    given = [(typed(option.name), getattr(flags, option.field)) for option in of(type(flags)) if not option.free]
+    return [(name, value) for name, value in given if isinstance(value, pathlib.Path)]
 
 
 def text(value: object) -> str | None:

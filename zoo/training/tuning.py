@@ -27,7 +27,7 @@ from zoo.evaluation import Point
 from zoo.evaluation.rows import standard_error
 from zoo.models import VAEAC
 from zoo.runtime import checks, cores, files
-from zoo.training import devices, model_stage, monitors, run
+from zoo.training import devices, model_stage, monitors, options, run
 from zoo.training.flags import RunFlags, parse
 from zoo.training.options import typed
 from zoo.training.recipe import ImageShape, Recipe
@@ -167,15 +167,21 @@ def _flags(recipe, argv, grid, output, beta, latents):
     values = {"latent_dim": latents, "epochs": grid.epochs, "output": output}
     if "beta" in _own_fields(recipe):
         values["beta"] = beta
-        only = _own_fields(recipe)["beta"].metadata.get("only") or {}
-        own = parse(recipe, [*argv, "--output", str(output)]).own
-        if not all(getattr(own, name) in allowed for name, allowed in only.items()):
-            given = ", ".join(f"{typed(name)} {getattr(own, name)}" for name in only)
-            checks.fail("recipe", "one whose --beta is that of its model", f"{recipe.name} {given}")
+        _require_beta(recipe, parse(recipe, [*argv, "--output", str(output)]).own)
     flags = parse(recipe, [*argv, *(word for name, value in values.items() for word in (typed(name), str(value)))])
     if flags.shards:
         checks.fail("--shards", "left out of a tune, which takes a part of the images into memory", flags.shards)
     return flags
+
+
+def _require_beta(recipe, own):
+    """Raises ValueError if `--beta` does not count beside the other flags of the recipe's own."""
+    found = options.of(recipe.flags)
+    values = {option.name: getattr(own, option.field) for option in found}
+    other = options.excluded_by(next(option for option in found if option.name == "beta"), values)
+    if other is not None:
+        received = f"{recipe.name} {typed(other)} {values[other]}"
+        checks.fail("recipe", "one whose --beta is that of its model", received)
 
 
 def _require_same_settings(folder, flags, grid):

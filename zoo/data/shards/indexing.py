@@ -130,19 +130,22 @@ def _places(path, size):
     """A digest of a few places of a local file: archives of other pictures are often of the same size."""
     if locations.scheme(path):  # each place would cost a transfer of megabytes
         return ""
+    parts = [(0, size)]
+    if size > _WHOLE:
+        middles = [size * (2 * number + 1) // (2 * _PLACES) for number in range(_PLACES)]
+        parts = [(middle - _AT_A_PLACE // 2, _AT_A_PLACE) for middle in middles]
     digest = hashlib.sha256()
     with locations.open_raw(path) as file:
-        if size <= _WHOLE:
-            digest.update(file.read())
-        for number in range(_PLACES if size > _WHOLE else 0):
-            file.seek(max(0, size * (2 * number + 1) // (2 * _PLACES) - _AT_A_PLACE // 2))
-            digest.update(file.read(_AT_A_PLACE))
+        for start, length in parts:
+            file.seek(start)
+            digest.update(file.read(length))
     return digest.hexdigest()[:16]
 
 
 def _fits(index, size):
-    now = _places(index.path, size) if index.places else ""
-    return index.size == size and (not now or index.places == now)
+    if index.size != size or not index.places:
+        return index.size == size
+    return _places(index.path, size) in ("", index.places)
 
 
 def usual_level(number: int) -> int:
@@ -189,8 +192,9 @@ def of_all(paths: Sequence[str], cache: pathlib.Path | None = None) -> list[Shar
                 f"The shard {path!r} is incomplete or has changed: it has {how} by the index beside it. Restore it, or "
                 f"remove {path + locations.INDEX_ENDING!r} to count its records again."
             )
-        index = index or known.get(path)
-        if index is None or not _fits(index, size):
+        if index is None and path in known and _fits(known[path], size):
+            index = known[path]
+        if index is None:
             if not counted:
                 kept = f"; the numbers are kept in {cache}" if cache else ""
                 print(f"counting the records of the shards{kept}", file=sys.stderr)
