@@ -163,9 +163,7 @@ class Verbs(Steps):
         if hasattr(self, "encoder"):
             configs.warn_of_shared(self)
         is_local_file = path.suffix == ".keras" and path.parent.is_dir() and not path.is_dir()
-        if (
-            not is_local_file or not overwrite or zipped is False
-        ):  # other machines, a question, and a folder are Keras's
+        if not is_local_file or not overwrite or zipped is False:
             super().save(filepath, overwrite, zipped, **kwargs)
             return
         with files.replacing(path) as scratch:
