@@ -229,7 +229,7 @@ class BaseVAE(ProtocolVAE):
         # Keras makes the layers within a part of the user's own anew, and they do not know that they were frozen.
         for name, part in _parts(model):
             for place, layer in enumerate(keras_compat.layers_of(part) if name in frozen else ()):
-                layer.trainable = place not in frozen[name]  # with all layers in it, which come later
+                layer.trainable = place not in frozen[name]  # and so are those in it, until their turn
         return model
 
 
