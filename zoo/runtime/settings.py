@@ -1,5 +1,6 @@
 """Arguments of constructors that are kept as attributes, and what may happen to them later."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, overload
@@ -101,7 +102,12 @@ def is_argument(name: str, kind: type, of_zoo: bool = False) -> bool:
     """Whether a constructor of a class or of one of its bases, or of those of zoo alone, has an argument `name`."""
     bases = [base for base in kind.__mro__ if "__init__" in vars(base)]
     inits = [vars(base)["__init__"] for base in bases if not of_zoo or base.__module__.startswith("zoo.")]
-    return any(name in inspect.signature(init).parameters for init in inits)
+    return any(name in _arguments(init) for init in inits)
+
+
+@functools.lru_cache(maxsize=1000)
+def _arguments(function):
+    return frozenset(inspect.signature(function).parameters)
 
 
 def _refuse(instance, name, value):
