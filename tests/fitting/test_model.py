@@ -103,6 +103,31 @@ def test_weights_count_alike_on_two_replicas():
         assert figures[1][1][name] == pytest.approx(values, rel=1e-5), name
 
 
+def test_two_replicas_share_the_one_batch_that_they_are_given():
+    """Keras gives all of it to each."""
+    figures, weights, rows = [], [], []
+    for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+        with strategy.scope():
+            model = make()
+        for x, of_examples in ((X[:15], WEIGHTS[:15]), (X[:3], None)):
+            model.train_on_batch(x, sample_weight=of_examples)
+            figures.append([*model.train_on_batch(x, sample_weight=of_examples), *model.test_on_batch(x)])
+        before = model.get_weights()
+        with pytest.raises(ValueError, match="Divide by 255"):
+            model.train_on_batch(255 * X)
+        for ours, theirs in zip(before, model.get_weights(), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+        weights.append(before)
+        rows.append(model.predict_on_batch(X[:15]))
+    for verb in (model.train_on_batch, model.test_on_batch, model.predict_on_batch):
+        with pytest.raises(ValueError, match="Expected `x` to be of at least 2 examples, one for each replica"):
+            verb(X[:1])
+    np.testing.assert_allclose(figures[:2], figures[2:], rtol=1e-5)
+    np.testing.assert_allclose(*rows, rtol=1e-4)
+    for ours, theirs in zip(*weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.usefixtures("mode")
 def test_weights_of_classes_are_those_of_their_examples():
     labels = (np.arange(30) % 4).astype("int32")
@@ -665,9 +690,8 @@ def test_first_batches_that_two_replicas_do_not_share_evenly_train_as_on_one():
     for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
         keras.utils.set_random_seed(0)
         with strategy.scope():
-            model = make()
-            model.compile(keras.optimizers.SGD(1e-3))
-        model.fit(x, batch_size=16, validation_data=x[:7], verbose=0)
+            model = make(networks.conv_encoder(SHAPE, 3, filters=(4,)))  # a convolution of no images fails
+        model.fit(x, batch_size=14, validation_data=x[:7], verbose=0)
         model.evaluate(x[:5], verbose=0)
         model.fit(x[:1], np.sqrt(x[:1]), verbose=0)
         weights.append(model.get_weights())

@@ -193,6 +193,8 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
         object.__setattr__(self, "_denoised", self.denoises)
         if hasattr(function, "guarded"):
             return function
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            function = self._sharing(function, name)
 
         def traced():  # which may have built layers
             self._traced[name] = self._read_by_steps()
@@ -203,6 +205,24 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
             self.forget_steps()
 
         return self._first_batch.guarded(function, self._variables_of_a_step, traced, refused)
+
+    def _sharing(self, function, name):
+        """Has replicas share the batch of `train_on_batch` and the like, of which Keras would give all to each."""
+        strategy, judged = self.distribute_strategy, name != "predict"
+
+        def shared(batches):
+            if isinstance(batches, tf.distribute.DistributedIterator):
+                return function(batches)
+            batches = list(batches)
+            leaves = keras.tree.flatten(batches)
+            if any(isinstance(leaf, tf.distribute.DistributedValues) for leaf in leaves):  # those of `predict`
+                return function(batches)
+            self._first_batch(batches, judged)
+            results = function([replicas.share_out(batch, strategy) for batch in batches])
+            # Keras takes the mean of the replicas' means, in which an example of a smaller share counts for more.
+            return self.epoch_logs(results) if judged else results
+
+        return shared
 
     def _variables_of_a_step(self):
         """All variables that a training step may change."""

@@ -28,8 +28,7 @@ def sub_batched(method: Method) -> Method:
 
         function = functools.partial(method, self, training=training)
         networks = (self.encoder, self.decoder, self.likelihood)
-        if training and any(network.non_trainable_weights for network in networks):
-            return function(*values)
-        return cores.spread(function, *values, whole=whole)
+        has_statistics = training and any(network.non_trainable_weights for network in networks)
+        return cores.spread(function, *values, count=1 if has_statistics else None, whole=whole)
 
     return cast(Method, call)

@@ -13,7 +13,7 @@ from typing import TypeVar
 import tensorflow as tf
 
 from zoo._compat import tensorflow as tf_compat
-from zoo.runtime import checks
+from zoo.runtime import checks, replicas
 from zoo.runtime.types import Tensor
 
 Structure = TypeVar("Structure")
@@ -72,17 +72,24 @@ def sub_batches(number: int) -> Iterator[None]:
 parts = sub_batches  # its name in 0.1.0
 
 
-def spread(function: Callable[..., Structure], *values: object, whole: Callable[[], bool] = lambda: False) -> Structure:
-    """Computes `function(*values)` in parallel sub-batches.
+def spread(
+    function: Callable[..., Structure],
+    *values: object,
+    count: int | None = None,
+    whole: Callable[[], bool] = lambda: False,
+) -> Structure:
+    """Computes `function(*values)` in parallel sub-batches. None is empty, nor is the share of one of several replicas.
 
     Args:
         function: takes and returns structures of tensors `[B, …]`. Its result for an example must not depend on the
             other examples of the batch.
         values: structures of tensors `[B, …]`, or None.
-        whole: called after the first sub-batch was traced; True means that the batch must stay whole.
+        count: int, the number of sub-batches; None for that which is in force.
+        whole: called after the first of several sub-batches was traced; True means that the batch must stay whole.
     """
-    count = number()
-    if count == 1 or getattr(_current, "in_sub_batch", False):
+    count = number() if count is None else count
+    may_be_empty = replicas.num_replicas() > 1
+    if getattr(_current, "in_sub_batch", False) or (count == 1 and not may_be_empty):
         return function(*values)
     size = tf.shape(tf.nest.flatten(values)[0])[0]
     rows = tf_compat.rows_for(count, size)  # each sub-batch gets an example, of zeros if need be
@@ -101,7 +108,7 @@ def spread(function: Callable[..., Structure], *values: object, whole: Callable[
     try:
         for sub_batch in zip(*flat):
             results.append(function(*tf.nest.pack_sequence_as(values, sub_batch)))
-            if whole():
+            if count > 1 and whole():
                 return function(*values)
     finally:
         _current.in_sub_batch = False

@@ -37,6 +37,34 @@ def distribute(
     return tf_compat.count_batches(strategy.distribute_datasets_from_function(make), strategy)
 
 
+def share_out(batch: object, strategy: tf.distribute.Strategy) -> object:
+    """The replicas' shares of a batch that a user gives as a whole. Their sizes differ by one at most.
+
+    Args:
+        batch: a structure of arrays `[B, …]` and None. Each of several workers gives its own.
+
+    Raises:
+        ValueError: for fewer examples than replicas.
+    """
+    number = len(strategy.extended.worker_devices)
+
+    def shares(array):
+        if array is None:
+            return None
+        array = tf.convert_to_tensor(array)
+        rows = len(array)
+        if rows < number:
+            checks.fail("x", f"of at least {number} examples, one for each replica", f"shape {tuple(array.shape)}")
+
+        def share(context):
+            place = context.replica_id_in_sync_group % number
+            return array[place * rows // number : (place + 1) * rows // number]
+
+        return strategy.experimental_distribute_values_from_function(share)
+
+    return keras.tree.map_structure(shares, batch)
+
+
 def has_workers(strategy: tf.distribute.Strategy) -> bool:
     """Whether there may be other worker processes. Collective operations must then run in all of them."""
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
