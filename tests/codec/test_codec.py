@@ -91,6 +91,7 @@ LOSSLESS = {
     ),
     "hierarchical": (hierarchical, COLOUR),
     "VQ-VAE": (vq_vae, GREY),
+    "VQ-VAE, one code": (lambda: vq_vae(quantizer=zoo.quantizers.VectorQuantizer(1, 4)), GREY),
     "VQ-VAE, residual": (lambda: vq_vae(quantizer=zoo.quantizers.ResidualQuantizer(8, 4, depth=2)), GREY),
     "VQ-VAE, finite scalar": (lambda: vq_vae(quantizer=zoo.quantizers.FiniteScalarQuantizer((3, 3, 3, 3))), GREY),
 }

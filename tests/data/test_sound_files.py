@@ -117,6 +117,13 @@ def test_resampling_keeps_a_sine_and_drops_what_the_lower_rate_cannot_hold():
     np.testing.assert_allclose(data.resample(sine + high, 8000, 4000), np.sin(2 * np.pi * 500 * slow), atol=1e-9)
 
 
+def test_resampling_keeps_the_highest_frequency_of_the_lower_rate():
+    fast, slow = np.cos(np.pi * np.arange(16) / 2), np.cos(np.pi * np.arange(8))
+    np.testing.assert_allclose(data.resample(fast, 16000, 8000), slow, atol=1e-12)
+    np.testing.assert_allclose(data.resample(slow, 8000, 16000), fast, atol=1e-12)
+    np.testing.assert_array_equal(data.resample(slow, 8000, 8000), slow)
+
+
 def test_a_folder_becomes_sounds_of_one_length(tmp_path):
     write(tmp_path / "3_ann_0.wav", [2**13] * 5, "<i2")
     write(tmp_path / "1_bob_7.wav", [-(2**14)] * 2, "<i2")

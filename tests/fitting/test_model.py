@@ -119,9 +119,10 @@ def test_two_replicas_share_the_one_batch_that_they_are_given():
             np.testing.assert_array_equal(ours, theirs)
         weights.append(before)
         rows.append(model.predict_on_batch(X[:15]))
-    for verb in (model.train_on_batch, model.test_on_batch, model.predict_on_batch):
-        with pytest.raises(ValueError, match="Expected `x` to be of at least 2 examples, one for each replica"):
+    for verb in (model.train_on_batch, model.test_on_batch, model.predict_on_batch, model.predict):
+        with pytest.raises(ValueError, match="Expected `x` to be in batches of at least 2 examples, one for each repl"):
             verb(X[:1])
+    assert model.predict(X[:17], batch_size=16, verbose=0).shape == (17, *SHAPE)
     np.testing.assert_allclose(figures[:2], figures[2:], rtol=1e-5)
     np.testing.assert_allclose(*rows, rtol=1e-4)
     for ours, theirs in zip(*weights, strict=True):
@@ -142,6 +143,54 @@ def test_weights_of_classes_are_those_of_their_examples():
         for other in others[:2]:
             np.testing.assert_allclose(first, other, rtol=1e-5, atol=1e-7)
     assert any(np.abs(a - b).max() > 1e-5 for a, b in zip(models[0].get_weights(), models[3].get_weights()))
+
+
+class OneBatch(keras.utils.PyDataset):
+    def __init__(self, batch):
+        super().__init__()
+        self.batch = batch
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, place):
+        return self.batch
+
+
+@pytest.mark.usefixtures("mode")
+def test_weights_of_classes_go_by_the_labels_and_never_by_a_target():
+    x, labels = X[:8], np.ones(8, "int32")
+    model = make(cls=zoo.CVAE, conditions=2, num_classes=2, optimizer=keras.optimizers.SGD(0.0))
+    unweighted = model.train_on_batch(x, labels)[0]
+    of_one = tf.data.Dataset.from_tensors
+    for data in ((x, labels), ((x, labels),), ({"x": x, "labels": labels},)):
+        assert model.train_on_batch(*data, class_weight={1: 0.0})[0] == 0.0
+        assert model.fit(*data, class_weight={1: 0.5}, verbose=0).history["loss"] == [pytest.approx(unweighted / 2)]
+    for source in (of_one((x, labels)), OneBatch((x, labels))):  # the weight of labels that are not named is 1
+        assert model.fit(source, class_weight={0: 0.0}, verbose=0).history["loss"] == [pytest.approx(unweighted)]
+    apart = ((x, labels), x[::-1])
+    refused = [lambda w, data=data: model.fit(*data, class_weight=w, verbose=0) for data in (apart, [of_one(apart)])]
+    refused += [lambda w: model.fit(OneBatch(apart), class_weight=w, verbose=0)]
+    refused += [lambda w: model.fit(OneBatch((apart[0],)), class_weight=w, verbose=0)]
+    refused += [lambda w: model.train_on_batch(*apart, class_weight=w)]
+    for call in refused:
+        with pytest.raises(ValueError, match="Expected `class_weight` to be None where `y` is not the labels"):
+            call({1: 0.0})
+
+
+@pytest.mark.parametrize("shape", [(1,), SHAPE])
+def test_weights_with_and_without_a_target_take_turns(shape):
+    x, weights = np.random.default_rng(0).uniform(size=(8, *shape)).astype("float32"), np.ones(8, "float32")
+    keras.utils.set_random_seed(0)
+    networks_of_rows = networks.mlp_encoder(shape, 2, hidden=(4,)), networks.mlp_decoder(shape, 2, hidden=(4,))
+    model = zoo.VAE(*networks_of_rows, likelihood=zoo.likelihoods.Gaussian(0.5))
+    model.sampling.noise = lambda shape: tf.fill(shape, NOISE)
+    model.compile(keras.optimizers.SGD(0.0))
+    alone = model.evaluate(x[:5], verbose=0)
+    judged = model.evaluate(x, 1 - x, verbose=0)
+    for _ in range(2):
+        assert model.evaluate(x, 1 - x, sample_weight=weights, verbose=0) == pytest.approx(judged, rel=1e-5)
+        assert model.evaluate(x[:5], sample_weight=weights[:5], verbose=0) == pytest.approx(alone, rel=1e-5)
 
 
 @pytest.mark.parametrize(

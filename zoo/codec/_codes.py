@@ -145,6 +145,8 @@ class Codes:
 
 def _script(logits: np.ndarray) -> Script:
     """The script of the codes of one place, under softmax(logits) `[n,K]`."""
+    if logits.shape[1] == 1:  # the coder wants two: one more, that does not occur
+        logits = np.pad(logits, [(0, 0), (0, 1)], constant_values=-np.inf)
     codes = yield constriction().model.Categorical(perfect=False), _probabilities(logits).astype(np.float32)
     return codes
 

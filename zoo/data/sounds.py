@@ -209,6 +209,9 @@ def resample(sound: np.ndarray, rate: int, target: int) -> np.ndarray:
     kept = np.zeros(length // 2 + 1, complex)
     number = min(len(kept), len(spectrum))
     kept[:number] = spectrum[:number]
+    if min(length, len(sound)) % 2 == 0 and length != len(sound):
+        # Half the lower rate is one term of the spectrum there, and two at the higher rate, of f and of −f.
+        kept[number - 1] *= 2.0 if length < len(sound) else 0.5
     return np.fft.irfft(kept, length) * (length / len(sound))
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -11,8 +12,7 @@ from zoo.fitting import inputs
 from zoo.runtime import checks
 from zoo.runtime.types import Array, ArrayLike, Seeds, Tensor
 
-# The shape of an example of a `y` that stands for no target: Keras drops sample weights that come without a `y`.
-NO_TARGET = (0,)
+_NO_TARGET = (0,)  # the shape of an example
 _LABELS = ("labels", "label")
 
 
@@ -31,6 +31,14 @@ class Batch:
     labels: Array | None = None
     target: Array | None = None
     weights: Array | None = None
+
+
+def no_target(number: int) -> Array:
+    """A `y` for `number` examples that stands for no target: Keras drops sample weights that come without a `y`.
+
+    Its type is that of no real target, or Keras would make one graph of unknown shapes for both.
+    """
+    return np.zeros((number, *_NO_TARGET), bool)
 
 
 class BatchReader:
@@ -142,7 +150,7 @@ class BatchReader:
         """Splits the input of a step into a `Batch`, and checks structure, types and shapes; nothing is cast."""
         x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
         y = y if self.num_attributes else _ranked(y)
-        if hasattr(y, "shape") and tuple(y.shape[1:]) == NO_TARGET:
+        if hasattr(y, "shape") and tuple(y.shape[1:]) == _NO_TARGET:
             y = None
         x, labels, target = self._roles(x, y)
         x = self._check_data("x", x)

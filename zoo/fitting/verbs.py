@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from zoo._compat import keras as keras_compat
 from zoo.fitting import inputs
-from zoo.fitting.batch import NO_TARGET
+from zoo.fitting.batch import no_target
 from zoo.fitting.steps import NO_BATCH, Steps
 from zoo.runtime import checks, configs, files, replicas
 from zoo.runtime.types import ArrayLike, Batches, PathLike
@@ -50,7 +50,7 @@ class Verbs(Steps):
                 `(x, labels)` as `x`.
             sample_weight: float `[N]`, >= 0. The loss is the batch mean of weight times loss, as for any Keras model;
                 the other figures are weighted means.
-            class_weight: dict of labels to weights, for a conditional model.
+            class_weight: dict of labels to weights, for a conditional model without a target; other labels weigh 1.
 
         Raises:
             ValueError: for data of another structure, type, shape or range, before a step uses them.
@@ -65,7 +65,8 @@ class Verbs(Steps):
         if kwargs.get("validation_batch_size"):
             replicas.require_shares("validation_batch_size", kwargs["validation_batch_size"], self.distribute_strategy)
         callbacks = _with_callbacks(self, self.own_callbacks(), callbacks)
-        x, y, sample_weight = self._checked_arrays(x, y, sample_weight, class_weight)
+        x, y, sample_weight = self._checked_arrays(x, y, sample_weight)
+        class_weight = self._weights_of_labels(x, y, class_weight)
         if isinstance(validation_data, (tuple, list)) and len(validation_data) in (2, 3):
             validation_data = self._checked_arrays(*validation_data)[: len(validation_data)]
         elif validation_data is not None:
@@ -114,7 +115,8 @@ class Verbs(Steps):
         return_dict: bool = False,
     ) -> dict[str, float] | list[float]:
         """As `keras.Model.train_on_batch`; the arguments are those of `fit`."""
-        self._require_class_weight(class_weight)
+        x, y = self._labels_apart(x, y)
+        class_weight = self._weights_of_labels(x, y, class_weight)
         return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
     def predict(
@@ -128,6 +130,9 @@ class Verbs(Steps):
         """As `keras.Model.predict`; returns reconstructions."""
         _require_counts(batch_size=batch_size, steps=steps)
         x, labels, _ = self._checked_arrays(x, judged=False)
+        if _are_arrays((x,)):
+            rows = min(batch_size or _DEFAULT_ROWS, *(len(leaf) for leaf in keras.tree.flatten(x)))
+            replicas.require_one_each(rows, self.distribute_strategy)
         x = x if labels is None else (x, labels)
         try:
             return super().predict(x, batch_size, verbose, steps, **kwargs)
@@ -186,9 +191,8 @@ class Verbs(Steps):
                 checks.fail("filepath", expected, f"{filepath}, of {stored} weights")
         super().load_weights(filepath, skip_mismatch, **kwargs)
 
-    def _checked_arrays(self, x, y=None, sample_weight=None, class_weight=None, judged=True):
-        """Checks all values of arrays, and returns the first three; sources of batches are checked in a first step."""
-        self._require_class_weight(class_weight)
+    def _checked_arrays(self, x, y=None, sample_weight=None, judged=True):
+        """Checks all values of arrays, and returns them; sources of batches are checked in a first step."""
         given = {"x": x, "y": y, "sample_weight": sample_weight}
         for name, value in given.items():
             if any(isinstance(leaf, (int, float)) for leaf in keras.tree.flatten(value)):
@@ -199,16 +203,23 @@ class Verbs(Steps):
             x = (batch if isinstance(batch, tuple) else (batch,) for batch in x)  # as Keras takes them
         if not _are_arrays((x, y, sample_weight)):
             return x, y, sample_weight
-        if self.conditional and y is None and isinstance(x, (tuple, list)) and len(x) == 2:
-            x, y = x
+        x, y = self._labels_apart(x, y)
         inputs.look(self._values(self._split((x, y, sample_weight)), judged))
         if y is None and sample_weight is not None:
-            y = np.zeros((len(sample_weight), *NO_TARGET), np.float32)
+            y = no_target(len(sample_weight))
         return x, y, sample_weight
 
-    def _require_class_weight(self, class_weight):
+    def _labels_apart(self, x, y):
+        """Data and labels of arrays that have the labels beside the data, in `x`."""
+        if self.conditional and y is None:
+            data, labels, _ = self._roles(x, None)
+            return (x, y) if labels is None else (data, labels)
+        return x, y
+
+    def _weights_of_labels(self, x, y, class_weight):
+        """The weights of all classes. Keras weighs an example by its `y`, which must be the label."""
         if class_weight is None:
-            return
+            return None
         if self.num_classes is None:
             checks.fail(
                 "class_weight", f"None, as {type(self).__name__} has no classes; use sample_weight", class_weight
@@ -219,6 +230,15 @@ class Verbs(Steps):
             if not checks.is_integer(label) or not 0 <= label < self.num_classes:
                 checks.fail("class_weight", f"a dict of labels from 0 to {self.num_classes - 1}", label)
             checks.number(f"class_weight[{label}]", weight, 0.0)
+        batch: Any = (x, y)
+        if not _are_arrays(batch):
+            batch = x[0] if isinstance(x, keras.utils.PyDataset) else getattr(x, "element_spec", None)
+        if batch is not None:  # Keras refuses weights for other sources
+            data, labels, _ = keras.utils.unpack_x_y_sample_weight(batch)
+            if labels is None or self._roles(data, labels)[1] is not labels:
+                expected = "None where `y` is not the labels, as Keras weighs an example by its `y`; use sample_weight"
+                checks.fail("class_weight", expected, class_weight)
+        return {label: class_weight.get(label, 1.0) for label in range(self.num_classes)}
 
 
 def _require_counts(**arguments):

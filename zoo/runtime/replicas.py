@@ -53,8 +53,7 @@ def share_out(batch: object, strategy: tf.distribute.Strategy) -> object:
             return None
         array = tf.convert_to_tensor(array)
         rows = len(array)
-        if rows < number:
-            checks.fail("x", f"of at least {number} examples, one for each replica", f"shape {tuple(array.shape)}")
+        require_one_each(rows, strategy)
 
         def share(context):
             place = context.replica_id_in_sync_group % number
@@ -63,6 +62,14 @@ def share_out(batch: object, strategy: tf.distribute.Strategy) -> object:
         return strategy.experimental_distribute_values_from_function(share)
 
     return keras.tree.map_structure(shares, batch)
+
+
+def require_one_each(rows: int, strategy: tf.distribute.Strategy) -> None:
+    """Raises ValueError for a batch of `x` with fewer examples than there are replicas in this process."""
+    number = len(strategy.extended.worker_devices) if strategy.num_replicas_in_sync > 1 else 1
+    if rows < number:
+        expected = f"in batches of at least {number} examples, one for each replica"
+        raise ValueError(f"Expected `x` to be {expected}. Received: {rows}")
 
 
 def has_workers(strategy: tf.distribute.Strategy) -> bool:
