@@ -61,10 +61,12 @@ def binarize(images: Images, seed: int) -> Images:
     return Images(binary, images.labels)
 
 
-def pixel_variance(images: Images) -> float:
-    """The variance of all values of `images`, scaled to [0, 1]."""
+def pixel_variance(images: Images, binarized: bool = False) -> float:
+    """The variance of all values of `images`, scaled to [0, 1]; of binary draws with these means, if `binarized`."""
     pixels = images.images
     counts = sum(np.bincount(pixels[part].ravel(), minlength=256) for part in disk.chunks(pixels))
     levels = np.arange(256) / 255.0
     mean = np.average(levels, weights=counts)
+    if binarized:
+        return float(mean * (1.0 - mean))
     return float(np.average(np.square(levels - mean), weights=counts))

@@ -60,7 +60,8 @@ def train(
     plan = stage.Plan.of(
         recipe, len(splits.train), flags.batch_size, flags.decoder.epochs, flags.steps_per_epoch, flags.sample
     )  # fmt: skip
-    plain = evaluation.reconstruction_error(model, batches(splits.test), shards.pixel_variance(splits))
+    variance = shards.pixel_variance(splits, flags.binarization)
+    plain = evaluation.reconstruction_error(model, batches(splits.test), variance)
     sharpening = make(recipe, flags, model, plan)
     guard = callbacks.GoBack(*_watched(splits.validation, model.conditional))
     path = flags.output / "model.keras"

@@ -232,4 +232,5 @@ def _figures(recipe, flags, model, splits, batches):
     """Figures of the test split beyond those of the objective."""
     if recipe.examples is not None:
         return recipe.examples.finish(flags.own, model, splits, flags.output, flags.seed)
-    return evaluation.reconstruction_error(model, batches(splits.test), shards.pixel_variance(splits))
+    variance = shards.pixel_variance(splits, flags.binarization)
+    return evaluation.reconstruction_error(model, batches(splits.test), variance)

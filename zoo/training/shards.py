@@ -63,14 +63,13 @@ def _require_labels(model, train):
         raise data.DataError(f"Expected labels from 0 to {classes - 1} in the shards. Received: {least} to {largest}")
 
 
-def pixel_variance(splits: data.Splits | data.StreamedSplits) -> float:
-    """The variance of the values of the training images, scaled to [0, 1].
+def pixel_variance(splits: data.Splits | data.StreamedSplits, binarization: str) -> float:
+    """The variance of the values of the training images, scaled to [0, 1], or of their binary draws.
 
     For shards it is that of the validation images, which the same hash draws, as the others are not in memory.
     """
-    if isinstance(splits, data.StreamedSplits):
-        return data.pixel_variance(splits.validation)
-    return data.pixel_variance(splits.train)
+    images = splits.validation if isinstance(splits, data.StreamedSplits) else splits.train
+    return data.pixel_variance(images, binarized=binarization != "none")
 
 
 def data_error(error: tf.errors.OpError) -> str | None:
