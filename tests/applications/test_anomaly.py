@@ -115,6 +115,12 @@ def test_the_default_number_of_neighbours_is_at_most_half_of_the_examples_to_com
     assert detector.compared_.estimator.n_neighbors == neighbors
 
 
+def test_a_score_that_compares_asks_for_two_examples_to_compare_with(model):
+    with pytest.raises(ValueError, match="`x` to be more examples, as the score compares .* Received: x='3 examples'"):
+        AnomalyDetector(model, "latent", 0.5, calibration=0.7).fit(NORMAL[:3])
+    AnomalyDetector(model, "latent", 0.5, calibration=0.3).fit(NORMAL[:3])
+
+
 def test_calibration_is_the_share_that_only_sets_the_threshold(model):
     detector = AnomalyDetector(model, "latent", 0.2, calibration=0.25).fit(NORMAL[:40])
     assert len(detector.compared_.known) == 30

@@ -1,6 +1,7 @@
 """A VAE of rows: columns by name in every method, in files and in the SavedModel."""
 
 import json
+import types
 
 import keras
 import numpy as np
@@ -63,6 +64,14 @@ def test_numbers_begin_with_the_scale_that_is_asked_for(masked):
     rows = TableModel.build(people(), latent_dim=2, hidden=(4,), masked=masked, initial_sigma=0.3)
     gaussian = next(each for each in rows.mixed.likelihoods if isinstance(each, GaussianColumns))
     np.testing.assert_allclose(gaussian.log_var, 2 * np.log(0.3), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kept", ["class", "height"])
+def test_rows_of_one_kind_of_columns_have_a_model(kept):
+    table = data.Table({kept: people()[kept]})
+    rows = TableModel.build(table, latent_dim=2, hidden=(4,))
+    sampled = rows.sample(3, seed=1)
+    assert sampled.names == (kept,) and sampled[kept].dtype.kind == table[kept].dtype.kind
 
 
 def test_sampled_rows_have_the_columns_and_their_dependence(whole):
@@ -331,6 +340,17 @@ def test_a_filled_table_keeps_the_columns_that_the_schema_does_not_have(masked):
 def test_a_pass_that_is_begun_is_trained_to_its_end():
     rows = TableModel.build(people(20), latent_dim=2, hidden=(4,), seed=0)
     assert len(rows.fit(people(20), epochs=60, batch_size=32).history["loss"]) == 2  # of 50 steps each
+
+
+def test_the_chance_that_chooses_a_candidate_is_none_of_its_own_noise():
+    """Where nothing is known, the one chosen of two standard normal latents is standard normal: z² is 1 on average."""
+    own = {"latents": lambda seeds, _: zoo.random.normal(seeds, (1,)), "decoded": lambda z: z}
+    own["data_of"] = lambda chosen, *_, **__: chosen
+    model = types.SimpleNamespace(functions={}, parts_of_graphs=[], ids_of_parts=list, **own)
+    alike = types.SimpleNamespace(observed_log_prob=lambda x, *_: 0.0 * x[:, 0])
+    nothing = tf.zeros((4000, 1))
+    z = _table_rows._compiled(model, alike, 1, 2)(nothing, nothing, tf.range(4000), nothing[:, 0]).numpy()
+    assert abs(np.mean(np.square(z)) - 1.0) < 4 * np.sqrt(2 / 4000)
 
 
 def test_candidates_are_chosen_by_chance_where_nothing_is_known(whole):

@@ -1,7 +1,10 @@
 """The command line as a whole, and `list`."""
 
+import argparse
+import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -26,6 +29,16 @@ def test_answers_without_tensorflow(argv):
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "zoo.cli" in imported and not {"tensorflow", "keras", "sklearn", "PIL", "numpy"} & imported
     assert ("usage" in done.stdout) == ("--help" in argv)
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_the_number_that_the_help_names_as_the_default_is_the_default(command):
+    parser = argparse.ArgumentParser()
+    importlib.import_module(f"zoo.cli.{command}").add_arguments(parser)
+    for action in parser._actions:
+        named = re.search(r"\(default: ([\d.]+)\)", action.help or "")
+        if named and action.default is not None:
+            assert action.default == float(named[1]), action.option_strings
 
 
 def test_usage_errors_have_status_2(capsys):

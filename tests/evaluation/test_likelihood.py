@@ -6,6 +6,7 @@ The columns of W are orthogonal, so that the posterior's covariance is diagonal,
 """
 
 import math
+import time
 
 import keras
 import numpy as np
@@ -156,6 +157,12 @@ def test_figures_of_continuous_latents():
     assert (elbo.unit, elbo.split, elbo.num_examples, elbo.seed) == ("nats", "val", 240, 0)
     assert bound.about == "20 importance samples" and bound.error > 0
     assert figures["active_units"].value == 2 and figures["active_units"].about == "of 2 latents"
+
+
+def test_the_seconds_of_the_figures_add_up_to_no_more_than_those_that_passed():
+    start = time.perf_counter()
+    figures = likelihood_figures(model(), IMAGES, num_samples=2)
+    assert 0.0 < sum(figure.seconds for figure in figures) <= time.perf_counter() - start
 
 
 def test_bits_per_dim_of_eight_bit_values_and_the_kl_of_layers(hierarchical):

@@ -335,6 +335,7 @@ def test_further_signatures_are_checked_by_cases_of_their_own(tmp_path):
     for more, more_cases, match in (
         ({"double": 3}, cases, r"`more\['double'\]` to be a zoo.export.signatures.Signature. Received: .*3"),
         ({"encode": double}, {"encode": cases["double"]}, "`more` to be of other names than those of .*'encode'"),
+        ({"sample_observed": double}, cases, "`more` to be of other names than those of .*'sample_observed'"),
         ({"double": double}, None, r"`more_cases` to be inputs for each of the further signatures, \['double'\]"),
         (None, cases, "`more_cases` to be inputs for each of the further signatures"),
     ):

@@ -213,6 +213,13 @@ def test_a_difference_too_large_raises_with_where_it_is(capsys):
     assert "too large" in capsys.readouterr().out
 
 
+def test_nan_in_what_quantisation_leaves_is_refused():
+    cases = {"log_prob": {"image": np.float32([1.0])}, "reconstruct": {"image": np.float32([1.0])}}
+    assert parity.cost(Fake(), Fake(), cases)["images"] == 1
+    with pytest.raises(parity.ParityError, match="Expected finite numbers. Received: log_prob of log_prob"):
+        parity.cost(Fake(), Fake(lambda value: value * np.float32(np.nan)), cases)
+
+
 class Reference:
     """A runtime that is asked for whole batches alone."""
 

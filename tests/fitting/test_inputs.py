@@ -438,6 +438,13 @@ def test_labels_and_weights_in_lists_are_refused():
         plain().encode(np.ma.masked_array(GOOD, GOOD > 0.9))
 
 
+@pytest.mark.parametrize("beside", ["y", "sample_weight"])
+def test_arrays_beside_a_dataset_are_named(beside):
+    batches = tf.data.Dataset.from_tensors(GOOD)
+    with pytest.raises(ValueError, match=f"`x` as a tf.data.Dataset, `{beside}s?` should not be passed"):
+        plain().fit(batches, verbose=0, **{beside: np.ones(len(GOOD), np.float32)})
+
+
 @pytest.mark.parametrize("value", [0, -1, 1.5])
 def test_numbers_of_examples_and_batches_are_at_least_one(value):
     for name in ("batch_size", "steps_per_epoch", "validation_batch_size", "validation_steps"):

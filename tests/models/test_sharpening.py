@@ -63,6 +63,7 @@ def unit(stage, images):
 @pytest.mark.parametrize("freeze", [True, False])
 def test_the_loss_is_likelihood_perceptual_and_adversarial(freeze):
     stage = still(make(freeze=freeze))
+    assert stage.image_shape == stage.example_shape == X.shape[1:]
     stage.model.kl_weight.assign(0.6)
     terms = stage.compute_terms(tf.constant(X), training=True)
     images, mean, log_var, z = reconstructed(stage)

@@ -264,6 +264,15 @@ def test_default_of_the_prior_is_its_first_kind(tiny, tmp_path):
     assert parse(recipe, ["--output", str(tmp_path), "--prior", "none"]).prior.kind == "none"
 
 
+def test_help_says_the_epochs_of_both_stages(tiny, capsys):
+    prior = training.Prior(build=None, kinds=("a",), epochs=7, sample_epochs=3, batch_size=5)
+    with pytest.raises(SystemExit):
+        parse(tiny(epochs=40, sample_epochs=9, prior=prior), ["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "--epochs EPOCHS default: 40, with --sample 9" in shown
+    assert "--prior-epochs PRIOR_EPOCHS default: 7, with --sample 3" in shown
+
+
 def test_image_size_changes_the_shape(recipe_module, tmp_path):
     recipe = recipe_module("celeba_vae").main.recipe
     assert recipe.shape(parse(recipe, ["--output", str(tmp_path)]).own) == (64, 64, 3)

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import shutil
+import types
 
 import keras
 import numpy as np
@@ -17,7 +18,7 @@ from keras import layers
 import zoo
 from zoo import data, training
 from zoo.runtime import disk
-from zoo.training import codes, devices
+from zoo.training import codes, devices, prior_stage, stage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -408,3 +409,19 @@ def test_fingerprint_is_that_of_the_weights(finished):
     bias = model.decoder.weights[-1]
     bias.assign(bias + 1e-6)
     assert codes.fingerprint(model) != before
+
+
+def test_the_bound_of_eight_bit_values_has_its_bits_per_dim(monkeypatch):
+    """Twelve values at four bits."""
+    monkeypatch.setattr(prior_stage.evaluation, "log_prob", lambda model, batches: {"log_prob": -48.0 * np.log(2.0)})
+    model = types.SimpleNamespace(likelihood=zoo.likelihoods.DiscretizedLogistic(), image_shape=(2, 2, 3))
+    assert prior_stage._bound(model, []) == pytest.approx({"elbo": -48.0 * np.log(2.0), "bits_per_dim": 4.0})
+
+
+def test_a_stage_that_starts_over_leaves_the_files_of_others_and_no_empty_folder(tmp_path):
+    events, notes = (tmp_path / "logs" / name for name in ("train/events.out.tfevents.1", "mine/notes.txt"))
+    for path in (tmp_path / "checkpoints" / "step-00000001" / "state.json", events, notes):
+        path.parent.mkdir(parents=True)
+        path.write_text("")
+    stage._clear(tmp_path)
+    assert [*tmp_path.rglob("*")] == [tmp_path / "logs", notes.parent, notes]

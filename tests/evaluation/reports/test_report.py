@@ -100,6 +100,12 @@ def test_each_figure_names_its_origin(full):
     assert {"importance samples", "reconstructions", "samples"} <= {description for description, _, _ in told}
 
 
+def test_psnr_says_which_mean_it_is(full):
+    psnr, ssim = (by_name(full[0])[name] for name in ("psnr", "ssim"))
+    assert (psnr.unit, psnr.about) == ("dB", "mean over images; that of the mean squared error is lower")
+    assert (ssim.unit, ssim.about) == ("", "")
+
+
 def test_table_has_a_line_for_each_figure(full):
     report, _, _ = full
     header, *lines = report.table().splitlines()

@@ -40,6 +40,12 @@ def check_density(prior, label=None):
 
 
 @every_kind
+def test_an_example_is_a_vector_of_latents(kind):
+    prior = entries.make(kind)
+    assert prior.example_shape == prior.sample(1, seed=0).shape[1:] == (entries.LATENTS,)
+
+
+@every_kind
 def test_the_density_integrates_to_one_and_samples_are_of_it(kind):
     check_density(entries.make(kind))
 
