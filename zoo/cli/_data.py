@@ -141,7 +141,7 @@ def load(
 
     require_one_place(args)
     shape = _models.shape_of_values(model) if incomplete else model.example_shape
-    given = args.data or [_dataset_of(args.model)]
+    given = args.data or [_dataset_of(args.model, option)]
     split = split or args.split
     sources = [pathlib.Path(each).expanduser() for each in given]
     if len(given) == 1 and is_dataset(given[0], sources[0]):
@@ -203,11 +203,11 @@ def is_dataset(text: str, path: pathlib.Path) -> bool:
     return not path.exists() and not path.suffix and "/" not in text and "\\" not in text
 
 
-def _dataset_of(model):
+def _dataset_of(model, option="--data"):
     card = _models.read_card(model)
     named = card.get("dataset") or next(iter(card.get("datasets") or ()), None)
     if named is None:
-        raise ValueError(f"Expected --data, as {model} has no card that names a dataset. Received: no --data")
+        raise ValueError(f"Expected {option}, as {model} has no card that names a dataset. Received: no {option}")
     return str(named).rpartition("/")[2]  # the hub's "ylecun/mnist" is TFDS's "mnist"
 
 

@@ -65,7 +65,9 @@ def run(args: argparse.Namespace) -> None:
         smoothing=args.smoothing,
         seed=args.seed,
     )
-    data = _data.load(args, model, need_labels=False)
+    # Options of datasets may be about the normal images alone.
+    judged = args if _data.are_files(args.normal) else _data.with_data(args, args.data)
+    data = _data.load(judged, model, need_labels=False)
     x = data.floats()
     detector.fit(_normal(args, model).floats())
     if exported is not None:
@@ -103,8 +105,7 @@ def _normal(args, model):
     """The normal images: files as they are; of a dataset, or of the card's, the validation split."""
     normal = _data.with_data(args, args.normal, data_labels=None, limit=args.normal_limit, split=None)
     split = None if _data.are_files(args.normal) else "validation"
-    option = "--normal" if args.normal else "--data"
-    return _data.load(normal, model, split, need_labels=False, option=option)
+    return _data.load(normal, model, split, need_labels=False, option="--normal")
 
 
 def _write_heat_maps(folder, maps):

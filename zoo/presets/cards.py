@@ -141,6 +141,9 @@ def _results(card):
         )
         rows.append(f"| {result['name']} | {amount(result)} | {where} | {result.get('about', '')} |")
     text = "Errors are standard errors over examples, or the standard deviation over seeds where the table says so."
+    command = card.get("evaluation", {}).get("command")
+    if command:
+        text += f" The figures come from this command:\n\n    {command}"
     return ["\n".join([*rows, "", text])]
 
 
