@@ -25,7 +25,7 @@ SHOWN = (  # a page for each use
 PAGES = ("index", "codec", "kl_weight", "large_pictures", "shards", "sharp", "video", *SHOWN)
 FILES = sorted([ROOT / "README.md", *DOCS.glob("*.md")])
 OUTPUT = r"--(?:output|html) (\S+)"  # the argument of a command that names what it writes
-PACKAGES = sorted(["models", *(set(zoo._MODULES) - {"distributions", "layers", "random", "spectra"})])
+PACKAGES = sorted(["models", *(set(zoo._MODULES) - {"distributions"})])
 
 
 def blocks(path):

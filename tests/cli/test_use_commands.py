@@ -96,6 +96,16 @@ def test_models_that_cannot_be_drawn_are_named(run, tmp_path, command):
     assert status == 2 and "MODEL to be one of images [H,W,1] or [H,W,3]" in errors and "a VAE of examples" in errors
 
 
+def test_anomaly_judges_pictures_of_ones_own_by_bundled_images(run, tmp_path):
+    judged = ("anomaly", "@vae.keras", "--data", "@strange.npy", "--output", "scores.csv", "--score", "reconstruction")
+    status, report, _ = run(*judged, "--normal", "mnist", "--sample", "--normal-limit", "20")
+    assert status == 0 and report["num"] == 5
+    status, _, errors = run(*judged, "--sample")
+    assert status == 2 and "Expected --normal, as " in errors and "has no card that names a dataset" in errors
+    status, _, errors = run(*judged, "--normal", "@images.npy", "--sample")
+    assert status == 2 and "Expected --data to be a dataset, as --sample is given" in errors
+
+
 def test_anomaly_limits_the_normal_examples(run, folder, tmp_path):
     limited = ("--normal", "@images.npy", "--normal-limit", "12", "--false-positive-rate", "0.1")
     _, report, _ = run(
