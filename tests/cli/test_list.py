@@ -39,6 +39,8 @@ def test_the_number_that_the_help_names_as_the_default_is_the_default(command):
         named = re.search(r"\(default: ([\d.]+)\)", action.help or "")
         if named and action.default is not None:
             assert action.default == float(named[1]), action.option_strings
+    if command == "traverse":
+        assert "(default: 3)" in parser.format_help()
 
 
 def test_usage_errors_have_status_2(capsys):

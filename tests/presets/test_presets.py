@@ -294,6 +294,7 @@ def test_a_card_does_not_contradict_the_arguments(model, tmp_path):
         ),
         ({"seed": float("inf")}, "`card` to be a dict that JSON can hold"),
         ({"picture": "x.png"}, r"`card\['picture'\]` to be a dict with `file`"),
+        ({"evaluation": "x"}, r"`card\['evaluation'\]` to be a dict with `command`"),
         ({"command": 3}, r"`card\['command'\]` to be a text"),
     ],
 )

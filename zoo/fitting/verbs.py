@@ -50,7 +50,8 @@ class Verbs(Steps):
                 `(x, labels)` as `x`.
             sample_weight: float `[N]`, >= 0. The loss is the batch mean of weight times loss, as for any Keras model;
                 the other figures are weighted means.
-            class_weight: dict of labels to weights, for a conditional model without a target; other labels weigh 1.
+            class_weight: dict of classes to weights, for a model with `num_classes` and no target; other classes
+                weigh 1. The batches of a dataset must then be `(x, labels)`.
 
         Raises:
             ValueError: for data of another structure, type, shape or range, before a step uses them.
@@ -65,6 +66,8 @@ class Verbs(Steps):
         if kwargs.get("validation_batch_size"):
             replicas.require_shares("validation_batch_size", kwargs["validation_batch_size"], self.distribute_strategy)
         callbacks = _with_callbacks(self, self.own_callbacks(), callbacks)
+        if class_weight is not None:
+            x, y = self._labels_apart(x, y)
         x, y, sample_weight = self._checked_arrays(x, y, sample_weight)
         class_weight = self._weights_of_labels(x, y, class_weight)
         if isinstance(validation_data, (tuple, list)) and len(validation_data) in (2, 3):
@@ -115,8 +118,9 @@ class Verbs(Steps):
         return_dict: bool = False,
     ) -> dict[str, float] | list[float]:
         """As `keras.Model.train_on_batch`; the arguments are those of `fit`."""
-        x, y = self._labels_apart(x, y)
-        class_weight = self._weights_of_labels(x, y, class_weight)
+        if class_weight is not None:
+            x, y = self._labels_apart(x, y)
+            class_weight = self._weights_of_labels(x, y, class_weight)
         return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
     def predict(
@@ -130,9 +134,6 @@ class Verbs(Steps):
         """As `keras.Model.predict`; returns reconstructions."""
         _require_counts(batch_size=batch_size, steps=steps)
         x, labels, _ = self._checked_arrays(x, judged=False)
-        if _are_arrays((x,)):
-            rows = min(batch_size or _DEFAULT_ROWS, *(len(leaf) for leaf in keras.tree.flatten(x)))
-            replicas.require_one_each(rows, self.distribute_strategy)
         x = x if labels is None else (x, labels)
         try:
             return super().predict(x, batch_size, verbose, steps, **kwargs)
@@ -203,15 +204,16 @@ class Verbs(Steps):
             x = (batch if isinstance(batch, tuple) else (batch,) for batch in x)  # as Keras takes them
         if not _are_arrays((x, y, sample_weight)):
             return x, y, sample_weight
-        x, y = self._labels_apart(x, y)
+        if self.conditional and y is None and isinstance(x, (tuple, list)) and len(x) == 2:
+            x, y = x
         inputs.look(self._values(self._split((x, y, sample_weight)), judged))
         if y is None and sample_weight is not None:
             y = no_target(len(sample_weight))
         return x, y, sample_weight
 
     def _labels_apart(self, x, y):
-        """Data and labels of arrays that have the labels beside the data, in `x`."""
-        if self.conditional and y is None:
+        """Data and labels of arrays that have the labels beside the data, in `x`; otherwise what is given."""
+        if self.conditional and y is None and _are_arrays((x,)):
             data, labels, _ = self._roles(x, None)
             return (x, y) if labels is None else (data, labels)
         return x, y
@@ -236,7 +238,8 @@ class Verbs(Steps):
         if batch is not None:  # Keras refuses weights for other sources
             data, labels, _ = keras.utils.unpack_x_y_sample_weight(batch)
             if labels is None or self._roles(data, labels)[1] is not labels:
-                expected = "None where `y` is not the labels, as Keras weighs an example by its `y`; use sample_weight"
+                way = "give (x, labels), or use sample_weight"
+                expected = f"None where `y` is not the labels, as Keras weighs an example by its `y`; {way}"
                 checks.fail("class_weight", expected, class_weight)
         return {label: class_weight.get(label, 1.0) for label in range(self.num_classes)}
 

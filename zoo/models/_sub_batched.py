@@ -28,7 +28,8 @@ def sub_batched(method: Method) -> Method:
 
         function = functools.partial(method, self, training=training)
         networks = (self.encoder, self.decoder, self.likelihood)
-        has_statistics = training and any(network.non_trainable_weights for network in networks)
-        return cores.spread(function, *values, count=1 if has_statistics else None, whole=whole)
+        if training and any(network.non_trainable_weights for network in networks):
+            return function(*values)  # without the zeros of an empty share, which would count in the statistics
+        return cores.spread(function, *values, whole=whole)
 
     return cast(Method, call)

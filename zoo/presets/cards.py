@@ -32,6 +32,9 @@ def check(card: Mapping[str, Any]) -> None:
     picture = card.get("picture")
     if picture is not None and not (isinstance(picture, Mapping) and isinstance(picture.get("file"), str)):
         checks.fail("card['picture']", "a dict with `file`, the name of a picture", picture)
+    evaluation = card.get("evaluation")
+    if evaluation is not None and not (isinstance(evaluation, Mapping) and isinstance(evaluation.get("command"), str)):
+        checks.fail("card['evaluation']", "a dict with `command`, a text", evaluation)
     results = card.get("results", ())
     if not isinstance(results, (list, tuple)) or not all(map(_is_figure, results)):
         checks.fail("card['results']", "a list of figures, as zoo.evaluation.Figure.as_dict gives them", results)
@@ -55,7 +58,7 @@ def readme(card: Mapping[str, Any], shipped: bool = False) -> str:
     Args:
         card: dict, the content of `card.json`. `name`, `description`, `license` and `model` are needed; `datasets`,
             `tags`, `results`, `command`, `commit`, `date`, `seed`, `machine`, `training_data`, `training_seconds`,
-            `training_cpu_seconds`, `prior`, `decoder`, `limits` and `picture` are used if they are there.
+            `training_cpu_seconds`, `evaluation`, `prior`, `decoder`, `limits` and `picture` are used if they are there.
         shipped: bool, whether the preset comes with the package, which finds it by its name.
     """
     parts = [_head(card), f"# {card['name']}", card["description"], *_picture(card)]
@@ -141,9 +144,8 @@ def _results(card):
         )
         rows.append(f"| {result['name']} | {amount(result)} | {where} | {result.get('about', '')} |")
     text = "Errors are standard errors over examples, or the standard deviation over seeds where the table says so."
-    command = card.get("evaluation", {}).get("command")
-    if command:
-        text += f" The figures come from this command:\n\n    {command}"
+    if card.get("evaluation"):
+        text += f" The last evaluation was by this command:\n\n    {card['evaluation']['command']}"
     return ["\n".join([*rows, "", text])]
 
 

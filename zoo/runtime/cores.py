@@ -72,22 +72,19 @@ def sub_batches(number: int) -> Iterator[None]:
 parts = sub_batches  # its name in 0.1.0
 
 
-def spread(
-    function: Callable[..., Structure],
-    *values: object,
-    count: int | None = None,
-    whole: Callable[[], bool] = lambda: False,
-) -> Structure:
-    """Computes `function(*values)` in parallel sub-batches. None is empty, nor is the share of one of several replicas.
+def spread(function: Callable[..., Structure], *values: object, whole: Callable[[], bool] = lambda: False) -> Structure:
+    """Computes `function(*values)` in parallel sub-batches.
+
+    Where a sub-batch, or the share of one of several replicas, would be empty, it gets an example of zeros, whose
+    result is dropped.
 
     Args:
         function: takes and returns structures of tensors `[B, …]`. Its result for an example must not depend on the
             other examples of the batch.
         values: structures of tensors `[B, …]`, or None.
-        count: int, the number of sub-batches; None for that which is in force.
         whole: called after the first of several sub-batches was traced; True means that the batch must stay whole.
     """
-    count = number() if count is None else count
+    count = number()
     may_be_empty = replicas.num_replicas() > 1
     if getattr(_current, "in_sub_batch", False) or (count == 1 and not may_be_empty):
         return function(*values)

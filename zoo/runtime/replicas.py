@@ -53,7 +53,7 @@ def share_out(batch: object, strategy: tf.distribute.Strategy) -> object:
             return None
         array = tf.convert_to_tensor(array)
         rows = len(array)
-        require_one_each(rows, strategy)
+        require_one_each(rows, number)
 
         def share(context):
             place = context.replica_id_in_sync_group % number
@@ -64,9 +64,8 @@ def share_out(batch: object, strategy: tf.distribute.Strategy) -> object:
     return keras.tree.map_structure(shares, batch)
 
 
-def require_one_each(rows: int, strategy: tf.distribute.Strategy) -> None:
-    """Raises ValueError for a batch of `x` with fewer examples than there are replicas in this process."""
-    number = len(strategy.extended.worker_devices) if strategy.num_replicas_in_sync > 1 else 1
+def require_one_each(rows: int, number: int) -> None:
+    """Raises ValueError for a batch of `rows` examples that `number` replicas share, if they are fewer."""
     if rows < number:
         expected = f"in batches of at least {number} examples, one for each replica"
         raise ValueError(f"Expected `x` to be {expected}. Received: {rows}")
