@@ -741,9 +741,8 @@ def test_first_batches_that_two_replicas_do_not_share_evenly_train_as_on_one():
     for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
         keras.utils.set_random_seed(0)
         with strategy.scope():
-            convolution = keras.layers.Conv2D(
-                4, 3, activation="relu", activity_regularizer="l2"
-            )  # fails without images
+            # Of no images a convolution fails.
+            convolution = keras.layers.Conv2D(4, 3, activation="relu", activity_regularizer="l2")
             encoder = keras.Sequential([keras.Input(SHAPE), convolution, keras.layers.Flatten(), keras.layers.Dense(6)])
             model = make(encoder)
         model.fit(x, batch_size=14, validation_data=x[:7], verbose=0)
