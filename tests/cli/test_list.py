@@ -33,6 +33,7 @@ def test_answers_without_tensorflow(argv):
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_the_number_that_the_help_names_as_the_default_is_the_default(command):
+    """Where the parser has it; other defaults depend on further options, and `_options.fill` sets them."""
     parser = argparse.ArgumentParser()
     importlib.import_module(f"zoo.cli.{command}").add_arguments(parser)
     for action in parser._actions:

@@ -126,6 +126,12 @@ def test_codes_take_their_cross_entropy(coded):
     assert 32 * len(words) == pytest.approx(nats / np.log(2), rel=0.01, abs=64)
 
 
+def test_one_code_takes_no_bits():
+    model = vq_vae(quantizer=zoo.quantizers.VectorQuantizer(1, 4))
+    _, words = _container.unpack(codec.compress(model, RNG.random((200, *SHAPE), dtype=np.float32), verify=False))
+    assert len(words) <= 2  # the coder's state; a bit a code would take 25
+
+
 def test_a_lossy_file_gives_the_reconstructions(coded):
     images = RNG.random((70, *SHAPE), dtype=np.float32)  # more than a batch
     restored = codec.decompress(coded, codec.compress(coded, images))

@@ -123,10 +123,24 @@ def test_two_replicas_share_the_one_batch_that_they_are_given():
             verb(X[:1])
     with pytest.raises(ValueError, match="Expected `x` to be in batches of at least 2 examples"):
         model.predict(tf.data.Dataset.from_tensor_slices(X[:4]).batch(1), verbose=0)
+    np.testing.assert_allclose(model.predict(X[:15], verbose=0), rows[0], rtol=1e-4)
+    np.testing.assert_allclose(model.predict(X[:1], verbose=0), rows[0][:1], rtol=1e-4)  # the step is made by now
     np.testing.assert_allclose(*figures, rtol=1e-5)
     np.testing.assert_allclose(*rows, rtol=1e-4)
     for ours, theirs in zip(*weights, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_replicas_share_labels_in_a_list_and_say_no_more_of_nan_than_one(recwarn):
+    labels, figures = [0, 1, 2, 1, 0], []
+    for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+        with strategy.scope():
+            model = make(cls=zoo.CVAE, conditions=3, num_classes=3)
+        figures.append(model.test_on_batch(X[:5], labels))
+        model.decoder.weights[-1].assign(np.nan * np.ones(model.decoder.weights[-1].shape))
+        assert np.isnan(model.test_on_batch(X[:5], labels)[0])
+    np.testing.assert_allclose(*figures, rtol=1e-5)
+    assert not [each for each in recwarn if "The loss is NaN" in str(each.message)]
 
 
 @pytest.mark.usefixtures("mode")
@@ -168,6 +182,10 @@ def test_weights_of_classes_go_by_the_labels_and_never_by_a_target():
         assert model.fit(*data, class_weight={1: 0.5}, verbose=0).history["loss"] == [pytest.approx(unweighted / 2)]
     beside = {"x": x, "labels": labels}
     assert np.isfinite(model.fit(x, labels, validation_data=beside, verbose=0).history["val_loss"])
+    variables = (tf.Variable(x), tf.Variable(labels))
+    for data in ((variables,), ({"x": x, "labels": variables[1]},)):
+        assert model.train_on_batch(*data, class_weight={1: 0.0})[0] == 0.0
+        assert model.fit(*data, class_weight={1: 0.0}, verbose=0).history["loss"] == [0.0]
     for source in (of_one((x, labels)), OneBatch((x, labels))):  # the weight of labels that are not named is 1
         assert model.fit(source, class_weight={0: 0.0}, verbose=0).history["loss"] == [pytest.approx(unweighted)]
     apart = ((x, labels), x[::-1])

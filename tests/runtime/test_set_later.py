@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -5,7 +8,7 @@ import pytest
 import zoo
 from zoo import networks
 from zoo.runtime import checks, configs
-from zoo.runtime.settings import Setting
+from zoo.runtime.settings import Setting, is_argument
 
 SHAPE = (8, 8, 1)
 X = np.random.default_rng(0).random((16, *SHAPE), np.float32)
@@ -22,6 +25,19 @@ class Weighted:
     def __init__(self, beta, size):
         self.beta = beta
         self.size = size
+
+
+def test_a_class_whose_arguments_were_looked_up_is_let_go():
+    class Mine(Weighted):
+        def __init__(self, of_mine):
+            super().__init__(1, 2)
+            self.of_mine = of_mine
+
+    assert is_argument("of_mine", Mine) and is_argument("beta", Mine) and not is_argument("other", Mine)
+    kept = weakref.ref(Mine)
+    del Mine
+    gc.collect()
+    assert kept() is None
 
 
 def test_a_setting_is_checked_whenever_it_is_set():

@@ -36,7 +36,8 @@ class Batch:
 def no_target(number: int) -> Array:
     """A `y` for `number` examples that stands for no target: Keras drops sample weights that come without a `y`.
 
-    Its type is that of no real target, or Keras would make one graph of unknown shapes for both.
+    It is of bools, which no target is: for two `y` of one type TensorFlow traces one graph, in which their shapes are
+    unknown.
     """
     return np.zeros((number, *_NO_TARGET), bool)
 

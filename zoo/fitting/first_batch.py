@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from zoo._compat import tensorflow as tf_compat
 from zoo.fitting.inputs import Target, Values, look, unfit
-from zoo.runtime import replicas
 from zoo.runtime.types import Shape, Tensor, Tensors
 
 
@@ -141,10 +140,6 @@ class FirstBatch:
     def _check_specs(self, batches):
         """Splits an iterator's specs, before TensorFlow relaxes them to cover the shapes of earlier batches too."""
         if isinstance(batches, list):  # of tensors, in `predict`
-            for leaf in keras.tree.flatten(batches):
-                if isinstance(leaf, tf.distribute.DistributedValues):  # a step cannot be made from an empty share
-                    sizes = [len(share) for share in leaf.values]
-                    replicas.require_one_each(sum(map(bool, sizes)), len(sizes))
             self._split(keras.tree.map_structure(_of_first_replica, batches[0]))
             return
         specs = getattr(batches, "element_spec", None)  # `train_on_batch` passes a generator, which has none

@@ -207,20 +207,27 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
         return self._first_batch.guarded(function, self._variables_of_a_step, traced, refused)
 
     def _sharing(self, function, name):
-        """Has replicas share the batch of `train_on_batch` and the like, of which Keras would give all to each."""
-        strategy, judged = self.distribute_strategy, name != "predict"
+        """Splits the batch of `train_on_batch` and the like over the replicas, as Keras gives all of it to each."""
+        strategy, judged, is_made = self.distribute_strategy, name != "predict", False
 
         def shared(batches):
+            nonlocal is_made
             if isinstance(batches, tf.distribute.DistributedIterator):
                 return function(batches)
             batches = list(batches)
             leaves = keras.tree.flatten(batches)
-            if any(isinstance(leaf, tf.distribute.DistributedValues) for leaf in leaves):  # those of `predict`
-                return function(batches)
+            distributed = [leaf for leaf in leaves if isinstance(leaf, tf.distribute.DistributedValues)]
+            if distributed:  # those of `predict`
+                # TensorFlow cannot make a step from an empty share.
+                if not is_made and not all(len(share) for leaf in distributed for share in leaf.values):
+                    batches = [replicas.share_out(replicas.gathered(batch, strategy), strategy) for batch in batches]
+                results = function(batches)
+                is_made = True
+                return results
             self._first_batch(batches, judged)
             results = function([replicas.share_out(batch, strategy) for batch in batches])
             # Keras takes the mean of the replicas' means, in which an example of a smaller share counts for more.
-            return self.epoch_logs(results) if judged else results
+            return self._means(results) if judged else results
 
         return shared
 
@@ -252,12 +259,7 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
         """
         if not logs:
             raise ValueError(NO_BATCH)
-        means = {each.name: each for each in self.metrics if isinstance(each, keras.metrics.Mean)}
-        # Figures of a train_step of the user's own are those of the last batch, as it updates no mean.
-        unused = {name for name, each in means.items() if not float(each.count.value.numpy())}
-        results = {name: value for name, value in self.get_metrics_result().items() if name in logs}
-        own = unused & {*logs} | ({*logs} - {*results})
-        results |= {name: float(np.mean(np.asarray(logs[name]))) for name in own}
+        results = self._means(logs)
         if not np.all(np.isfinite(results.get("loss", 0.0))):
             warnings.warn(
                 "The loss is NaN or infinite. Look for such values in the data, beyond the first batch too, or lower "
@@ -265,6 +267,15 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
                 stacklevel=3,  # beyond zoo._compat, where Keras calls
             )
         return results
+
+    def _means(self, logs):
+        """The figures that `logs` names, over all examples since the metrics were reset."""
+        means = {each.name: each for each in self.metrics if isinstance(each, keras.metrics.Mean)}
+        # Figures of a train_step of the user's own are those of the last batch, as it updates no mean.
+        unused = {name for name, each in means.items() if not float(each.count.value.numpy())}
+        results = {name: value for name, value in self.get_metrics_result().items() if name in logs}
+        own = unused & {*logs} | ({*logs} - {*results})
+        return results | {name: float(np.mean(np.asarray(logs[name]))) for name in own}
 
 
 def _name_of(metric):

@@ -66,10 +66,8 @@ class Verbs(Steps):
         if kwargs.get("validation_batch_size"):
             replicas.require_shares("validation_batch_size", kwargs["validation_batch_size"], self.distribute_strategy)
         callbacks = _with_callbacks(self, self.own_callbacks(), callbacks)
-        if class_weight is not None:
-            x, y = self._labels_apart(x, y)
         x, y, sample_weight = self._checked_arrays(x, y, sample_weight)
-        class_weight = self._weights_of_labels(x, y, class_weight)
+        x, y, class_weight = self._with_class_weight(x, y, class_weight)
         if isinstance(validation_data, (tuple, list)) and len(validation_data) in (2, 3):
             validation_data = self._checked_arrays(*validation_data)[: len(validation_data)]
         elif validation_data is not None:
@@ -119,8 +117,7 @@ class Verbs(Steps):
     ) -> dict[str, float] | list[float]:
         """As `keras.Model.train_on_batch`; the arguments are those of `fit`."""
         if class_weight is not None:
-            x, y = self._labels_apart(x, y)
-            class_weight = self._weights_of_labels(x, y, class_weight)
+            x, y, class_weight = self._with_class_weight(_as_arrays("x", x), _as_arrays("y", y), class_weight)
         return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
     def predict(
@@ -211,17 +208,10 @@ class Verbs(Steps):
             y = no_target(len(sample_weight))
         return x, y, sample_weight
 
-    def _labels_apart(self, x, y):
-        """Data and labels of arrays that have the labels beside the data, in `x`; otherwise what is given."""
-        if self.conditional and y is None and _are_arrays((x,)):
-            data, labels, _ = self._roles(x, None)
-            return (x, y) if labels is None else (data, labels)
-        return x, y
-
-    def _weights_of_labels(self, x, y, class_weight):
-        """The weights of all classes. Keras weighs an example by its `y`, which must be the label."""
+    def _with_class_weight(self, x, y, class_weight):
+        """Data, labels and the weights of all classes. Keras weighs an example by its `y`, which must be the label."""
         if class_weight is None:
-            return None
+            return x, y, None
         if self.num_classes is None:
             checks.fail(
                 "class_weight", f"None, as {type(self).__name__} has no classes; use sample_weight", class_weight
@@ -232,8 +222,13 @@ class Verbs(Steps):
             if not checks.is_integer(label) or not 0 <= label < self.num_classes:
                 checks.fail("class_weight", f"a dict of labels from 0 to {self.num_classes - 1}", label)
             checks.number(f"class_weight[{label}]", weight, 0.0)
-        batch: Any = (x, y)
-        if not _are_arrays(batch):
+        batch: Any
+        if _are_arrays((x, y)):
+            if y is None:  # the labels may be beside the data, in `x`
+                data, labels, _ = self._roles(x, None)
+                x, y = (x, y) if labels is None else (data, labels)
+            batch = (x, y)
+        else:
             batch = x[0] if isinstance(x, keras.utils.PyDataset) else getattr(x, "element_spec", None)
         if batch is not None:  # Keras refuses weights for other sources
             data, labels, _ = keras.utils.unpack_x_y_sample_weight(batch)
@@ -241,7 +236,7 @@ class Verbs(Steps):
                 way = "give (x, labels), or use sample_weight"
                 expected = f"None where `y` is not the labels, as Keras weighs an example by its `y`; {way}"
                 checks.fail("class_weight", expected, class_weight)
-        return {label: class_weight.get(label, 1.0) for label in range(self.num_classes)}
+        return x, y, {label: class_weight.get(label, 1.0) for label in range(self.num_classes)}
 
 
 def _require_counts(**arguments):

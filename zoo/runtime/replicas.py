@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from zoo._compat import tensorflow as tf_compat
@@ -41,7 +42,7 @@ def share_out(batch: object, strategy: tf.distribute.Strategy) -> object:
     """The replicas' shares of a batch that a user gives as a whole. Their sizes differ by one at most.
 
     Args:
-        batch: a structure of arrays `[B, …]` and None. Each of several workers gives its own.
+        batch: a structure of arrays `[B, …]`, lists of numbers, and None. Each of several workers gives its own.
 
     Raises:
         ValueError: for fewer examples than replicas.
@@ -53,7 +54,9 @@ def share_out(batch: object, strategy: tf.distribute.Strategy) -> object:
             return None
         array = tf.convert_to_tensor(array)
         rows = len(array)
-        require_one_each(rows, number)
+        if rows < number:
+            expected = f"in batches of at least {number} examples, one for each replica"
+            raise ValueError(f"Expected `x` to be {expected}. Received: {rows}")
 
         def share(context):
             place = context.replica_id_in_sync_group % number
@@ -61,14 +64,17 @@ def share_out(batch: object, strategy: tf.distribute.Strategy) -> object:
 
         return strategy.experimental_distribute_values_from_function(share)
 
-    return keras.tree.map_structure(shares, batch)
+    def array_of(part):
+        leaves = keras.tree.flatten(part)
+        is_list = isinstance(part, (list, tuple)) and leaves and all(map(checks.is_number, leaves))
+        return np.asarray(part) if is_list else None
+
+    return keras.tree.map_structure(shares, keras.tree.traverse(array_of, batch))
 
 
-def require_one_each(rows: int, number: int) -> None:
-    """Raises ValueError for a batch of `rows` examples that `number` replicas share, if they are fewer."""
-    if rows < number:
-        expected = f"in batches of at least {number} examples, one for each replica"
-        raise ValueError(f"Expected `x` to be {expected}. Received: {rows}")
+def gathered(batch: object, strategy: tf.distribute.Strategy) -> object:
+    """A batch that a dataset has distributed, with the shares of this process's replicas joined."""
+    return keras.tree.map_structure(lambda leaf: tf.concat(strategy.experimental_local_results(leaf), axis=0), batch)
 
 
 def has_workers(strategy: tf.distribute.Strategy) -> bool:

@@ -1,13 +1,14 @@
 """Arguments of constructors that are kept as attributes, and what may happen to them later."""
 
-import functools
 import inspect
+import weakref
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, overload
 
 from zoo.runtime import checks
 
 Value = TypeVar("Value")
+_known_arguments: weakref.WeakKeyDictionary[type, frozenset[str]] = weakref.WeakKeyDictionary()
 
 
 class Setting(Generic[Value]):
@@ -101,13 +102,14 @@ def _is_simple(value):
 def is_argument(name: str, kind: type, of_zoo: bool = False) -> bool:
     """Whether a constructor of a class or of one of its bases, or of those of zoo alone, has an argument `name`."""
     bases = [base for base in kind.__mro__ if "__init__" in vars(base)]
-    inits = [vars(base)["__init__"] for base in bases if not of_zoo or base.__module__.startswith("zoo.")]
-    return any(name in _arguments(init) for init in inits)
+    return any(name in _arguments(base) for base in bases if not of_zoo or base.__module__.startswith("zoo."))
 
 
-@functools.lru_cache(maxsize=1000)
-def _arguments(function):
-    return frozenset(inspect.signature(function).parameters)
+def _arguments(kind):
+    """The arguments of the constructor that a class itself defines."""
+    if kind not in _known_arguments:
+        _known_arguments[kind] = frozenset(inspect.signature(vars(kind)["__init__"]).parameters)
+    return _known_arguments[kind]
 
 
 def _refuse(instance, name, value):
