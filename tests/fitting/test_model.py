@@ -771,6 +771,29 @@ def test_first_batches_that_two_replicas_do_not_share_evenly_train_as_on_one():
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("statistics", ["of a layer", "of a likelihood"])
+def test_a_replica_without_an_example_leaves_statistics_of_the_batch_as_one_replica_has_them(statistics):
+    # Copies of one image have the same statistics in each share.
+    layers, x, weights = keras.layers, np.repeat(X[:1], 17, axis=0), []
+    for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            norm, likelihood = [layers.BatchNormalization()], zoo.likelihoods.Gaussian()
+            if statistics == "of a likelihood":
+                norm, likelihood = [], zoo.likelihoods.Gaussian("optimal")
+            inputs = keras.Input(SHAPE), layers.Conv2D(4, 3)
+            encoder = keras.Sequential([*inputs, *norm, layers.Flatten(), layers.Dense(6)])
+            outputs = layers.Reshape((*SHAPE[:2], 1)), layers.Conv2D(SHAPE[2], 1)
+            decoder = keras.Sequential([keras.Input((3,)), layers.Dense(SHAPE[0] * SHAPE[1]), *outputs])
+            model = zoo.VAE(encoder, decoder, likelihood, seed=0)
+            model.sampling.noise = lambda shape: tf.fill(shape, NOISE)
+            model.compile(keras.optimizers.SGD(1e-5), run_eagerly=True)
+        model.fit(x, batch_size=16, verbose=0)
+        weights.append(model.get_weights())
+    for ours, theirs in zip(*weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
 def test_what_fails_on_several_replicas_is_named_before():
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():

@@ -49,6 +49,7 @@ class BatchReader:
     `_values`.
     """
 
+    distribute_strategy: tf.distribute.Strategy  # as Keras sets it
     data_argument = "x"  # the name of the data in the methods' signatures
     num_classes: int | None = None  # the number of classes, for a model whose labels are classes
     num_attributes: int | None = None  # the number of attributes, for a model whose labels are attributes
@@ -155,7 +156,8 @@ class BatchReader:
             y = None
         x, labels, target = self._roles(x, y)
         x = self._check_data("x", x)
-        if x.shape[0] == 0:
+        several = self.distribute_strategy.num_replicas_in_sync > 1  # one may have no share of a small batch
+        if x.shape[0] == 0 and not several:
             raise ValueError(f"Expected `x` to be of at least one example. Received: shape {tuple(x.shape)}")
         labels = self._check_labels(labels, x.shape[0])
         if target is not None:

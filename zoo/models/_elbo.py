@@ -1,5 +1,6 @@
 """How a VAE runs its networks, and the terms of its loss, a negative ELBO with a weight on the KL."""
 
+import functools
 from typing import Any, Literal, NamedTuple
 
 import keras
@@ -85,7 +86,7 @@ class NetworksVAE(HoldsApart, ObjectiveModel):
             checks.fail("decoder", "a network of one output", f"one of {len(params)} outputs")
         return ops.cast(params, "float32")
 
-    @sub_batched
+    @functools.partial(sub_batched, judges=True)
     def log_likelihood(self, x: Tensor, inputs: Tensor, training: bool = False) -> Tensor:
         """log p(x|z), where `inputs` are the decoder's inputs for z: float32 `[B]`, nats."""
         return self.judge(x, self.likelihood_params(inputs, training=training), training)

@@ -1,5 +1,6 @@
 """The hierarchical VAE: many layers of latents, inferred from the top down."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Self
@@ -109,19 +110,24 @@ class HierarchicalVAE(TopDownVAE):
         terms = self.terms_of(x, log_likelihood, sum(kls), self.penalty(kls))
         return terms | dict(zip(self.kl_names, kls))
 
-    @sub_batched
+    @functools.partial(sub_batched, judges=True)
     def log_likelihood_and_kls(
         self, x: Tensor, target: Tensor | None, training: bool = False
     ) -> tuple[Tensor, list[Tensor]]:
         """log p(x|z) for z sampled from the posterior, and each layer's KL: `[B]` each, nats."""
-        kls = []
+        params, kls = self._params_and_kls(x, training=training)
+        return self.judge(x if target is None else target, params, training), kls
+
+    @sub_batched
+    def _params_and_kls(self, x, training=False):
+        kls: list[Tensor] = []
 
         def choose(block, prior, posterior):
             kls.append(distributions.sum_per_example(distributions.normal_kl(*posterior, *prior)))
             return self.sampling(*posterior)
 
         params, _ = self.top_down(choose, self.features(x, training), training=training)
-        return self.judge(x if target is None else target, params, training), kls
+        return params, kls
 
     def penalty(self, kls: Sequence[Tensor]) -> Tensor:
         """The term of the loss for the layers' KLs, each `[B]`: `[B]`, nats."""
@@ -233,7 +239,7 @@ class HierarchicalVAE(TopDownVAE):
         features = self.posterior(x)
         return lambda seeds: self._log_weights(x, features, seeds)
 
-    @sub_batched
+    @functools.partial(sub_batched, judges=True)
     def _log_weights(self, x, features, seeds, training=False):
         proposal = self._proposal(features, seeds)
         return self.judge(x, proposal.params) + proposal.log_ratio

@@ -170,8 +170,7 @@ class Sharpening(HasCritic, HoldsApart):
         def judged(*pair):
             return tuple(_logits(self.critic, _transformed(each, transform), training=True) for each in pair)
 
-        # Layers that keep statistics of a batch need all of it.
-        real, fake = judged(*pair) if self.critic.non_trainable_weights else cores.spread(judged, *pair)
+        real, fake = cores.spread(judged, *pair, statistics=bool(self.critic.non_trainable_weights))
         of_real, of_fake = self.averages[0], self.averages[1]
         loss = ops.mean(ops.relu(1.0 - real) + ops.relu(1.0 + fake), axis=1)
         loss += self.lecam_weight * ops.mean(ops.square(real - of_fake) + ops.square(fake - of_real), axis=1)

@@ -1,5 +1,6 @@
 """The VAE with arbitrary conditioning, which fills in missing values."""
 
+import functools
 import math
 from typing import Any
 
@@ -133,7 +134,7 @@ class VAEAC(GivenVAE):
         mask = ops.cast(self.masks(x), "float32") > 0.5
         return ops.all(mask, axis=-1, keepdims=True) if self.likelihood.couples_channels else mask
 
-    @sub_batched
+    @functools.partial(sub_batched, judges=True)
     def log_likelihood(self, x: Tensor, inputs: Tensor, training: bool = False) -> Tensor:
         params = self.likelihood_params(inputs, training=training)
         self.likelihood.check_params(tuple(x.shape[1:]), tuple(params.shape[1:]))

@@ -72,7 +72,12 @@ def sub_batches(number: int) -> Iterator[None]:
 parts = sub_batches  # its name in 0.1.0
 
 
-def spread(function: Callable[..., Structure], *values: object, whole: Callable[[], bool] = lambda: False) -> Structure:
+def spread(
+    function: Callable[..., Structure],
+    *values: object,
+    statistics: bool = False,
+    whole: Callable[[], bool] = lambda: False,
+) -> Structure:
     """Computes `function(*values)` in parallel sub-batches.
 
     Where a sub-batch, or the share of one of several replicas, would be empty, it gets an example of zeros, whose
@@ -82,8 +87,12 @@ def spread(function: Callable[..., Structure], *values: object, whole: Callable[
         function: takes and returns structures of tensors `[B, …]`. Its result for an example must not depend on the
             other examples of the batch.
         values: structures of tensors `[B, …]`, or None.
+        statistics: whether `function` keeps statistics of the batch, such as those of batch normalisation. The batch
+            then stays whole, and an empty share gets an example of another replica in the place of zeros.
         whole: called after the first of several sub-batches was traced; True means that the batch must stay whole.
     """
+    if statistics:
+        return _with_an_example(function, values)
     count = number()
     may_be_empty = replicas.num_replicas() > 1
     if getattr(_current, "in_sub_batch", False) or (count == 1 and not may_be_empty):
@@ -110,6 +119,22 @@ def spread(function: Callable[..., Structure], *values: object, whole: Callable[
     finally:
         _current.in_sub_batch = False
     return tf.nest.map_structure(lambda *shares: tf.concat(shares, axis=0)[:size], *results)
+
+
+def _with_an_example(function, values):
+    """Computes `function(*values)`; a replica without an example has one of another, and drops its result."""
+    if replicas.num_replicas() == 1 or getattr(_current, "in_sub_batch", False):
+        return function(*values)
+    size = tf.shape(tf.nest.flatten(values)[0])[0]
+
+    def filled(value):
+        if value is None:
+            return None
+        example = replicas.concat(tf.stop_gradient(value[:1]))[:1]
+        return tf.concat([value, example[: 1 - tf.minimum(size, 1)]], axis=0)
+
+    results = function(*tf.nest.map_structure(filled, values))
+    return tf.nest.map_structure(lambda tensor: tensor[:size], results)
 
 
 def together(tensors: list[Tensor | None]) -> list[Tensor | None]:

@@ -135,7 +135,8 @@ class CodePrior(Fixed, ObjectiveModel):
     def compute_terms(
         self, x: Tensor, labels: Tensor | None = None, training: bool = False, target: Tensor | None = None
     ) -> Tensors:
-        loss = cores.spread(functools.partial(self._cross_entropy, training=training), x, labels)
+        statistics = training and bool(self.non_trainable_weights)
+        loss = cores.spread(functools.partial(self._cross_entropy, training=training), x, labels, statistics=statistics)
         return {"loss": loss, "nats_per_code": loss / self.length}
 
     def _cross_entropy(self, codes, labels, training):
