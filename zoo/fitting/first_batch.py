@@ -92,7 +92,7 @@ class FirstBatch:
         self,
         function: Callable[[object], Tensors],
         variables: Callable[[], Iterable[keras.Variable]],
-        traced: Callable[[], object],
+        stepped: Callable[[], object],
         refused: Callable[[], object],
     ) -> Callable[[object], Tensors]:
         """Wraps Keras's function of a step, and raises the error that the check of the first batch has found.
@@ -101,7 +101,7 @@ class FirstBatch:
             function: of an iterator of batches, or of a list of them.
             variables: function without arguments that returns the variables which the step may change. Several
                 replicas make the step even from a refused batch; the variables then get their former values back.
-            traced: function without arguments that is called after the step of a first batch, also of one that fails.
+            stepped: function without arguments that is called after the step of a first batch, also of one that fails.
             refused: function without arguments that is called before the error is raised.
         """
 
@@ -127,7 +127,7 @@ class FirstBatch:
                 raise
             finally:
                 if first:
-                    traced()
+                    stepped()
             if self._failure is not None:
                 for variable, value in kept or ():
                     variable.assign(value)

@@ -34,6 +34,7 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
     trackers: dict[str, keras.metrics.Metric]  # by term
     reconstructs = True  # whether `call` gives reconstructions, which metrics compare with the data
     _traced: dict[str, list[Any]]  # what the compiled steps "train", "test" and "predict" have read of the model
+    _traces = 0  # how many times a step was traced, or run eagerly
     _denoised = False  # `denoises` before the batch that is looked at
     _judged = True  # whether the likelihood sees the data in the step that is being made
 
@@ -196,15 +197,20 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
         if self.distribute_strategy.num_replicas_in_sync > 1:
             function = self._sharing(function, name)
 
-        def traced():  # which may have built layers
-            self._traced[name] = self._read_by_steps()
+        read_after = -1
+
+        def stepped():
+            nonlocal read_after
+            if read_after != self._traces:  # tracing may have built layers
+                self._traced[name] = self._read_by_steps()
+                read_after = self._traces
 
         def refused():
             # What tracing the step has noted does not hold, and must be noted again at the next attempt.
             object.__setattr__(self, "denoises", self._denoised)
             self.forget_steps()
 
-        return self._first_batch.guarded(function, self._variables_of_a_step, traced, refused)
+        return self._first_batch.guarded(function, self._variables_of_a_step, stepped, refused)
 
     def _sharing(self, function, name):
         """Splits the batch of `train_on_batch` and the like over the replicas, as Keras gives all of it to each."""
@@ -240,6 +246,7 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
         strategy, judged = self.distribute_strategy, self._judged
 
         def step(data):
+            object.__setattr__(self, "_traces", self._traces + 1)
             leaves = [strategy.experimental_local_results(leaf) for leaf in keras.tree.flatten(data)]
             shares = [keras.tree.pack_sequence_as(data, of_replica) for of_replica in zip(*leaves)]
             with tf.control_dependencies(self._first_batch(shares, judged)):
