@@ -221,7 +221,7 @@ def discretized_logistic_mixture_sample(params: Array, channels: int, components
     """
     logits, means, log_scales, coupling = _mixture_parameters(params, channels, components)
     gumbel = -ops.log(-ops.log(uniform[..., :components]))
-    chosen = ops.one_hot(argmax(logits + gumbel, axis=-1), components)
+    chosen = ops.one_hot(argmax(logits + gumbel, axis=-1), components, dtype="float32")
     x: list[Tensor] = []
     for c in range(channels):
         mean = ops.sum(chosen * _coupled_mean(means, coupling, [each[..., None] for each in x], c), axis=-1)

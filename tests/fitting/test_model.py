@@ -6,6 +6,7 @@ import gc
 import pickle
 import weakref
 
+import conformance
 import keras
 import numpy as np
 import pytest
@@ -644,6 +645,12 @@ def test_models_of_networks_in_float64_train_sample_and_export(tmp_path):
         prior.compile("sgd")
         prior.fit(np.zeros((4, 2, 2), "int32"), verbose=0)
         assert prior.sample(2, seed=1).shape == (2, 2, 2)
+        for name in ("beta_tc_vae", "info_vae", "vaeac", "rows", "vae_vamp"):
+            entry = conformance.ENTRIES[name]
+            model = entry.make()
+            model.compile("sgd", run_eagerly=True)
+            model.fit(conformance.data_of(entry, conformance.images(4)[0]), verbose=0)
+            assert model.sample(2, seed=1).dtype == tf.float32, name
     finally:
         keras.config.set_floatx(before)
 

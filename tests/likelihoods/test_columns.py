@@ -7,7 +7,7 @@ import tensorflow as tf
 from scipy import stats
 
 from zoo import likelihoods, random
-from zoo.likelihoods import GaussianColumns, Ordinal
+from zoo.likelihoods import Gaussian, GaussianColumns, Ordinal
 
 
 def sigmoid(x):
@@ -147,3 +147,18 @@ def test_columns_refuse_what_does_not_fit():
     for name in ("minimum", "initial_sigma"):
         with pytest.raises(ValueError, match=f"Expected `{name}` to be a finite number > 0 and < 1096.63"):
             GaussianColumns(3, **{name: 1100.0})
+
+
+@pytest.mark.parametrize("make", [lambda: Ordinal(4), lambda: GaussianColumns(2), lambda: Gaussian("optimal")])
+def test_weights_are_not_rounded_in_a_model_of_mixed_precision(make):
+    class Model(keras.Model):
+        def call(self, x):
+            return [0.0 + weight for weight in layer.weights]
+
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        layer, model = make(), Model()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    weights = model(np.zeros((1, 1), "float32"))
+    assert weights and all(weight.dtype == tf.float32 for weight in weights)

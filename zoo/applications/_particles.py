@@ -79,7 +79,7 @@ class Particles:
         seeds = random.fold_in(ops.tile(random.fold_in(seeds, -1), [draws]), draw)
         scores = ops.tile(log_weights, [draws, 1]) + random.gumbel(seeds, (number,))
         best = tf.argmax(scores, axis=1, output_type=tf.int32)
-        its_params = ops.take(params, ops.tile(ops.arange(rows) * number, [draws]) + best, axis=0)
+        its_params = ops.take(params, ops.tile(ops.arange(rows, dtype="int32") * number, [draws]) + best, axis=0)
         drawn = self.drawn(its_params, random.fold_in(seeds, 1))
         return ops.reshape(drawn, (draws, -1, *drawn.shape[1:]))
 

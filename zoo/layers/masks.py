@@ -73,7 +73,7 @@ class RandomMasks(Noise):
         row_inside, column_inside = (rows >= top) & (rows < bottom), (columns >= left) & (columns < right)
         box = row_inside[:, :, None, None] & column_inside[:, None, :, None]
         share = (0.1 + 0.85 * rest[-1]) * chosen["pixels"]
-        return ops.where(box | (noise < share[:, :, None, None]), 0.0, 1.0)
+        return tf.where(box | (noise < share[:, :, None, None]), 0.0, 1.0)
 
     def _chosen(self, kind):
         """A dict of float32 `[B,1]`, 1 for the kind of an example, from uniform numbers `[B,1]`."""
@@ -97,8 +97,8 @@ def _box(chosen, uniform, height, width):
 
     def ends(first, last, start, length, size):
         middle = float(size // 2)
-        low = ops.where(side == last, middle, 0.0)
-        high = ops.where(side == first, middle, float(size))
+        low = tf.where(side == last, middle, 0.0)
+        high = tf.where(side == first, middle, float(size))
         begin = chosen["halves"] * low + chosen["blocks"] * start
         return begin, chosen["halves"] * high + chosen["blocks"] * (start + length) + chosen["all"] * size
 

@@ -7,6 +7,7 @@ and into the mean of the data.
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers, ops
@@ -45,6 +46,10 @@ class Likelihood(Fixed, layers.Layer):
         super().__init__(**kwargs)
         object.__setattr__(self, "_alike", set())  # the numbers of channels that are known to be treated alike
         self.built = True
+
+    def add_weight(self, *args: Any, **kwargs: Any) -> keras.Variable:
+        # In mixed precision Keras rounds weights in `call` of a model, where it cannot see the likelihood's methods.
+        return super().add_weight(*args, **{"autocast": False, **kwargs})
 
     def params_size(self, channels: int) -> int:
         """The number of parameters per pixel that the decoder must give for `channels` channels."""

@@ -76,13 +76,13 @@ def _first(values, accepted):
     """The first accepted value along the last axis, or the last one if none is."""
     order = ops.arange(_ROUNDS, 0, -1, dtype="float32")
     score = ops.where(accepted, order, 0.0) + ops.cast(order < 1.5, "float32") * 0.5
-    return ops.sum(values * ops.one_hot(argmax(score, axis=-1), _ROUNDS), axis=-1)
+    return ops.sum(values * ops.one_hot(argmax(score, axis=-1), _ROUNDS, dtype="float32"), axis=-1)
 
 
 def categorical(seeds: Tensor, logits: Tensor) -> Tensor:
     """One-hot samples of softmax(logits) over the last axis: seeds int32 `[B]` and `[B,…,K]` to float32 `[B,…,K]`."""
     gumbel = random.gumbel(seeds, logits.shape[1:])
-    return ops.one_hot(argmax(logits + gumbel, axis=-1), logits.shape[-1])
+    return ops.one_hot(argmax(logits + gumbel, axis=-1), logits.shape[-1], dtype="float32")
 
 
 def logistic(seeds: Tensor, shape: Shape) -> Tensor:

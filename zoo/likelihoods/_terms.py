@@ -68,7 +68,7 @@ def ordinal_terms(level: Array, location: Array, log_scale: Array, thresholds: A
         thresholds: float32 `[C,K−1]` or `[1,K−1]`, increasing along the last axis.
     """
     number = thresholds.shape[-1] + 1
-    chosen = ops.one_hot(ops.cast(ops.round(level), "int32"), number)
+    chosen = ops.one_hot(ops.cast(ops.round(level), "int32"), number, dtype="float32")
     infinity = 1e6 * ops.ones_like(thresholds[:, :1])
     upper = ops.sum(chosen * ops.concatenate([thresholds, infinity], axis=-1), axis=-1)
     lower = ops.sum(chosen * ops.concatenate([-infinity, thresholds], axis=-1), axis=-1)

@@ -117,13 +117,15 @@ def aggregate_log_prob(mean: Tensor, log_var: Tensor, z: Tensor, dataset_size: i
     sizes = replicas.concat(ops.shape(mean)[:1] + ops.zeros((1,), "int32"))
     means, log_vars = replicas.concat(mean), replicas.concat(log_var)
     number = ops.shape(means)[0]
-    first = ops.sum(ops.where(ops.arange(ops.shape(sizes)[0]) < replicas.replica_id(), sizes, 0))
-    own = ops.arange(ops.shape(mean)[0]) + first  # the place of each example in the batch of all replicas
+    first = ops.sum(ops.where(ops.arange(ops.shape(sizes)[0], dtype="int32") < replicas.replica_id(), sizes, 0))
+    own = (
+        ops.arange(ops.shape(mean)[0], dtype="int32") + first
+    )  # the place of each example in the batch of all replicas
     others = ops.cast(ops.maximum(number - 1, 1), "float32")
     log_share = math.log(max(dataset_size - 1, 1) / dataset_size) - ops.log(others)
-    is_own = ops.equal(own[:, None], ops.arange(number))
+    is_own = ops.equal(own[:, None], ops.arange(number, dtype="int32"))
     # A single example says nothing of the others: q(z) is then q(z|x), and all that is left is its KL.
-    own_share = ops.where(number > 1, -math.log(dataset_size), 0.0)
+    own_share = -math.log(dataset_size) * ops.cast(number > 1, "float32")
     log_weights = ops.where(is_own, own_share, log_share)  # [b,M]
     difference = z[:, None] - means  # [b,M,D]
     by_dimension = -0.5 * (math.log(2 * math.pi) + log_vars + ops.square(difference) * ops.exp(-log_vars))

@@ -70,7 +70,7 @@ class InfoVAE(VAE):
     def penalty_terms(self, latents: Latents) -> Tensors:
         z = replicas.concat(latents.z)
         number = ops.shape(z)[0]
-        drawn = self.prior.draw(self.sampling.row_seeds(number), ops.ones((number,)))
+        drawn = self.prior.draw(self.sampling.row_seeds(number), ops.ones((number,), "float32"))
         mmd = maximum_mean_discrepancy(z, drawn) + ops.zeros_like(latents.z[:, 0])  # the batch's, for each example
         penalty = (1.0 - self.alpha) * self.penalty(latents) + (self.alpha + self.lambda_ - 1.0) * mmd
         return {"penalty": penalty, "mmd": mmd}

@@ -153,12 +153,12 @@ class VAEAC(GivenVAE):
 
     def decoder_inputs(self, z: Tensor, labels: Tensor | None) -> Tensor:
         size = math.prod(self._given_shape)
-        given = ops.zeros((ops.shape(z)[0], size)) if labels is None else ops.reshape(labels, (-1, size))
+        given = ops.zeros((ops.shape(z)[0], size), "float32") if labels is None else ops.reshape(labels, (-1, size))
         return ops.concatenate([given, z], axis=-1)
 
     def prior_labels(self, labels: Tensor | None) -> Tensor | None:
         # Where nothing is observed the prior is the same for all examples.
-        return super().prior_labels(ops.zeros((1, *self._given_shape)) if labels is None else labels)
+        return super().prior_labels(ops.zeros((1, *self._given_shape), "float32") if labels is None else labels)
 
     # The methods of the contract.
 

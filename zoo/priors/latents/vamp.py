@@ -143,7 +143,7 @@ class VampPrior(MixturePrior):
 
     def draw(self, seeds: Tensor, temperature: Tensor, labels: Tensor | None = None) -> Tensor:
         # The weights are equal: components can be chosen before any is encoded.
-        chosen = choose(ops.zeros((1, self.components)), seeds)
+        chosen = choose(ops.zeros((1, self.components), "float32"), seeds)
         pseudo_inputs = ops.reshape(self._clip(ops.convert_to_tensor(self.pseudo_inputs)), (self.components, -1))
         mean, log_var = self._encode(ops.reshape(ops.matmul(chosen, pseudo_inputs), (-1, *self.data_shape)))
         return draw_normal(mean, log_var, seeds, temperature)
