@@ -144,6 +144,7 @@ def test_importing_zoo_says_nothing():
     assert (done.stdout, done.stderr) == ("", "")
 
 
+@pytest.mark.long
 def test_importing_zoo_imports_little_beyond_tensorflow_and_keras():
     """Datasets, the tools of exports and the like wait until they are used; Keras itself brings matplotlib."""
     code = (

@@ -177,6 +177,7 @@ def test_convolutions_of_no_images_have_the_shape_of_their_input():
     assert [int(tf_compat.rows_for(4, size)) for size in (0, 3, 4, 9)] == [4, 4, 4, 9]
 
 
+@pytest.mark.long
 def test_the_start_logs_what_it_was_told_not_to():
     """TF_CPP_MIN_LOG_LEVEL=3 asks for fatal errors alone."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}

@@ -13,6 +13,7 @@ FEW = ("vq_vae",)  # the others take minutes, and have no averages that the work
 OTHERS = tuple(name for name in conformance.ENTRIES if name not in FEW)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("names", [FEW, pytest.param(OTHERS, marks=pytest.mark.slow)], ids=["few", "others"])
 def test_two_workers_end_with_the_weights_of_one(names, start_workers, tmp_path):
     logs = [tmp_path / "chief.log", tmp_path / "worker.log"]

@@ -60,6 +60,7 @@ def test_litert(on_litert, tflite_file, tmp_path):
     check_sample(on_litert, tflite_file, expected, tmp_path)
 
 
+@pytest.mark.long
 def test_tensorflow(on_tensorflow, version_of_each_kind, tmp_path):
     version_folder = version_of_each_kind
     expected = exported.run_saved_model(version_folder, exported.make_inputs(version_folder, [-5], 0.7))

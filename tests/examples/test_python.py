@@ -71,6 +71,7 @@ def test_litert_sample_needs_litert_and_numpy_alone(tflite_file, tmp_path):
     assert done.stdout == f"1 images in {output}\n"
 
 
+@pytest.mark.long
 def test_tensorflow_sample_needs_neither_keras_nor_zoo(version_of_each_kind, tmp_path):
     version_folder = version_of_each_kind
     output = tmp_path / "samples.png"

@@ -37,6 +37,7 @@ SAMPLERS = [name for name in exports.NAMES if exports.has_prior(name)]
 QUICK = [name for name in SAMPLERS if name in exports.QUICK]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "names",
     (QUICK, pytest.param([name for name in SAMPLERS if name not in QUICK], marks=pytest.mark.slow)),

@@ -146,6 +146,7 @@ def test_check_accepts_the_folder_and_sees_weights_that_changed(exported, capsys
     assert "too large" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_mixed_model_is_exported_in_float32(tmp_path):
     keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
     try:
@@ -163,6 +164,7 @@ def test_mixed_model_is_exported_in_float32(tmp_path):
 # The place of the folder
 
 
+@pytest.mark.long
 def test_an_earlier_export_is_replaced_whole_and_nothing_else_is(tmp_path):
     path = tmp_path / "new" / "m"
     model = exports.trained("vae")

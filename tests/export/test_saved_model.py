@@ -49,6 +49,7 @@ def start(script, *argv, **kwargs):
     return subprocess.Popen(argv, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}, text=True, **kwargs)
 
 
+@pytest.mark.long
 def test_samples_where_neither_keras_nor_zoo_can_be_imported(exported, tmp_path):
     jobs = []
     for name in SAMPLERS:
@@ -118,6 +119,7 @@ def test_exports_into_one_folder_are_its_versions(tmp_path):
 # What goes wrong in the middle
 
 
+@pytest.mark.long
 def test_killed_in_the_middle_no_version_is_there(tmp_path):
     folder = os.path.dirname(exports.__file__)
     with start(KILLED, folder, tmp_path / "digits", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:

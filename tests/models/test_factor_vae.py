@@ -317,6 +317,7 @@ def test_a_checkpoint_that_cannot_be_read_leaves_both_optimizers_as_they_were(tm
         np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.long
 def test_two_replicas_end_with_the_weights_of_one():
     x = by_hand.images(21)  # a last batch of 5, in shares of 3 and 2
     found = []

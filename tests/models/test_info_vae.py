@@ -91,6 +91,7 @@ def test_each_step_draws_other_samples_of_the_prior():
     assert abs(model.compute_terms(x)["mmd"][0] - model.compute_terms(x)["mmd"][0]) > 1e-4
 
 
+@pytest.mark.long
 def test_two_replicas_with_unequal_shares_have_the_discrepancy_of_the_whole_batch():
     by_hand.check_two_replicas(lambda: make(alpha=0.5, lambda_=100.0))
 

@@ -162,6 +162,7 @@ def test_both_encoder_gradients_have_one_mean_and_the_dreg_one_a_smaller_varianc
     assert dreg.var(axis=0).sum() < 0.7 * standard.var(axis=0).sum()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("gradient", [pytest.param("standard", marks=pytest.mark.slow), "dreg"])
 def test_a_step_is_the_same_by_xla_in_parts_and_on_two_replicas(gradient):
     x = np.repeat(by_hand.images(1), 10, axis=0)  # as replicas draw their own noise, which is the same here

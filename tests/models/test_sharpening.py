@@ -137,6 +137,7 @@ def test_decoder_and_critic_are_trained_and_the_encoder_if_told(freeze):
     assert not trained & {id(weight) for weight in stage.perceptual.network.weights}
 
 
+@pytest.mark.long
 def test_training_resumes_to_the_bit_and_the_stage_is_saved_whole(tmp_path):
     straight = make(critic_steps=3)
     train(straight, 2)
@@ -157,6 +158,7 @@ def test_training_resumes_to_the_bit_and_the_stage_is_saved_whole(tmp_path):
     assert (loaded.critic_steps, loaded.adversarial_weight, loaded.seed) == (3, 0.4, 5)
 
 
+@pytest.mark.long
 def test_two_replicas_end_with_the_weights_of_one():
     ended = []
     for strategy in (None, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):

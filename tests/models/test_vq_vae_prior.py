@@ -115,6 +115,7 @@ def test_training_the_model_leaves_the_prior_and_training_the_prior_leaves_the_m
         np.testing.assert_array_equal(old, new.numpy())
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("mode")
 def test_both_go_on_after_loading_as_if_they_had_never_stopped(tmp_path):
     model, images, _ = trained(run_eagerly=False, prior=make_prior())

@@ -19,6 +19,7 @@ def classifier():
     return scripts.load("classifier")
 
 
+@pytest.mark.long
 def test_a_run_leaves_the_network_and_a_card_with_its_accuracy(classifier, tmp_path, monkeypatch):
     small = {"widths": (4, 4, 4, 8), "epochs": 3, "shift": 2, "flip": False}
     monkeypatch.setitem(classifier.SETTINGS, "mnist", small)
@@ -36,6 +37,7 @@ def test_a_run_leaves_the_network_and_a_card_with_its_accuracy(classifier, tmp_p
     assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
 
 
+@pytest.mark.long
 def test_sprites_are_rendered_and_have_their_shape_as_class(classifier, tmp_path, monkeypatch):
     monkeypatch.setitem(
         classifier.SETTINGS, "sprites", {"widths": (4, 4, 4, 8), "epochs": 6, "shift": 0, "flip": False}

@@ -156,6 +156,7 @@ every_shipped = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.long
 @every_shipped
 def test_recipe_in_a_shell_says_nothing_on_stderr(name, run_in_a_shell):
     done, _ = run_in_a_shell(name)
@@ -196,7 +197,10 @@ RESIDUAL = ["--num-codes", "9", "--depth", "3"]
 @pytest.mark.parametrize("name", [pytest.param("cifar10_vqvae", marks=pytest.mark.slow), "mnist_vqvae"])
 @pytest.mark.parametrize(
     "quantizer, argv, num_codes, width",
-    [("fsq", ["--levels", "5", "4", "3"], 60, 1), pytest.param("residual", RESIDUAL, 9, 3, marks=pytest.mark.slow)],
+    [
+        pytest.param("fsq", ["--levels", "5", "4", "3"], 60, 1, marks=pytest.mark.long),
+        pytest.param("residual", RESIDUAL, 9, 3, marks=pytest.mark.slow),
+    ],
 )
 def test_quantizer_of_a_vqvae(name, quantizer, argv, num_codes, width, mode, tmp_path):
     argv = ["--quantizer", quantizer, *argv, "--filters", "8", "--sample", *few_steps(name, 1)]
@@ -245,6 +249,7 @@ def test_recipe_runs_on_its_dataset(name, mode, prepared, tmp_path):
     assert sum(metrics["images"].values()) == (20 if dataset == "dsprites" else 40)
 
 
+@pytest.mark.long
 def test_image_folder_recipe_runs_on_five_pictures(mode, tmp_path):
     pixels = np.random.default_rng(0)
     for number, size in enumerate([(40, 60), (90, 30), (64, 64), (33, 47), (120, 120)]):

@@ -118,6 +118,7 @@ def test_a_file_that_is_not_there_ends_it_with_status_1(script, capsys, tmp_path
     assert error.value.code == 1 and "Expected none.csv to be a CSV file" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_run_does_not_go_on_with_another_file(script, path, tmp_path, capsys):
     argv = ["--csv", str(path), "--output", str(tmp_path / "run"), *SMALL]
     script.main(argv)

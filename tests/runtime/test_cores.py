@@ -131,6 +131,7 @@ def test_a_part_for_each_core_where_it_has_images_enough(monkeypatch):
     assert cores.sub_batches_for(1000) == 1
 
 
+@pytest.mark.long
 def test_each_part_has_a_thread_where_tensorflow_has_not_begun():
     script = """
 import tensorflow as tf

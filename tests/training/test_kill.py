@@ -116,6 +116,7 @@ def undisturbed(small, tmp_path_factory):
     return output
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "number, status", [(signal.SIGKILL, -signal.SIGKILL), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
 )

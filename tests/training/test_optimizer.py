@@ -148,6 +148,7 @@ def test_clipped_replicas_end_with_the_weights_of_one(clip):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.long
 def test_replicas_keep_the_same_average():
     alone = model_with(optimizer.make(0.05, 100, ema=0.99))
     with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():

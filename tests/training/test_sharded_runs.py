@@ -78,6 +78,7 @@ def finished(run, shards, tmp_path_factory):
     return output, run(shards, output)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", [pytest.param(4, marks=pytest.mark.slow), 8])
 def test_stopped_run_ends_with_the_weights_of_an_undisturbed_one(finished, run, shards, at, tmp_path, capsys, step):
     """To the bit, also if the shards have been moved."""

@@ -62,6 +62,7 @@ def equal(one, other):
     return all(map(np.array_equal, one, other))
 
 
+@pytest.mark.long
 def test_a_run_goes_on_with_the_decoder_alone(finished, capsys):
     output, plain, sharp, model = finished
     codes, decoder = weights(output)
@@ -78,6 +79,7 @@ def test_a_run_goes_on_with_the_decoder_alone(finished, capsys):
     assert equal(weights(output)[1], model.decoder.get_weights())
 
 
+@pytest.mark.long
 def test_an_interrupted_stage_resumes_to_the_bit(finished, tmp_path, monkeypatch):
     straight, _, _, _ = finished
     run(straight, "--decoder", "sharp")

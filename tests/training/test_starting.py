@@ -31,7 +31,7 @@ def assert_same(model, other):
         np.testing.assert_allclose(own, its, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("form", ["file", "folder"])
+@pytest.mark.parametrize("form", ["file", pytest.param("folder", marks=pytest.mark.long)])
 def test_a_run_begins_with_the_weights_of_a_file_or_a_preset(train, tmp_path, form):
     trained, output = vae(), tmp_path / "run"
     if form == "file":

@@ -90,6 +90,7 @@ def test_a_recipe_without_beta_is_recommended_its_latents_at_beta_1(whole):
     assert tuned.flags == "--latent-dim 2" and tuned.recommendation.point.beta in (0.5, 4.0)
 
 
+@pytest.mark.long
 def test_a_tune_that_was_stopped_goes_on_with_the_same_results(whole, at, tmp_path, capsys):
     """It stops in the second model, after 5 of 8 steps."""
     calls = []

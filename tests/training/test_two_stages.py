@@ -279,6 +279,7 @@ def test_more_epochs_of_the_prior_alone(copy, train, capsys):
     assert (metrics["epochs"], metrics["prior"]["epochs"]) == (2, 3)
 
 
+@pytest.mark.long
 def test_another_prior_takes_the_model_as_it_is_and_leaves_the_first(finished, copy, train, capsys):
     metrics = train(copy, "--prior", "pixelcnn", in_model=At(None, no_step))
     assert metrics["prior"]["kind"] == "pixelcnn" and metrics["prior"]["steps"] == 8
@@ -288,6 +289,7 @@ def test_another_prior_takes_the_model_as_it_is_and_leaves_the_first(finished, c
     assert (copy / "prior_pixelcnn").is_dir()
 
 
+@pytest.mark.long
 def test_prior_is_trained_anew_once_the_model_is_trained_further_and_may_have_other_settings(copy, train, capsys):
     flags = ("--epochs", "3", "--prior-learning-rate", "0.01")
     metrics = train(copy, *flags)
@@ -301,6 +303,7 @@ def test_prior_is_trained_anew_once_the_model_is_trained_further_and_may_have_ot
     train(copy, *flags, in_model=At(None, no_step), in_prior=At(None, no_step))
 
 
+@pytest.mark.long
 def test_other_settings_of_the_prior_are_refused(finished, copy, train, capsys):
     assert exit_code(train, copy, "--prior-batch-size", "50") == 1
     error = capsys.readouterr().err

@@ -47,6 +47,7 @@ def fit(prior, number=32, epochs=2):
     return prior.fit(data, epochs=epochs, shuffle=False, verbose=0).history
 
 
+@pytest.mark.long
 @one_kind
 def test_two_replicas_end_with_the_weights_of_one(kind):
     alone = trained(kind, entries.CLASSES, number=27)  # a last batch of three
