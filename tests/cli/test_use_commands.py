@@ -97,9 +97,11 @@ def test_models_that_cannot_be_drawn_are_named(run, tmp_path, command):
 
 
 def test_anomaly_judges_pictures_of_ones_own_by_bundled_images(run, tmp_path):
-    judged = ("anomaly", "@vae.keras", "--data", "@strange.npy", "--output", "scores.csv", "--score", "reconstruction")
-    status, report, _ = run(*judged, "--normal", "mnist", "--sample", "--normal-limit", "20")
-    assert status == 0 and report["num"] == 5
+    applications.save_images(tmp_path / "strange", X[:2], ["crack", "hole"])
+    judged = ("anomaly", "@vae.keras", "--data", "strange", "--output", "scores.csv", "--score", "reconstruction")
+    status, report, _ = run(*judged, "--normal", "mnist", "--sample", "--normal-limit", "20", "--heat-maps", "maps")
+    assert status == 0 and report["num"] == 2
+    assert {path.name for path in (tmp_path / "maps").iterdir()} == {"00000_crack.png", "00001_hole.png"}
     status, _, errors = run(*judged, "--sample")
     assert status == 2 and "Expected --normal, as " in errors and "has no card that names a dataset" in errors
     status, _, errors = run(*judged, "--normal", "@images.npy", "--sample")

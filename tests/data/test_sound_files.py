@@ -121,7 +121,17 @@ def test_resampling_keeps_the_highest_frequency_of_the_lower_rate():
     fast, slow = np.cos(np.pi * np.arange(16) / 2), np.cos(np.pi * np.arange(8))
     np.testing.assert_allclose(data.resample(fast, 16000, 8000), slow, atol=1e-12)
     np.testing.assert_allclose(data.resample(slow, 8000, 16000), fast, atol=1e-12)
-    np.testing.assert_array_equal(data.resample(slow, 8000, 8001), slow)
+
+
+def test_resampling_keeps_time_where_the_new_length_is_rounded():
+    for number, rate, target in ((3871, 22050, 4000), (3001, 8000, 11025)):
+        fade = np.hanning(number)
+        places = np.arange(round(number * target / rate)) / target
+        sound = fade * np.sin(2 * np.pi * 1215 * np.arange(number) / rate)
+        expected = np.interp(places, np.arange(number) / rate, fade) * np.sin(2 * np.pi * 1215 * places)
+        resampled = data.resample(sound, rate, target)
+        np.testing.assert_allclose(resampled, expected, atol=1e-4)
+    assert data.resample(np.ones(1), 8000, 11).shape == (1,)
 
 
 def test_a_folder_becomes_sounds_of_one_length(tmp_path):

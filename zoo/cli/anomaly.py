@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
     if exported is not None:
         written.append(exported)
     if folder is not None:
-        _write_heat_maps(folder, detector.heat_map(x))
+        _write_heat_maps(folder, detector.heat_map(x), data.file_names())
         written.append(folder)
     rows = zip(data.names, map(float, scores), map(int, anomalous))
     files.write_csv(path, [dict(zip(("name", "score", "anomaly"), row)) for row in rows])
@@ -108,7 +108,7 @@ def _normal(args, model):
     return _data.load(normal, model, split, need_labels=False, option="--normal")
 
 
-def _write_heat_maps(folder, maps):
+def _write_heat_maps(folder, maps, names):
     """Grey pictures, white where the error is among the largest thousandth of all images."""
     import numpy as np
 
@@ -117,4 +117,4 @@ def _write_heat_maps(folder, maps):
     if maps.ndim != 3:
         raise ValueError(f"Expected --heat-maps with a model of images. Received: maps of shape {maps.shape[1:]}")
     white = max(float(np.quantile(maps, 0.999)), np.finfo(np.float32).tiny)
-    applications.save_images(folder, np.minimum(maps[..., None] / white, 1.0))
+    applications.save_images(folder, np.minimum(maps[..., None] / white, 1.0), names)

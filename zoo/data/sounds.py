@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import math
 import pathlib
 import re
 import warnings
@@ -202,17 +203,23 @@ def write_wav(path: PathLike, waveform: np.ndarray, rate: int) -> None:
 
 
 def resample(sound: np.ndarray, rate: int, target: int) -> np.ndarray:
-    """A sound `[S]` at another rate, by its Fourier transform: no frequency above half the lower rate is left."""
+    """A sound `[S]` at another rate, by its Fourier transform: no frequency above half the lower rate is left.
+
+    The result has S · target / rate samples, rounded; sample n is the sound at n / target seconds.
+    """
     if rate == target or not len(sound):
         return sound
-    spectrum, length = np.fft.rfft(sound), max(1, round(len(sound) * target / rate))
+    # The transform takes both lengths for the same time: silence fills the sound up to where that is so.
+    filled = np.pad(sound, (0, -len(sound) % (rate // math.gcd(rate, target))))
+    spectrum, length = np.fft.rfft(filled), len(filled) * target // rate
     kept = np.zeros(length // 2 + 1, complex)
     number = min(len(kept), len(spectrum))
     kept[:number] = spectrum[:number]
-    if min(length, len(sound)) % 2 == 0 and length != len(sound):
+    if min(length, len(filled)) % 2 == 0:
         # Half the lower rate is one term of the spectrum there, and two at the higher rate, of f and of −f.
-        kept[number - 1] *= 2.0 if length < len(sound) else 0.5
-    return np.fft.irfft(kept, length) * (length / len(sound))
+        kept[number - 1] *= 2.0 if length < len(filled) else 0.5
+    resampled = np.fft.irfft(kept, length) * (length / len(filled))
+    return resampled[: max(1, round(len(sound) * target / rate))]
 
 
 def _fitted(waveforms, groups, names, rate, samples, peak):

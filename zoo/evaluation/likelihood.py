@@ -159,7 +159,7 @@ def likelihood_figures(
         return record.figures
     _of_latents(record, model, latent_terms(model, examples, seed), examples)
     bound = importance_bound(model, examples.images, examples.labels, num_samples, seed, progress)
-    about = f"{num_samples} importance samples"
+    about = f"{num_samples} importance sample{'s' if num_samples > 1 else ''}"
     record.mean("log_prob", bound, "nats", about)
     if model.likelihood.eight_bit:
         record.mean("log_prob_bits_per_dim", _bits(bound, examples), "bits per dim", about)
