@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from zoo import likelihoods, random
+import zoo
+from zoo import likelihoods, networks, random
 from zoo.likelihoods import Gaussian, GaussianColumns, Ordinal
 
 
@@ -147,6 +148,27 @@ def test_columns_refuse_what_does_not_fit():
     for name in ("minimum", "initial_sigma"):
         with pytest.raises(ValueError, match=f"Expected `{name}` to be a finite number > 0 and < 1096.63"):
             GaussianColumns(3, **{name: 1100.0})
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_training_refuses_values_between_the_levels(masked):
+    likelihood, channels = Ordinal((4, 1, 5)), 6 if masked else 3
+    encoder, decoder = networks.mlp_encoder((2, channels), 2, ()), networks.mlp_decoder((2, 6), 2, ())
+    model = zoo.VAE(encoder, decoder, likelihoods.Masked(likelihood) if masked else likelihood, seed=0)
+    model.compile("adam", run_eagerly=True)
+
+    def data(x):
+        x = np.float32(x)[:, None].repeat(2, axis=1)
+        return likelihoods.Masked.beside(x, np.ones_like(x)) if masked else x
+
+    good = data([[1 / 3, 0, 0.25], [2 / 3, 0, 0.75]])
+    model.fit(good, verbose=0)
+    message = "on the levels of the likelihood, multiples of 1 or 1/3 or 1/4. Received: x='2 values such as"
+    for bad in ([[1 / 3, 0, 0.25], [0.5, 0, 0.75]], [[0, 0, 1 / 3], [0, 0, 0]]):
+        with pytest.raises(ValueError, match=message):
+            model.fit(data(bad), verbose=0)
+        with pytest.raises(ValueError, match=message):
+            model.evaluate(data(bad), verbose=0)
 
 
 @pytest.mark.parametrize("make", [lambda: Ordinal(4), lambda: GaussianColumns(2), lambda: Gaussian("optimal")])

@@ -118,7 +118,7 @@ class Values:
         array: floats or integers `[B, …]`.
         low, high: floats, the ends of the range, included.
         way: str, advice for a user whose integers lie outside the range.
-        counts: bool, whether the values must be whole numbers.
+        grid: numbers, one or one for each channel: the values must be multiples of 1 / grid; None for any values.
     """
 
     name: str
@@ -126,7 +126,7 @@ class Values:
     low: float = -LARGEST
     high: float = LARGEST
     way: str = ""
-    counts: bool = False
+    grid: tuple[float, ...] | None = None
 
     @property
     def arrays(self) -> tuple[Array, ...]:
@@ -141,22 +141,35 @@ class Values:
         numbers = tf.convert_to_tensor(self.array)
         numbers = numbers if numbers.dtype.is_integer else tf.cast(numbers, tf.float32)
         fit = self._fit(tf.reduce_min(numbers), tf.reduce_max(numbers))
-        return fit & tf.reduce_all(_are_whole(numbers)) if self.counts else fit
+        return fit if self.grid is None else fit & tf.reduce_all(self._on_grid(numbers))
 
     def hold_rows(self) -> Tensor:
         """Whether the values of each example lie in the range, bool `[B]`: for graphs that cannot raise an error."""
         # Value by value: runtimes differ in what the least and the largest of values with a NaN are.
         numbers = tf.convert_to_tensor(self.array)
         fit = self._fit(numbers, numbers)
-        return _all_of_each(fit & _are_whole(numbers) if self.counts else fit)
+        return _all_of_each(fit if self.grid is None else fit & self._on_grid(numbers))
 
     def require(self, values: np.ndarray) -> None:
         """Raises ValueError unless `values`, the array in NumPy, lie in the range."""
         if values.size and not self._fit(values.min(), values.max()):
             self._explain(values)
-        parts = values[values != np.rint(values)] if self.counts else values[:0]
+        grid = self.grid or ()
+        parts = values[~self._on_grid(values).numpy()] if grid else values[:0]
         if len(parts):
-            checks.fail(self.name, "counts, which are whole numbers", f"{len(parts)} values such as {parts[0]:g}")
+            steps = sorted({*grid})
+            expected = "counts, which are whole numbers"
+            if steps != [1.0]:
+                sizes = " or ".join("1" if each == 1.0 else f"1/{each:g}" for each in steps)
+                expected = f"on the levels of the likelihood, multiples of {sizes}"
+            checks.fail(self.name, expected, f"{len(parts)} values such as {parts[0]:g}")
+
+    def _on_grid(self, numbers):
+        grid = self.grid or (1.0,)
+        if numbers.shape[-1] == 2 * len(grid) > 2:
+            grid *= 2  # beside a mask, which is on any grid
+        places = tf.cast(numbers, tf.float32) * grid
+        return tf.abs(places - tf.round(places)) <= [TOLERANCE if each > 1.0 else 0.0 for each in grid]
 
     def _fit(self, low, high):
         # A NaN among the values makes both NaN. Integers compare with integers only.
@@ -321,10 +334,6 @@ def look(values: Iterable[Values | Target]) -> None:
     """Checks arrays, and raises ValueError for the first that is not as its `Values` or `Target` requires."""
     for each in values:
         each.require(*map(np.asarray, each.arrays))
-
-
-def _are_whole(numbers):
-    return tf.equal(numbers, tf.round(numbers))
 
 
 def require_whole(name: str, mask: np.ndarray) -> None:

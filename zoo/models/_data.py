@@ -63,11 +63,12 @@ class DataVAE(NetworksVAE):
     def data_values(self, name: str, x: Array, judged: bool = False) -> inputs.Values:
         """The range of the data that the likelihood judges; `judged` in training, as samples are means, no counts."""
         low, high = self.data_range or (-inputs.LARGEST, inputs.LARGEST)
-        if isinstance(self.likelihood, Masked):
-            judge = self.likelihood.likelihood
-            counts = judged and judge.counts
-            return inputs.BesideMask(name, x, low, high, counts=counts, whole=judge.couples_channels)
-        return inputs.Values(name, x, low, high, counts=judged and self.likelihood.counts)
+        masked = isinstance(self.likelihood, Masked)
+        judge = self.likelihood.likelihood if masked else self.likelihood
+        grid = ((1.0,) if judge.counts else judge.grid) if judged else None
+        if masked:
+            return inputs.BesideMask(name, x, low, high, grid=grid, whole=judge.couples_channels)
+        return inputs.Values(name, x, low, high, grid=grid)
 
     def _noisy_values(self, name, x):
         """The range of the input of a model that is trained on targets, which may be noisy, or incomplete."""
