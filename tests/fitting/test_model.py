@@ -450,6 +450,7 @@ def test_what_layers_add_to_the_loss_counts_once_whatever_the_parts(how, parts):
 
 
 # A sum is no mean over examples: see README.
+@pytest.mark.long
 @pytest.mark.parametrize(
     "how", [*(pytest.param(how, marks=pytest.mark.slow) for how in ("mean", "kernel")), "activity"]
 )
@@ -761,6 +762,7 @@ def test_a_model_is_compiled_in_the_scope_in_which_it_was_made(devices):
         model.compile("adam")
 
 
+@pytest.mark.long
 def test_first_batches_that_two_replicas_do_not_share_evenly_train_as_on_one():
     x, weights = np.random.default_rng(0).uniform(size=(15, *X.shape[1:])).astype("float32"), []
     for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):

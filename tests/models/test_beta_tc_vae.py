@@ -130,6 +130,7 @@ def test_a_batch_of_one_example_is_a_number():
     assert np.all(np.isfinite(model.compute_terms(by_hand.images(1))["loss"]))
 
 
+@pytest.mark.long
 def test_two_replicas_with_unequal_shares_see_the_examples_of_each_other():
     by_hand.check_two_replicas(lambda: make(dataset_size=500, beta=6.0))
 

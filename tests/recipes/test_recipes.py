@@ -166,6 +166,7 @@ def test_recipe_in_a_shell_says_nothing_on_stderr(name, run_in_a_shell):
         assert done.stdout.splitlines()[0] == f"{name}: 3600 training, 400 validation and 800 test images"
 
 
+@pytest.mark.long
 @every_shipped
 def test_recipe_ships_both_formats_with_a_card(name, run_in_a_shell):
     _, output = run_in_a_shell(name)

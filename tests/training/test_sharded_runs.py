@@ -90,6 +90,7 @@ def test_stopped_run_ends_with_the_weights_of_an_undisturbed_one(finished, run, 
         assert np.array_equal(one, two)
 
 
+@pytest.mark.long
 def test_run_does_not_resume_on_other_records(finished, run, shards, tmp_path, capsys):
     shutil.copytree(finished[0], tmp_path / "run")
     assert status(run, shards, tmp_path / "run", pattern="a-{0..2}.tfrecord") == 1

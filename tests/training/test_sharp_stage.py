@@ -99,6 +99,7 @@ def test_an_interrupted_stage_resumes_to_the_bit(finished, tmp_path, monkeypatch
         assert equal(one, other)
 
 
+@pytest.mark.long
 def test_a_training_that_diverges_ends_with_the_last_good_weights_and_status_1(finished, tmp_path, monkeypatch, capsys):
     _, _, _, model = finished
     every_step = callbacks.GoBack.__init__
@@ -118,6 +119,7 @@ def test_a_training_that_diverges_ends_with_the_last_good_weights_and_status_1(f
     assert metrics["decoder"]["step"] > 0 or equal(decoder, model.decoder.get_weights())
 
 
+@pytest.mark.long
 def test_the_error_that_is_watched_is_of_validation_images(finished):
     images = data.load("mnist", sample=True).validation.images[:256]
     np.testing.assert_allclose(WATCHED[0][0], images / np.float32(255), atol=1e-6)
