@@ -51,6 +51,38 @@ def test_the_objective_by_hand(model):
     assert model.image_shape == (2, 4, 4, 1) and model.label_spec == ("float32", (1, 4, 4, 1))
 
 
+@pytest.mark.parametrize("where", ["past", "prior"])
+def test_the_networks_of_the_past_are_trained_as_those_of_the_clip(where):
+    def trained(norm, penalty, x=slice(None), strategy=None):
+        keras.utils.set_random_seed(0)
+        with (strategy or tf.distribute.get_strategy()).scope():
+
+            def network(units, is_it):
+                own = [layers.BatchNormalization(momentum=0.5)] if norm and is_it else []
+                last = layers.Dense(units, activity_regularizer=keras.regularizers.L2(penalty) if is_it else None)
+                return keras.Sequential([layers.Input((1, 4, 4, 1)), layers.Flatten(), *own, last])
+
+            encoder = keras.Sequential([layers.Input((3, 4, 4, 1)), layers.Flatten(), layers.Dense(4)])
+            prior = zoo.priors.ConditionalGaussian(network(4, where == "prior"))
+            decoder = networks.mlp_decoder((2, 4, 4, 1), 7, hidden=())
+            model = zoo.FutureVAE(encoder, decoder, network(5, where == "past"), prior=prior, seed=0)
+            model.sampling.noise = lambda shape: tf.fill(shape, 0.7)
+            model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+        return model.fit(NEXT[x], PAST[x], verbose=0, shuffle=False).history["loss"][0], model
+
+    loss, model = trained(False, 0.0)
+    network = model.past if where == "past" else model.prior.network
+    penalty = 0.3 * np.square(network.predict(PAST, verbose=0)).sum() / len(PAST)
+    assert trained(False, 0.3)[0] - loss == pytest.approx(penalty, rel=1e-4)
+    normed = trained(True, 0.0)[1]
+    norm = (normed.past if where == "past" else normed.prior.network).layers[1]
+    np.testing.assert_allclose(norm.moving_mean, 0.5 * PAST.reshape(6, -1).mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(norm.moving_variance, 0.5 + 0.5 * PAST.reshape(6, -1).var(axis=0), rtol=1e-4)
+    shared = trained(True, 0.0, slice(1), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))[1]  # a share is empty
+    norm = (shared.past if where == "past" else shared.prior.network).layers[1]
+    np.testing.assert_allclose(norm.moving_mean, 0.5 * PAST[0].ravel(), rtol=1e-4)
+
+
 def test_fit_trains_all_networks_and_a_saved_model_predicts_the_same(model, tmp_path):
     again = keras.models.clone_model(model)
     before = [weight.numpy() for weight in again.trainable_weights]

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from zoo._compat import keras as keras_compat
+from zoo.fitting import phase
 from zoo.fitting.batch import Batch
 from zoo.fitting.verbs import Verbs
 from zoo.runtime import checks, cores, replicas
@@ -194,7 +195,8 @@ class ObjectiveModel(Verbs):
         added: list[Tensor] = []
         self._added.losses = added
         try:
-            terms = self.compute_terms(batch.x, batch.labels, training=training, target=batch.target)
+            with phase.step_of(self, training):
+                terms = self.compute_terms(batch.x, batch.labels, training=training, target=batch.target)
         finally:
             self._added.losses = None
         if "loss" not in terms:

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from zoo.fitting import inputs
+from zoo.fitting import inputs, phase
 from zoo.likelihoods import Likelihood
 from zoo.models._given import GivenVAE
 from zoo.priors import LatentPrior
@@ -90,7 +90,7 @@ class FutureVAE(GivenVAE):
         return ops.concatenate([labels, x], axis=1)
 
     def decoder_inputs(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        features = ops.cast(self.past(labels), "float32")
+        features = ops.cast(phase.run(self.past, labels), "float32")
         if len(features.shape) == 4:  # z at each place of the grid
             z = ops.ones_like(features[..., :1]) * ops.reshape(z, (-1, 1, 1, z.shape[-1]))
         return ops.concatenate([features, z], axis=-1)

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from zoo import distributions
+from zoo.fitting import phase
 from zoo.priors.latents._base import LearnedPrior
 from zoo.priors.latents._mixture import draw_normal
 from zoo.runtime import checks
@@ -58,7 +59,7 @@ class ConditionalGaussian(LearnedPrior):
 
     def moments(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of p(z|labels), float32 `[B,D]` each."""
-        mean, log_var = ops.split(ops.cast(self.network(labels), "float32"), 2, axis=-1)
+        mean, log_var = ops.split(ops.cast(phase.run(self.network, labels), "float32"), 2, axis=-1)
         return mean, distributions.bound_log_var(log_var)
 
     def density(self, labels: Tensor | None = None) -> Callable[[Tensor], Tensor]:
