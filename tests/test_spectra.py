@@ -19,15 +19,16 @@ def sounds():
     return np.stack([0.8 * glide, 0.2 * np.clip(noise, -4, 4)]).astype(np.float32)
 
 
-def test_the_transform_is_that_of_scipy(sounds):
-    window = signal.get_window("hann", 256)
-    padded = np.pad(sounds.astype(np.float64), ((0, 0), (96, 96)))
-    _, _, expected = signal.stft(padded, window=window, nperseg=256, noverlap=192, boundary=None, padded=False)
-    real, imaginary = MEL.stft(sounds)
-    assert real.shape == (2, 32, 129)
+@pytest.mark.parametrize("hop, fft, before, behind", [(64, 256, 96, 96), (63, 252, 94, 95), (3, 6, 1, 2)])
+def test_the_transform_is_that_of_scipy(sounds, hop, fft, before, behind):
+    mel, window, sounds = Mel(8000, fft, hop, mels=1), signal.get_window("hann", fft), sounds[:, : 32 * hop]
+    padded = np.pad(sounds.astype(np.float64), ((0, 0), (before, behind)))
+    _, _, expected = signal.stft(padded, window=window, nperseg=fft, noverlap=fft - hop, boundary=None, padded=False)
+    real, imaginary = mel.stft(sounds)
+    assert real.shape == (2, 32, fft // 2 + 1)
     found = np.asarray(real) + 1j * np.asarray(imaginary)
     np.testing.assert_allclose(found, window.sum() * expected.transpose(0, 2, 1), atol=1e-4)
-    np.testing.assert_allclose(MEL.istft(real, imaginary), sounds, atol=1e-5)
+    np.testing.assert_allclose(mel.istft(real, imaginary), sounds, atol=1e-5)
 
 
 def test_a_sine_has_the_magnitude_of_its_bin_in_the_bands_around_it():

@@ -14,6 +14,7 @@ from zoo.runtime import checks
 from zoo.runtime.types import Tensor
 
 _TINY = 1e-8
+_TOLERANCE = 1e-3  # beyond full scale, by rounding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,10 +23,10 @@ class Mel:
 
         y[f, m] = log max(Σ_k W[m, k] |S[f, k]|, floor),   S the short-time Fourier transform
 
-    Frames are windowed by a periodic Hann window, and the sound is padded with zeros by (fft − hop) / 2 samples at both
-    ends: N samples have N / hop frames. W has triangles of height 1 with corners at equal distances on the mel scale,
-    2595 log10(1 + Hz / 700), from 0 to half the rate. (Davis & Mermelstein 1980, "Comparison of Parametric
-    Representations for Monosyllabic Word Recognition"; O'Shaughnessy 1987 for the scale.)
+    Frames are windowed by a periodic Hann window, and the sound is padded with fft − hop zeros, half of them at each
+    end, and the odd one behind: N samples have N / hop frames. W has triangles of height 1 with corners at equal
+    distances on the mel scale, 2595 log10(1 + Hz / 700), from 0 to half the rate. (Davis & Mermelstein 1980,
+    "Comparison of Parametric Representations for Monosyllabic Word Recognition"; O'Shaughnessy 1987 for the scale.)
 
     Args:
         rate: int >= 1, samples a second.
@@ -61,6 +62,12 @@ class Mel:
         """The number of frames of a sound; ValueError unless `samples` is a multiple of `hop`."""
         return checks.multiple("samples", samples, self.hop) // self.hop
 
+    @property
+    def _ends(self):
+        """How many zeros pad a sound before and behind."""
+        start = (self.fft - self.hop) // 2
+        return start, self.fft - self.hop - start
+
     def filters(self) -> np.ndarray:
         """W, float64 `[mels, fft/2 + 1]`."""
         top = 2595 * math.log10(1 + self.rate / 2 / 700)
@@ -73,8 +80,7 @@ class Mel:
         """Real and imaginary part of S: float `[B,N]` to float32 `[B, N/hop, fft/2 + 1]` each."""
         sound = ops.cast(_checked(sound), "float32")
         frames, ratio = self.frames(sound.shape[-1]), self.fft // self.hop
-        ends = (self.fft - self.hop) // 2
-        blocks = ops.reshape(ops.pad(sound, ((0, 0), (ends, ends))), (-1, frames + ratio - 1, self.hop))
+        blocks = ops.reshape(ops.pad(sound, ((0, 0), self._ends)), (-1, frames + ratio - 1, self.hop))
         framed = ops.concatenate([blocks[:, i : i + frames] for i in range(ratio)], axis=-1)
         spectrum = ops.matmul(framed, _constants(self)["forward"])
         return spectrum[..., : self.fft // 2 + 1], spectrum[..., self.fft // 2 + 1 :]
@@ -85,8 +91,8 @@ class Mel:
         framed = ops.matmul(ops.concatenate([real, imaginary], axis=-1), _constants(self)["inverse"])
         parts = ops.reshape(framed, (-1, frames, ratio, self.hop))
         added = sum(ops.pad(parts[:, :, i], ((0, 0), (i, ratio - 1 - i), (0, 0))) for i in range(ratio))
-        ends = (self.fft - self.hop) // 2
-        sound = ops.reshape(added, (-1, (frames + ratio - 1) * self.hop))[:, ends : ends + frames * self.hop]
+        start = self._ends[0]
+        sound = ops.reshape(added, (-1, (frames + ratio - 1) * self.hop))[:, start : start + frames * self.hop]
         return sound * _overlap(self, frames)
 
     def log_mel(self, sound: Tensor) -> Tensor:
@@ -138,7 +144,7 @@ def _checked(sound):
     dtype, shape = keras.backend.standardize_dtype(sound.dtype), tuple(sound.shape)
     if len(shape) != 2 or not keras.backend.is_float_dtype(dtype):
         checks.fail("sound", "float of shape [B, N]", f"{dtype} of shape {list(shape)}")
-    if isinstance(sound, np.ndarray) and not np.abs(sound).max(initial=0.0) <= 1.0:
+    if isinstance(sound, np.ndarray) and not np.abs(sound).max(initial=0.0) <= 1.0 + _TOLERANCE:
         checks.fail("sound", "finite values in [-1, 1]", f"values up to {np.abs(sound).max():g}")
     return sound
 
@@ -165,8 +171,8 @@ def _overlap(mel, frames):
     total = np.zeros((frames - 1) * mel.hop + mel.fft)
     for frame in range(frames):
         total[frame * mel.hop : frame * mel.hop + mel.fft] += window**2
-    ends = (mel.fft - mel.hop) // 2
-    return (1.0 / np.maximum(total[ends : ends + frames * mel.hop], 1e-2)).astype(np.float32)
+    start = mel._ends[0]
+    return (1.0 / np.maximum(total[start : start + frames * mel.hop], 1e-2)).astype(np.float32)
 
 
 @functools.cache

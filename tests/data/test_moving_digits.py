@@ -71,6 +71,12 @@ def test_splits_have_digits_of_their_own():
     again = data.load_moving_digits(3, 2, 4, sample=True, seed=7, size=16, frames=2)
     assert (again.train != found.train).any()
     np.testing.assert_array_equal(again.test, found.test)
+    train = data.load("mnist", sample=True).train
+    held_out = [MovingDigits(train, 16, 2, seed=own).clips(np.arange(3)) for own in (1, 2)]
+    for seed in range(4):  # the paths of the clips that are held out are those of no seed
+        clips = data.load_moving_digits(3, 1, 1, sample=True, seed=seed, size=16, frames=2).train
+        assert all((clips != others).any() for others in held_out)
+    np.testing.assert_array_equal(found.train, MovingDigits(train, 16, 2, seed=0).clips(np.arange(3)))
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,9 @@ def test_made_digits_depend_on_the_seed_and_differ_by_digit_and_voice():
     np.testing.assert_array_equal(data.made_digits(12, seed=1, samples=4096).waveforms, sounds.waveforms[:12])
     assert np.abs(sounds.waveforms).max() <= 0.9 + 1e-6
     assert not np.array_equal(data.made_digits(1, seed=2, samples=4096).waveforms, sounds.waveforms[:1])
+    assert np.isfinite(data.made_digits(12, seed=1, rate=2000, samples=1024).waveforms).all()
+    with pytest.raises(ValueError, match="Expected `rate` to be an integer >= 2000. Received: rate=300"):
+        data.made_digits(1, rate=300)
 
 
 def test_spoken_digits_are_the_rows_of_tfds_in_the_order_of_their_names(monkeypatch):

@@ -93,6 +93,8 @@ def test_cells_keep_their_digits(tmp_path):
     assert {name: again[name].tolist() for name in again} == {name: table[name].tolist() for name in table}
     data.Table({"a": np.float64(np.float32([0.1, 2.0]))}).to_csv(path)
     assert path.read_text().split() == ["a", "0.1", "2"]  # not 0.10000000149011612
+    data.Table({"a": [2.0**60, -(2.0**70), 0.5]}).to_csv(path)
+    assert data.Table.from_csv(path)["a"].tolist() == [2.0**60, -(2.0**70), 0.5]
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.uint64, object])
@@ -137,6 +139,12 @@ def test_a_number_that_float32_cannot_hold_is_far_away_and_not_missing():
     schema = data.Schema.of(data.Table({"v": np.linspace(-1, 1, 50)}))
     x, mask = schema.encode(data.Table({"v": [1e300, -1e300, 1e30]}))
     assert mask.all() and x[0, 0] == x[2, 0] > 10 and x[1, 0] < -10
+
+
+@pytest.mark.parametrize("kind", ["categorical", "ordinal", "integer", "continuous"])
+def test_numbers_that_float32_cannot_hold_are_named(kind):
+    with pytest.raises(ValueError, match="`v` to be a column of numbers that float32 can hold.*1e.39"):
+        data.Schema.of(data.Table({"v": [1e39, 1.0, 2.0, 1e39]}), kinds={"v": kind})
 
 
 def test_an_outlier_does_not_hide_that_float32_tells_the_others_not_apart():

@@ -39,6 +39,7 @@ def made_digits(number: int = 1200, seed: int = 0, rate: int = 8000, samples: in
         seed: int.
         rate, samples: as in `load_sounds`.
     """
+    checks.integer("rate", rate, 2000)  # below it the highest voice has no harmonic that the rate can hold
     waveforms, labels, names = [], [], []
     for row in range(checks.positive_int("number", number)):
         digit, speaker, turn = row % 10, row // 10 % len(_SPEAKERS), row // (10 * len(_SPEAKERS))

@@ -146,7 +146,7 @@ def load_moving_digits(
         train, validation, test: ints >= 1, numbers of clips; those of `test` show digits of MNIST's test split, and
             those of `validation` digits that are not in `train`.
         data_dir, sample: as in `zoo.data.load`.
-        seed: int, of the clips. The validation and test clips do not depend on it.
+        seed: int >= 0, of the training clips. The validation and test clips do not depend on it.
         **kwargs: as in `MovingDigits`.
 
     Returns:
@@ -158,7 +158,10 @@ def load_moving_digits(
     """
     splits = load("mnist", data_dir, sample=sample)
     parts = []
-    for name, number, own in (("train", train, seed), ("validation", validation, 1), ("test", test, 2)):
+    seed = checks.integer("seed", seed, 0)
+    # The paths of a clip depend on its seed and number alone: equal ones would be learned.
+    of_train = seed + 2 if seed else 0
+    for name, number, own in (("train", train, of_train), ("validation", validation, 1), ("test", test, 2)):
         made = MovingDigits(getattr(splits, name), seed=own, **kwargs)  # type: ignore[arg-type]
         parts.append(made.clips(np.arange(checks.positive_int(name, number))))
     return Clips(*parts)

@@ -277,8 +277,8 @@ def _cell(value):
         return value
     if value != value:
         return ""
-    if value == int(value) and abs(value) <= _EXACT:
-        return str(int(value))
+    if value == int(value):
+        return str(int(value)) if abs(value) <= _EXACT else repr(value)
     with np.errstate(over="ignore"):
         single = np.float32(value)  # its digits are the fewest that give the number again, if it is one of float32
     return str(single) if float(single) == value else repr(value)

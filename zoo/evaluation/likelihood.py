@@ -59,9 +59,9 @@ def log_prob(
         inputs.look([*model.values_of("x", x), *model.values_of("labels", labels)])
         # Another seed for each batch, or the i-th images of all batches would share their noise.
         values.append(evaluate(x, labels, tf.constant(seed + number)).numpy())
-    if not values:
+    examples = np.concatenate([np.zeros(0), *values])
+    if not len(examples):
         checks.fail("batches", "one batch or more", "none")
-    examples = np.concatenate(values).astype(np.float64)
     return {"log_prob": float(examples.mean()), "standard_error": standard_error(examples)}
 
 
