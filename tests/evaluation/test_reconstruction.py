@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
+from zoo.applications._anomaly_signature import score_of
 from zoo.evaluation import reconstruction_error, reconstruction_similarity, similarity
 
 
@@ -29,6 +30,29 @@ def test_mse_and_psnr_by_hand():
     np.testing.assert_allclose(result["mse"], 0.08 / 3, rtol=1e-5)
     np.testing.assert_allclose(result["psnr"], -10 * math.log10(0.08 / 3), rtol=1e-5)
     assert set(result) == {"mse", "psnr"}
+
+
+def masked_model():
+    """A VAE of four values beside their mask that gives 0.5 for each."""
+    keras.utils.set_random_seed(0)
+    encoder, decoder = zoo.networks.mlp_encoder((8,), 1, ()), zoo.networks.mlp_decoder((4,), 1, ())
+    decoder.set_weights([np.zeros_like(weight) for weight in decoder.get_weights()])
+    return zoo.VAE(encoder, decoder, zoo.likelihoods.Masked(zoo.likelihoods.Gaussian()), seed=0)
+
+
+def test_missing_values_have_no_error():
+    masked = zoo.likelihoods.Masked.beside([[0.1, 0.5, 0.9, 0.0], [0.5, 0.2, 0, 0]], [[1, 1, 1, 0], [1, 1, 0, 0]])
+    model = masked_model()
+    expected = (0.16 + 0.16 + 0.09) / 5  # of five known values
+    np.testing.assert_allclose(reconstruction_error(model, [masked])["mse"], expected, rtol=1e-5)
+    report = zoo.evaluation.evaluate(model, masked.numpy(), masked.numpy(), ["reconstruction"])
+    assert [figure.name for figure in report.figures] == ["mse"] and "missing" in str(report.left_out)
+    np.testing.assert_allclose(report.figures[0].value, ((0.16 + 0.16) / 3 + 0.09 / 2) / 2, rtol=1e-5)
+    detector = zoo.applications.AnomalyDetector(model, "reconstruction", 0.4).fit(np.repeat(masked, 2, axis=0))
+    np.testing.assert_allclose(-detector.score_samples(masked), [0.32, 0.09], rtol=1e-5)
+    expected = [[0.16, 0, 0.16, 0, 0, 0, 0, 0], [0, 0.09, 0, 0, 0, 0, 0, 0]]
+    np.testing.assert_allclose(detector.heat_map(masked), expected, atol=1e-6)
+    np.testing.assert_allclose(score_of(detector, tf.constant(masked)), [0.32, 0.09], rtol=1e-5)
 
 
 def test_every_value_counts_once_whatever_the_batches():

@@ -84,6 +84,20 @@ def test_regularizers_of_the_critic_pull_its_weights():
 
     free, pulled = (moved(layers=layers(strength))[1][0] for strength in (0.0, 1.0))
     assert np.abs(pulled).sum() < 0.5 * np.abs(free).sum()
+    losses = []
+    for strength in (0.0, 1.0):
+        model = make(critic=layers(strength))
+        model.compile("sgd", run_eagerly=True)
+        losses.append(model.train_on_batch(X[:8], return_dict=True)["critic_loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)  # of the critic's task alone
+
+
+def test_a_critic_whose_layers_add_losses_is_refused():
+    dense = keras.layers.Dense(1, activity_regularizer="l2")
+    model = make(critic=keras.Sequential([keras.Input((by_hand.LATENTS,)), dense]))
+    model.compile("sgd", run_eagerly=True)
+    with pytest.raises(ValueError, match="Expected `critic` to be a network whose layers add no losses"):
+        model.fit(X[:8], verbose=0)
 
 
 def test_the_critic_is_trained_as_in_training():

@@ -72,7 +72,7 @@ def score_of(detector: "AnomalyDetector", x: Tensor) -> Tensor:
     if kind in ("elbo", "kl"):
         reconstruction, kl = terms()
         return kl if kind == "kl" else reconstruction + kl
-    difference = _smoothed(model.reconstruct(x) - x, detector.smoothing)
+    difference = _smoothed((model.reconstruct(x) - x) * model.likelihood.known(x), detector.smoothing)
     error = ops.sum(ops.reshape(ops.square(difference), (-1, detector.n_features_in_)), axis=1)
     if kind == "reconstruction":
         return error

@@ -59,8 +59,11 @@ def log_prob(model: keras.Model, x: np.ndarray, num_samples: int, seed: int) -> 
 
 
 def squared_error(model: keras.Model, x: np.ndarray, smoothing: float = 0.0) -> np.ndarray:
-    """(x − reconstruction)², of x's shape; of images the difference is first smoothed by `smoothing_matrices`."""
-    difference = np.asarray(model.reconstruct(x), np.float64) - x
+    """(x − reconstruction)², of x's shape, and 0 for missing values.
+
+    Of images the difference is first smoothed by `smoothing_matrices`.
+    """
+    difference = (np.asarray(model.reconstruct(x), np.float64) - x) * np.asarray(model.likelihood.known(x))
     if smoothing:
         rows, columns = smoothing_matrices(x.shape[1:], smoothing)
         difference = np.einsum("ih,nhwc,jw->nijc", rows, difference, columns, optimize=True)

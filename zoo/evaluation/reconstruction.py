@@ -21,7 +21,7 @@ _WINDOW = 11  # pixels, the Gaussian window of SSIM
 def reconstruction_error(
     model: keras.Model, batches: Iterable[ArrayLike | tuple[ArrayLike, ArrayLike]], variance: float | None = None
 ) -> dict[str, float]:
-    """The mean squared error of `model.reconstruct` over all values of all images.
+    """The mean squared error of `model.reconstruct` over all values of all images, but for missing values.
 
     Args:
         model: a model of the zoo.
@@ -45,9 +45,9 @@ def reconstruction_error(
     squared, number = 0.0, 0
     for batch in batches:
         x, labels = pair(model, batch)
-        difference = np.asarray(model.reconstruct(x, labels) - x, np.float64)
-        squared += np.square(difference).sum()
-        number += difference.size
+        known = np.asarray(model.likelihood.known(x), np.float64)
+        squared += (known * np.square(np.asarray(model.reconstruct(x, labels) - x, np.float64))).sum()
+        number += known.sum()
     if not number:
         checks.fail("batches", "one batch or more", "none")
     mse = squared / number

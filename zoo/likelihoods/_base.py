@@ -53,6 +53,10 @@ class Likelihood(Fixed, layers.Layer):
         # In mixed precision Keras rounds weights in `call` of a model, where it cannot see the likelihood's methods.
         return super().add_weight(*args, **{"autocast": False, **kwargs})
 
+    def known(self, x: Tensor) -> Tensor:
+        """1 for each value of the data `x` that an error of its reconstruction counts, 0 for others: of x's shape."""
+        return ops.ones_like(x)
+
     def params_size(self, channels: int) -> int:
         """The number of parameters per pixel that the decoder must give for `channels` channels."""
         return channels

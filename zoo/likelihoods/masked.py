@@ -73,6 +73,10 @@ class Masked(Likelihood):
         mask = mask * ops.ones_like(x)
         return ops.concatenate([ops.where(mask > 0.0, x, 0.0), mask], axis=-1)
 
+    def known(self, x: Tensor) -> Tensor:
+        mask = ops.split(x, 2, axis=-1)[1]
+        return ops.concatenate([mask, ops.zeros_like(mask)], axis=-1)  # the reconstruction's mask is 1 everywhere
+
     def params_size(self, channels: int) -> int:
         if channels % 2:
             checks.fail("x", "values beside their mask, an even number of channels", f"{channels} channels")

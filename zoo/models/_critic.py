@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from zoo._compat import keras as keras_compat
 from zoo.fitting.gradients import only_finite
 from zoo.fitting.model import ObjectiveModel
 from zoo.runtime import checks, optimizers, replicas
@@ -78,8 +79,11 @@ class HasCritic(ObjectiveModel):
         variables = self.critic.trainable_variables
         with tf.GradientTape() as tape:
             penalties = [weight.regularizer(weight) for weight in variables if weight.regularizer]
-            share = self.critic_share(terms) + sum(penalties, 0.0) / replicas.num_replicas()
-            scaled = self.critic_optimizer.scale_loss(share)
+            share = self.critic_share(terms)
+            if keras_compat.losses_of_call(self.critic):
+                checks.fail("critic", "a network whose layers add no losses, such as activity regularizers", "some")
+            penalised = share + sum(penalties, 0.0) / replicas.num_replicas()
+            scaled = self.critic_optimizer.scale_loss(penalised)
         if variables:  # else it is frozen as a whole
             gradients = tape.gradient(scaled, variables)
             if self.gradient_policy is not None:

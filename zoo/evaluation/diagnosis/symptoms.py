@@ -252,9 +252,10 @@ def _reconstruction_share(model, examples):
     means, group = _means(model, examples)
     error, spread = 0.0, 0.0
     for rows, x, labels, _ in examples.batches():
+        known = np.asarray(model.likelihood.known(x))
         difference = model.reconstruct(x, labels if model.conditional else None).numpy() - x
-        error += float(np.square(difference, dtype=np.float64).sum())
-        spread += float(np.square(x - means[group[rows]]).sum())
+        error += float((known * np.square(difference, dtype=np.float64)).sum())
+        spread += float((known * np.square(x - means[group[rows]])).sum())
     return error / max(spread, 1e-12)
 
 

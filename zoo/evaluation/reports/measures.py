@@ -56,19 +56,22 @@ def likelihood(task: Task) -> Measured:
 
 def reconstruction(task: Task) -> Measured:
     """The squared error of reconstructions, and their similarity to the images."""
-    start, errors, alike = time.perf_counter(), [], []
+    start, errors, shares, alike = time.perf_counter(), [], [], []
     examples = Examples(task.model, task.test.images, task.labels)
     given = task.model.conditional
     for rows, x, labels, _ in examples.batches():
         rebuilt = np.asarray(task.model.reconstruct(x, labels if given else None))
-        errors.append(np.square(rebuilt.astype(np.float64) - x).reshape(len(x), -1, x.shape[-1]).mean(axis=1))
-        if x.ndim == 4:
+        known = np.asarray(task.model.likelihood.known(x), np.float64)
+        errors.append((known * np.square(rebuilt.astype(np.float64) - x)).reshape(len(x), -1, x.shape[-1]).mean(axis=1))
+        shares.append(known.reshape(len(x), -1).mean(axis=1))
+        if x.ndim == 4 and known.all():
             alike.append(similarity(x, np.clip(rebuilt, 0.0, 1.0)))
         task.progress("reconstructions", rows.stop, len(examples))
-    seconds, of_channels, left_out = time.perf_counter() - start, np.concatenate(errors), {}
-    squared = of_channels.mean(axis=1)
-    found = [task.figure("mse", squared.mean(), standard_error(squared), seconds, about="mean over values")]
-    ratio, about = _over_variance(task, of_channels)
+    seconds, of_channels, share = time.perf_counter() - start, np.concatenate(errors), np.concatenate(shares)
+    squared, left_out = (of_channels.mean(axis=1) / np.maximum(share, 1e-12))[share > 0.0], {}
+    of_what = "mean over values" if share.min() == 1.0 else "mean over known values"
+    found = [task.figure("mse", squared.mean(), standard_error(squared), seconds, about=of_what)]
+    ratio, about = _over_variance(task, of_channels) if share.min() == 1.0 else (None, "some values are missing")
     if ratio is None:
         left_out["mse_over_variance"] = about
     else:
@@ -76,7 +79,8 @@ def reconstruction(task: Task) -> Measured:
     units = {"psnr": "dB", "ssim": "", "ms_ssim": ""}
     for name, unit in units.items():
         if not alike or name not in alike[0]:
-            left_out[name] = f"it is not defined for examples of shape {task.test.images.shape[1:]}"
+            shape = task.test.images.shape[1:]
+            left_out[name] = f"it is not defined for examples of shape {shape}, or with missing values"
             continue
         values = np.concatenate([each[name] for each in alike]).astype(np.float64)
         if not np.isfinite(values).all():
