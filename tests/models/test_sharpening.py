@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import layers
 
 import zoo
+from zoo import networks
 from zoo.training.checkpoints import Checkpoints
 
 X = by_hand.images(16)
@@ -58,6 +59,19 @@ def unit(stage, images):
     kernel, bias = stage.perceptual.network.get_weights()
     features = images * kernel[0, 0] + bias
     return features / np.linalg.norm(features, axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_the_prior_of_a_frozen_model_stands_still(freeze):
+    shape, norm = X.shape[1:], layers.BatchNormalization()
+    prior = zoo.priors.ConditionalGaussian(keras.Sequential([keras.Input((2,)), norm, layers.Dense(6)]))
+    encoder = networks.mlp_encoder((*shape[:2], shape[2] + 2), 3, ())
+    model = zoo.CVAE(encoder, networks.mlp_decoder(shape, 5, ()), num_attributes=2, prior=prior, seed=0)
+    critic = keras.Sequential([keras.Input((None, None, 1)), layers.Conv2D(1, 1)])
+    stage = zoo.Sharpening(model, critic=critic, perceptual_weight=0.0, freeze=freeze, seed=0)
+    stage.compile("sgd", run_eagerly=True)
+    stage.fit(X, np.ones((len(X), 2), "float32"), verbose=0)
+    assert (norm.moving_mean.numpy() == 0.0).all() == freeze
 
 
 @pytest.mark.parametrize("freeze", [True, False])

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from zoo import layers, networks
-from zoo.fitting import inputs
+from zoo.fitting import inputs, phase
 from zoo.layers import PerceptualDistance
 from zoo.likelihoods import Masked
 from zoo.models._base import BaseVAE
@@ -138,7 +138,8 @@ class Sharpening(HasCritic, HoldsApart):
         target = x if target is None else target
         values = float(target[0].shape.num_elements())
         object.__setattr__(self.model, "_added", self._added)  # the losses that its layers add are this model's
-        inputs, others = self.model.bottleneck(x, labels, training=training and not self.freeze)
+        with phase.step_of(self, training and not self.freeze):
+            inputs, others = self.model.bottleneck(x, labels, training=training and not self.freeze)
         if self.freeze:
             inputs, others = ops.stop_gradient(inputs), ops.zeros_like(others)
         params = self.model.likelihood_params(inputs, training=training)
