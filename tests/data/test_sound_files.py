@@ -132,6 +132,10 @@ def test_resampling_keeps_time_where_the_new_length_is_rounded():
         resampled = data.resample(sound, rate, target)
         np.testing.assert_allclose(resampled, expected, atol=1e-4)
     assert data.resample(np.ones(1), 8000, 11).shape == (1,)
+    for number in (2, 3, 1000):  # without a silence behind it, from which the end would ring
+        np.testing.assert_allclose(data.resample(np.ones(number), 22050, 16000), 1.0, atol=1e-9)
+    with pytest.raises(ValueError, match="Expected `rate` to be an integer >= 1. Received: rate=8000.5"):
+        data.resample(np.ones(4), 8000.5, 4000)
 
 
 def test_a_folder_becomes_sounds_of_one_length(tmp_path):

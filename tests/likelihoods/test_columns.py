@@ -171,6 +171,35 @@ def test_training_refuses_values_between_the_levels(masked):
             model.evaluate(data(bad), verbose=0)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("levels", [2, 4, 11, 101])
+def test_levels_are_taken_in_every_precision(levels, dtype):
+    model = zoo.VAE(networks.mlp_encoder((2,), 2, ()), networks.mlp_decoder((4,), 2, ()), Ordinal(levels), seed=0)
+    model.compile("adam", run_eagerly=True)
+    x = tf.cast(np.random.default_rng(0).integers(0, levels, (8, 2)) / (levels - 1), dtype)
+    assert np.isfinite(model.train_on_batch(x, return_dict=True)["loss"])
+    if dtype == "float32":
+        model.train_on_batch(0.9995 * x)  # the range takes as much
+        with pytest.raises(ValueError, match="on the levels of the likelihood"):
+            model.train_on_batch(x + 0.5 / (levels - 1) * (1.0 - 2.0 * x))
+
+
+def test_a_mixed_likelihood_refuses_values_between_the_levels_of_its_parts():
+    parts = [Ordinal((4, 2)), GaussianColumns(1), likelihoods.Poisson()]
+    model = zoo.VAE(
+        networks.mlp_encoder((4,), 2, ()),
+        networks.mlp_decoder((6,), 2, ()),
+        likelihoods.Mixed(parts, [2, 1, 1]),
+        seed=0,
+    )
+    model.compile("adam", run_eagerly=True)
+    good = np.float32([[1 / 3, 1.0, 0.37, 2.0]])
+    model.train_on_batch(good)
+    for column in (0, 1, 3):
+        with pytest.raises(ValueError, match="on the levels of the likelihood, multiples of 1 or 1/3"):
+            model.train_on_batch(good - np.float32(0.5) * np.eye(4, dtype="float32")[[column]])
+
+
 @pytest.mark.parametrize("make", [lambda: Ordinal(4), lambda: GaussianColumns(2), lambda: Gaussian("optimal")])
 def test_weights_are_not_rounded_in_a_model_of_mixed_precision(make):
     class Model(keras.Model):

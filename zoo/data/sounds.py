@@ -209,8 +209,11 @@ def resample(sound: np.ndarray, rate: int, target: int) -> np.ndarray:
     """
     if rate == target or not len(sound):
         return sound
-    # The transform takes both lengths for the same time: silence fills the sound up to where that is so.
-    filled = np.pad(sound, (0, -len(sound) % (rate // math.gcd(rate, target))))
+    rate, target = checks.positive_int("rate", rate), checks.positive_int("target", target)
+    # The transform takes both lengths for the same time, and the sound for a period: a ramp fills it up to where that
+    # is so, from its end to its beginning.
+    missing = -len(sound) % (rate // math.gcd(rate, target))
+    filled = np.pad(sound, (0, missing), "linear_ramp", end_values=sound[0])
     spectrum, length = np.fft.rfft(filled), len(filled) * target // rate
     kept = np.zeros(length // 2 + 1, complex)
     number = min(len(kept), len(spectrum))

@@ -156,8 +156,8 @@ class BatchReader:
             y = None
         x, labels, target = self._roles(x, y)
         x = self._check_data("x", x)
-        several = self.distribute_strategy.num_replicas_in_sync > 1  # one may have no share of a small batch
-        if x.shape[0] == 0 and not several:
+        several = self.distribute_strategy.num_replicas_in_sync > 1
+        if x.shape[0] == 0 and not (several and tf.is_tensor(x)):  # a replica may have no share of a small batch
             raise ValueError(f"Expected `x` to be of at least one example. Received: shape {tuple(x.shape)}")
         labels = self._check_labels(labels, x.shape[0])
         if target is not None:

@@ -16,6 +16,7 @@ from zoo.runtime import checks
 from zoo.runtime.types import Array, Shape, Tensor
 
 TOLERANCE = 1e-3  # how far values may lie beyond their range: resizing and JPEG exceed it slightly
+_ROUNDING = {"float16": 2.0**-11, "bfloat16": 2.0**-8}  # of numbers below 1
 LARGEST = float(np.finfo(np.float32).max)
 FARTHEST = 10.0  # widths of the range of the data: noise may reach so far, and 0..255 does not count as noise
 
@@ -118,7 +119,9 @@ class Values:
         array: floats or integers `[B, …]`.
         low, high: floats, the ends of the range, included.
         way: str, advice for a user whose integers lie outside the range.
-        grid: numbers, one or one for each channel: the values must be multiples of 1 / grid; None for any values.
+        counts: bool, whether the values must be whole numbers.
+        grid: numbers, one for each channel: the values must be multiples of 1 / grid, or any where it is 0. None for
+            any values.
     """
 
     name: str
@@ -126,6 +129,7 @@ class Values:
     low: float = -LARGEST
     high: float = LARGEST
     way: str = ""
+    counts: bool = False
     grid: tuple[float, ...] | None = None
 
     @property
@@ -141,35 +145,40 @@ class Values:
         numbers = tf.convert_to_tensor(self.array)
         numbers = numbers if numbers.dtype.is_integer else tf.cast(numbers, tf.float32)
         fit = self._fit(tf.reduce_min(numbers), tf.reduce_max(numbers))
-        return fit if self.grid is None else fit & tf.reduce_all(self._on_grid(numbers))
+        on_grid = self._on_grid(numbers)
+        return fit if on_grid is None else fit & tf.reduce_all(on_grid)
 
     def hold_rows(self) -> Tensor:
         """Whether the values of each example lie in the range, bool `[B]`: for graphs that cannot raise an error."""
         # Value by value: runtimes differ in what the least and the largest of values with a NaN are.
         numbers = tf.convert_to_tensor(self.array)
         fit = self._fit(numbers, numbers)
-        return _all_of_each(fit if self.grid is None else fit & self._on_grid(numbers))
+        on_grid = self._on_grid(numbers)
+        return _all_of_each(fit if on_grid is None else fit & on_grid)
 
     def require(self, values: np.ndarray) -> None:
         """Raises ValueError unless `values`, the array in NumPy, lie in the range."""
         if values.size and not self._fit(values.min(), values.max()):
             self._explain(values)
-        grid = self.grid or ()
-        parts = values[~self._on_grid(values).numpy()] if grid else values[:0]
+        on_grid = self._on_grid(values)
+        parts = values[:0] if on_grid is None else values[~on_grid.numpy()]
         if len(parts):
-            steps = sorted({*grid})
             expected = "counts, which are whole numbers"
-            if steps != [1.0]:
-                sizes = " or ".join("1" if each == 1.0 else f"1/{each:g}" for each in steps)
-                expected = f"on the levels of the likelihood, multiples of {sizes}"
+            if not self.counts:
+                sizes = ("1" if each == 1.0 else f"1/{each:g}" for each in sorted({*(self.grid or ())} - {0.0}))
+                expected = f"on the levels of the likelihood, multiples of {' or '.join(sizes)}"
             checks.fail(self.name, expected, f"{len(parts)} values such as {parts[0]:g}")
 
     def _on_grid(self, numbers):
-        grid = self.grid or (1.0,)
-        if numbers.shape[-1] == 2 * len(grid) > 2:
-            grid *= 2  # beside a mask, which is on any grid
-        places = tf.cast(numbers, tf.float32) * grid
-        return tf.abs(places - tf.round(places)) <= [TOLERANCE if each > 1.0 else 0.0 for each in grid]
+        """Whether each value is a whole number or on the grid; None where any number is."""
+        if self.counts:
+            return tf.equal(numbers, tf.round(numbers))
+        if self.grid is None:
+            return None
+        # As far from a level as a value may lie beyond the range, or as 16 bits are from a fraction.
+        slack = max(TOLERANCE, _ROUNDING.get(keras.backend.standardize_dtype(self.array.dtype), 0.0))
+        places = tf.cast(numbers, tf.float32) * self.grid
+        return tf.abs(places - tf.round(places)) <= [min(slack * each, 0.4) for each in self.grid]
 
     def _fit(self, low, high):
         # A NaN among the values makes both NaN. Integers compare with integers only.

@@ -26,9 +26,9 @@ class Likelihood(Fixed, layers.Layer):
     `sensitivity` is how many times more than other outputs the data of an export may differ from the model's: above 1
     for means that an iteration finds, which amplifies rounding. `couples_channels` says that the channels of a place
     are not independent given z: they are then observed or missing together. `counts` says that data are whole
-    numbers, as `fit` and `evaluate` then require, and `grid`, a tuple of one number or one for each channel, that
-    they are multiples of 1 / grid. `neutral`, a number or one for each channel, stands for missing values before
-    anything is known of them.
+    numbers, as `fit` and `evaluate` then require, and `grid`, a number or one for each channel, that they are
+    multiples of 1 / grid, or any numbers where it is 0. `neutral`, a number or one for each channel, stands for missing
+    values before anything is known of them.
 
     `observed_log_prob` calls `log_prob` for each value alone, as an example of one channel. A likelihood whose channels
     differ, for example by a scale each, overrides it.
@@ -39,7 +39,7 @@ class Likelihood(Fixed, layers.Layer):
     unbounded = True
     couples_channels = False
     counts = False
-    grid: tuple[float, ...] | None = None
+    grid: float | tuple[float, ...] | None = None
     sensitivity = 1.0
     neutral: float | tuple[float, ...] = 0.0
 

@@ -117,7 +117,8 @@ class Ordinal(ByValue):
         if not self.levels:
             checks.fail("levels", "an int >= 1, or one for each channel", levels)
         self.shared = not several
-        self.grid = tuple(self._top().tolist())
+        top = self._top().tolist()
+        self.grid = top[0] if self.shared else tuple(top)
         start, steps = _thresholds(self.levels)
         make = {"aggregation": "mean", "dtype": "float32"}
         self.first = self.add_weight(shape=start.shape, initializer="zeros", name="first", **make)

@@ -65,6 +65,9 @@ class Mixed(Likelihood):
         self.unbounded = any(each.unbounded for each in made)
         neutral = [np.broadcast_to(each.neutral, number).tolist() for each, number in zip(made, self.channels)]
         self.neutral = tuple(itertools.chain(*neutral))
+        grids = [1.0 if each.counts else each.grid or 0.0 for each in made]
+        if any(np.any(grid) for grid in grids):
+            self.grid = tuple(np.concatenate([np.broadcast_to(*each) for each in zip(grids, self.channels)]).tolist())
 
     def params_size(self, channels: int) -> int:
         if channels != sum(self.channels):

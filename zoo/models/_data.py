@@ -1,6 +1,7 @@
 """The checks of a VAE's data: shapes, types, and the ranges of values."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from zoo.fitting import inputs
@@ -65,10 +66,15 @@ class DataVAE(NetworksVAE):
         low, high = self.data_range or (-inputs.LARGEST, inputs.LARGEST)
         masked = isinstance(self.likelihood, Masked)
         judge = self.likelihood.likelihood if masked else self.likelihood
-        grid = ((1.0,) if judge.counts else judge.grid) if judged else None
+        counts, grid = judged and judge.counts, None
+        if judged and judge.grid is not None:
+            channels = x.shape[-1] // 2 if masked else x.shape[-1]
+            if np.shape(judge.grid) not in ((), (channels,)):
+                checks.fail("grid", f"a number, or one for each of {channels} channels", judge.grid)
+            grid = tuple(np.broadcast_to(judge.grid, channels).tolist()) + (0.0,) * (channels if masked else 0)
         if masked:
-            return inputs.BesideMask(name, x, low, high, grid=grid, whole=judge.couples_channels)
-        return inputs.Values(name, x, low, high, grid=grid)
+            return inputs.BesideMask(name, x, low, high, counts=counts, grid=grid, whole=judge.couples_channels)
+        return inputs.Values(name, x, low, high, counts=counts, grid=grid)
 
     def _noisy_values(self, name, x):
         """The range of the input of a model that is trained on targets, which may be noisy, or incomplete."""

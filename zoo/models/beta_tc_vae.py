@@ -118,9 +118,8 @@ def aggregate_log_prob(mean: Tensor, log_var: Tensor, z: Tensor, dataset_size: i
     means, log_vars = replicas.concat(mean), replicas.concat(log_var)
     number = ops.shape(means)[0]
     first = ops.sum(ops.where(ops.arange(ops.shape(sizes)[0], dtype="int32") < replicas.replica_id(), sizes, 0))
-    own = (
-        ops.arange(ops.shape(mean)[0], dtype="int32") + first
-    )  # the place of each example in the batch of all replicas
+    # The place of each example in the batch of all replicas.
+    own = ops.arange(ops.shape(mean)[0], dtype="int32") + first
     others = ops.cast(ops.maximum(number - 1, 1), "float32")
     log_share = math.log(max(dataset_size - 1, 1) / dataset_size) - ops.log(others)
     is_own = ops.equal(own[:, None], ops.arange(number, dtype="int32"))

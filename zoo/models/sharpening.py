@@ -1,6 +1,7 @@
 """The training of a decoder for sharp images: a perceptual and an adversarial loss."""
 
 import functools
+import math
 from typing import Any
 
 import keras
@@ -136,7 +137,7 @@ class Sharpening(HasCritic, HoldsApart):
         self, x: Tensor, labels: Tensor | None = None, training: bool = False, target: Tensor | None = None
     ) -> Tensors:
         target = x if target is None else target
-        values = float(target[0].shape.num_elements())
+        values = float(math.prod(target.shape[1:]))
         object.__setattr__(self.model, "_added", self._added)  # the losses that its layers add are this model's
         with phase.step_of(self, training and not self.freeze):
             inputs, others = self.model.bottleneck(x, labels, training=training and not self.freeze)

@@ -88,7 +88,8 @@ def spread(
             other examples of the batch.
         values: structures of tensors `[B, …]`, or None.
         statistics: whether `function` keeps statistics of the batch, such as those of batch normalisation. The batch
-            then stays whole, and an empty share gets an example of another replica in the place of zeros.
+            then stays whole, and an empty share gets an example of another replica in the place of zeros: each call
+            gathers one of each of `values` from every replica.
         whole: called after the first of several sub-batches was traced; True means that the batch must stay whole.
     """
     if statistics:
