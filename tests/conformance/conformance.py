@@ -17,6 +17,7 @@ from zoo.runtime.tokens import END, PADDING, SPECIAL
 LATENTS = 3
 SHAPE = (8, 8, 1)
 TOKENS = 6  # of a sentence
+LEVELS = (5, 2, *[4] * 14)  # of the ordinal columns of a row
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -58,8 +59,10 @@ class Entry:
 
 
 def rows(x):
-    """Images as rows `[N,64]`."""
-    return tf.reshape(x, (-1, 64))
+    """Images as rows `[N,64]`, on the levels of the columns that have such."""
+    grid = np.float32([0] * 24 + [levels - 1 for levels in LEVELS] + [0] * 24)
+    x = tf.reshape(x, (-1, 64))
+    return tf.where(grid > 0.0, tf.round(x * grid) / np.maximum(grid, 1.0), x)
 
 
 def next_frames(x):
@@ -220,7 +223,7 @@ def _one_scale():
 
 
 def _rows():
-    parts = [zoo.likelihoods.Gaussian(0.3), zoo.likelihoods.Ordinal((5, 2, *[4] * 14)), zoo.likelihoods.Categorical()]
+    parts = [zoo.likelihoods.Gaussian(0.3), zoo.likelihoods.Ordinal(LEVELS), zoo.likelihoods.Categorical()]
     likelihood = zoo.likelihoods.Mixed(parts, channels=(24, 16, 24), columns={"kept": [1, 2]})
     encoder = networks.mlp_encoder((64,), LATENTS, hidden=(16,))
     decoder = networks.mlp_decoder((likelihood.params_size(64),), LATENTS, hidden=(16,))
