@@ -7,8 +7,8 @@ Prints, on random images and untrained models, which take as long as others:
 - the peak of memory of a process that encodes 64 images of 32×32 in colour with the networks of
   recipes/cifar10_vqvae.py, and of one that encodes 4,000;
 - seconds of `log_prob` with 50 samples of 64 images, called as it is and under a `tf.function`, both traced before;
-- a training step of the MLP VAE at batch 128, with and without the check of the batch's values (the "look"), by turns;
-  and with a look that was taken before, against a graph without one.
+- a training step of the MLP VAE at batch 128: one with the check of the batch's values (the "look") against the second
+  after it, step by step; and steps without a look against those of a graph that has none, by turns.
 """
 
 import argparse
@@ -70,29 +70,27 @@ def looks(steps, repeats):
         model.make_train_function()
         batches = iter(tf.data.Dataset.from_tensors(images).repeat())
 
-        def run(again):
-            for _ in range(steps):
-                if again:
-                    model.make_train_function()  # as each `fit` does at its start
+        def run():
+            model.make_train_function()  # as each `fit` does at its start
+            times = [time.perf_counter()]
+            for _ in range(3):
                 model.train_function(batches)
+                times.append(time.perf_counter())
+            return np.diff(times)
 
         return run
 
     with_look, without = make(True), make(False)
-    # The same calls either way: only the flag that opens the look is set or not.
-    ways = {"each looked at": lambda: with_look(True), "none after the first": lambda: with_look(False)}
-    ways |= {"no look in the graph": lambda: without(False), "no look, but asked for": lambda: without(True)}
-    seconds = by_turns(ways, repeats)
-    step = statistics.median(seconds["no look in the graph"]) / steps
-
-    def cost(one, other):
-        return statistics.median(a - b for a, b in zip(seconds[one], seconds[other])) / steps
-
-    looked = cost("each looked at", "none after the first") - cost("no look, but asked for", "no look in the graph")
-    after = cost("none after the first", "no look in the graph")
+    seconds = [with_look() for _ in range(steps * repeats)]  # of three steps, of which the first looks
+    first, second, third = np.array(seconds[len(seconds) // 10 :]).T
+    step, looked = np.median(third), np.median(first - third)
     print(f"a step of the MLP VAE at batch 128: {1e3 * step:.3f} ms")
     print(f"a look at a batch: {1e6 * looked:.0f} µs, {looked / step:.2%} of a step")
-    print(f"a step after it: {1e6 * after:.0f} µs, {after / step:.2%} of a step")
+    print(f"the step after it: {1e6 * np.median(second - third):.0f} µs more than the next")
+    ways = {name: lambda run=run: [run() for _ in range(steps)] for name, run in (("a", with_look), ("b", without))}
+    turns = by_turns(ways, repeats)
+    after = statistics.median(a - b for a, b in zip(turns["a"], turns["b"])) / (3 * steps) - looked / 3
+    print(f"a step without a look, over one in a graph that has none: {1e6 * after:.0f} µs more", flush=True)
 
 
 class _NoLook:
