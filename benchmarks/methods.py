@@ -7,8 +7,8 @@ Prints, on random images and untrained models, which take as long as others:
 - the peak of memory of a process that encodes 64 images of 32×32 in colour with the networks of
   recipes/cifar10_vqvae.py, and of one that encodes 4,000;
 - seconds of `log_prob` with 50 samples of 64 images, called as it is and under a `tf.function`, both traced before;
-- a training step of the MLP VAE at batch 128: one with the check of the batch's values (the "look") against the second
-  after it, step by step; and steps without a look against those of a graph that has none, by turns.
+- a training step of the MLP VAE at batch 128, with and without the check of the batch's values (the "look"), and in a
+  graph that has none, step by step.
 """
 
 import argparse
@@ -70,27 +70,30 @@ def looks(steps, repeats):
         model.make_train_function()
         batches = iter(tf.data.Dataset.from_tensors(images).repeat())
 
-        def run():
-            model.make_train_function()  # as each `fit` does at its start
-            times = [time.perf_counter()]
-            for _ in range(3):
-                model.train_function(batches)
-                times.append(time.perf_counter())
-            return np.diff(times)
+        def step(again):
+            if again:
+                model.make_train_function()  # as each `fit` does at its start
+            began = time.perf_counter()
+            model.train_function(batches)
+            return time.perf_counter() - began
 
-        return run
+        return step
 
     with_look, without = make(True), make(False)
-    seconds = [with_look() for _ in range(steps * repeats)]  # of three steps, of which the first looks
-    first, second, third = np.array(seconds[len(seconds) // 10 :]).T
-    step, looked = np.median(third), np.median(first - third)
+
+    def row():  # each step follows one of the other model, so that the cache is in the same state
+        return [with_look(True), without(True), with_look(False), without(False)]
+
+    seconds = np.array([row() for _ in range(steps * repeats)])[steps * repeats // 10 :]
+    looked, asked, later, none = seconds.T
+    step, look = np.median(none), np.median((looked - later) - (asked - none))
     print(f"a step of the MLP VAE at batch 128: {1e3 * step:.3f} ms")
-    print(f"a look at a batch: {1e6 * looked:.0f} µs, {looked / step:.2%} of a step")
-    print(f"the step after it: {1e6 * np.median(second - third):.0f} µs more than the next")
-    ways = {name: lambda run=run: [run() for _ in range(steps)] for name, run in (("a", with_look), ("b", without))}
-    turns = by_turns(ways, repeats)
-    after = statistics.median(a - b for a, b in zip(turns["a"], turns["b"])) / (3 * steps) - looked / 3
-    print(f"a step without a look, over one in a graph that has none: {1e6 * after:.0f} µs more", flush=True)
+    print(f"a look at a batch: {1e6 * look:.0f} µs, {look / step:.2%} of a step")
+    after = np.median(later - none)
+    print(
+        f"a step without a look, over one in a graph that has none: {1e6 * after:.0f} µs, {after / step:.2%}",
+        flush=True,
+    )
 
 
 class _NoLook:

@@ -14,7 +14,6 @@ from zoo.runtime import checks
 from zoo.runtime.types import Tensor
 
 _TINY = 1e-8
-_TOLERANCE = 1e-3  # beyond full scale, by rounding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,8 +143,8 @@ def _checked(sound):
     dtype, shape = keras.backend.standardize_dtype(sound.dtype), tuple(sound.shape)
     if len(shape) != 2 or not keras.backend.is_float_dtype(dtype):
         checks.fail("sound", "float of shape [B, N]", f"{dtype} of shape {list(shape)}")
-    if isinstance(sound, np.ndarray) and not np.abs(sound).max(initial=0.0) <= 1.0 + _TOLERANCE:
-        checks.fail("sound", "finite values in [-1, 1]", f"values up to {np.abs(sound).max():g}")
+    if isinstance(sound, np.ndarray):
+        checks.full_scale("sound", sound)
     return sound
 
 

@@ -20,14 +20,20 @@ _FARTHEST = 10.0  # how far beyond the largest value of training a number is dis
 Value = float | str
 
 
+def require_held(name: str, what: str, known: np.ndarray) -> None:
+    """Raises ValueError unless float32 holds the known values `[N]` of training; `what` is "column" or "channel"."""
+    largest = np.abs(known).max()
+    if largest > np.finfo(np.float32).max:
+        checks.fail(name, f"a {what} of numbers that float32 can hold", f"{largest:.7g}")
+
+
 def require_told_apart(name: str, what: str, known: np.ndarray) -> None:
     """Raises ValueError unless float32 holds the known values `[N]` of training, and tells them apart.
 
     `what` is "column" or "channel".
     """
+    require_held(name, what, known)
     largest = np.abs(known).max()
-    if largest > np.finfo(np.float32).max:
-        checks.fail(name, f"a {what} of numbers that float32 can hold", f"{largest:.7g}")
     if known.min() < known.max():
         spread, step = np.std(known), np.spacing(np.float32(largest))
         expected = f"a {what} of numbers that float32 tells apart; subtract its mean"

@@ -239,11 +239,12 @@ def _column(name, values, kind, levels, max_categories):
 
 
 def _require_float32(name, found):
-    if not isinstance(found[0], str) and max(map(abs, found)) > _LARGEST:
-        checks.fail(name, "a column of numbers that float32 can hold", max(found, key=abs))
-    if not isinstance(found[0], str) and len({*map(np.float32, found)}) < len(found):
+    if isinstance(found[0], str):
+        return
+    kinds.require_held(name, "column", np.array(found))
+    if len({*map(np.float32, found)}) < len(found):
         checks.fail(name, "a column of numbers that float32 tells apart, or of texts", sorted(found)[:5])
-    rounded = [value for value in found if not isinstance(value, str) and value == int(value) != int(np.float32(value))]
+    rounded = [value for value in found if value == int(value) != int(np.float32(value))]
     if rounded:
         checks.fail(name, "a column of texts, or of numbers that float32 does not round", rounded[0])
 

@@ -17,7 +17,6 @@ from zoo.runtime import checks, files
 from zoo.runtime.types import PathLike
 
 _STREAMED = 2**32 - 2**16  # bytes that the header of a file promises whose writer did not know its length
-_TOLERANCE = 1e-3  # beyond full scale, by rounding
 _DIGIT = re.compile(r"(\d)_(\w+)_(\d+)")  # names of the recordings of spoken digits: digit, speaker, number
 
 
@@ -50,9 +49,7 @@ class Sounds:
         if self.waveforms.ndim != 2 or self.waveforms.dtype != np.float32:
             received = f"{self.waveforms.dtype} of shape {self.waveforms.shape}"
             checks.fail("waveforms", "a float32 array of shape [N,S]", received)
-        largest = np.abs(self.waveforms).max(initial=0.0)
-        if not largest <= 1.0 + _TOLERANCE:
-            checks.fail("waveforms", "finite values in [-1, 1]", f"values up to {largest:g}")
+        checks.full_scale("waveforms", self.waveforms)
         for name, value in (("labels", self.labels), ("names", self.names or None)):
             if value is not None and len(value) != len(self):
                 checks.fail(name, f"one for each of {len(self)} sounds", f"{len(value)}")

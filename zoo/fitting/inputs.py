@@ -175,7 +175,7 @@ class Values:
             return tf.equal(numbers, tf.round(numbers))
         if self.grid is None:
             return None
-        # As far from a level as a value may lie beyond the range, or as 16 bits are from a fraction.
+        # As far from a level as a value may lie beyond the range, or as 16 bits are from a fraction; never half way.
         slack = max(TOLERANCE, _ROUNDING.get(keras.backend.standardize_dtype(self.array.dtype), 0.0))
         places = tf.cast(numbers, tf.float32) * self.grid
         return tf.abs(places - tf.round(places)) <= [min(slack * each, 0.4) for each in self.grid]

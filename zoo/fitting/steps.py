@@ -34,7 +34,7 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
     trackers: dict[str, keras.metrics.Metric]  # by term
     reconstructs = True  # whether `call` gives reconstructions, which metrics compare with the data
     _traced: dict[str, list[Any]]  # what the compiled steps "train", "test" and "predict" have read of the model
-    _traces = 0  # how many times a step was traced, or run eagerly
+    _times_traced = 0  # how many times a step was traced, or run eagerly
     _denoised = False  # `denoises` before the batch that is looked at
     _judged = True  # whether the likelihood sees the data in the step that is being made
 
@@ -201,9 +201,9 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
 
         def stepped():
             nonlocal read_after
-            if read_after != self._traces:  # tracing may have built layers
+            if read_after != self._times_traced:  # tracing may have built layers
                 self._traced[name] = self._read_by_steps()
-                read_after = self._traces
+                read_after = self._times_traced
 
         def refused():
             # What tracing the step has noted does not hold, and must be noted again at the next attempt.
@@ -246,7 +246,7 @@ class Steps(BatchReader, keras_compat.PrivateHooks):
         strategy, judged = self.distribute_strategy, self._judged
 
         def step(data):
-            object.__setattr__(self, "_traces", self._traces + 1)
+            object.__setattr__(self, "_times_traced", self._times_traced + 1)
             leaves = [strategy.experimental_local_results(leaf) for leaf in keras.tree.flatten(data)]
             shares = [keras.tree.pack_sequence_as(data, of_replica) for of_replica in zip(*leaves)]
             with tf.control_dependencies(self._first_batch(shares, judged)):

@@ -6,6 +6,7 @@ from keras import ops
 
 from zoo.fitting import inputs
 from zoo.likelihoods import Masked
+from zoo.models._automatic import unmasked
 from zoo.models._elbo import NetworksVAE
 from zoo.runtime import checks
 from zoo.runtime.types import Array, Tensor
@@ -64,8 +65,7 @@ class DataVAE(NetworksVAE):
     def data_values(self, name: str, x: Array, judged: bool = False) -> inputs.Values:
         """The range of the data that the likelihood judges; `judged` in training, as samples are means, no counts."""
         low, high = self.data_range or (-inputs.LARGEST, inputs.LARGEST)
-        masked = isinstance(self.likelihood, Masked)
-        judge = self.likelihood.likelihood if masked else self.likelihood
+        masked, judge = isinstance(self.likelihood, Masked), unmasked(self.likelihood)
         counts, grid = judged and judge.counts, None
         if judged and judge.grid is not None:
             channels = x.shape[-1] // 2 if masked else x.shape[-1]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard, TypeVar
 if TYPE_CHECKING:
     from zoo.runtime.types import Array, Tensor
 
+_ROUNDING = 1e-3  # beyond the full scale of a sound
 Choice = TypeVar("Choice")
 Part = TypeVar("Part")
 
@@ -57,6 +58,15 @@ def numpy_array(name: str, value: object) -> Any:
     if array.dtype.kind == "O":
         fail(name, "an array of numbers", f"{type(value).__name__}, dtype object")
     return array
+
+
+def full_scale(name: str, sound: "Array") -> None:
+    """Raises ValueError unless the samples of sounds lie in [−1, 1], but for rounding."""
+    import numpy as np
+
+    largest = np.abs(sound).max(initial=0.0)
+    if not largest <= 1.0 + _ROUNDING:  # nor for NaN
+        fail(name, "finite values in [-1, 1]", f"values up to {largest:g}")
 
 
 def is_integer(value: object) -> TypeGuard[int]:

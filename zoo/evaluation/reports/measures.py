@@ -68,10 +68,11 @@ def reconstruction(task: Task) -> Measured:
             alike.append(similarity(x, np.clip(rebuilt, 0.0, 1.0)))
         task.progress("reconstructions", rows.stop, len(examples))
     seconds, of_channels, share = time.perf_counter() - start, np.concatenate(errors), np.concatenate(shares)
-    squared, left_out = (of_channels.mean(axis=1) / np.maximum(share, 1e-12))[share > 0.0], {}
-    of_what = "mean over values" if share.min() == 1.0 else "mean over known values"
+    complete, seen, left_out = share.min() == 1.0, share > 0.0, {}
+    squared = of_channels.mean(axis=1)[seen] / share[seen]
+    of_what = "mean over values" if complete else "mean over known values"
     found = [task.figure("mse", squared.mean(), standard_error(squared), seconds, about=of_what)]
-    ratio, about = _over_variance(task, of_channels) if share.min() == 1.0 else (None, "some values are missing")
+    ratio, about = _over_variance(task, of_channels) if complete else (None, "some values are missing")
     if ratio is None:
         left_out["mse_over_variance"] = about
     else:

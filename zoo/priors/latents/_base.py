@@ -20,7 +20,8 @@ class LatentPrior(Fixed, ObjectiveModel):
     """Base class of the priors p(z) over latents `[B,D]`.
 
     A prior defines `log_density` and `draw`, and `kl` if it has a closed form. `zoo.VAE(…, prior=prior)` trains it with
-    the model; with `prior.trainable = False` its weights stay fixed.
+    the model; with `prior.trainable = False` its weights stay fixed. A network that a prior calls runs in inference;
+    `zoo.fitting.phase.run(network, labels)` runs it as the step asks for, with dropout in training.
 
     Args:
         latent_dim: int >= 1, D.
